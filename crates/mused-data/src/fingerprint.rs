@@ -1,0 +1,53 @@
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::{Dataset, Error, Result};
+
+impl Dataset {
+    /// SHA-256 over the names and bytes of all files, in hexadecimal: two datasets with the same
+    /// fingerprint train to the same result.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn fingerprint(&self) -> Result<String> {
+        let mut files = Vec::new();
+        collect(&self.root, &mut files)?;
+        files.sort();
+        let mut all = Sha256::new();
+        for path in files {
+            let name = path.strip_prefix(&self.root).unwrap_or(&path);
+            all.update(name.as_os_str().as_encoded_bytes());
+            all.update([0]);
+            all.update(sha256_file(&path)?);
+        }
+        Ok(hexadecimal(&all.finalize()))
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io("cannot list", folder))? {
+        let path = entry.map_err(Error::io("cannot list", folder))?.path();
+        if path.is_dir() { collect(&path, files)? } else { files.push(path) }
+    }
+    Ok(())
+}
+
+pub(crate) fn sha256_file(path: &Path) -> Result<Vec<u8>> {
+    let mut file = File::open(path).map_err(Error::io("cannot read", path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer).map_err(Error::io("cannot read", path))? {
+            0 => break,
+            read => hash.update(&buffer[..read]),
+        }
+    }
+    Ok(hash.finalize().to_vec())
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

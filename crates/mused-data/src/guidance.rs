@@ -1,0 +1,68 @@
+use ndarray::{Array2, Axis};
+
+use crate::{Dataset, Error, Level, Result};
+
+/// The stimulus geometry one token is pulled towards.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Guidance {
+    /// stimuli × features; a batch's RDM is computed from its rows.
+    Features(Array2<f32>),
+    /// stimuli × stimuli dissimilarities; a batch takes its rows and columns.
+    Rdm(Array2<f32>),
+}
+
+/// [`Guidance`] of the stimuli of one batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GuidanceTarget {
+    /// batch × features.
+    Features(Array2<f32>),
+    /// batch × batch.
+    Rdm(Array2<f32>),
+}
+
+impl Guidance {
+    /// Loads the guidance of a level. `choice` is the name of a feature set, `auto` for the one
+    /// whose `feature.json` names the level (none if there is none), or `none`.
+    ///
+    /// # Errors
+    /// When the choice does not exist, `auto` is ambiguous, or the array cannot be read.
+    pub fn load(dataset: &Dataset, level: Level, choice: &str) -> Result<Option<Self>> {
+        let named: Vec<_> = match choice {
+            "none" => return Ok(None),
+            "auto" => dataset.features.iter().filter(|f| f.level == Some(level)).collect(),
+            name => dataset.features.iter().filter(|f| f.name == name).collect(),
+        };
+        let known = || {
+            let names: Vec<&str> = dataset.features.iter().map(|f| f.name.as_str()).collect();
+            names.join(", ")
+        };
+        match named.as_slice() {
+            [] if choice == "auto" => Ok(None),
+            [] => Err(Error::Request(format!(
+                "no feature set {choice:?} in {}: it has [{}]; or write auto or none",
+                dataset.description.name,
+                known()
+            ))),
+            [features] => {
+                let array = dataset.read_features(features)?;
+                Ok(Some(if features.is_rdm { Self::Rdm(array) } else { Self::Features(array) }))
+            }
+            _ => Err(Error::Request(format!(
+                "several feature sets guide the same level ([{}]): name one instead of auto",
+                known()
+            ))),
+        }
+    }
+
+    /// The rows (and columns) of the given stimuli.
+    pub fn target(&self, stimuli: &[usize]) -> GuidanceTarget {
+        match self {
+            Self::Features(features) => {
+                GuidanceTarget::Features(features.select(Axis(0), stimuli))
+            }
+            Self::Rdm(rdm) => {
+                GuidanceTarget::Rdm(rdm.select(Axis(0), stimuli).select(Axis(1), stimuli))
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The dataset directory every stage of mused reads: what it holds, how it is written, checked,
+//! split and turned into model inputs without leaking held-out stimuli.
+//!
+//! ```text
+//! dataset.json                 name, kind, what a response is, sources
+//! stimuli.tsv                  stimulus_id, group, optional split, file, caption
+//! labels.tsv  labels.npy       label names; stimuli × labels, u8
+//! subjects/<id>/trials.tsv     stimulus_id, session, run, onset, repeat
+//! subjects/<id>/responses.npy  trials × voxels, f16 or f32
+//! subjects/<id>/voxels.tsv     voxel → roi, optional i j k, optional reference_stimulus
+//! features/<name>/             features.npy or rdm.npy, and feature.json
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod checks;
+mod dataset;
+mod error;
+mod fingerprint;
+mod guidance;
+pub mod import_rdm;
+mod inputs;
+pub mod simulate;
+mod split;
+mod writer;
+
+pub use checks::{Problem, Severity};
+pub use dataset::{
+    Dataset, Description, FeatureSet, Kind, Labels, Level, Part, Response, Source, Stimulus,
+    Subject, Trial, Voxel,
+};
+pub use error::{Error, Result};
+pub use guidance::{Guidance, GuidanceTarget};
+pub use inputs::{InputTransform, Layout, RoiSlot, Sample, SubjectInputs, samples};
+pub use split::{Fold, SplitPlan};
+pub use writer::{DatasetWriter, SubjectWriter, replace_file};

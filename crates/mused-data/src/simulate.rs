@@ -1,0 +1,281 @@
+//! Simulated experiments with known structure: to try the whole program without data, to test it,
+//! and to see whether a method finds what was put in.
+//!
+//! # Model
+//! **Pictures.** A scene has a topic, and one to three pictures that share labels and look alike;
+//! the scene is the stimulus group. Label frequencies fall off as in COCO (about 3 of 80 labels a
+//! picture) and labels keep company with their topic. A picture's *high-level content* is the sum
+//! of its labels' meanings plus meaning no label names; its *low-level content* is a vector
+//! of its own that the topic explains only in small part: this is what makes two levels of
+//! guidance distinguishable. Guidance features are noisy nonlinear codes of the two contents, as
+//! an image encoder would give, never the contents or labels.
+//!
+//! **Cortex.** A voxel's tuning is a smooth function of its place on its region's sheet. Each
+//! region has three canonical maps, common to all people. People differ as cortices do:
+//! - in *which map dominates* a region and *how much signal* a region carries. A model with
+//!   one set of weights for everybody averages over incompatible maps and listens to
+//!   regions that are silent in this subject; knowing who it is, attention can choose. This
+//!   is the variance subject tokens are for;
+//! - in voxel counts, a smooth warp of the sheet, and idiosyncratic tuning voxel by voxel, which a
+//!   shared model can do nothing about.
+//!
+//! **Scanner.** Noise is partly smooth over the sheet and persists over trials, sessions differ in
+//! gain and drift, and repeats share the signal alone.
+//!
+//! A subject's random numbers depend on the seed and the subject's number alone, so a
+//! simulation with more subjects begins with the same ones.
+
+mod cortex;
+mod names;
+mod scanner;
+mod scenes;
+
+use std::path::Path;
+
+use mused_formats::npy::Dtype;
+use ndarray::{Array2, Axis, concatenate};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    DatasetWriter, Description, Error, FeatureSet, Kind, Level, Response, Result,
+};
+use cortex::{SubjectRegion, Topography};
+use scenes::Scenes;
+
+/// Dimensions of a simulated encoder's features.
+const FEATURES: usize = 64;
+/// Standard deviation of what an encoder sees that nothing else knows of, against a content of 1.
+const ENCODER_NOISE: f64 = 0.3;
+
+/// A simulated region of interest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SimulatedRoi {
+    /// Name of the region.
+    pub name: String,
+    /// Share of its tuned variance that is high-level, from 0 (as V1) to 1.
+    pub semantic: f64,
+}
+
+/// A simulated experiment. The default is small enough to train on in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimulateConfig {
+    /// Number of people.
+    pub subjects: usize,
+    /// Number of pictures, all seen by everybody.
+    pub stimuli: usize,
+    /// Number of labels.
+    pub labels: usize,
+    /// Presentations of each picture to each subject.
+    pub repeats: usize,
+    /// Scanning sessions the presentations are divided into.
+    pub sessions: usize,
+    /// Regions, in the order of the voxels.
+    pub rois: Vec<SimulatedRoi>,
+    /// Fewest and most voxels of a region; each subject's count is drawn between.
+    pub voxels_per_roi: (usize, usize),
+    /// Signal variance over noise variance of a single trial in an average region.
+    pub signal_to_noise: f64,
+    /// Spread among people of the signal a region carries: standard deviation of the
+    /// logarithm of the signal variance.
+    pub gain_spread: f64,
+    /// Probability that a region is dominated by the canonical map of its owner's kind.
+    pub map_consistency: f64,
+    /// Share of the dominant map in a region's shared variance, from 1/3 to 1.
+    pub map_dominance: f64,
+    /// Share of a region's signal variance that no other subject's topography predicts.
+    pub idiosyncrasy: f64,
+    /// Typical displacement of a voxel from where the common topography has it, in voxels.
+    pub warp: f64,
+    /// Seed: the same one gives the same files.
+    pub seed: u64,
+}
+
+impl Default for SimulateConfig {
+    fn default() -> Self {
+        let rois = [
+            ("V1", 0.0),
+            ("V2", 0.05),
+            ("V3", 0.15),
+            ("hV4", 0.35),
+            ("LO", 0.7),
+            ("pFus", 0.85),
+            ("FFA", 0.95),
+            ("EBA", 0.9),
+            ("PPA", 0.85),
+            ("OPA", 0.75),
+            ("pSTS", 0.95),
+            ("TPJ", 1.0),
+        ];
+        Self {
+            subjects: 4,
+            stimuli: 600,
+            labels: 80,
+            repeats: 3,
+            sessions: 3,
+            rois: rois
+                .map(|(name, semantic)| SimulatedRoi { name: name.to_owned(), semantic })
+                .to_vec(),
+            voxels_per_roi: (60, 120),
+            signal_to_noise: 0.3,
+            gain_spread: 0.8,
+            map_consistency: 0.7,
+            map_dominance: 0.9,
+            idiosyncrasy: 0.2,
+            warp: 0.5,
+            seed: 1,
+        }
+    }
+}
+
+impl SimulateConfig {
+    /// Checks that the experiment can be simulated.
+    ///
+    /// # Errors
+    /// Names the first value out of its range, the range, and what was found.
+    pub fn check(&self) -> Result<()> {
+        let at_least = |name: &str, least: usize, value: usize| {
+            if value >= least {
+                return Ok(());
+            }
+            Err(Error::Request(format!("{name} is {value}, expected at least {least}")))
+        };
+        at_least("subjects", 1, self.subjects)?;
+        at_least("stimuli", 10, self.stimuli)?;
+        at_least("labels", 2, self.labels)?;
+        at_least("repeats", 1, self.repeats)?;
+        at_least("sessions", 1, self.sessions)?;
+        at_least("number of rois", 1, self.rois.len())?;
+        at_least("fewest voxels of voxels_per_roi", 2, self.voxels_per_roi.0)?;
+        at_least("most voxels of voxels_per_roi", self.voxels_per_roi.0, self.voxels_per_roi.1)?;
+        let within = |name: &str, value: f64, least: f64, most: f64| {
+            // Written so that NaN fails too.
+            if value >= least && value <= most {
+                return Ok(());
+            }
+            Err(Error::Request(format!("{name} is {value}, expected from {least} to {most}")))
+        };
+        within("signal_to_noise", self.signal_to_noise, 0.0, 100.0)?;
+        within("gain_spread", self.gain_spread, 0.0, 3.0)?;
+        within("map_consistency", self.map_consistency, 0.0, 1.0)?;
+        within("map_dominance", self.map_dominance, 0.0, 1.0)?;
+        within("idiosyncrasy", self.idiosyncrasy, 0.0, 1.0)?;
+        within("warp", self.warp, 0.0, 100.0)?;
+        for roi in &self.rois {
+            within(&format!("semantic of {}", roi.name), roi.semantic, 0.0, 1.0)?;
+        }
+        let mut names: Vec<&str> = self.rois.iter().map(|roi| roi.name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Error::Request(format!("roi {:?} occurs twice", pair[0]))),
+            None => Ok(()),
+        }
+    }
+
+    /// Random numbers of their own for each purpose: none moves when another draws more.
+    fn stream(&self, stream: u64) -> ChaCha8Rng {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(stream);
+        random
+    }
+}
+
+const STIMULI: u64 = 0;
+const ENCODERS: u64 = 1;
+const TOPOGRAPHY: u64 = 2;
+const FIRST_SUBJECT: u64 = 1000;
+
+/// Simulates an experiment and writes it as a dataset directory at `out`; `progress` is told how
+/// many of how many subjects are done. Responses are stored as f16, in units of a single
+/// trial's noise.
+///
+/// # Errors
+/// When a value of `config` is out of range, `out` exists, or writing fails; nothing is left at
+/// `out` then.
+pub fn simulate(
+    config: &SimulateConfig,
+    out: &Path,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<()> {
+    config.check()?;
+    let scenes = Scenes::draw(config, &mut config.stream(STIMULI));
+    let mut description = Description::new(
+        format!("simulated-{}", config.seed),
+        Kind::Roi,
+        Response::Voxels,
+    );
+    description.simulated = true;
+    description.licence = Some("CC0-1.0".to_owned());
+    let mut writer =
+        DatasetWriter::create(out, description, scenes.stimuli.clone(), &scenes.labels)?;
+    let mut encoders = config.stream(ENCODERS);
+    for (name, level, content) in
+        [("low", Level::Low, &scenes.low), ("high", Level::High, &scenes.high)]
+    {
+        let features = FeatureSet {
+            name: name.to_owned(),
+            level: Some(level),
+            description: format!("simulated encoder of {name}-level content"),
+            is_rdm: false,
+            shape: [config.stimuli, FEATURES],
+            details: serde_json::Map::new(),
+        };
+        writer.features(&features, encode(content, &mut encoders).view())?;
+    }
+    let topography = Topography::draw(config, &mut config.stream(TOPOGRAPHY));
+    let content = concatenate![Axis(1), scenes.low, scenes.high];
+    for subject in 0..config.subjects {
+        progress(subject, config.subjects);
+        write_subject(config, &topography, &content, subject, &mut writer)?;
+    }
+    progress(config.subjects, config.subjects);
+    writer.finish()
+}
+
+fn write_subject(
+    config: &SimulateConfig,
+    topography: &Topography,
+    content: &Array2<f64>,
+    subject: usize,
+    writer: &mut DatasetWriter,
+) -> Result<()> {
+    let mut random = config.stream(FIRST_SUBJECT + subject as u64);
+    let trials = scanner::trials(config, &mut random);
+    let mut voxels = Vec::new();
+    let mut responses = Vec::new();
+    for index in 0..config.rois.len() {
+        let region = SubjectRegion::draw(config, topography, subject, index, content, &mut random);
+        responses.push(scanner::scan(&region, &trials, &mut random));
+        voxels.extend(region.voxels);
+    }
+    let mut rows = writer.subject(
+        &format!("sub-{:02}", subject + 1),
+        &trials,
+        &voxels,
+        Dtype::F16,
+    )?;
+    let mut row = Vec::with_capacity(voxels.len());
+    for trial in 0..trials.len() {
+        row.clear();
+        for region in &responses {
+            row.extend(region.row(trial).iter().map(|value| *value as f32));
+        }
+        rows.write_response(&row)?;
+    }
+    rows.finish()
+}
+
+/// A random network of one layer: what an encoder makes of the content.
+fn encode(content: &Array2<f64>, random: &mut ChaCha8Rng) -> Array2<f32> {
+    let weights = normal_matrix(content.ncols(), FEATURES, random) / (content.ncols() as f64).sqrt();
+    let noise = normal_matrix(content.nrows(), FEATURES, random) * ENCODER_NOISE;
+    (content.dot(&weights) + noise).mapv(|value| value.tanh() as f32)
+}
+
+fn normal_matrix(rows: usize, columns: usize, random: &mut ChaCha8Rng) -> Array2<f64> {
+    Array2::from_shape_simple_fn((rows, columns), || StandardNormal.sample(random))
+}

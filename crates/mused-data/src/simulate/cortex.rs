@@ -1,0 +1,164 @@
+//! The brains: what is common to all subjects, and what makes each one's own.
+
+use ndarray::{Array1, Array2, Array3, Axis, s};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::scenes::{HIGH, LOW, centre};
+use super::{SimulateConfig, normal_matrix};
+use crate::Voxel;
+
+/// Canonical functional maps a region can carry.
+const MAPS: usize = 3;
+/// Smooth patterns over the sheet that a map is made of, hence content directions a map can show.
+const PATTERNS: usize = 6;
+/// Width of a region's sheet in voxels; more voxels make it longer.
+const SHEET_WIDTH: usize = 10;
+/// Standard deviation of the spatial frequencies of the patterns, in radians a voxel.
+const SPATIAL_FREQUENCY: f64 = 0.55;
+
+/// Smooth functions of position on a sheet: random Fourier features of a Gaussian kernel
+/// (Rahimi & Recht 2007).
+struct Patterns {
+    /// [`PATTERNS`] × 2.
+    frequencies: Array2<f64>,
+    phases: Array1<f64>,
+}
+
+impl Patterns {
+    fn draw(random: &mut ChaCha8Rng) -> Self {
+        let frequencies = normal_matrix(PATTERNS, 2, random) * SPATIAL_FREQUENCY;
+        let phases =
+            Array1::from_shape_simple_fn(PATTERNS, || random.random_range(0.0..std::f64::consts::TAU));
+        Self { frequencies, phases }
+    }
+
+    /// positions × [`PATTERNS`].
+    fn at(&self, positions: &Array2<f64>) -> Array2<f64> {
+        let angles = positions.dot(&self.frequencies.t()) + &self.phases;
+        angles.mapv(|angle| (2.0 / PATTERNS as f64).sqrt() * angle.cos())
+    }
+}
+
+/// What all subjects have in common: for each region, its canonical maps.
+pub(super) struct Topography {
+    regions: Vec<Region>,
+}
+
+struct Region {
+    patterns: Patterns,
+    /// [`MAPS`] × [`PATTERNS`] × content ([`LOW`] then [`HIGH`]).
+    maps: Array3<f64>,
+}
+
+impl Topography {
+    pub(super) fn draw(config: &SimulateConfig, random: &mut ChaCha8Rng) -> Self {
+        let regions = config
+            .rois
+            .iter()
+            .map(|roi| {
+                let patterns = Patterns::draw(random);
+                let mut maps = normal_matrix(MAPS * PATTERNS, LOW + HIGH, random);
+                maps.slice_mut(s![.., ..LOW]).mapv_inplace(|w| w * ((1.0 - roi.semantic) / LOW as f64).sqrt());
+                maps.slice_mut(s![.., LOW..]).mapv_inplace(|w| w * (roi.semantic / HIGH as f64).sqrt());
+                // The shape is that of the rows just drawn.
+                let maps = maps.into_shape_with_order((MAPS, PATTERNS, LOW + HIGH)).unwrap_or_default();
+                Region { patterns, maps }
+            })
+            .collect();
+        Self { regions }
+    }
+}
+
+/// One subject's region: its voxels and their noiseless responses.
+pub(super) struct SubjectRegion {
+    pub(super) voxels: Vec<Voxel>,
+    /// stimuli × voxels, amplitude as a standard deviation of the noise of a single trial.
+    pub(super) signal: Array2<f64>,
+    /// Patterns × voxels, unit variance a voxel on average: where noise is spatially smooth.
+    pub(super) smooth: Array2<f64>,
+}
+
+impl SubjectRegion {
+    /// Draws region `index` of subject number `subject`; `content` is stimuli × ([`LOW`] +
+    /// [`HIGH`]).
+    pub(super) fn draw(
+        config: &SimulateConfig,
+        topography: &Topography,
+        subject: usize,
+        index: usize,
+        content: &Array2<f64>,
+        random: &mut ChaCha8Rng,
+    ) -> Self {
+        let region = &topography.regions[index];
+        let (fewest, most) = config.voxels_per_roi;
+        let count = random.random_range(fewest..=most);
+        let positions = positions(count);
+        let basis = region.patterns.at(&(&positions + &warp(&positions, config.warp, random)));
+        let weights = map_weights(config, subject, random);
+        let mut tuning = Array2::zeros((PATTERNS, LOW + HIGH));
+        for (map, weight) in region.maps.axis_iter(Axis(0)).zip(weights) {
+            tuning.scaled_add(weight, &map);
+        }
+        let shared = centre(content.dot(&tuning.t()).dot(&basis.t()));
+        let idiosyncratic = centre(content.dot(&normal_tuning(config, index, count, random).t()));
+        let own = config.idiosyncrasy;
+        let spread: f64 = StandardNormal.sample(random);
+        // The mean of the log-normal is one: individual gain moves signal, on average it adds none.
+        let gain = (config.gain_spread * spread - 0.5 * config.gain_spread.powi(2)).exp();
+        let signal = (shared * (1.0 - own).sqrt() + idiosyncratic * own.sqrt())
+            * (config.signal_to_noise * gain).sqrt();
+        let smooth = centre(Patterns::draw(random).at(&positions)).reversed_axes();
+        let voxels = voxels(&config.rois[index].name, index, count);
+        Self { voxels, signal, smooth }
+    }
+}
+
+fn normal_tuning(config: &SimulateConfig, index: usize, voxels: usize, random: &mut ChaCha8Rng) -> Array2<f64> {
+    let semantic = config.rois[index].semantic;
+    let mut tuning = normal_matrix(voxels, LOW + HIGH, random);
+    tuning.slice_mut(s![.., ..LOW]).mapv_inplace(|w| w * ((1.0 - semantic) / LOW as f64).sqrt());
+    tuning.slice_mut(s![.., LOW..]).mapv_inplace(|w| w * (semantic / HIGH as f64).sqrt());
+    tuning
+}
+
+/// Weights of the canonical maps, squares summing to one: one map dominates.
+///
+/// People are of [`MAPS`] kinds, in turn so that even two subjects differ; a region follows the
+/// kind of its owner with probability `map_consistency`, and else any of the maps.
+fn map_weights(config: &SimulateConfig, subject: usize, random: &mut ChaCha8Rng) -> [f64; MAPS] {
+    let follows = random.random_bool(config.map_consistency);
+    let dominant = if follows { subject % MAPS } else { random.random_range(0..MAPS) };
+    let mut weights = [((1.0 - config.map_dominance) / (MAPS as f64 - 1.0)).sqrt(); MAPS];
+    weights[dominant] = config.map_dominance.sqrt();
+    weights
+}
+
+fn positions(count: usize) -> Array2<f64> {
+    Array2::from_shape_fn((count, 2), |(voxel, axis)| {
+        let place = if axis == 0 { voxel % SHEET_WIDTH } else { voxel / SHEET_WIDTH };
+        place as f64
+    })
+}
+
+/// A smooth displacement of the sheet, in voxels: no two brains align perfectly.
+fn warp(positions: &Array2<f64>, amount: f64, random: &mut ChaCha8Rng) -> Array2<f64> {
+    let basis = Patterns::draw(random).at(positions);
+    basis.dot(&normal_matrix(PATTERNS, 2, random)) * amount
+}
+
+/// Coordinates on a gently curved sheet; regions lie side by side without touching.
+fn voxels(roi: &str, index: usize, count: usize) -> Vec<Voxel> {
+    let column = (index % 4) as i32;
+    let row = (index / 4) as i32;
+    (0..count)
+        .map(|voxel| {
+            let (i, j) = ((voxel % SHEET_WIDTH) as i32, (voxel / SHEET_WIDTH) as i32);
+            let curve = (f64::from(i - 5).powi(2) + f64::from(j - 5).powi(2)) / 12.0;
+            let coordinate =
+                [10 + column * (SHEET_WIDTH as i32 + 4) + i, 10 + row * 24 + j, 20 + curve as i32];
+            Voxel { roi: roi.to_owned(), coordinate: Some(coordinate), reference: None }
+        })
+        .collect()
+}

@@ -1,0 +1,282 @@
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use mused_formats::npy::{self, Dtype, NpyWriter};
+use mused_formats::table::TableWriter;
+use ndarray::ArrayView2;
+
+use crate::{
+    Description, Error, FeatureSet, Labels, Part, Response, Result, Stimulus, Trial, Voxel,
+};
+
+/// Writes a dataset directory beside its destination and moves it there when it is whole.
+///
+/// Dropped before [`finish`](Self::finish), it removes what it wrote and leaves the destination
+/// as it was.
+#[derive(Debug)]
+pub struct DatasetWriter {
+    destination: PathBuf,
+    partial: PathBuf,
+    description: Description,
+    stimuli: Vec<Stimulus>,
+    subjects: HashSet<String>,
+}
+
+impl DatasetWriter {
+    /// Starts a dataset with its stimuli and labels.
+    ///
+    /// # Errors
+    /// When `destination` exists, the label rows do not match the stimuli, or ids repeat.
+    pub fn create(
+        destination: impl AsRef<Path>,
+        description: Description,
+        stimuli: Vec<Stimulus>,
+        labels: &Labels,
+    ) -> Result<Self> {
+        let destination = destination.as_ref().to_owned();
+        let partial = partial_path(&destination)?;
+        // An unfinished write of an earlier, killed process is nobody's.
+        if partial.exists() {
+            fs::remove_dir_all(&partial).map_err(Error::io("cannot remove", &partial))?;
+        }
+        fs::create_dir_all(partial.join("subjects"))
+            .map_err(Error::io("cannot create", &partial))?;
+        let writer =
+            Self { destination, partial, description, stimuli, subjects: HashSet::new() };
+        writer.write_stimuli()?;
+        writer.write_labels(labels)?;
+        Ok(writer)
+    }
+
+    fn write_stimuli(&self) -> Result<()> {
+        let mut ids = HashSet::new();
+        if let Some(twice) = self.stimuli.iter().find(|stimulus| !ids.insert(&stimulus.id)) {
+            return Err(Error::Request(format!("stimulus id {:?} occurs twice", twice.id)));
+        }
+        let mut table = TableWriter::create(
+            self.partial.join("stimuli.tsv"),
+            &["stimulus_id", "group", "split", "file", "caption"],
+        )?;
+        for stimulus in &self.stimuli {
+            let part = match stimulus.part {
+                Some(Part::Train) => "train",
+                Some(Part::Test) => "test",
+                None => "n/a",
+            };
+            table.write_row([
+                stimulus.id.as_str(),
+                &stimulus.group,
+                part,
+                stimulus.file.as_deref().unwrap_or("n/a"),
+                stimulus.caption.as_deref().unwrap_or("n/a"),
+            ])?;
+        }
+        Ok(table.finish()?)
+    }
+
+    fn write_labels(&self, labels: &Labels) -> Result<()> {
+        let expected = (self.stimuli.len(), labels.names.len());
+        if labels.matrix.dim() != expected {
+            return Err(Error::Request(format!(
+                "expected labels of {} stimuli × {} names, found {} × {}",
+                expected.0,
+                expected.1,
+                labels.matrix.nrows(),
+                labels.matrix.ncols()
+            )));
+        }
+        let mut table = TableWriter::create(self.partial.join("labels.tsv"), &["label"])?;
+        for name in &labels.names {
+            table.write_row([name])?;
+        }
+        table.finish()?;
+        Ok(npy::write_npy_u8(self.partial.join("labels.npy"), labels.matrix.view())?)
+    }
+
+    /// Starts a subject; its response rows follow through the returned writer.
+    ///
+    /// # Errors
+    /// When the id repeats or cannot be a folder name, or there are no trials or voxels.
+    pub fn subject(
+        &mut self,
+        id: &str,
+        trials: &[Trial],
+        voxels: &[Voxel],
+        dtype: Dtype,
+    ) -> Result<SubjectWriter> {
+        let plain = !id.is_empty() && !id.starts_with('.') && !id.contains(['/', '\\']);
+        if !plain || !self.subjects.insert(id.to_owned()) {
+            return Err(Error::Request(format!(
+                "subject id {id:?} must be unique and usable as a folder name"
+            )));
+        }
+        if trials.is_empty() || voxels.is_empty() {
+            return Err(Error::Request(format!(
+                "subject {id} has {} trials and {} voxels, expected at least one of each",
+                trials.len(),
+                voxels.len()
+            )));
+        }
+        let folder = self.partial.join("subjects").join(id);
+        fs::create_dir(&folder).map_err(Error::io("cannot create", &folder))?;
+        self.write_trials(&folder, trials)?;
+        self.write_voxels(&folder, voxels)?;
+        let responses =
+            NpyWriter::create(folder.join("responses.npy"), dtype, trials.len(), voxels.len())?;
+        Ok(SubjectWriter { responses })
+    }
+
+    fn write_trials(&self, folder: &Path, trials: &[Trial]) -> Result<()> {
+        let mut table = TableWriter::create(
+            folder.join("trials.tsv"),
+            &["stimulus_id", "session", "run", "onset", "repeat"],
+        )?;
+        for trial in trials {
+            let onset = trial.onset.map_or("n/a".to_owned(), |seconds| seconds.to_string());
+            table.write_row([
+                self.stimulus_id(trial.stimulus)?,
+                &trial.session.to_string(),
+                &trial.run.to_string(),
+                &onset,
+                &trial.repeat.to_string(),
+            ])?;
+        }
+        Ok(table.finish()?)
+    }
+
+    fn write_voxels(&self, folder: &Path, voxels: &[Voxel]) -> Result<()> {
+        let profiles = self.description.response == Response::SimilarityProfiles;
+        let mut columns = vec!["roi", "i", "j", "k"];
+        if profiles {
+            columns.push("reference_stimulus");
+        }
+        let mut table = TableWriter::create(folder.join("voxels.tsv"), &columns)?;
+        for voxel in voxels {
+            let mut row = vec![voxel.roi.clone()];
+            match voxel.coordinate {
+                Some(position) => row.extend(position.iter().map(i32::to_string)),
+                None => row.extend(["n/a"; 3].map(str::to_owned)),
+            }
+            if profiles {
+                let reference = voxel.reference.ok_or_else(|| {
+                    Error::Request("a similarity profile column needs a reference".to_owned())
+                })?;
+                row.push(self.stimulus_id(reference)?.to_owned());
+            }
+            table.write_row(&row)?;
+        }
+        Ok(table.finish()?)
+    }
+
+    fn stimulus_id(&self, index: usize) -> Result<&str> {
+        self.stimuli.get(index).map(|stimulus| stimulus.id.as_str()).ok_or_else(|| {
+            Error::Request(format!(
+                "stimulus index {index} is beyond the {} stimuli",
+                self.stimuli.len()
+            ))
+        })
+    }
+
+    /// Adds guidance: stimuli × features, or stimuli × stimuli where `features.is_rdm`.
+    ///
+    /// # Errors
+    /// When the rows do not match the stimuli, or writing fails.
+    pub fn features(&mut self, features: &FeatureSet, array: ArrayView2<'_, f32>) -> Result<()> {
+        let stimuli = self.stimuli.len();
+        let columns = if features.is_rdm { stimuli } else { array.ncols() };
+        if array.dim() != (stimuli, columns) {
+            return Err(Error::Request(format!(
+                "expected features {:?} of {stimuli} stimuli × {columns}, found {} × {}",
+                features.name,
+                array.nrows(),
+                array.ncols()
+            )));
+        }
+        let folder = self.partial.join("features").join(&features.name);
+        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        let file = if features.is_rdm { "rdm.npy" } else { "features.npy" };
+        npy::write_npy_f32(folder.join(file), array)?;
+        write_json(&folder.join("feature.json"), features)
+    }
+
+    /// Completes the dataset and moves it to its destination.
+    ///
+    /// # Errors
+    /// When the destination has come to exist meanwhile, or writing fails.
+    pub fn finish(self) -> Result<()> {
+        write_json(&self.partial.join("dataset.json"), &self.description)?;
+        // An empty folder made by the user is taken over; anything else is an error of `rename`.
+        fs::rename(&self.partial, &self.destination)
+            .map_err(Error::io("cannot create", &self.destination))
+    }
+}
+
+impl Drop for DatasetWriter {
+    fn drop(&mut self) {
+        // After `finish` the folder is no longer there; a failed clean-up has nobody to tell.
+        let _ = fs::remove_dir_all(&self.partial);
+    }
+}
+
+/// Takes the response rows of one subject, in the order of its trials.
+#[derive(Debug)]
+pub struct SubjectWriter {
+    responses: NpyWriter,
+}
+
+impl SubjectWriter {
+    /// Appends one trial's response, one value a voxel.
+    ///
+    /// # Errors
+    /// When the length is wrong, a value does not fit the stored type, or writing fails.
+    pub fn write_response(&mut self, row: &[f32]) -> Result<()> {
+        Ok(self.responses.write_row(row)?)
+    }
+
+    /// Completes the file.
+    ///
+    /// # Errors
+    /// When rows are missing.
+    pub fn finish(self) -> Result<()> {
+        Ok(self.responses.finish()?)
+    }
+}
+
+fn partial_path(destination: &Path) -> Result<PathBuf> {
+    let occupied = match fs::read_dir(destination) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => destination.exists(),
+    };
+    let name = destination.file_name().and_then(|name| name.to_str());
+    match (occupied, name) {
+        (true, _) => Err(Error::Exists(destination.to_owned())),
+        (false, Some(name)) => Ok(destination.with_file_name(format!(".{name}.partial"))),
+        (false, None) => {
+            Err(Error::invalid(destination, "expected the name of a folder to create"))
+        }
+    }
+}
+
+fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::invalid(path, error.to_string()))?;
+    replace_file(path, text.as_bytes())
+}
+
+/// Writes a file under a temporary name, syncs it and moves it to `path`: a reader sees the old
+/// content or the new, never a part.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    let partial = PathBuf::from(name);
+    let mut file = File::create(&partial).map_err(Error::io("cannot create", &partial))?;
+    file.write_all(content)
+        .and_then(|()| file.sync_all())
+        .map_err(Error::io("cannot write", &partial))?;
+    fs::rename(&partial, path).map_err(Error::io("cannot create", path))
+}

@@ -1,0 +1,54 @@
+//! The one implementation for every differentiating backend: each operation becomes a single node of the graph.
+
+use burn::backend::Autodiff;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::tensor::ops::FloatTensor;
+
+use crate::backend::KernelBackend;
+use crate::dropout::{self, Dropout};
+use crate::{attention, gelu, layer_norm, linear};
+
+// The gradient methods keep their plain bodies: they run only where someone differentiates a gradient.
+impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
+    fn kernel_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        linear::tracked::<B, C>(x, weight, bias)
+    }
+
+    fn kernel_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        gelu::tracked::<B, C>(x)
+    }
+
+    fn kernel_layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        layer_norm::tracked::<B, C>(x, gamma, beta, epsilon)
+    }
+
+    fn kernel_attention(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        key_mask: Option<FloatTensor<Self>>,
+        dropout: Option<Dropout>,
+    ) -> FloatTensor<Self> {
+        attention::tracked::<B, C>(qkv, heads, key_mask, dropout)
+    }
+
+    fn kernel_dropout(x: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {
+        dropout::tracked::<B, C>(x, dropout)
+    }
+
+    fn kernel_dropout_add(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        dropout: Dropout,
+    ) -> FloatTensor<Self> {
+        dropout::tracked_add::<B, C>(x, residual, dropout)
+    }
+}

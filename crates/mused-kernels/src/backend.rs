@@ -1,0 +1,169 @@
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::ops::FloatTensor;
+use burn::tensor::{Tensor, TensorPrimitive};
+
+use crate::adam::{self, AdamStep};
+use crate::attention;
+use crate::dropout::{self, Dropout};
+use crate::gelu;
+use crate::layer_norm;
+use crate::linear;
+
+/// The CPU backend the fast paths are written for.
+pub type Cpu = burn::backend::Flex;
+
+/// A backend the operations of this crate run on.
+///
+/// The default bodies are plain Burn operations, so `impl KernelBackend for X {}` is a correct implementation for any
+/// backend; it is also the definition the fast paths are tested against. Call the functions of this crate rather than
+/// these methods: they check shapes.
+pub trait KernelBackend: Backend {
+    /// `x · weight + bias`. Shapes: `[rows, in]`, `[in, out]`, `[out]` → `[rows, out]`.
+    fn kernel_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        linear::plain::<Self>(x, weight, bias)
+    }
+
+    /// `gradient · weightᵀ`. Shapes: `[rows, out]`, `[in, out]` → `[rows, in]`.
+    fn kernel_linear_input_gradient(
+        gradient: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::plain_input_gradient::<Self>(gradient, weight)
+    }
+
+    /// `xᵀ · gradient`. Shapes: `[rows, in]`, `[rows, out]` → `[in, out]`.
+    fn kernel_linear_weight_gradient(
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        linear::plain_weight_gradient::<Self>(x, gradient)
+    }
+
+    /// Sums of the columns. Shapes: `[rows, out]` → `[out]`.
+    fn kernel_linear_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        linear::plain_bias_gradient::<Self>(gradient)
+    }
+
+    /// `x Φ(x)`, any shape.
+    fn kernel_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        gelu::plain::<Self>(x)
+    }
+
+    /// `gradient (Φ(x) + x φ(x))`, any shape.
+    fn kernel_gelu_gradient(
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        gelu::plain_gradient::<Self>(x, gradient)
+    }
+
+    /// Layer normalisation of rows. Shapes: `[rows, dim]`, `[dim]`, `[dim]` → `[rows, dim]`.
+    fn kernel_layer_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        layer_norm::plain::<Self>(x, gamma, beta, epsilon)
+    }
+
+    /// Gradients of [`Self::kernel_layer_norm`] for `x`, `gamma` and `beta`.
+    fn kernel_layer_norm_gradient(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        layer_norm::plain_gradient::<Self>(x, gamma, gradient, epsilon)
+    }
+
+    /// Multi-head attention. Shapes: `[batch, tokens, 3 dim]`, mask `[batch, tokens]` → `[batch, tokens, dim]`.
+    fn kernel_attention(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        key_mask: Option<FloatTensor<Self>>,
+        dropout: Option<Dropout>,
+    ) -> FloatTensor<Self> {
+        Self::kernel_attention_forward(qkv, heads, key_mask, dropout).0
+    }
+
+    /// As [`Self::kernel_attention`], with what the gradient needs: the probabilities before dropout,
+    /// `[batch, heads, tokens, tokens]`.
+    fn kernel_attention_forward(
+        qkv: FloatTensor<Self>,
+        heads: usize,
+        key_mask: Option<FloatTensor<Self>>,
+        dropout: Option<Dropout>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        attention::plain::<Self>(qkv, heads, key_mask, dropout)
+    }
+
+    /// Gradient of [`Self::kernel_attention`] for `qkv`.
+    fn kernel_attention_gradient(
+        qkv: FloatTensor<Self>,
+        probabilities: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        heads: usize,
+        dropout: Option<Dropout>,
+    ) -> FloatTensor<Self> {
+        attention::plain_gradient::<Self>(qkv, probabilities, gradient, heads, dropout)
+    }
+
+    /// Inverted dropout, any shape. Its own gradient: the mask depends on the position alone.
+    fn kernel_dropout(x: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {
+        dropout::plain::<Self>(x, dropout)
+    }
+
+    /// `dropout(x) + residual`, any shape.
+    fn kernel_dropout_add(
+        x: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        dropout: Dropout,
+    ) -> FloatTensor<Self> {
+        dropout::plain_add::<Self>(x, residual, dropout)
+    }
+
+    /// One step of Adam or AdamW: `[param, exp_avg, exp_avg_sq]` after it, any shape.
+    fn kernel_adam(
+        param: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        exp_avg: FloatTensor<Self>,
+        exp_avg_sq: FloatTensor<Self>,
+        step: &AdamStep,
+    ) -> [FloatTensor<Self>; 3] {
+        adam::plain::<Self>(param, gradient, exp_avg, exp_avg_sq, step)
+    }
+
+    /// `decay · ema + (1 − decay) · param`, any shape.
+    fn kernel_ema(
+        ema: FloatTensor<Self>,
+        param: FloatTensor<Self>,
+        decay: f64,
+    ) -> FloatTensor<Self> {
+        adam::plain_ema::<Self>(ema, param, decay)
+    }
+
+    /// Sum of squares, any shape.
+    fn kernel_sum_of_squares(x: FloatTensor<Self>) -> f64 {
+        adam::plain_sum_of_squares::<Self>(x)
+    }
+}
+
+/// A backend to train on: it differentiates, and the backend underneath has the kernels too.
+pub trait TrainBackend: KernelBackend + AutodiffBackend<InnerBackend: KernelBackend> {}
+
+impl<B> TrainBackend for B where B: KernelBackend + AutodiffBackend<InnerBackend: KernelBackend> {}
+
+/// The tensor around a primitive.
+pub(crate) fn wrap<B: Backend, const D: usize>(primitive: FloatTensor<B>) -> Tensor<B, D> {
+    Tensor::from_primitive(TensorPrimitive::Float(primitive))
+}
+
+/// The primitive inside a tensor.
+pub(crate) fn unwrap<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> FloatTensor<B> {
+    tensor.into_primitive().tensor()
+}

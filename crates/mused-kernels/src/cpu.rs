@@ -1,0 +1,261 @@
+//! The fast paths for contiguous `f32` slices; every other data type takes the plain bodies.
+
+use burn::tensor::{Bytes, DType, Shape};
+use burn_flex::{FlexTensor, Layout};
+
+use crate::adam::{self, AdamStep};
+use crate::backend::{Cpu, KernelBackend};
+use crate::dropout::{self, Dropout};
+use crate::{attention, attention_cpu, gelu, layer_norm, layer_norm_cpu, linear, matmul};
+
+/// Contiguous tensors of `f32`, or nothing when one holds another type.
+fn floats<const N: usize>(tensors: [&FlexTensor; N]) -> Option<[FlexTensor; N]> {
+    tensors
+        .iter()
+        .all(|tensor| tensor.dtype() == DType::F32)
+        .then(|| tensors.map(FlexTensor::to_contiguous))
+}
+
+/// A tensor of these values.
+pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
+    FlexTensor::new(
+        Bytes::from_elems(values),
+        Layout::contiguous(shape.into()),
+        DType::F32,
+    )
+}
+
+/// The tensor, contiguous and free to write into through `storage_mut` without a copy where nobody else holds it.
+fn owned(tensor: FlexTensor) -> FlexTensor {
+    let contiguous = tensor.to_contiguous();
+    drop(tensor);
+    contiguous
+}
+
+fn is_f32(tensor: &FlexTensor) -> bool {
+    tensor.dtype() == DType::F32
+}
+
+/// `left · right` (or `leftᵀ`, `rightᵀ`) without copying a transpose.
+fn product(
+    left: &FlexTensor,
+    transpose_left: bool,
+    right: &FlexTensor,
+    transpose_right: bool,
+    bias: Option<&[f32]>,
+) -> FlexTensor {
+    // Strides are unsigned below; only a flipped view has others.
+    let forwards = |tensor: &FlexTensor| {
+        if tensor.layout().has_positive_strides() { tensor.clone() } else { tensor.to_contiguous() }
+    };
+    let (left, right) = (forwards(left), forwards(right));
+    let size = |tensor: &FlexTensor, axis: usize| tensor.layout().shape()[axis];
+    let rows = size(&left, usize::from(transpose_left));
+    let inner = size(&left, usize::from(!transpose_left));
+    let columns = size(&right, usize::from(!transpose_right));
+    let view = |tensor, transpose| {
+        let view = matmul::View::of(tensor);
+        if transpose { view.transposed() } else { view }
+    };
+    let values = matmul::product(
+        view(&left, transpose_left),
+        view(&right, transpose_right),
+        bias,
+        [rows, inner, columns],
+    );
+    tensor(values, [rows, columns])
+}
+
+impl KernelBackend for Cpu {
+    fn kernel_linear(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
+        let bias = bias.map(|bias| bias.to_contiguous());
+        if !(is_f32(&x) && is_f32(&weight) && bias.as_ref().is_none_or(is_f32)) {
+            return linear::plain::<Self>(x, weight, bias);
+        }
+        product(&x, false, &weight, false, bias.as_ref().map(FlexTensor::storage))
+    }
+
+    fn kernel_linear_input_gradient(gradient: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        if !(is_f32(&gradient) && is_f32(&weight)) {
+            return linear::plain_input_gradient::<Self>(gradient, weight);
+        }
+        product(&gradient, false, &weight, true, None)
+    }
+
+    fn kernel_linear_weight_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        if !(is_f32(&x) && is_f32(&gradient)) {
+            return linear::plain_weight_gradient::<Self>(x, gradient);
+        }
+        product(&x, true, &gradient, false, None)
+    }
+
+    fn kernel_linear_bias_gradient(gradient: FlexTensor) -> FlexTensor {
+        match floats([&gradient]) {
+            Some([rows]) => {
+                let columns = rows.layout().shape()[1];
+                tensor(layer_norm_cpu::column_sums(rows.storage(), columns), [columns])
+            }
+            None => linear::plain_bias_gradient::<Self>(gradient),
+        }
+    }
+
+    fn kernel_gelu(x: FlexTensor) -> FlexTensor {
+        match floats([&x]) {
+            Some([x]) => tensor(gelu::fast(x.storage()), x.layout().shape().clone()),
+            None => gelu::plain::<Self>(x),
+        }
+    }
+
+    fn kernel_gelu_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        if !(is_f32(&x) && is_f32(&gradient)) {
+            return gelu::plain_gradient::<Self>(x, gradient);
+        }
+        let mut gradient = owned(gradient);
+        gelu::fast_gradient(x.to_contiguous().storage(), gradient.storage_mut());
+        gradient
+    }
+
+    fn kernel_layer_norm(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        epsilon: f64,
+    ) -> FlexTensor {
+        match floats([&x, &gamma, &beta]) {
+            Some([x, gamma, beta]) => {
+                let y = layer_norm_cpu::forward(
+                    x.storage(),
+                    gamma.storage(),
+                    beta.storage(),
+                    epsilon as f32,
+                );
+                tensor(y, x.layout().shape().clone())
+            }
+            None => layer_norm::plain::<Self>(x, gamma, beta, epsilon),
+        }
+    }
+
+    fn kernel_layer_norm_gradient(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        gradient: FlexTensor,
+        epsilon: f64,
+    ) -> [FlexTensor; 3] {
+        if floats([&x, &gamma, &gradient]).is_none() {
+            return layer_norm::plain_gradient::<Self>(x, gamma, gradient, epsilon);
+        }
+        let mut gradient = owned(gradient);
+        let columns = gamma.layout().shape()[0];
+        let [gamma_gradient, beta_gradient] = layer_norm_cpu::gradient(
+            x.to_contiguous().storage(),
+            gamma.to_contiguous().storage(),
+            gradient.storage_mut(),
+            epsilon as f32,
+        );
+        [
+            gradient,
+            tensor(gamma_gradient, [columns]),
+            tensor(beta_gradient, [columns]),
+        ]
+    }
+
+    fn kernel_attention_forward(
+        qkv: FlexTensor,
+        heads: usize,
+        key_mask: Option<FlexTensor>,
+        dropout: Option<Dropout>,
+    ) -> (FlexTensor, FlexTensor) {
+        let key_mask = key_mask.map(|mask| mask.to_contiguous());
+        if !(is_f32(&qkv) && key_mask.as_ref().is_none_or(is_f32)) {
+            return attention::plain::<Self>(qkv, heads, key_mask, dropout);
+        }
+        let qkv = qkv.to_contiguous();
+        let sizes = attention_cpu::Sizes::of(qkv.layout().shape(), heads);
+        let mask = key_mask.as_ref().map(FlexTensor::storage);
+        let (output, probabilities) =
+            attention_cpu::forward(sizes, qkv.storage(), mask, dropout);
+        (
+            tensor(output, [sizes.batch, sizes.tokens, sizes.heads * sizes.head_dim]),
+            tensor(probabilities, [sizes.batch, heads, sizes.tokens, sizes.tokens]),
+        )
+    }
+
+    fn kernel_attention_gradient(
+        qkv: FlexTensor,
+        probabilities: FlexTensor,
+        gradient: FlexTensor,
+        heads: usize,
+        dropout: Option<Dropout>,
+    ) -> FlexTensor {
+        match floats([&qkv, &probabilities, &gradient]) {
+            Some([qkv, probabilities, gradient]) => {
+                let sizes = attention_cpu::Sizes::of(qkv.layout().shape(), heads);
+                let value = attention_cpu::gradient(
+                    sizes,
+                    qkv.storage(),
+                    probabilities.storage(),
+                    gradient.storage(),
+                    dropout,
+                );
+                tensor(value, qkv.layout().shape().clone())
+            }
+            None => {
+                attention::plain_gradient::<Self>(qkv, probabilities, gradient, heads, dropout)
+            }
+        }
+    }
+
+    fn kernel_dropout(x: FlexTensor, dropout: Dropout) -> FlexTensor {
+        if !is_f32(&x) || dropout.rate == 0.0 {
+            return dropout::plain::<Self>(x, dropout);
+        }
+        let mut x = owned(x);
+        dropout::fast(dropout, x.storage_mut());
+        x
+    }
+
+    fn kernel_dropout_add(x: FlexTensor, residual: FlexTensor, dropout: Dropout) -> FlexTensor {
+        if !(is_f32(&x) && is_f32(&residual)) {
+            return dropout::plain_add::<Self>(x, residual, dropout);
+        }
+        let mut x = owned(x);
+        dropout::fast_add(dropout, residual.to_contiguous().storage(), x.storage_mut());
+        x
+    }
+
+    fn kernel_adam(
+        param: FlexTensor,
+        gradient: FlexTensor,
+        exp_avg: FlexTensor,
+        exp_avg_sq: FlexTensor,
+        step: &AdamStep,
+    ) -> [FlexTensor; 3] {
+        if ![&param, &gradient, &exp_avg, &exp_avg_sq].into_iter().all(is_f32) {
+            return adam::plain::<Self>(param, gradient, exp_avg, exp_avg_sq, step);
+        }
+        let mut state = [owned(param), owned(exp_avg), owned(exp_avg_sq)];
+        let [param, mean, square] = &mut state;
+        adam::fast(
+            step,
+            gradient.to_contiguous().storage(),
+            [param.storage_mut(), mean.storage_mut(), square.storage_mut()],
+        );
+        state
+    }
+
+    fn kernel_ema(ema: FlexTensor, param: FlexTensor, decay: f64) -> FlexTensor {
+        if !(is_f32(&ema) && is_f32(&param)) {
+            return adam::plain_ema::<Self>(ema, param, decay);
+        }
+        let mut ema = owned(ema);
+        adam::fast_ema(decay, param.to_contiguous().storage(), ema.storage_mut());
+        ema
+    }
+
+    fn kernel_sum_of_squares(x: FlexTensor) -> f64 {
+        match floats([&x]) {
+            Some([x]) => adam::fast_sum_of_squares(x.storage()),
+            None => adam::plain_sum_of_squares::<Self>(x),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Fused operations with hand-written gradients for the layers a decoder spends its time in.
+//!
+//! Every operation exists three times: in plain Burn operations (the default bodies of [`KernelBackend`], right on
+//! every backend), as vectorised single-pass loops over `f32` slices for [`Cpu`], and as one autodiff node whose
+//! backward pass calls the gradient of whichever backend lies underneath.
+//!
+//! ```
+//! use burn::tensor::Tensor;
+//! use mused_kernels::{Cpu, gelu, linear};
+//!
+//! let device = Default::default();
+//! let x = Tensor::<Cpu, 2>::from_data([[1.0, -1.0]], &device);
+//! let weight = Tensor::<Cpu, 2>::from_data([[0.5, 0.0, 1.0], [0.5, 1.0, 0.0]], &device);
+//! assert_eq!(gelu(linear(x, weight, None)).dims(), [1, 3]);
+//! ```
+//!
+//! Results on [`Cpu`] do not depend on the number of rayon threads: every sum runs over chunks of a fixed size, in a
+//! fixed order. Work runs in the rayon pool the caller is in (`ThreadPool::install`), small tensors on the caller alone.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod adam;
+mod attention;
+mod attention_cpu;
+mod autodiff;
+mod backend;
+mod cpu;
+mod dropout;
+mod gelu;
+mod layer_norm;
+mod layer_norm_cpu;
+mod linear;
+mod matmul;
+mod simd;
+
+pub use adam::{AdamStep, adam_update, ema_update, sum_of_squares};
+pub use attention::attention;
+pub use backend::{Cpu, KernelBackend, TrainBackend};
+pub use dropout::{Dropout, dropout, dropout_add};
+pub use gelu::gelu;
+pub use layer_norm::layer_norm;
+pub use linear::linear;

@@ -1,0 +1,403 @@
+//! Matrix product of strided `f32` matrices.
+//!
+//! The plan is that of Goto & van de Geijn (2008): panels of the right matrix are packed once, blocks of rows of the left
+//! one are handed to threads, and a register tile of 6 rows is accumulated over a block of the inner axis. Compared with
+//! the `gemm` crate it adds the bias on the way out, packs on all threads, and costs less on the small matrices of an
+//! ROI model. An element's sum is formed in an order that depends on the inner size alone: no number of threads, no other
+//! size changes a bit of it.
+
+use burn_flex::FlexTensor;
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::simd::arch;
+
+/// Rows of a register tile.
+const TILE: usize = 6;
+/// Block of the inner axis: one packed panel of it stays near the first-level cache.
+const DEPTH: usize = 192;
+/// Most rows of one task.
+const ROWS: usize = 192;
+/// Multiplications below which the caller works alone.
+const PARALLEL: usize = 1 << 20;
+
+/// A matrix inside a slice.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+impl<'a> View<'a> {
+    /// A rank-2 tensor without negative strides.
+    pub(crate) fn of(tensor: &'a FlexTensor) -> Self {
+        let layout = tensor.layout();
+        Self {
+            data: &tensor.storage::<f32>()[layout.start_offset()..],
+            row_stride: layout.strides()[0] as usize,
+            column_stride: layout.strides()[1] as usize,
+        }
+    }
+
+    pub(crate) fn rows(data: &'a [f32], row_stride: usize) -> Self {
+        Self { data, row_stride, column_stride: 1 }
+    }
+
+    pub(crate) fn transposed(self) -> Self {
+        Self {
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// Where a product goes: rows at a stride, either replaced (starting from a bias) or added to.
+pub(crate) struct Target<'a> {
+    pub(crate) data: &'a mut [f32],
+    pub(crate) row_stride: usize,
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) add: bool,
+}
+
+/// Panels of the right matrix: blocks of the inner axis, in each one panel after another, in each its rows of lanes.
+#[derive(Clone, Copy)]
+struct Panels {
+    inner: usize,
+    columns: usize,
+    /// Columns of a panel.
+    width: usize,
+}
+
+impl Panels {
+    fn new<S: Simd>(inner: usize, columns: usize) -> Self {
+        let vectors = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        Self {
+            inner,
+            columns,
+            width: (vectors * S::F32_LANES).min(columns.next_multiple_of(S::F32_LANES)),
+        }
+    }
+
+    fn count(self) -> usize {
+        self.columns.div_ceil(self.width)
+    }
+
+    /// Each panel is stored for the whole inner axis at once.
+    fn len(self) -> usize {
+        self.count() * self.inner * self.width
+    }
+}
+
+/// `left · right + bias`, sizes `[rows, inner, columns]`, on the threads of the caller's pool.
+pub(crate) fn product(
+    left: View<'_>,
+    right: View<'_>,
+    bias: Option<&[f32]>,
+    [rows, inner, columns]: [usize; 3],
+) -> Vec<f32> {
+    let mut out = vec![0.0; rows * columns];
+    if out.is_empty() {
+        return out;
+    }
+    let threads = rayon::current_num_threads();
+    let shared = threads > 1 && rows * inner * columns >= PARALLEL;
+    let threads = if shared { threads } else { 1 };
+    let mut storage = Vec::new();
+    arch().dispatch(Product {
+        left,
+        right,
+        bias,
+        sizes: [rows, inner, columns],
+        out: &mut out,
+        threads,
+        storage: &mut storage,
+    });
+    out
+}
+
+struct Product<'a> {
+    left: View<'a>,
+    right: View<'a>,
+    bias: Option<&'a [f32]>,
+    sizes: [usize; 3],
+    out: &'a mut [f32],
+    threads: usize,
+    storage: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { left, right, bias, sizes, out, threads, storage } = self;
+        let [rows, inner, columns] = sizes;
+        let panels = Panels::new::<S>(inner, columns);
+        let packed = aligned(storage, panels.len());
+        let panel_len = (inner * panels.width).max(1);
+        let pack = |(index, panel): (usize, &mut [f32])| {
+            simd.vectorize(Pack { right, panels, index, panel });
+        };
+        // Equal shares in whole tiles, none larger than what keeps the packed rows in the second-level cache.
+        let shares = threads * rows.div_ceil(threads * ROWS);
+        let share = rows.div_ceil(shares).next_multiple_of(TILE);
+        if threads > 1 {
+            packed.par_chunks_mut(panel_len).enumerate().for_each(pack);
+        } else {
+            packed.chunks_mut(panel_len).enumerate().for_each(pack);
+        }
+        let packed = &*packed;
+        let run = |(index, data): (usize, &mut [f32])| {
+            let first = index * share;
+            let left = View { data: &left.data[first * left.row_stride..], ..left };
+            let rows = data.len() / columns;
+            let target = Target { data, row_stride: columns, bias, add: false };
+            simd.vectorize(Block { left, packed, panels, rows, target });
+        };
+        if threads > 1 {
+            out.par_chunks_mut(share * columns).enumerate().for_each(run);
+        } else {
+            out.chunks_mut(share * columns).enumerate().for_each(run);
+        }
+    }
+}
+
+/// The product on the calling thread, inside a vectorised function; `storage` is kept by the caller to be used again.
+#[inline(always)]
+pub(crate) fn serial<S: Simd>(
+    simd: S,
+    left: View<'_>,
+    right: View<'_>,
+    [rows, inner, columns]: [usize; 3],
+    target: Target<'_>,
+    storage: &mut Vec<f32>,
+) {
+    let panels = Panels::new::<S>(inner, columns);
+    let packed = aligned(storage, panels.len());
+    for (index, panel) in packed.chunks_mut((inner * panels.width).max(1)).enumerate() {
+        simd.vectorize(Pack { right, panels, index, panel });
+    }
+    let packed = &*packed;
+    simd.vectorize(Block { left, packed, panels, rows, target });
+}
+
+/// `len` floats of the storage that start on a cache line: a vector across two lines costs two accesses.
+fn aligned(storage: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if storage.len() < len + 16 {
+        // Nothing of the old content is wanted: a new allocation comes zeroed for free.
+        *storage = vec![0.0; len + 16];
+    }
+    let offset = storage.as_ptr().align_offset(64).min(16);
+    &mut storage[offset..offset + len]
+}
+
+/// Packs one panel of the right matrix, columns past its end as zeros.
+struct Pack<'a> {
+    right: View<'a>,
+    panels: Panels,
+    index: usize,
+    panel: &'a mut [f32],
+}
+
+impl WithSimd for Pack<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { right, panels, index, panel } = self;
+        let width = panels.width;
+        let first = index * width;
+        let columns = width.min(panels.columns - first);
+        let data = &right.data[first * right.column_stride..];
+        if right.column_stride == 1 {
+            for (p, row) in panel.chunks_exact_mut(width).enumerate() {
+                let start = p * right.row_stride;
+                let (values, padding) = row.split_at_mut(columns);
+                values.copy_from_slice(&data[start..start + columns]);
+                padding.fill(0.0);
+            }
+            return;
+        }
+        // Sixteen rows at a time: their sources stay in the first-level cache over all columns.
+        for (block, rows) in panel.chunks_mut(16 * width).enumerate() {
+            let depth = rows.len() / width;
+            for j in 0..width {
+                let start = j * right.column_stride + block * 16 * right.row_stride;
+                if j >= columns {
+                    for p in 0..depth {
+                        rows[p * width + j] = 0.0;
+                    }
+                } else if right.row_stride == 1 {
+                    let source = &data[start..start + depth];
+                    for (row, value) in rows.chunks_exact_mut(width).zip(source) {
+                        row[j] = *value;
+                    }
+                } else {
+                    for p in 0..depth {
+                        rows[p * width + j] = data[start + p * right.row_stride];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of the product against all panels.
+struct Block<'a> {
+    left: View<'a>,
+    packed: &'a [f32],
+    panels: Panels,
+    rows: usize,
+    target: Target<'a>,
+}
+
+impl WithSimd for Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { left, packed, panels, rows, target } = self;
+        let Panels { inner, columns, width } = panels;
+        let mut packed_left = vec![0.0; rows.next_multiple_of(TILE) * inner.min(DEPTH)];
+        // An inner axis of length 0 still has to write zeros or the bias.
+        for start in (0..inner.max(1)).step_by(DEPTH) {
+            let depth = DEPTH.min(inner - start);
+            pack_rows(left, rows, start, depth, &mut packed_left);
+            let first = start == 0 && !target.add;
+            for index in 0..panels.count() {
+                let panel = &packed[(index * inner + start) * width..][..depth * width];
+                let column = index * width;
+                let count = width.min(columns - column);
+                let bias = target.bias.map(|bias| &bias[column..column + count]);
+                for row in (0..rows).step_by(TILE) {
+                    let tile_rows = TILE.min(rows - row);
+                    let out = &mut target.data[row * target.row_stride + column..];
+                    let place = Place {
+                        out,
+                        row_stride: target.row_stride,
+                        rows: tile_rows,
+                        columns: count,
+                        bias: if first { bias } else { None },
+                        add: !first,
+                    };
+                    let (six, _) = packed_left[row * depth..][..TILE * depth].as_chunks();
+                    dispatch_width(simd, six, panel, width, place);
+                }
+            }
+        }
+    }
+}
+
+/// Tiles of six rows, transposed: for each inner index the six values one after another.
+#[inline(always)]
+fn pack_rows(left: View<'_>, rows: usize, start: usize, depth: usize, packed: &mut [f32]) {
+    for (tile, out) in packed[..rows.next_multiple_of(TILE) * depth]
+        .chunks_exact_mut(TILE * depth)
+        .enumerate()
+    {
+        let row = tile * TILE;
+        let count = TILE.min(rows - row);
+        let data = &left.data[row * left.row_stride + start * left.column_stride..];
+        let out = out.as_chunks_mut::<TILE>().0;
+        if left.row_stride == 1 && count == TILE {
+            for (p, six) in out.iter_mut().enumerate() {
+                six.copy_from_slice(&data[p * left.column_stride..][..TILE]);
+            }
+        } else if left.column_stride == 1 && count == TILE {
+            let rows: [&[f32]; TILE] =
+                std::array::from_fn(|r| &data[r * left.row_stride..][..depth]);
+            for (p, six) in out.iter_mut().enumerate() {
+                *six = rows.map(|row| row[p]);
+            }
+        } else {
+            for (p, six) in out.iter_mut().enumerate() {
+                *six = std::array::from_fn(|r| {
+                    if r < count { data[r * left.row_stride + p * left.column_stride] } else { 0.0 }
+                });
+            }
+        }
+    }
+}
+
+/// Where a tile goes.
+struct Place<'a> {
+    out: &'a mut [f32],
+    row_stride: usize,
+    rows: usize,
+    columns: usize,
+    bias: Option<&'a [f32]>,
+    add: bool,
+}
+
+#[inline(always)]
+fn dispatch_width<S: Simd>(
+    simd: S,
+    left: &[[f32; TILE]],
+    panel: &[f32],
+    width: usize,
+    place: Place<'_>,
+) {
+    match width / S::F32_LANES {
+        1 => tile::<S, 1>(simd, left, panel, place),
+        2 => tile::<S, 2>(simd, left, panel, place),
+        3 => tile::<S, 3>(simd, left, panel, place),
+        _ => tile::<S, 4>(simd, left, panel, place),
+    }
+}
+
+#[inline(always)]
+fn tile<S: Simd, const WIDTH: usize>(
+    simd: S,
+    left: &[[f32; TILE]],
+    panel: &[f32],
+    place: Place<'_>,
+) {
+    let (vectors, _) = S::as_simd_f32s(panel);
+    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
+    for (six, b) in left.iter().zip(vectors.as_chunks::<WIDTH>().0) {
+        for r in 0..TILE {
+            let value = simd.splat_f32s(six[r]);
+            for c in 0..WIDTH {
+                sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
+            }
+        }
+    }
+    let Place { out, row_stride, rows, columns, bias, add } = place;
+    if rows == TILE && columns == WIDTH * S::F32_LANES {
+        let zero = [simd.splat_f32s(0.0); WIDTH];
+        let bias = match bias {
+            Some(bias) => *S::as_simd_f32s(bias).0.first_chunk().unwrap_or(&zero),
+            None => zero,
+        };
+        for r in 0..TILE {
+            let (row, _) = S::as_mut_simd_f32s(&mut out[r * row_stride..][..columns]);
+            let Some(row) = row.first_chunk_mut::<WIDTH>() else { return };
+            for c in 0..WIDTH {
+                let old = if add { row[c] } else { bias[c] };
+                row[c] = simd.add_f32s(sums[r][c], old);
+            }
+        }
+        return;
+    }
+    // A copy: indexed by variables below, the sums themselves would live in memory during the loop above.
+    let mut edge = [[simd.splat_f32s(0.0); WIDTH]; TILE];
+    for r in 0..TILE {
+        for c in 0..WIDTH {
+            edge[r][c] = sums[r][c];
+        }
+    }
+    for (r, sums) in edge.iter().enumerate().take(rows) {
+        let row = &mut out[r * row_stride..][..columns];
+        for (c, sum) in sums.iter().enumerate() {
+            let from = (c * S::F32_LANES).min(columns);
+            let to = (from + S::F32_LANES).min(columns);
+            let old = match (add, bias) {
+                (true, _) => simd.partial_load_f32s(&row[from..to]),
+                (false, Some(bias)) => simd.partial_load_f32s(&bias[from..to]),
+                (false, None) => simd.splat_f32s(0.0),
+            };
+            simd.partial_store_f32s(&mut row[from..to], simd.add_f32s(*sum, old));
+        }
+    }
+}

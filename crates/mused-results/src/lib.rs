@@ -1,0 +1,265 @@
+//! Scores of a run directory's predictions: `results.json` (schema `mused-results/1`).
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use mused_formats::npy;
+use mused_formats::table::Table;
+use mused_stats::metrics::{LabelScore, MultiLabelScores, Undefined, score};
+use mused_stats::summary::{mean, sample_sd};
+use ndarray::{Array2, ArrayD, Axis, Ix2};
+use serde::{Deserialize, Serialize};
+
+/// Why a run could not be scored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read as what it should be.
+    #[error(transparent)]
+    Format(#[from] mused_formats::Error),
+    /// The predictions cannot be scored.
+    #[error(transparent)]
+    Stats(#[from] mused_stats::Error),
+    /// The files of the run contradict each other or are missing.
+    #[error("{}: {message}", path.display())]
+    Invalid {
+        /// The file at fault.
+        path: PathBuf,
+        /// Expected against found.
+        message: String,
+    },
+}
+
+/// A `Result` with this crate's [`enum@Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// One metric over subjects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OverSubjects {
+    /// Mean over subjects with a score.
+    pub mean: Option<f64>,
+    /// Sample standard deviation over subjects; `None` with fewer than two.
+    pub sd: Option<f64>,
+    /// Score of each subject; `None` where it is undefined.
+    pub per_subject: BTreeMap<String, Option<f64>>,
+}
+
+/// Every metric over subjects; AP and AUC are macro means over scorable labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Macro {
+    /// Average precision (scikit-learn's definition).
+    pub average_precision: OverSubjects,
+    /// Area under the ROC curve.
+    pub roc_auc: OverSubjects,
+    /// Share of wrong label decisions at probability 0.5.
+    pub hamming_loss: OverSubjects,
+    /// Share of samples with every label right.
+    pub subset_accuracy: OverSubjects,
+    /// Average precision over all label decisions together.
+    pub micro_average_precision: OverSubjects,
+}
+
+/// One label over subjects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelResult {
+    /// Name of the label.
+    pub name: String,
+    /// Share of samples with the label.
+    pub prevalence: f64,
+    /// Samples with the label, over subjects.
+    pub positives: usize,
+    /// Mean over subjects who can be scored on it.
+    pub average_precision: Option<f64>,
+    /// Mean over subjects who can be scored on it.
+    pub roc_auc: Option<f64>,
+}
+
+/// What knowing nothing scores, means over subjects.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FloorScores {
+    /// Mean prevalence of the scored labels: AP of a random ranking of many samples.
+    pub average_precision: Option<f64>,
+    /// Exact expectation of AP for a random ranking of this many samples.
+    pub random_average_precision: Option<f64>,
+    /// 0.5.
+    pub roc_auc: f64,
+    /// Hamming loss of predicting no label at all.
+    pub hamming_loss: Option<f64>,
+}
+
+/// One subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubjectResult {
+    /// Test samples.
+    pub samples: usize,
+    /// Labels without an AP (no positive sample), left out of the mean.
+    pub unscorable_average_precision: usize,
+    /// Labels without an AUC (one class only), left out of the mean.
+    pub unscorable_roc_auc: usize,
+    /// Macro average precision.
+    pub average_precision: Option<f64>,
+    /// Macro area under the ROC curve.
+    pub roc_auc: Option<f64>,
+    /// Hamming loss at 0.5.
+    pub hamming_loss: f64,
+    /// Subset accuracy at 0.5.
+    pub subset_accuracy: f64,
+}
+
+/// The content of `results.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// `mused-results/1`.
+    pub schema: String,
+    /// `exclude`, `sklearn` or `reference`: what undefined scores count as.
+    pub undefined: String,
+    /// Folds whose test predictions are pooled a subject.
+    pub folds: usize,
+    /// Every metric over subjects.
+    #[serde(rename = "macro")]
+    pub macro_scores: Macro,
+    /// In the order of `labels.tsv`.
+    pub labels: Vec<LabelResult>,
+    /// What knowing nothing scores.
+    pub floors: FloorScores,
+    /// By name.
+    pub subjects: BTreeMap<String, SubjectResult>,
+}
+
+/// Test rows of a run directory.
+struct Predictions {
+    labels: Vec<String>,
+    /// rows × labels
+    probabilities: Array2<f64>,
+    /// rows × labels
+    targets: Array2<u8>,
+    /// Rows of each subject.
+    rows: BTreeMap<String, Vec<usize>>,
+    folds: usize,
+}
+
+impl Predictions {
+    fn read(run: &Path) -> Result<Self> {
+        let path = run.join("predictions.npy");
+        if !path.is_file() {
+            return Err(Error::Invalid {
+                path,
+                message: "expected the predictions of a complete run, found none; train it, or \
+                          continue it with `mused train … --resume`"
+                    .to_owned(),
+            });
+        }
+        let table = Table::read(run.join("labels.tsv"))?;
+        let labels: Vec<String> =
+            table.column("label")?.strings()?.into_iter().map(str::to_owned).collect();
+        let trials = Table::read(run.join("trials.tsv"))?;
+        let shape = (trials.rows(), labels.len());
+        let probabilities = matrix(&path, npy::read_npy(&path)?, shape)?;
+        let path = run.join("targets.npy");
+        let targets = matrix(&path, npy::read_npy_u8(&path)?, shape)?;
+        let mut rows: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (row, subject) in trials.column("subject")?.strings()?.into_iter().enumerate() {
+            rows.entry(subject.to_owned()).or_default().push(row);
+        }
+        let folds = trials.column("fold")?.parse::<usize>()?;
+        let folds = folds.into_iter().max().map_or(0, |last| last + 1);
+        Ok(Self { labels, probabilities, targets, rows, folds })
+    }
+}
+
+fn matrix<T>(path: &Path, array: ArrayD<T>, expected: (usize, usize)) -> Result<Array2<T>> {
+    let found = array.shape().to_vec();
+    let array = array.into_dimensionality::<Ix2>().ok().filter(|array| array.dim() == expected);
+    array.ok_or_else(|| Error::Invalid {
+        path: path.to_owned(),
+        message: format!("expected {} rows × {} labels, found {found:?}", expected.0, expected.1),
+    })
+}
+
+/// Scores the test predictions of a run, a subject at a time, all folds pooled.
+///
+/// # Errors
+/// When the run is not complete or its files contradict each other.
+pub fn evaluate(run: &Path, undefined: Undefined) -> Result<Results> {
+    let predictions = Predictions::read(run)?;
+    let mut scores = BTreeMap::new();
+    for (subject, rows) in &predictions.rows {
+        let probabilities = predictions.probabilities.select(Axis(0), rows);
+        let targets = predictions.targets.select(Axis(0), rows);
+        scores.insert(subject.clone(), score(probabilities.view(), targets.view(), undefined)?);
+    }
+    let over = |value: &dyn Fn(&MultiLabelScores) -> Option<f64>| over_subjects(&scores, value);
+    let name = match undefined {
+        Undefined::Exclude => "exclude",
+        Undefined::Sklearn => "sklearn",
+        Undefined::Reference => "reference",
+    };
+    Ok(Results {
+        schema: "mused-results/1".to_owned(),
+        undefined: name.to_owned(),
+        folds: predictions.folds,
+        macro_scores: Macro {
+            average_precision: over(&|s| s.macro_average_precision),
+            roc_auc: over(&|s| s.macro_roc_auc),
+            hamming_loss: over(&|s| Some(s.hamming_loss)),
+            subset_accuracy: over(&|s| Some(s.subset_accuracy)),
+            micro_average_precision: over(&|s| s.micro_average_precision),
+        },
+        labels: label_results(&predictions, &scores),
+        floors: FloorScores {
+            average_precision: over(&|s| s.floors.chance_average_precision).mean,
+            random_average_precision: over(&|s| s.floors.random_average_precision).mean,
+            roc_auc: 0.5,
+            hamming_loss: over(&|s| Some(s.floors.all_zero_hamming_loss)).mean,
+        },
+        subjects: scores.iter().map(|(id, scores)| (id.clone(), subject_result(scores))).collect(),
+    })
+}
+
+fn over_subjects(
+    scores: &BTreeMap<String, MultiLabelScores>,
+    value: &dyn Fn(&MultiLabelScores) -> Option<f64>,
+) -> OverSubjects {
+    let per_subject: BTreeMap<String, Option<f64>> =
+        scores.iter().map(|(id, scores)| (id.clone(), value(scores))).collect();
+    let values: Vec<f64> = per_subject.values().flatten().copied().collect();
+    OverSubjects { mean: mean(&values), sd: sample_sd(&values), per_subject }
+}
+
+fn label_results(
+    predictions: &Predictions,
+    scores: &BTreeMap<String, MultiLabelScores>,
+) -> Vec<LabelResult> {
+    let average = |label: usize, value: &dyn Fn(&LabelScore) -> Option<f64>| {
+        let values: Vec<f64> =
+            scores.values().filter_map(|scores| value(&scores.labels[label])).collect();
+        mean(&values)
+    };
+    let columns = predictions.labels.iter().zip(predictions.targets.columns());
+    columns
+        .enumerate()
+        .map(|(label, (name, column))| {
+            let positives = column.iter().filter(|value| **value == 1).count();
+            LabelResult {
+                name: name.clone(),
+                prevalence: positives as f64 / column.len().max(1) as f64,
+                positives,
+                average_precision: average(label, &|score| score.average_precision),
+                roc_auc: average(label, &|score| score.roc_auc),
+            }
+        })
+        .collect()
+}
+
+fn subject_result(scores: &MultiLabelScores) -> SubjectResult {
+    SubjectResult {
+        samples: scores.samples,
+        unscorable_average_precision: scores.excluded_average_precision,
+        unscorable_roc_auc: scores.excluded_roc_auc,
+        average_precision: scores.macro_average_precision,
+        roc_auc: scores.macro_roc_auc,
+        hamming_loss: scores.hamming_loss,
+        subset_accuracy: scores.subset_accuracy,
+    }
+}

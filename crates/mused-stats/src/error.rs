@@ -1,0 +1,81 @@
+/// Why a statistic could not be computed. Indices are zero-based.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two inputs that must agree in shape do not.
+    #[error("{what}: expected shape {expected:?} as in the other input, found {found:?}")]
+    Shape {
+        /// Which input.
+        what: &'static str,
+        /// Shape of the input it must agree with.
+        expected: Vec<usize>,
+        /// Its own shape.
+        found: Vec<usize>,
+    },
+    /// There is nothing to compute from.
+    #[error("{what}: expected at least one value, found shape {found:?}")]
+    Empty {
+        /// Which input.
+        what: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A value is NaN or infinite.
+    #[error("{what}: expected a finite value at {index:?}, found {found}")]
+    NotFinite {
+        /// Which input.
+        what: &'static str,
+        /// Where in it.
+        index: Vec<usize>,
+        /// The value.
+        found: f64,
+    },
+    /// A target is neither 0 nor 1.
+    #[error("targets: expected 0 or 1 at {index:?}, found {found}")]
+    NotBinary {
+        /// Where in the targets.
+        index: Vec<usize>,
+        /// The value.
+        found: u8,
+    },
+    /// A matrix that must be square is not.
+    #[error("RDM: expected a square matrix, found {rows} x {columns}")]
+    NotSquare {
+        /// Number of rows.
+        rows: usize,
+        /// Number of columns.
+        columns: usize,
+    },
+    /// A matrix that must be symmetric is not.
+    #[error(
+        "RDM: expected a symmetric matrix, found {upper} at [{row}, {column}] but {lower} at [{column}, {row}], \
+         further apart than {tolerance}"
+    )]
+    NotSymmetric {
+        /// Row of the entry above the diagonal.
+        row: usize,
+        /// Column of the entry above the diagonal.
+        column: usize,
+        /// The entry above the diagonal.
+        upper: f64,
+        /// Its mirror image.
+        lower: f64,
+        /// The largest difference allowed.
+        tolerance: f64,
+    },
+    /// A length that must be n (n - 1) / 2 for some n is not.
+    #[error("condensed RDM: expected a length of n(n-1)/2 for some n, found {found}")]
+    NotTriangular {
+        /// The length.
+        found: usize,
+    },
+    /// All values of a row are equal, so its correlation with anything is undefined.
+    #[error("features: expected values that vary within row {row}, found a constant row")]
+    ConstantRow {
+        /// The row.
+        row: usize,
+    },
+}
+
+/// Result of a statistic.
+pub type Result<T> = std::result::Result<T, Error>;

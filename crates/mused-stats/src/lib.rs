@@ -1,0 +1,12 @@
+//! Metrics of multi-label decoding and representational dissimilarity, in f64.
+//!
+//! Everything here is a function of arrays: no files, no engine, no state. Definitions follow scikit-learn, scipy and
+//! numpy, and the tests hold them to those programs' numbers.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod error;
+pub mod metrics;
+pub mod rdm;
+pub mod summary;
+
+pub use error::{Error, Result};

@@ -1,0 +1,17 @@
+//! Mean and spread of a few numbers, such as one score a subject.
+
+/// Arithmetic mean (`numpy.mean`); `None` for no values.
+pub fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// Sample standard deviation with n - 1 in the denominator (`numpy.std(ddof=1)`); `None` for fewer than two values.
+pub fn sample_sd(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
+    let mean = mean(values)?;
+    // Squared deviations rather than a difference of sums: no cancellation where the mean is far from 0.
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}

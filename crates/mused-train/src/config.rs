@@ -1,0 +1,326 @@
+use std::collections::BTreeMap;
+
+use mused_data::SplitPlan;
+use mused_model::{EncoderConfig, LossConfig, Orthogonality, RoiTransformerConfig, RsaForm};
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Everything that determines the result of a training run on a given dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Division into training, validation and test stimuli.
+    pub split: SplitConfig,
+    /// The network.
+    pub model: ModelConfig,
+    /// Which stimulus geometry guides the tokens.
+    pub guidance: GuidanceConfig,
+    /// Loss terms.
+    pub loss: LossConfig,
+    /// Optimisation.
+    pub train: TrainConfig,
+}
+
+/// Division into training, validation and test stimuli.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitConfig {
+    /// Cross-validation folds; 1 = one split, by the dataset's `split` column where it has one.
+    pub folds: usize,
+    /// Share of stimuli tested when there is one fold and no `split` column.
+    pub test_fraction: f64,
+    /// Share of each training side that selects the weights; 0 = keep the last weights.
+    pub validation_fraction: f64,
+    /// Subject tested but never trained on; empty = none.
+    pub holdout_subject: String,
+    /// Seed of the assignment to folds.
+    pub seed: u64,
+}
+
+/// The network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Width of a token.
+    pub dim: usize,
+    /// Transformer blocks.
+    pub depth: usize,
+    /// Attention heads; divides `dim`.
+    pub heads: usize,
+    /// Hidden width of the MLP as a multiple of `dim`.
+    pub mlp_ratio: f64,
+    /// Dropout after attention and in the MLP.
+    pub dropout: f64,
+    /// Dropout of attention weights.
+    pub attention_dropout: f64,
+    /// Dropout of single input values.
+    pub input_dropout: f64,
+    /// Two tokens for each subject; `false` = all subjects share one pair.
+    pub subject_tokens: bool,
+    /// How often a training sample gets the mean of all subjects' tokens instead of its own,
+    /// so that the mean serves a new subject.
+    pub token_dropout: f64,
+}
+
+/// Which stimulus geometry guides the tokens: the name of a folder in `features/`, `auto` (the
+/// one whose `feature.json` names the level) or `none`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GuidanceConfig {
+    /// For the high-level token.
+    pub high: String,
+    /// For the low-level token.
+    pub low: String,
+}
+
+/// Optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Weight decay as part of the gradient.
+    Adam,
+    /// Weight decay apart from it.
+    AdamW,
+}
+
+/// Course of the learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleKind {
+    /// The same throughout, after warm-up.
+    Constant,
+    /// Linear warm-up, then half a cosine to 0.
+    Cosine,
+    /// Cosine up from 1/25 during warm-up, then cosine down to 1/250,000.
+    OneCycle,
+    /// Linear warm-up, then × `step_factor` every `step_epochs`.
+    Step,
+}
+
+/// Optimisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Seed of weights, batches and dropout.
+    pub seed: u64,
+    /// Passes over the training samples.
+    pub epochs: usize,
+    /// Samples a step, subjects mixed.
+    pub batch_size: usize,
+    /// Optimiser.
+    pub optimizer: OptimizerKind,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Learning-rate factors of parameters whose name contains the key, e.g. `attention = 0.1`.
+    pub rate_factors: BTreeMap<String, f64>,
+    /// Course of the learning rate.
+    pub schedule: ScheduleKind,
+    /// Share of all steps spent warming up.
+    pub warmup: f64,
+    /// Epochs between steps of the `step` schedule.
+    pub step_epochs: usize,
+    /// Factor of each step of the `step` schedule.
+    pub step_factor: f64,
+    /// Weight decay of weight matrices; biases, norms and tokens are never decayed.
+    pub weight_decay: f64,
+    /// Largest norm of the whole gradient; 0 = unlimited.
+    pub gradient_clip: f64,
+    /// Decay a step of the averaged weights that are evaluated; 0 = evaluate the raw weights.
+    pub ema_decay: f64,
+}
+
+/// Names of the presets and what they are.
+pub const PRESETS: [(&str, &str); 2] = [
+    ("default", "small and well regularised, for tens to thousands of stimuli"),
+    ("clip-mused", "the published optimiser, schedule and loss coefficients"),
+];
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            split: SplitConfig {
+                folds: 1,
+                test_fraction: 0.2,
+                validation_fraction: 0.1,
+                holdout_subject: String::new(),
+                seed: 0,
+            },
+            model: ModelConfig {
+                dim: 64,
+                depth: 2,
+                heads: 4,
+                mlp_ratio: 4.0,
+                dropout: 0.3,
+                attention_dropout: 0.0,
+                input_dropout: 0.0,
+                subject_tokens: true,
+                token_dropout: 0.0,
+            },
+            guidance: GuidanceConfig { high: "auto".to_owned(), low: "auto".to_owned() },
+            loss: LossConfig {
+                high: 1e-3,
+                low: 1e-1,
+                orthogonality: 1e-3,
+                orthogonality_form: Orthogonality::F,
+                rsa_form: RsaForm::SquaredError,
+            },
+            train: TrainConfig {
+                seed: 0,
+                epochs: 25,
+                batch_size: 64,
+                optimizer: OptimizerKind::AdamW,
+                learning_rate: 2e-3,
+                rate_factors: BTreeMap::new(),
+                schedule: ScheduleKind::OneCycle,
+                warmup: 0.3,
+                step_epochs: 25,
+                step_factor: 0.7,
+                weight_decay: 0.05,
+                gradient_clip: 1.0,
+                ema_decay: 0.99,
+            },
+        }
+    }
+}
+
+impl Config {
+    /// The preset called `name`, see [`PRESETS`].
+    ///
+    /// # Errors
+    /// Names the presets there are.
+    pub fn preset(name: &str) -> Result<Self> {
+        match name {
+            "default" => Ok(Self::default()),
+            "clip-mused" => Ok(Self::clip_mused()),
+            _ => {
+                let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+                Err(Error::Config(format!(
+                    "unknown preset {name:?}: expected one of {}",
+                    known.join(", ")
+                )))
+            }
+        }
+    }
+
+    /// Published code: Adam 1e-3, batch 64, × 0.7 every 25 epochs, attention at a tenth of the
+    /// rate, 1 · BCE + 1e-3 · orthogonality F + 1e-3 · high RSA + 1e-1 · low RSA.
+    fn clip_mused() -> Self {
+        let mut config = Self::default();
+        config.loss.rsa_form = RsaForm::SquaredError;
+        config.loss.high = 1e-3;
+        config.loss.low = 1e-1;
+        config.loss.orthogonality = 1e-3;
+        config.loss.orthogonality_form = Orthogonality::F;
+        config.model.token_dropout = 0.0;
+        config.train = TrainConfig {
+            seed: 0,
+            epochs: 500,
+            batch_size: 64,
+            optimizer: OptimizerKind::Adam,
+            learning_rate: 1e-3,
+            rate_factors: BTreeMap::from([("attention".to_owned(), 0.1)]),
+            schedule: ScheduleKind::Step,
+            warmup: 0.0,
+            step_epochs: 25,
+            step_factor: 0.7,
+            weight_decay: 0.0,
+            gradient_clip: 0.0,
+            ema_decay: 0.0,
+        };
+        config
+    }
+
+    /// Checks ranges that types do not express.
+    ///
+    /// # Errors
+    /// Names the key, what is expected and what was found.
+    pub fn check(&self) -> Result<()> {
+        let (model, train) = (&self.model, &self.train);
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        let factor = |value: f64| value.is_finite() && value >= 0.0;
+        let rules = [
+            (self.split.folds > 0, "split.folds", "at least 1"),
+            (model.dim > 0, "model.dim", "at least 1"),
+            (model.depth > 0, "model.depth", "at least 1"),
+            (
+                model.heads > 0 && model.dim.is_multiple_of(model.heads),
+                "model.heads",
+                "a divisor of model.dim",
+            ),
+            (model.mlp_ratio.is_finite() && model.mlp_ratio > 0.0, "model.mlp_ratio", "above 0"),
+            (share(model.dropout), "model.dropout", "0 or more and below 1"),
+            (share(model.attention_dropout), "model.attention_dropout", "0 or more and below 1"),
+            (share(model.input_dropout), "model.input_dropout", "0 or more and below 1"),
+            (
+                share(model.token_dropout) || model.token_dropout == 1.0,
+                "model.token_dropout",
+                "from 0 to 1",
+            ),
+            (factor(self.loss.high), "loss.high", "0 or more"),
+            (factor(self.loss.low), "loss.low", "0 or more"),
+            (factor(self.loss.orthogonality), "loss.orthogonality", "0 or more"),
+            (train.epochs > 0, "train.epochs", "at least 1"),
+            (train.batch_size > 0, "train.batch_size", "at least 1"),
+            (
+                train.learning_rate.is_finite() && train.learning_rate > 0.0,
+                "train.learning_rate",
+                "above 0",
+            ),
+            (
+                train.rate_factors.values().all(|&value| factor(value)),
+                "train.rate_factors",
+                "0 or more each",
+            ),
+            (share(train.warmup), "train.warmup", "0 or more and below 1"),
+            (train.step_epochs > 0, "train.step_epochs", "at least 1"),
+            (factor(train.step_factor), "train.step_factor", "0 or more"),
+            (factor(train.weight_decay), "train.weight_decay", "0 or more"),
+            (factor(train.gradient_clip), "train.gradient_clip", "0 or more"),
+            (share(train.ema_decay), "train.ema_decay", "0 or more and below 1"),
+        ];
+        match rules.iter().find(|(holds, _, _)| !holds) {
+            None => Ok(()),
+            Some((_, key, expected)) => Err(Error::Config(format!(
+                "{key} must be {expected} (see its value in the configuration given)"
+            ))),
+        }
+    }
+
+    /// The held-out subject, if there is one.
+    pub fn holdout_subject(&self) -> Option<&str> {
+        (!self.split.holdout_subject.is_empty()).then_some(self.split.holdout_subject.as_str())
+    }
+
+    pub(crate) fn split_plan(&self) -> SplitPlan {
+        SplitPlan {
+            folds: (self.split.folds > 1).then_some(self.split.folds),
+            test_fraction: self.split.test_fraction,
+            validation_fraction: self.split.validation_fraction,
+            seed: self.split.seed,
+        }
+    }
+
+    pub(crate) fn model(
+        &self,
+        roi_lengths: Vec<usize>,
+        subjects: usize,
+        labels: usize,
+    ) -> RoiTransformerConfig {
+        let model = &self.model;
+        RoiTransformerConfig {
+            roi_lengths,
+            subjects: if model.subject_tokens { subjects } else { 1 },
+            labels,
+            input_dropout: model.input_dropout,
+            encoder: EncoderConfig {
+                dim: model.dim,
+                depth: model.depth,
+                heads: model.heads,
+                mlp_ratio: model.mlp_ratio,
+                dropout: model.dropout,
+                attention_dropout: model.attention_dropout,
+            },
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use std::path::{Path, PathBuf};
+
+/// Why training or prediction stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The dataset is at fault or does not offer what was asked.
+    #[error(transparent)]
+    Data(#[from] mused_data::Error),
+    /// A file could not be read or written as what it should be.
+    #[error(transparent)]
+    Format(#[from] mused_formats::Error),
+    /// Scores of validation samples could not be computed.
+    #[error(transparent)]
+    Stats(#[from] mused_stats::Error),
+    /// The operating system refused.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, e.g. "cannot create".
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A file of a run directory is not what it should be.
+    #[error("{}: {message}", path.display())]
+    Invalid {
+        /// The file at fault.
+        path: PathBuf,
+        /// Expected against found.
+        message: String,
+    },
+    /// The configuration is at fault; the message names the key and where it was set.
+    #[error("{0}")]
+    Config(String),
+    /// The request cannot be met.
+    #[error("{0}")]
+    Request(String),
+    /// The loss left the finite numbers.
+    #[error(
+        "fold {fold}, step {step}: the loss is {loss}; try a lower train.learning_rate (now \
+         {learning_rate:e}) or set train.gradient_clip"
+    )]
+    Diverged {
+        /// Fold, from 0.
+        fold: usize,
+        /// Step within the fold, from 1.
+        step: usize,
+        /// The loss.
+        loss: f32,
+        /// The rate of that step.
+        learning_rate: f64,
+    },
+}
+
+/// A `Result` with this crate's [`enum@Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn invalid(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
+        Self::Invalid { path: path.as_ref().to_owned(), message: message.into() }
+    }
+
+    pub(crate) fn io(
+        action: &'static str,
+        path: impl AsRef<Path>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io { action, path: path.as_ref().to_owned(), source }
+    }
+}

@@ -1,0 +1,391 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use burn::module::AutodiffModule;
+use burn::tensor::{ElementConversion, Tensor};
+use mused_data::{Guidance, InputTransform, replace_file};
+use mused_formats::npy;
+use mused_kernels::{KernelBackend, TrainBackend};
+use mused_model::{LossTerms, Noise, RoiTransformer, RoiTransformerConfig};
+use mused_stats::metrics::{Undefined, score};
+use ndarray::Array2;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::batches::{SampleSet, TokenDropout};
+use crate::journal::{EpochRecord, Journal, now};
+use crate::optimizer::Optimizer;
+use crate::parameters::{NamedTensors, collect, restore, to_host};
+use crate::schedule::learning_rate;
+use crate::{Config, EpochLosses, Error, Progress, Result, ValidationScores, checkpoint};
+
+/// Samples a forward pass without gradients.
+const EVALUATION_BATCH: usize = 256;
+
+/// Time between saved states: a killed run loses no more.
+const SAVE_EVERY: Duration = Duration::from_secs(20);
+
+/// What a fold is trained on; read-only while it trains.
+pub(crate) struct FoldData {
+    pub(crate) train: SampleSet,
+    pub(crate) validation: SampleSet,
+    pub(crate) test: SampleSet,
+    pub(crate) transform: InputTransform,
+    pub(crate) description: ModelDescription,
+}
+
+/// Stored beside the weights: everything needed to build the model again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ModelDescription {
+    pub(crate) model: RoiTransformerConfig,
+    /// Subjects trained on, in the order of their tokens.
+    pub(crate) subjects: Vec<String>,
+    pub(crate) labels: Vec<String>,
+}
+
+/// Guidance of the two levels.
+pub(crate) struct Guides {
+    pub(crate) high: Option<Guidance>,
+    pub(crate) low: Option<Guidance>,
+}
+
+/// Where a fold stands between two steps, beside its tensors.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Standing {
+    /// Steps done.
+    step: usize,
+    /// Sums over the steps of the current epoch.
+    sums: EpochLosses,
+    /// Best validation average precision so far.
+    best: Option<f64>,
+}
+
+/// One fold in training.
+pub(crate) struct FoldTrainer<'r, B: TrainBackend> {
+    fold: usize,
+    config: &'r Config,
+    data: FoldData,
+    guides: &'r Guides,
+    folder: PathBuf,
+    device: B::Device,
+    model: RoiTransformer<B>,
+    optimizer: Optimizer<B>,
+    standing: Standing,
+    best: Option<NamedTensors>,
+    order: Vec<usize>,
+    saved: Instant,
+}
+
+/// Files of a fold, in the order they come to exist.
+pub(crate) fn fold_folder(run: &Path, fold: usize) -> PathBuf {
+    run.join("checkpoints").join(format!("fold-{fold}"))
+}
+
+/// The interrupted state of a fold; gone when the fold is done.
+const STATE: &str = "state.safetensors";
+/// Selected weights.
+pub(crate) const MODEL: &str = "model.safetensors";
+/// Input transform.
+pub(crate) const INPUTS: &str = "inputs.json";
+/// Test probabilities: the last file written, so its presence says that the fold is done.
+pub(crate) const PREDICTIONS: &str = "predictions.npy";
+
+/// Steps of a fold with so many training samples.
+pub(crate) fn steps(config: &Config, samples: usize) -> usize {
+    samples.div_ceil(config.train.batch_size) * config.train.epochs
+}
+
+/// Steps a fold has done, as its saved state tells.
+pub(crate) fn saved_step(run: &Path, fold: usize) -> usize {
+    let state = fold_folder(run, fold).join(STATE);
+    checkpoint::read::<Standing>(&state).map_or(0, |(standing, _)| standing.step)
+}
+
+impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
+    /// A fold at its start, or where its saved state left it.
+    pub(crate) fn new(
+        run: &Path,
+        fold: usize,
+        config: &'r Config,
+        data: FoldData,
+        guides: &'r Guides,
+    ) -> Result<Self> {
+        let folder = fold_folder(run, fold);
+        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        let device = B::Device::default();
+        let mut rng = ChaCha8Rng::seed_from_u64(stream(config.train.seed, fold, Purpose::Weights, 0));
+        let model = data.description.model.init::<B>(&mut rng, &device);
+        let mut trainer = Self {
+            fold,
+            config,
+            data,
+            guides,
+            folder,
+            device,
+            model,
+            optimizer: Optimizer::new(),
+            standing: Standing::default(),
+            best: None,
+            order: Vec::new(),
+            saved: Instant::now(),
+        };
+        if trainer.folder.join(STATE).exists() {
+            trainer.load()?;
+        }
+        trainer.shuffle();
+        Ok(trainer)
+    }
+
+    fn steps_per_epoch(&self) -> usize {
+        self.data.train.len().div_ceil(self.config.train.batch_size)
+    }
+
+    pub(crate) fn finished(&self) -> bool {
+        self.standing.step >= steps(self.config, self.data.train.len())
+    }
+
+    /// Order of the training samples in the current epoch.
+    fn shuffle(&mut self) {
+        let epoch = self.standing.step / self.steps_per_epoch();
+        let seed = stream(self.config.train.seed, self.fold, Purpose::Order, epoch);
+        self.order = (0..self.data.train.len()).collect();
+        self.order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    }
+
+    /// One optimisation step; at the end of an epoch also validation and the journal.
+    pub(crate) fn step(&mut self, journal: &Journal, progress: &dyn Progress) -> Result<()> {
+        let (per_epoch, size) = (self.steps_per_epoch(), self.config.train.batch_size);
+        let within = self.standing.step % per_epoch;
+        let end = (within + 1) * size;
+        let chosen = &self.order[within * size..end.min(self.order.len())];
+        let seed = |purpose| stream(self.config.train.seed, self.fold, purpose, self.standing.step);
+        let token_dropout = TokenDropout {
+            rate: self.config.model.token_dropout,
+            seed: seed(Purpose::Tokens),
+        };
+        let dropped = (token_dropout.rate > 0.0).then_some(token_dropout);
+        let batch = self.data.train.batch::<B>(chosen, dropped, &self.device);
+        let (high, low) = (self.guides.high.as_ref(), self.guides.low.as_ref());
+        let targets = self.data.train.targets::<B>(chosen, high, low, &self.device);
+        let output = self.model.forward(batch, Noise::training(seed(Purpose::Dropout)));
+        let terms = self.config.loss.terms(output, targets);
+        let losses = read_losses(&terms);
+        let total_steps = steps(self.config, self.data.train.len());
+        let rate =
+            learning_rate(&self.config.train, self.standing.step, total_steps, per_epoch);
+        if !losses.total.is_finite() {
+            return Err(Error::Diverged {
+                fold: self.fold,
+                step: self.standing.step + 1,
+                loss: losses.total as f32,
+                learning_rate: rate,
+            });
+        }
+        let gradients = terms.total.backward();
+        let model = self.model.clone();
+        self.model = self.optimizer.step(model, gradients, rate, &self.config.train);
+        self.standing.step += 1;
+        add(&mut self.standing.sums, &losses, 1.0);
+        progress.step(self.fold, &losses);
+        if self.standing.step.is_multiple_of(per_epoch) {
+            self.end_epoch(rate, journal, progress)?;
+            self.shuffle();
+        }
+        if self.saved.elapsed() > SAVE_EVERY {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn end_epoch(&mut self, rate: f64, journal: &Journal, progress: &dyn Progress) -> Result<()> {
+        let per_epoch = self.steps_per_epoch();
+        let epoch = self.standing.step / per_epoch;
+        let sums = std::mem::take(&mut self.standing.sums);
+        let mut train = EpochLosses::default();
+        add(&mut train, &sums, 1.0 / per_epoch as f64);
+        let validation = if self.data.validation.len() == 0 { None } else { self.validate()? };
+        progress.epoch(self.fold, epoch, validation.as_ref());
+        journal.write(&EpochRecord {
+            fold: self.fold,
+            epoch,
+            step: self.standing.step,
+            learning_rate: rate,
+            train,
+            validation,
+            time: now(),
+        })
+    }
+
+    /// Scores the validation part and keeps the weights if they are the best so far.
+    fn validate(&mut self) -> Result<Option<ValidationScores>> {
+        let weights = self.evaluated_weights()?;
+        let model = restore(self.model.valid(), weights.clone())?;
+        let probabilities = probabilities(&model, &self.data.validation, &self.device)?;
+        let scores = self.validation_scores(&probabilities)?;
+        if let Some(scores) = &scores
+            && self.standing.best.is_none_or(|best| scores.average_precision > best)
+        {
+            self.standing.best = Some(scores.average_precision);
+            self.best = Some(weights);
+        }
+        Ok(scores)
+    }
+
+    fn validation_scores(&self, probabilities: &Array2<f32>) -> Result<Option<ValidationScores>> {
+        let set = &self.data.validation;
+        let mut subjects: Vec<usize> = set.samples.iter().map(|sample| sample.subject).collect();
+        subjects.dedup();
+        let (mut average_precisions, mut aucs) = (Vec::new(), Vec::new());
+        for subject in subjects {
+            let rows: Vec<usize> = (0..set.len())
+                .filter(|&row| set.samples[row].subject == subject)
+                .collect();
+            let scores = probabilities.select(ndarray::Axis(0), &rows).mapv(f64::from);
+            let targets = set.target_rows(&rows);
+            let scores = score(scores.view(), targets.view(), Undefined::Exclude)?;
+            average_precisions.extend(scores.macro_average_precision);
+            aucs.extend(scores.macro_roc_auc);
+        }
+        let mean = mused_stats::summary::mean;
+        Ok(mean(&average_precisions).zip(mean(&aucs)).map(|(average_precision, roc_auc)| {
+            ValidationScores { average_precision, roc_auc }
+        }))
+    }
+
+    /// The averaged weights, or the raw ones where no average is kept.
+    fn evaluated_weights(&self) -> Result<NamedTensors> {
+        match self.optimizer.averaged()? {
+            Some(averaged) if !averaged.is_empty() => {
+                // A parameter without a gradient (guidance off, one subject) has no average.
+                let mut weights = collect(&self.model)?;
+                weights.extend(averaged);
+                Ok(weights)
+            }
+            _ => collect(&self.model),
+        }
+    }
+
+    /// Saves everything needed to go on later to the same bits.
+    pub(crate) fn save(&mut self) -> Result<()> {
+        let mut tensors = self.optimizer.state()?;
+        let mut put = |prefix: &str, named: NamedTensors| {
+            tensors.extend(named.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)));
+        };
+        put("model", collect(&self.model)?);
+        if let Some(best) = &self.best {
+            put("best", best.clone());
+        }
+        checkpoint::write(&self.folder.join(STATE), &self.standing, &tensors)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn load(&mut self) -> Result<()> {
+        let (standing, mut tensors) = checkpoint::read::<Standing>(&self.folder.join(STATE))?;
+        let mut take = |prefix: &str| -> NamedTensors {
+            let prefix = format!("{prefix}.");
+            let names: Vec<String> =
+                tensors.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+            names
+                .into_iter()
+                .filter_map(|name| Some((name[prefix.len()..].to_owned(), tensors.remove(&name)?)))
+                .collect()
+        };
+        let (weights, best) = (take("model"), take("best"));
+        self.model = restore(self.model.clone(), weights)?;
+        self.best = (!best.is_empty()).then_some(best);
+        self.optimizer = Optimizer::from_state(tensors, standing.step as u64, &self.device);
+        self.standing = standing;
+        Ok(())
+    }
+
+    /// Writes the selected weights, the input transform and the test probabilities.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        let weights = match self.best.take() {
+            Some(best) => best,
+            None => self.evaluated_weights()?,
+        };
+        checkpoint::write(&self.folder.join(MODEL), &self.data.description, &weights)?;
+        let path = self.folder.join(INPUTS);
+        let inputs = serde_json::to_vec(&self.data.transform)
+            .map_err(|error| Error::invalid(&path, error.to_string()))?;
+        replace_file(&path, &inputs)?;
+        let model = restore(self.model.valid(), weights)?;
+        let probabilities = probabilities(&model, &self.data.test, &self.device)?;
+        let path = self.folder.join(PREDICTIONS);
+        let partial = self.folder.join("predictions.npy.partial");
+        npy::write_npy_f32(&partial, probabilities.view())?;
+        fs::rename(&partial, &path).map_err(Error::io("cannot create", &path))?;
+        // Absent where the fold was shorter than one interval.
+        let _ = fs::remove_file(self.folder.join(STATE));
+        Ok(())
+    }
+}
+
+/// Label probabilities of all samples of a set: samples × labels.
+pub(crate) fn probabilities<B: KernelBackend>(
+    model: &RoiTransformer<B>,
+    set: &SampleSet,
+    device: &B::Device,
+) -> Result<Array2<f32>> {
+    let rows: Vec<usize> = (0..set.len()).collect();
+    let mut values = Vec::new();
+    let mut labels = 0;
+    for chosen in rows.chunks(EVALUATION_BATCH) {
+        let output = model.forward(set.batch::<B>(chosen, None, device), Noise::none());
+        labels = output.logits.dims()[1];
+        let logits = to_host(output.logits)?;
+        values.extend(logits.into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())));
+    }
+    Array2::from_shape_vec((set.len(), labels), values)
+        .map_err(|error| Error::Request(format!("model output of unexpected shape: {error}")))
+}
+
+fn read_losses<B: TrainBackend>(terms: &LossTerms<B>) -> EpochLosses {
+    let read = |term: &Tensor<B, 1>| f64::from(term.clone().into_scalar().elem::<f32>());
+    EpochLosses {
+        total: read(&terms.total),
+        classification: read(&terms.classification),
+        orthogonality: terms.orthogonality.as_ref().map(read),
+        high: terms.high.as_ref().map(read),
+        low: terms.low.as_ref().map(read),
+    }
+}
+
+fn add(sum: &mut EpochLosses, losses: &EpochLosses, weight: f64) {
+    let add_optional = |sum: &mut Option<f64>, value: Option<f64>| {
+        if let Some(value) = value {
+            *sum = Some(sum.unwrap_or(0.0) + weight * value);
+        }
+    };
+    sum.total += weight * losses.total;
+    sum.classification += weight * losses.classification;
+    add_optional(&mut sum.orthogonality, losses.orthogonality);
+    add_optional(&mut sum.high, losses.high);
+    add_optional(&mut sum.low, losses.low);
+}
+
+/// What a stream of random numbers is for; each gets its own.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Weights,
+    Order,
+    Dropout,
+    Tokens,
+}
+
+/// Seed of the `index`-th stream of a fold and purpose (splitmix64's finaliser), so that any step
+/// can be repeated without the ones before it.
+fn stream(seed: u64, fold: usize, purpose: Purpose, index: usize) -> u64 {
+    let mut mixed = seed;
+    for part in [fold as u64, purpose as u64, index as u64] {
+        mixed = mixed.wrapping_add(part).wrapping_add(0x9E37_79B9_7F4A_7C15);
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^= mixed >> 31;
+    }
+    mixed
+}

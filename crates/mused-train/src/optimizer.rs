@@ -1,0 +1,200 @@
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
+use mused_kernels::{AdamStep, TrainBackend, adam_update, ema_update, sum_of_squares};
+
+use crate::parameters::{NamePath, NamedTensors, to_host};
+use crate::{OptimizerKind, Result, TrainConfig};
+
+/// First and second moments and averaged weights of one parameter, flattened.
+struct Slot<B: Backend> {
+    exp_avg: Tensor<B, 1>,
+    exp_avg_sq: Tensor<B, 1>,
+    ema: Option<Tensor<B, 1>>,
+    shape: Vec<usize>,
+}
+
+/// Adam or AdamW with learning-rate factors by parameter name, gradient clipping by global norm
+/// and an exponential moving average of the weights.
+pub(crate) struct Optimizer<B: TrainBackend> {
+    slots: BTreeMap<String, Slot<B::InnerBackend>>,
+    step: u64,
+}
+
+impl<B: TrainBackend> Optimizer<B> {
+    pub(crate) fn new() -> Self {
+        Self { slots: BTreeMap::new(), step: 0 }
+    }
+
+    /// Applies one step's gradients.
+    pub(crate) fn step<M: Module<B>>(
+        &mut self,
+        module: M,
+        mut gradients: B::Gradients,
+        learning_rate: f64,
+        config: &TrainConfig,
+    ) -> M {
+        self.step += 1;
+        let gradient_scale = if config.gradient_clip > 0.0 {
+            let mut norm = SquaredNorm::<B> { gradients: &gradients, sum: 0.0 };
+            module.visit(&mut norm);
+            (config.gradient_clip / (norm.sum.sqrt() + 1e-6)).min(1.0)
+        } else {
+            1.0
+        };
+        let step = AdamStep {
+            learning_rate,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: config.weight_decay,
+            decoupled: config.optimizer == OptimizerKind::AdamW,
+            step: self.step,
+            gradient_scale,
+        };
+        module.map(&mut Update {
+            path: NamePath::default(),
+            slots: &mut self.slots,
+            gradients: &mut gradients,
+            config,
+            step,
+        })
+    }
+
+    /// The averaged weights, where they are kept.
+    pub(crate) fn averaged(&self) -> Result<Option<NamedTensors>> {
+        let mut named = NamedTensors::new();
+        for (name, slot) in &self.slots {
+            match &slot.ema {
+                Some(ema) => {
+                    named.insert(name.clone(), (slot.shape.clone(), to_host(ema.clone())?));
+                }
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(named))
+    }
+
+    /// Everything needed to go on later, under the names `exp_avg.…`, `exp_avg_sq.…`, `ema.…`.
+    pub(crate) fn state(&self) -> Result<NamedTensors> {
+        let mut named = NamedTensors::new();
+        for (name, slot) in &self.slots {
+            let mut put = |kind: &str, tensor: &Tensor<B::InnerBackend, 1>| -> Result<()> {
+                let values = to_host(tensor.clone())?;
+                named.insert(format!("{kind}.{name}"), (slot.shape.clone(), values));
+                Ok(())
+            };
+            put("exp_avg", &slot.exp_avg)?;
+            put("exp_avg_sq", &slot.exp_avg_sq)?;
+            if let Some(ema) = &slot.ema {
+                put("ema", ema)?;
+            }
+        }
+        Ok(named)
+    }
+
+    /// The optimiser [`state`](Self::state) was taken from, after `step` steps.
+    pub(crate) fn from_state(mut state: NamedTensors, step: u64, device: &B::Device) -> Self {
+        let names: Vec<String> =
+            state.keys().filter_map(|key| key.strip_prefix("exp_avg.")).map(str::to_owned).collect();
+        let mut slots = BTreeMap::new();
+        for name in names {
+            let mut take = |kind: &str| {
+                let (shape, values) = state.remove(&format!("{kind}.{name}"))?;
+                let length = values.len();
+                let data = TensorData::new(values, [length]);
+                Some((shape, Tensor::<B::InnerBackend, 1>::from_data(data, device)))
+            };
+            if let (Some((shape, exp_avg)), Some((_, exp_avg_sq))) =
+                (take("exp_avg"), take("exp_avg_sq"))
+            {
+                let ema = take("ema").map(|(_, ema)| ema);
+                slots.insert(name, Slot { exp_avg, exp_avg_sq, ema, shape });
+            }
+        }
+        Self { slots, step }
+    }
+}
+
+/// Sum of squares over all gradients.
+struct SquaredNorm<'g, B: AutodiffBackend> {
+    gradients: &'g B::Gradients,
+    sum: f64,
+}
+
+impl<B: TrainBackend> ModuleVisitor<B> for SquaredNorm<'_, B> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(gradient) = param.val().grad(self.gradients) {
+            self.sum += sum_of_squares(gradient);
+        }
+    }
+}
+
+struct Update<'o, B: TrainBackend> {
+    path: NamePath,
+    slots: &'o mut BTreeMap<String, Slot<B::InnerBackend>>,
+    gradients: &'o mut B::Gradients,
+    config: &'o TrainConfig,
+    step: AdamStep,
+}
+
+impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let name = self.path.name();
+        let (id, tensor, mapper) = param.consume();
+        let Some(gradient) = tensor.grad_remove(self.gradients) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let shape = tensor.dims();
+        let value = tensor.inner().flatten::<1>(0, D - 1);
+        let slot = self.slots.remove(&name).unwrap_or_else(|| Slot {
+            exp_avg: value.zeros_like(),
+            exp_avg_sq: value.zeros_like(),
+            // The average starts at the initial weights; its memory of them fades with its decay.
+            ema: (self.config.ema_decay > 0.0).then(|| value.clone()),
+            shape: shape.to_vec(),
+        });
+        let factor: f64 = self
+            .config
+            .rate_factors
+            .iter()
+            .filter(|(part, _)| name.contains(part.as_str()))
+            .map(|(_, factor)| factor)
+            .product();
+        let step = AdamStep {
+            learning_rate: self.step.learning_rate * factor,
+            weight_decay: if decays(&name, D) { self.step.weight_decay } else { 0.0 },
+            ..self.step
+        };
+        let gradient = gradient.flatten::<1>(0, D - 1);
+        let (value, exp_avg, exp_avg_sq) =
+            adam_update(value, gradient, slot.exp_avg, slot.exp_avg_sq, &step);
+        let ema = slot
+            .ema
+            .map(|ema| ema_update(ema, value.clone(), warmed(self.config.ema_decay, step.step)));
+        self.slots.insert(name, Slot { exp_avg, exp_avg_sq, ema, shape: slot.shape });
+        let value = Tensor::from_inner(value.reshape(shape)).require_grad();
+        Param::from_mapped_value(id, value, mapper)
+    }
+}
+
+/// Weight matrices decay; biases, norms, embeddings and subject tokens do not.
+fn decays(name: &str, dimensions: usize) -> bool {
+    dimensions >= 2 && !name.contains("token")
+}
+
+/// Early averages forget the random start faster: min(decay, (1 + t) / (10 + t)).
+fn warmed(decay: f64, step: u64) -> f64 {
+    let step = step as f64;
+    decay.min((1.0 + step) / (10.0 + step))
+}

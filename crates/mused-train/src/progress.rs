@@ -1,0 +1,37 @@
+use serde::{Deserialize, Serialize};
+
+/// Mean losses of an epoch, unweighted; `None` where a term is not in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EpochLosses {
+    /// What is minimised.
+    pub total: f64,
+    /// Binary cross-entropy.
+    pub classification: f64,
+    /// Orthogonality of the two tokens.
+    pub orthogonality: Option<f64>,
+    /// High-level RSA.
+    pub high: Option<f64>,
+    /// Low-level RSA.
+    pub low: Option<f64>,
+}
+
+/// Scores of the validation part, means over subjects.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ValidationScores {
+    /// Macro average precision.
+    pub average_precision: f64,
+    /// Macro area under the ROC curve.
+    pub roc_auc: f64,
+}
+
+/// Told what happens during training. Folds report from threads of their own.
+pub trait Progress: Sync {
+    /// Training starts: `done` of `total` steps over all folds were done before.
+    fn start(&self, done: usize, total: usize);
+    /// A step ended.
+    fn step(&self, fold: usize, losses: &EpochLosses);
+    /// An epoch (from 1) ended.
+    fn epoch(&self, fold: usize, epoch: usize, validation: Option<&ValidationScores>);
+    /// Whether to stop after this step.
+    fn interrupted(&self) -> bool;
+}

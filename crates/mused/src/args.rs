@@ -1,0 +1,211 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Decode what several people see from their fMRI, with one model for all of them
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mused demo                                    see it work on simulated brains, offline
+  mused import rdm examples/action-geometry.toml data/action --data DOWNLOAD
+  mused info data/action
+  mused train data/action --out runs/first --folds 5
+  mused evaluate runs/first
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (resumable).";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Simulate, train with and without guidance, and compare: the whole path in one command
+    Demo(DemoArgs),
+    /// Make a dataset of simulated subjects
+    Simulate(SimulateArgs),
+    /// Make a dataset from published files
+    Import(ImportArgs),
+    /// Describe and check a dataset
+    Info(InfoArgs),
+    /// Train one model for all subjects of a dataset
+    Train(TrainArgs),
+    /// Score a run on its held-out stimuli
+    Evaluate(EvaluateArgs),
+    /// Label probabilities of a run's models for a dataset
+    Predict(PredictArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Folder to create for the dataset and the runs
+    #[arg(long, default_value = "mused-demo", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Seed of the simulation and of training
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ThreadArgs {
+    /// CPU threads [default: all]; the result does not depend on it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+impl ThreadArgs {
+    pub(crate) fn count(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(all, usize::from)
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SimulatedKind {
+    /// Regions of interest with different voxels a subject
+    Roi,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  mused simulate --kind roi --subjects 4 --stimuli 600 --seed 1 data/simulated")]
+pub(crate) struct SimulateArgs {
+    /// What the voxels are arranged by
+    #[arg(long, value_enum, default_value = "roi")]
+    pub(crate) kind: SimulatedKind,
+    /// Number of subjects
+    #[arg(long, value_name = "N")]
+    pub(crate) subjects: Option<usize>,
+    /// Number of stimuli, seen by every subject
+    #[arg(long, value_name = "N")]
+    pub(crate) stimuli: Option<usize>,
+    /// Seed of everything drawn
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Dataset directory to create
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    #[command(subcommand)]
+    pub(crate) source: ImportSource,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportSource {
+    /// Data published as one dissimilarity matrix a subject and region
+    #[command(after_help = "\
+The manifest (TOML) names the files, labels and guidance; see examples/action-geometry.toml.
+
+Example:
+  mused import rdm examples/action-geometry.toml data/action --data DOWNLOAD")]
+    Rdm(ImportRdmArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportRdmArgs {
+    /// Description of the published files
+    pub(crate) manifest: PathBuf,
+    /// Dataset directory to create
+    pub(crate) out: PathBuf,
+    /// Folder the manifest's paths start from [default: the manifest's own]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// Dataset directory
+    pub(crate) dataset: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused train data/action --out runs/a --folds 5
+  mused train data/action --out runs/b --folds 5 --set guidance.high=none --set guidance.low=none
+  mused train data/action --out runs/c --holdout-subject sid000005
+  mused train data/action --out runs/d --preset clip-mused --set train.epochs=50
+  mused train data/action --out runs/a --resume
+
+Later ones win: --preset, --config, --set, then --folds, --holdout-subject and --seed.
+RUN/config.toml keeps every value and where it came from; it is itself a valid --config.")]
+pub(crate) struct TrainArgs {
+    /// Dataset directory
+    pub(crate) dataset: PathBuf,
+    /// Run directory to create
+    #[arg(long, value_name = "RUN")]
+    pub(crate) out: PathBuf,
+    /// Named set of defaults: default, clip-mused
+    #[arg(long, value_name = "NAME", default_value = "default", conflicts_with = "resume")]
+    pub(crate) preset: String,
+    /// TOML file with values that differ from the preset
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) config: Option<PathBuf>,
+    /// One value, e.g. train.epochs=10
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume")]
+    pub(crate) settings: Vec<String>,
+    /// Cross-validate over K folds of stimulus groups
+    #[arg(long, value_name = "K", conflicts_with = "resume")]
+    pub(crate) folds: Option<u32>,
+    /// Test on this subject alone and train on all others
+    #[arg(long, value_name = "ID", conflicts_with = "resume")]
+    pub(crate) holdout_subject: Option<String>,
+    /// Seed of weights, batches and dropout
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) seed: Option<u32>,
+    /// Continue an interrupted run with its own configuration, to the same result
+    #[arg(long)]
+    pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum UndefinedArg {
+    /// Leave labels that cannot be scored out of the mean, and count them
+    Exclude,
+    /// As scikit-learn: AP 0 without positives, AUC left out
+    Sklearn,
+    /// As the published code: AUC 1 where undefined
+    Reference,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Run directory
+    pub(crate) run: PathBuf,
+    /// What a label that cannot be scored counts as
+    #[arg(long, value_enum, default_value = "exclude")]
+    pub(crate) undefined: UndefinedArg,
+    /// Print results.json instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  mused predict runs/a data/action --out probabilities.npy
+
+Writes probabilities.npy (rows × labels) and probabilities.tsv (subject, stimulus of each row).
+With several folds it is the mean over their models: stimuli of the run's own dataset were
+trained on by some of them. For honest scores use `mused evaluate`.")]
+pub(crate) struct PredictArgs {
+    /// Run directory
+    pub(crate) run: PathBuf,
+    /// Dataset directory whose subjects the run knows
+    pub(crate) dataset: PathBuf,
+    /// Probabilities to write
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) out: PathBuf,
+}

@@ -1,0 +1,132 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use mused::train::{EpochLosses, Progress, ValidationScores};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Makes Ctrl-C ask for a stop after the current step; a second one ends the process at once.
+pub(crate) fn stop_on_interrupt() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nstopping after this step (press again to stop at once)");
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// A bar with rate, ETA and a message on stderr; nothing where stderr is not a terminal.
+pub(crate) fn bar(total: usize, unit: &str) -> ProgressBar {
+    let template = format!(
+        "{{prefix}}{{bar:24}} {{pos}}/{{len}} {unit}  {{per_sec}}  ETA {{eta}}  {{wide_msg}}"
+    );
+    let style = ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸─");
+    ProgressBar::new(total as u64).with_style(style)
+}
+
+/// Progress of training: a bar on a terminal, a line now and then elsewhere.
+pub(crate) struct TrainingBar {
+    bar: Mutex<Option<ProgressBar>>,
+    line: Mutex<Line>,
+}
+
+struct Line {
+    started: Instant,
+    printed: Instant,
+    first: usize,
+    done: usize,
+    total: usize,
+    validation: String,
+}
+
+/// Time between lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+impl TrainingBar {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        let line = Line {
+            started: now,
+            printed: now,
+            first: 0,
+            done: 0,
+            total: 0,
+            validation: String::new(),
+        };
+        Self { bar: Mutex::new(None), line: Mutex::new(line) }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = lock(&self.bar).take() {
+            bar.finish_and_clear();
+        }
+        let line = lock(&self.line);
+        let seconds = line.started.elapsed().as_secs_f64();
+        let steps = line.done - line.first;
+        eprintln!("{steps} steps in {seconds:.1} s ({:.1} a second)", steps as f64 / seconds);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn describe(losses: &EpochLosses) -> String {
+    let mut text = format!("loss {:.4} bce {:.4}", losses.total, losses.classification);
+    for (name, value) in
+        [("rsa-high", losses.high), ("rsa-low", losses.low), ("orth", losses.orthogonality)]
+    {
+        if let Some(value) = value {
+            text.push_str(&format!(" {name} {value:.3}"));
+        }
+    }
+    text
+}
+
+impl Progress for TrainingBar {
+    fn start(&self, done: usize, total: usize) {
+        let training = bar(total, "steps");
+        training.set_position(done as u64);
+        training.reset_eta();
+        *lock(&self.bar) = Some(training);
+        let mut line = lock(&self.line);
+        (line.started, line.first, line.done, line.total) = (Instant::now(), done, done, total);
+    }
+
+    fn step(&self, fold: usize, losses: &EpochLosses) {
+        let mut line = lock(&self.line);
+        line.done += 1;
+        let message = || format!("fold {fold} {}{}", describe(losses), line.validation);
+        if let Some(bar) = lock(&self.bar).as_ref() {
+            bar.inc(1);
+            if !bar.is_hidden() {
+                bar.set_message(message());
+                return;
+            }
+        }
+        if line.printed.elapsed() > LINE_EVERY {
+            let rate = (line.done - line.first) as f64 / line.started.elapsed().as_secs_f64();
+            let eta = (line.total - line.done) as f64 / rate;
+            let (done, total) = (line.done, line.total);
+            eprintln!("{done}/{total} steps  {rate:.1}/s  ETA {eta:.0} s  {}", message());
+            line.printed = Instant::now();
+        }
+    }
+
+    fn epoch(&self, _fold: usize, _epoch: usize, validation: Option<&ValidationScores>) {
+        if let Some(scores) = validation {
+            lock(&self.line).validation =
+                format!("  validation AP {:.3} AUC {:.3}", scores.average_precision, scores.roc_auc);
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        INTERRUPTED.load(Ordering::Relaxed)
+    }
+}

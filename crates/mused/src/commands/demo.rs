@@ -1,0 +1,110 @@
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use mused::data::Dataset;
+use mused::data::simulate::{SimulateConfig, simulate};
+use mused::results::Results;
+use mused::stats::metrics::Undefined;
+use mused::train::{Layers, Outcome, TrainRequest, train};
+
+use super::evaluate::evaluate_and_write;
+use super::{CpuTraining, three};
+use crate::args::DemoArgs;
+use crate::bars::{TrainingBar, bar, stop_on_interrupt};
+
+/// The compared models: folder, description, settings beyond the preset.
+const RUNS: [(&str, &str, &[&str]); 3] = [
+    ("guided", "subject tokens, guided by the stimuli", &[]),
+    ("unguided", "subject tokens alone", &["guidance.high=none", "guidance.low=none"]),
+    (
+        "shared",
+        "one pair of tokens for everybody",
+        &["guidance.high=none", "guidance.low=none", "model.subject_tokens=false"],
+    ),
+];
+
+pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    if args.out.exists() {
+        anyhow::bail!(
+            "{} already exists: remove it or choose another folder with --out",
+            args.out.display()
+        );
+    }
+    fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot create {}", args.out.display()))?;
+    stop_on_interrupt()?;
+    let dataset = simulated(args)?;
+    let mut scored = Vec::new();
+    for (name, description, settings) in RUNS {
+        eprintln!("training: {description}");
+        let mut layers = Layers::preset("default")?;
+        layers.insert("train.seed", args.seed as i64, "--seed")?;
+        for setting in settings {
+            layers.set(setting)?;
+        }
+        let run = args.out.join(name);
+        let threads = args.threads.count();
+        let request = TrainRequest { dataset: &dataset, layers: &layers, run: &run, threads };
+        let progress = TrainingBar::new();
+        let outcome = train::<CpuTraining>(&request, &progress)?;
+        progress.finish();
+        if outcome == Outcome::Interrupted {
+            eprintln!("stopped; remove {} to start the demo again", args.out.display());
+            return Ok(ExitCode::from(130));
+        }
+        let (results, _) = evaluate_and_write(&run, Undefined::Exclude)?;
+        scored.push((description, results));
+    }
+    print(&dataset, &scored, &args.out);
+    println!("\n{:.0} s in all", started.elapsed().as_secs_f64());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn simulated(args: &DemoArgs) -> anyhow::Result<Dataset> {
+    let config = SimulateConfig { seed: args.seed, ..SimulateConfig::default() };
+    eprintln!("simulating {} subjects and {} stimuli", config.subjects, config.stimuli);
+    let path = args.out.join("dataset");
+    let subjects = bar(config.subjects, "subjects");
+    simulate(&config, &path, &mut |done, _| subjects.set_position(done as u64))?;
+    subjects.finish_and_clear();
+    Ok(Dataset::open(path)?)
+}
+
+fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
+    println!(
+        "SIMULATED brains: {} subjects, {} stimuli, {} labels. The figures show that the path \
+         works, not how well real brains decode.\n",
+        dataset.subjects.len(),
+        dataset.stimuli.len(),
+        dataset.labels.names.len()
+    );
+    println!("{:<40} {:>8} {:>8} {:>8}", "held-out stimuli, mean over subjects", "AP", "AUC", "Hamming");
+    for (description, results) in scored {
+        let scores = &results.macro_scores;
+        println!(
+            "{description:<40} {:>8} {:>8} {:>8}",
+            three(scores.average_precision.mean),
+            three(scores.roc_auc.mean),
+            three(scores.hamming_loss.mean)
+        );
+    }
+    if let Some((_, results)) = scored.first() {
+        let floors = &results.floors;
+        println!(
+            "{:<40} {:>8} {:>8} {:>8}",
+            "knowing nothing",
+            three(floors.random_average_precision),
+            three(Some(floors.roc_auc)),
+            three(floors.hamming_loss)
+        );
+    }
+    println!("\nfiles");
+    println!("  {:<28} the dataset; `mused info` describes it", out.join("dataset").display());
+    for (name, _, _) in RUNS {
+        println!("  {:<28} config, checkpoints, predictions, results.json", out.join(name).display());
+    }
+}

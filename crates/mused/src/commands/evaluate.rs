@@ -1,0 +1,106 @@
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use mused::data::replace_file;
+use mused::results::{OverSubjects, Results, evaluate};
+use mused::stats::metrics::Undefined;
+
+use super::three;
+use crate::args::{EvaluateArgs, UndefinedArg};
+
+pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
+    let undefined = match args.undefined {
+        UndefinedArg::Exclude => Undefined::Exclude,
+        UndefinedArg::Sklearn => Undefined::Sklearn,
+        UndefinedArg::Reference => Undefined::Reference,
+    };
+    let (results, json) = evaluate_and_write(&args.run, undefined)?;
+    if args.json {
+        println!("{json}");
+    } else {
+        print!("{}", table(&results));
+        println!("\nwritten to {}", args.run.join("results.json").display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Scores a run and writes its `results.json`.
+pub(crate) fn evaluate_and_write(
+    run: &Path,
+    undefined: Undefined,
+) -> anyhow::Result<(Results, String)> {
+    let results = evaluate(run, undefined)?;
+    let json = serde_json::to_string_pretty(&results).context("cannot write results as JSON")?;
+    replace_file(&run.join("results.json"), json.as_bytes())?;
+    Ok((results, json))
+}
+
+/// Labels shown in the table; all are in `results.json`.
+const SHOWN_LABELS: usize = 10;
+
+fn table(results: &Results) -> String {
+    let mut text = String::new();
+    let scores = &results.macro_scores;
+    let floors = &results.floors;
+    let _ = writeln!(text, "{:<24} {:>7} {:>7} {:>9}", "mean over subjects", "score", "sd", "floor");
+    let mut row = |name: &str, metric: &OverSubjects, floor: Option<f64>| {
+        let (mean, sd) = (three(metric.mean), three(metric.sd));
+        let _ = writeln!(text, "{name:<24} {mean:>7} {sd:>7} {:>9}", three(floor));
+    };
+    row("macro AP", &scores.average_precision, floors.average_precision);
+    row("macro ROC-AUC", &scores.roc_auc, Some(floors.roc_auc));
+    row("Hamming loss", &scores.hamming_loss, floors.hamming_loss);
+    row("subset accuracy", &scores.subset_accuracy, None);
+    row("micro AP", &scores.micro_average_precision, None);
+    let _ = writeln!(
+        text,
+        "floors: AP = label prevalence ({} expected of a random ranking of so few samples), \
+         Hamming = predicting no label",
+        three(floors.random_average_precision)
+    );
+
+    let header = format!("{:<24} {:>7} {:>7} {:>7} {:>9}", "subject", "AP", "AUC", "Hamming", "samples");
+    let _ = writeln!(text, "\n{header}");
+    let mut unscorable = 0;
+    for (id, subject) in &results.subjects {
+        unscorable = unscorable.max(subject.unscorable_average_precision);
+        let _ = writeln!(
+            text,
+            "{id:<24} {:>7} {:>7} {:>7} {:>9}",
+            three(subject.average_precision),
+            three(subject.roc_auc),
+            three(Some(subject.hamming_loss)),
+            subject.samples
+        );
+    }
+    if unscorable > 0 {
+        let _ = writeln!(
+            text,
+            "up to {unscorable} of {} labels have no positive test sample in a subject; \
+             --undefined {} decided what they count as",
+            results.labels.len(),
+            results.undefined
+        );
+    }
+
+    let mut labels: Vec<_> = results.labels.iter().collect();
+    labels.sort_by(|a, b| b.positives.cmp(&a.positives));
+    let header = format!("{:<24} {:>7} {:>7} {:>10}", "label", "AP", "AUC", "prevalence");
+    let _ = writeln!(text, "\n{header}");
+    for label in labels.iter().take(SHOWN_LABELS) {
+        let _ = writeln!(
+            text,
+            "{:<24} {:>7} {:>7} {:>10}",
+            label.name,
+            three(label.average_precision),
+            three(label.roc_auc),
+            three(Some(label.prevalence))
+        );
+    }
+    if labels.len() > SHOWN_LABELS {
+        let _ = writeln!(text, "… {} more in results.json", labels.len() - SHOWN_LABELS);
+    }
+    text
+}

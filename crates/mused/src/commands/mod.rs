@@ -1,0 +1,18 @@
+//! One file a verb.
+
+pub(crate) mod demo;
+pub(crate) mod evaluate;
+pub(crate) mod import;
+pub(crate) mod info;
+pub(crate) mod predict;
+pub(crate) mod simulate;
+pub(crate) mod train;
+
+/// The engine everything runs on.
+type Cpu = mused::kernels::Cpu;
+type CpuTraining = burn::backend::Autodiff<Cpu>;
+
+/// A number with three decimals, or a dash where there is none.
+fn three(value: Option<f64>) -> String {
+    value.map_or("–".to_owned(), |value| format!("{value:.3}"))
+}

@@ -1,0 +1,19 @@
+//! mused decodes *what* several people see from their fMRI, with one model for all of them.
+//!
+//! The method is CLIP-MUSED (ICLR 2024): a Transformer over regions of interest plus two learnable
+//! tokens a subject, guided by the geometry of the stimuli. The stages, each a module here and a
+//! verb of the binary:
+//!
+//! 1. [`data`]: import or simulate a dataset directory,
+//! 2. [`train`]: train a run directory, predict,
+//! 3. [`results`]: score it.
+//!
+//! [`stats`], [`formats`], [`model`] and [`kernels`] are the parts they are made of.
+
+pub use mused_data as data;
+pub use mused_formats as formats;
+pub use mused_kernels as kernels;
+pub use mused_model as model;
+pub use mused_results as results;
+pub use mused_stats as stats;
+pub use mused_train as train;

@@ -1,0 +1,32 @@
+//! The `mused` binary: thin verbs over the library.
+
+mod args;
+mod bars;
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    // clap itself ends with 2 on wrong usage and 0 after help.
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Simulate(args) => commands::simulate::run(&args),
+        Command::Import(args) => commands::import::run(&args),
+        Command::Info(args) => commands::info::run(&args),
+        Command::Train(args) => commands::train::run(&args),
+        Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mused: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
