@@ -40,7 +40,10 @@ impl Dataset {
         let positives = self.labels.positives();
         let named = |wanted: &dyn Fn(usize) -> bool| -> Vec<&str> {
             let labels = self.labels.names.iter().zip(&positives);
-            labels.filter(|(_, count)| wanted(**count)).map(|(name, _)| name.as_str()).collect()
+            labels
+                .filter(|(_, count)| wanted(**count))
+                .map(|(name, _)| name.as_str())
+                .collect()
         };
         let never = named(&|count| count == 0);
         if !never.is_empty() {

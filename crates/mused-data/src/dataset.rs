@@ -122,7 +122,13 @@ impl Stimulus {
     /// A stimulus that is its own group and has no file.
     pub fn new(id: impl Into<String>) -> Self {
         let id = id.into();
-        Self { group: id.clone(), id, part: None, file: None, caption: None }
+        Self {
+            group: id.clone(),
+            id,
+            part: None,
+            file: None,
+            caption: None,
+        }
     }
 }
 
@@ -139,7 +145,9 @@ impl Labels {
     /// Number of stimuli with each label.
     pub fn positives(&self) -> Vec<usize> {
         let columns = self.matrix.columns().into_iter();
-        columns.map(|column| column.iter().filter(|value| **value == 1).count()).collect()
+        columns
+            .map(|column| column.iter().filter(|value| **value == 1).count())
+            .collect()
     }
 }
 
@@ -303,7 +311,14 @@ impl Dataset {
         } else {
             Vec::new()
         };
-        Ok(Self { root, description, stimuli, labels, subjects, features })
+        Ok(Self {
+            root,
+            description,
+            stimuli,
+            labels,
+            subjects,
+            features,
+        })
     }
 
     /// The subject called `id`.
@@ -311,14 +326,17 @@ impl Dataset {
     /// # Errors
     /// Names the subjects that exist.
     pub fn subject(&self, id: &str) -> Result<usize> {
-        self.subjects.iter().position(|subject| subject.id == id).ok_or_else(|| {
-            let known: Vec<&str> = self.subjects.iter().map(|s| s.id.as_str()).collect();
-            Error::Request(format!(
-                "unknown subject {id:?}: {} has {}",
-                self.description.name,
-                known.join(", ")
-            ))
-        })
+        self.subjects
+            .iter()
+            .position(|subject| subject.id == id)
+            .ok_or_else(|| {
+                let known: Vec<&str> = self.subjects.iter().map(|s| s.id.as_str()).collect();
+                Error::Request(format!(
+                    "unknown subject {id:?}: {} has {}",
+                    self.description.name,
+                    known.join(", ")
+                ))
+            })
     }
 
     /// Names of the regions, in order of first appearance over all subjects.
@@ -338,7 +356,11 @@ impl Dataset {
     /// # Errors
     /// When it cannot be read or holds NaN or infinite values.
     pub fn read_features(&self, features: &FeatureSet) -> Result<Array2<f32>> {
-        let file = if features.is_rdm { "rdm.npy" } else { "features.npy" };
+        let file = if features.is_rdm {
+            "rdm.npy"
+        } else {
+            "features.npy"
+        };
         let path = self.root.join("features").join(&features.name).join(file);
         let array = matrix(&path, npy::read_npy_f32(&path)?)?;
         match array.indexed_iter().find(|(_, value)| !value.is_finite()) {
@@ -359,7 +381,10 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 fn matrix<T>(path: &Path, array: ArrayD<T>) -> Result<Array2<T>> {
     let shape = array.shape().to_vec();
     array.into_dimensionality::<Ix2>().map_err(|_| {
-        Error::invalid(path, format!("expected a 2-dimensional array, found shape {shape:?}"))
+        Error::invalid(
+            path,
+            format!("expected a 2-dimensional array, found shape {shape:?}"),
+        )
     })
 }
 
@@ -369,7 +394,9 @@ fn folders(parent: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(Error::io("cannot list", parent))?.path();
-        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
         if path.is_dir() && !hidden {
             found.push(path);
         }
@@ -404,7 +431,10 @@ fn read_stimuli(root: &Path) -> Result<Vec<Stimulus>> {
     unique(id_column, ids.iter().copied())?;
     let mut stimuli: Vec<Stimulus> = ids.into_iter().map(Stimulus::new).collect();
     if stimuli.is_empty() {
-        return Err(Error::invalid(path, "expected a row a stimulus, found none"));
+        return Err(Error::invalid(
+            path,
+            "expected a row a stimulus, found none",
+        ));
     }
     if let Some(groups) = table.optional_column("group") {
         for (stimulus, group) in stimuli.iter_mut().zip(groups.strings()?) {
@@ -437,7 +467,11 @@ fn read_stimuli(root: &Path) -> Result<Vec<Stimulus>> {
 fn read_labels(root: &Path, stimuli: usize) -> Result<Labels> {
     let table = Table::read(root.join("labels.tsv"))?;
     let name_column = table.column("label")?;
-    let names: Vec<String> = name_column.strings()?.into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = name_column
+        .strings()?
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     unique(name_column, names.iter().map(String::as_str))?;
     let path = root.join("labels.npy");
     let matrix = matrix(&path, npy::read_npy_u8(&path)?)?;
@@ -483,14 +517,23 @@ fn read_subject(
             ),
         ));
     }
-    Ok(Subject { id, trials, voxels, responses, folder })
+    Ok(Subject {
+        id,
+        trials,
+        voxels,
+        responses,
+        folder,
+    })
 }
 
 fn read_trials(folder: &Path, stimuli: &HashMap<&str, usize>) -> Result<Vec<Trial>> {
     let path = folder.join("trials.tsv");
     let table = Table::read(&path)?;
     if table.rows() == 0 {
-        return Err(Error::invalid(path, "expected at least one trial, found none"));
+        return Err(Error::invalid(
+            path,
+            "expected at least one trial, found none",
+        ));
     }
     let ids = table.column("stimulus_id")?;
     let counted = |name: &str| -> Result<Vec<Option<u32>>> {
@@ -558,7 +601,9 @@ fn read_voxels(
             if let Some(reference) = voxel.reference
                 && seen.insert((&voxel.roi, reference), ()).is_some()
             {
-                return Err(column.invalid(row, "a reference that occurs once in a roi").into());
+                return Err(column
+                    .invalid(row, "a reference that occurs once in a roi")
+                    .into());
             }
         }
     }
@@ -570,10 +615,18 @@ fn read_feature_set(folder: &Path, stimuli: usize) -> Result<FeatureSet> {
     features.name = folder_name(folder)?;
     let rdm = folder.join("rdm.npy");
     features.is_rdm = rdm.is_file();
-    let path = if features.is_rdm { rdm } else { folder.join("features.npy") };
+    let path = if features.is_rdm {
+        rdm
+    } else {
+        folder.join("features.npy")
+    };
     let array = NpyMatrix::open(&path)?;
     features.shape = [array.rows(), array.columns()];
-    let columns = if features.is_rdm { stimuli } else { features.shape[1] };
+    let columns = if features.is_rdm {
+        stimuli
+    } else {
+        features.shape[1]
+    };
     if features.shape != [stimuli, columns] {
         return Err(Error::invalid(
             path,

@@ -30,7 +30,11 @@ impl Dataset {
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io("cannot list", folder))? {
         let path = entry.map_err(Error::io("cannot list", folder))?.path();
-        if path.is_dir() { collect(&path, files)? } else { files.push(path) }
+        if path.is_dir() {
+            collect(&path, files)?
+        } else {
+            files.push(path)
+        }
     }
     Ok(())
 }
@@ -40,7 +44,10 @@ pub(crate) fn sha256_file(path: &Path) -> Result<Vec<u8>> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
-        match file.read(&mut buffer).map_err(Error::io("cannot read", path))? {
+        match file
+            .read(&mut buffer)
+            .map_err(Error::io("cannot read", path))?
+        {
             0 => break,
             read => hash.update(&buffer[..read]),
         }

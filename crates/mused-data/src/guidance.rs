@@ -29,7 +29,11 @@ impl Guidance {
     pub fn load(dataset: &Dataset, level: Level, choice: &str) -> Result<Option<Self>> {
         let named: Vec<_> = match choice {
             "none" => return Ok(None),
-            "auto" => dataset.features.iter().filter(|f| f.level == Some(level)).collect(),
+            "auto" => dataset
+                .features
+                .iter()
+                .filter(|f| f.level == Some(level))
+                .collect(),
             name => dataset.features.iter().filter(|f| f.name == name).collect(),
         };
         let known = || {
@@ -45,7 +49,11 @@ impl Guidance {
             ))),
             [features] => {
                 let array = dataset.read_features(features)?;
-                Ok(Some(if features.is_rdm { Self::Rdm(array) } else { Self::Features(array) }))
+                Ok(Some(if features.is_rdm {
+                    Self::Rdm(array)
+                } else {
+                    Self::Features(array)
+                }))
             }
             _ => Err(Error::Request(format!(
                 "several feature sets guide the same level ([{}]): name one instead of auto",
@@ -57,9 +65,7 @@ impl Guidance {
     /// The rows (and columns) of the given stimuli.
     pub fn target(&self, stimuli: &[usize]) -> GuidanceTarget {
         match self {
-            Self::Features(features) => {
-                GuidanceTarget::Features(features.select(Axis(0), stimuli))
-            }
+            Self::Features(features) => GuidanceTarget::Features(features.select(Axis(0), stimuli)),
             Self::Rdm(rdm) => {
                 GuidanceTarget::Rdm(rdm.select(Axis(0), stimuli).select(Axis(1), stimuli))
             }

@@ -46,8 +46,8 @@ use mused_formats::npy::Dtype;
 use ndarray::{Array2, Ix2};
 
 use crate::{
-    DatasetWriter, Description, Error, FeatureSet, Kind, Response, Result, Source, Stimulus,
-    Trial, Voxel,
+    DatasetWriter, Description, Error, FeatureSet, Kind, Response, Result, Source, Stimulus, Trial,
+    Voxel,
 };
 use folder::DataFolder;
 pub use manifest::Manifest;
@@ -83,11 +83,22 @@ pub fn import(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported> {
     let table = Manifest::read(manifest)?;
-    let beside = manifest.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let beside = manifest
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let mut data = DataFolder::new(data.or(beside).unwrap_or(Path::new(".")))?;
     let stimuli = stimuli(&table, manifest)?;
     let labels = labels::read(&table.labels, stimuli.len(), &mut data, manifest)?;
     let responses = responses::list(&table.responses, &data, manifest)?;
+    let mut names = BTreeSet::new();
+    if let Some(twice) = table
+        .guidance
+        .iter()
+        .find(|guidance| !names.insert(guidance.name()))
+    {
+        let message = format!("guidance {:?} occurs twice", twice.name());
+        return Err(Error::invalid(manifest, message));
+    }
     let guidance = table
         .guidance
         .iter()
@@ -137,7 +148,10 @@ fn stimuli(table: &Manifest, manifest: &Path) -> Result<Vec<Stimulus>> {
 fn read_rdm(file: &ArrayFile, stimuli: usize, data: &mut DataFolder) -> Result<Array2<f64>> {
     let array = data.array(&file.path, file.select.as_deref())?;
     rdm::square(array, stimuli).map_err(|message| {
-        let place = file.select.as_ref().map_or_else(String::new, |select| format!("{select}: "));
+        let place = file
+            .select
+            .as_ref()
+            .map_or_else(String::new, |select| format!("{select}: "));
         match data.path(&file.path) {
             Ok(path) => Error::invalid(path, place + &message),
             Err(error) => error,
@@ -165,9 +179,10 @@ fn read_guidance(
                 .collect::<Result<Vec<_>>>()?;
             (rdm::normalised_mean(&rdms).map_err(invalid)?, true)
         }
-        (None, Some(file)) => {
-            (read_features(file, table.select.as_deref(), stimuli, data)?, false)
-        }
+        (None, Some(file)) => (
+            read_features(file, table.select.as_deref(), stimuli, data)?,
+            false,
+        ),
         _ => {
             return Err(invalid(
                 "expected either rdms = [{ path, select }, …] or features, perhaps with select"
@@ -207,7 +222,12 @@ fn read_features(
 
 /// Every file that is read, once, by path.
 fn sources(table: &Manifest, responses: &Responses, data: &DataFolder) -> Result<Vec<Source>> {
-    let labels = table.labels.words.iter().flatten().chain(&table.labels.matrix);
+    let labels = table
+        .labels
+        .words
+        .iter()
+        .flatten()
+        .chain(&table.labels.matrix);
     let rdms = responses
         .values()
         .flat_map(BTreeMap::values)
@@ -224,7 +244,11 @@ fn sources(table: &Manifest, responses: &Responses, data: &DataFolder) -> Result
 fn summary(responses: &Responses, stimuli: usize, labels: usize) -> Imported {
     // All sessions of a subject have the same regions.
     let of = |sessions: &Sessions| -> BTreeSet<String> {
-        sessions.values().flat_map(BTreeMap::keys).cloned().collect()
+        sessions
+            .values()
+            .flat_map(BTreeMap::keys)
+            .cloned()
+            .collect()
     };
     let rois: BTreeSet<String> = responses.values().flat_map(of).collect();
     let missing = responses
@@ -235,7 +259,13 @@ fn summary(responses: &Responses, stimuli: usize, labels: usize) -> Imported {
         })
         .collect();
     let subjects = responses.keys().cloned().collect();
-    Imported { stimuli, labels, subjects, rois: rois.into_iter().collect(), missing }
+    Imported {
+        stimuli,
+        labels,
+        subjects,
+        rois: rois.into_iter().collect(),
+        missing,
+    }
 }
 
 /// Writes a subject: a trial for every stimulus and session, columns region by region, in

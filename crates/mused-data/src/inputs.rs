@@ -29,7 +29,11 @@ pub fn samples(dataset: &Dataset, subjects: &[usize], stimuli: &[usize]) -> Vec<
         }
         for (&stimulus, trials) in stimuli.iter().zip(trials) {
             if !trials.is_empty() {
-                found.push(Sample { subject, stimulus, trials });
+                found.push(Sample {
+                    subject,
+                    stimulus,
+                    trials,
+                });
             }
         }
     }
@@ -79,8 +83,7 @@ pub struct SubjectInputs {
 /// Voxel responses are z-scored with the subject's training mean and standard deviation.
 /// Similarity profiles keep only columns whose reference stimulus was trained on; the column of
 /// the sample's own stimulus is replaced by the median of the others (its value says nothing but
-/// "this is that stimulus"); each profile is then mean-centred, and each region divided by one
-/// standard deviation, that of all training profiles in it.
+/// "this is that stimulus"); each profile is then mean-centred.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputTransform {
     /// Regions of an input row.
@@ -102,14 +105,24 @@ impl InputTransform {
         let stimuli: Vec<usize> = stimuli.into_iter().collect();
         let profiles = dataset.description.response == Response::SimilarityProfiles;
         let references = profiles.then(|| {
-            stimuli.iter().map(|&stimulus| dataset.stimuli[stimulus].id.clone()).collect()
+            stimuli
+                .iter()
+                .map(|&stimulus| dataset.stimuli[stimulus].id.clone())
+                .collect()
         });
         let trained: BTreeSet<usize> = training.iter().map(|sample| sample.subject).collect();
-        let fitted: Vec<usize> =
-            trained.iter().copied().chain(unlabelled.iter().copied()).collect();
+        let fitted: Vec<usize> = trained
+            .iter()
+            .copied()
+            .chain(unlabelled.iter().copied())
+            .collect();
         let layout = layout(dataset, &fitted, references.as_ref().map(Vec::len));
         let width = layout.width();
-        let mut transform = Self { layout, references, subjects: Vec::new() };
+        let mut transform = Self {
+            layout,
+            references,
+            subjects: Vec::new(),
+        };
         for &subject in &fitted {
             let placement = transform.placement(dataset, subject)?;
             transform.subjects.push(SubjectInputs {
@@ -119,9 +132,8 @@ impl InputTransform {
                 has_roi: placement.has_roi,
             });
         }
-        if profiles {
-            transform.fit_region_scale(dataset, training)?;
-        } else {
+        // Similarities have one scale for everybody already.
+        if !profiles {
             for (place, &subject) in fitted.iter().enumerate() {
                 let own = samples(dataset, &[subject], &stimuli);
                 transform.fit_z_score(dataset, place, &own)?;
@@ -138,32 +150,6 @@ impl InputTransform {
             let sd = summary::sample_sd(&values).unwrap_or(0.0);
             inputs.mean[position] = summary::mean(&values).unwrap_or(0.0) as f32;
             inputs.scale[position] = if sd > 0.0 { (1.0 / sd) as f32 } else { 0.0 };
-        }
-        Ok(())
-    }
-
-    fn fit_region_scale(&mut self, dataset: &Dataset, training: &[Sample]) -> Result<()> {
-        let rows = self.raw(dataset, training)?;
-        let mut scales = vec![0.0; self.layout.rois.len()];
-        for (roi, scale) in self.layout.rois.iter().zip(&mut scales) {
-            // Profiles are centred, so the mean square is the variance. A region that a subject
-            // lacks adds zeros to the sum and nothing to the count.
-            let end = roi.offset + roi.length;
-            let (mut squares, mut count) = (0.0, 0_usize);
-            for row in rows.rows() {
-                let values = row.iter().skip(roi.offset).take(end - roi.offset);
-                let sum: f64 = values.map(|&value| f64::from(value).powi(2)).sum();
-                squares += sum;
-                count += if sum > 0.0 { roi.length } else { 0 };
-            }
-            *scale = if squares > 0.0 { (count as f64 / squares).sqrt() as f32 } else { 0.0 };
-        }
-        for inputs in &mut self.subjects {
-            for (roi, &scale) in self.layout.rois.iter().zip(&scales) {
-                for value in &mut inputs.scale[roi.offset..roi.offset + roi.length] {
-                    *value *= scale;
-                }
-            }
         }
         Ok(())
     }
@@ -189,13 +175,16 @@ impl InputTransform {
     /// # Errors
     /// Names the subjects there are.
     pub fn subject(&self, id: &str) -> Result<&SubjectInputs> {
-        self.subjects.iter().find(|inputs| inputs.id == id).ok_or_else(|| {
-            let known: Vec<&str> = self.subjects.iter().map(|s| s.id.as_str()).collect();
-            Error::Request(format!(
-                "unknown subject {id:?}: the model was trained with {}",
-                known.join(", ")
-            ))
-        })
+        self.subjects
+            .iter()
+            .find(|inputs| inputs.id == id)
+            .ok_or_else(|| {
+                let known: Vec<&str> = self.subjects.iter().map(|s| s.id.as_str()).collect();
+                Error::Request(format!(
+                    "unknown subject {id:?}: the model was trained with {}",
+                    known.join(", ")
+                ))
+            })
     }
 
     /// Averaged, placed and, for profiles, centred responses, before shift and scale.
@@ -224,8 +213,12 @@ impl InputTransform {
                     .iter()
                     .position(|reference| *reference == dataset.stimuli[sample.stimulus].id);
                 if let Some(values) = row.as_slice_mut() {
-                    for (roi, _) in
-                        self.layout.rois.iter().zip(&placement.has_roi).filter(|(_, has)| **has)
+                    for (roi, _) in self
+                        .layout
+                        .rois
+                        .iter()
+                        .zip(&placement.has_roi)
+                        .filter(|(_, has)| **has)
                     {
                         let end = roi.offset + roi.length;
                         centre_profile(&mut values[roi.offset..end], own);
@@ -250,11 +243,18 @@ struct Placement {
 impl Placement {
     fn new(transform: &InputTransform, dataset: &Dataset, subject: &Subject) -> Result<Self> {
         let rois = &transform.layout.rois;
-        let roi_index: HashMap<&str, usize> =
-            rois.iter().enumerate().map(|(index, roi)| (roi.name.as_str(), index)).collect();
+        let roi_index: HashMap<&str, usize> = rois
+            .iter()
+            .enumerate()
+            .map(|(index, roi)| (roi.name.as_str(), index))
+            .collect();
         let reference_index: Option<HashMap<&str, usize>> =
             transform.references.as_ref().map(|references| {
-                references.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect()
+                references
+                    .iter()
+                    .enumerate()
+                    .map(|(index, id)| (id.as_str(), index))
+                    .collect()
             });
         let mut filled = vec![0; rois.len()];
         let mut positions = Vec::with_capacity(subject.voxels.len());
@@ -288,7 +288,10 @@ impl Placement {
             }
             positions.push(within.map(|within| rois[roi].offset + within));
         }
-        Ok(Self { positions, has_roi: filled.iter().map(|&voxels| voxels > 0).collect() })
+        Ok(Self {
+            positions,
+            has_roi: filled.iter().map(|&voxels| voxels > 0).collect(),
+        })
     }
 
     /// 1 where a voxel goes, 0 elsewhere.
@@ -312,7 +315,11 @@ fn layout(dataset: &Dataset, subjects: &[usize], references: Option<usize>) -> L
         let largest = subjects.iter().map(count).max().unwrap_or(0);
         if largest > 0 {
             let length = references.unwrap_or(largest);
-            rois.push(RoiSlot { name: name.to_owned(), offset, length });
+            rois.push(RoiSlot {
+                name: name.to_owned(),
+                offset,
+                length,
+            });
             offset += length;
         }
     }

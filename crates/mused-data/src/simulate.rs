@@ -39,9 +39,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    DatasetWriter, Description, Error, FeatureSet, Kind, Level, Response, Result,
-};
+use crate::{DatasetWriter, Description, Error, FeatureSet, Kind, Level, Response, Result};
 use cortex::{SubjectRegion, Topography};
 use scenes::Scenes;
 
@@ -118,7 +116,10 @@ impl Default for SimulateConfig {
             repeats: 3,
             sessions: 3,
             rois: rois
-                .map(|(name, semantic)| SimulatedRoi { name: name.to_owned(), semantic })
+                .map(|(name, semantic)| SimulatedRoi {
+                    name: name.to_owned(),
+                    semantic,
+                })
                 .to_vec(),
             voxels_per_roi: (60, 120),
             signal_to_noise: 0.3,
@@ -142,7 +143,9 @@ impl SimulateConfig {
             if value >= least {
                 return Ok(());
             }
-            Err(Error::Request(format!("{name} is {value}, expected at least {least}")))
+            Err(Error::Request(format!(
+                "{name} is {value}, expected at least {least}"
+            )))
         };
         at_least("subjects", 1, self.subjects)?;
         at_least("stimuli", 10, self.stimuli)?;
@@ -151,13 +154,19 @@ impl SimulateConfig {
         at_least("sessions", 1, self.sessions)?;
         at_least("number of rois", 1, self.rois.len())?;
         at_least("fewest voxels of voxels_per_roi", 2, self.voxels_per_roi.0)?;
-        at_least("most voxels of voxels_per_roi", self.voxels_per_roi.0, self.voxels_per_roi.1)?;
+        at_least(
+            "most voxels of voxels_per_roi",
+            self.voxels_per_roi.0,
+            self.voxels_per_roi.1,
+        )?;
         let within = |name: &str, value: f64, least: f64, most: f64| {
             // Written so that NaN fails too.
             if value >= least && value <= most {
                 return Ok(());
             }
-            Err(Error::Request(format!("{name} is {value}, expected from {least} to {most}")))
+            Err(Error::Request(format!(
+                "{name} is {value}, expected from {least} to {most}"
+            )))
         };
         within("signal_to_noise", self.signal_to_noise, 0.0, 100.0)?;
         within("gain_spread", self.gain_spread, 0.0, 3.0)?;
@@ -213,9 +222,10 @@ pub fn simulate(
     let mut writer =
         DatasetWriter::create(out, description, scenes.stimuli.clone(), &scenes.labels)?;
     let mut encoders = config.stream(ENCODERS);
-    for (name, level, content) in
-        [("low", Level::Low, &scenes.low), ("high", Level::High, &scenes.high)]
-    {
+    for (name, level, content) in [
+        ("low", Level::Low, &scenes.low),
+        ("high", Level::High, &scenes.high),
+    ] {
         let features = FeatureSet {
             name: name.to_owned(),
             level: Some(level),
@@ -271,7 +281,8 @@ fn write_subject(
 
 /// A random network of one layer: what an encoder makes of the content.
 fn encode(content: &Array2<f64>, random: &mut ChaCha8Rng) -> Array2<f32> {
-    let weights = normal_matrix(content.ncols(), FEATURES, random) / (content.ncols() as f64).sqrt();
+    let weights =
+        normal_matrix(content.ncols(), FEATURES, random) / (content.ncols() as f64).sqrt();
     let noise = normal_matrix(content.nrows(), FEATURES, random) * ENCODER_NOISE;
     (content.dot(&weights) + noise).mapv(|value| value.tanh() as f32)
 }

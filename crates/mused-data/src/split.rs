@@ -40,7 +40,10 @@ impl SplitPlan {
     /// When there are fewer groups than parts, or a part would be empty.
     pub fn folds(&self, dataset: &Dataset) -> Result<Vec<Fold>> {
         let everything: Vec<usize> = (0..dataset.stimuli.len()).collect();
-        let published = dataset.stimuli.iter().any(|stimulus| stimulus.part == Some(Part::Test));
+        let published = dataset
+            .stimuli
+            .iter()
+            .any(|stimulus| stimulus.part == Some(Part::Test));
         let tests = match self.folds {
             Some(folds) => partition(dataset, &everything, folds, self.seed)?,
             None if published => vec![
@@ -52,7 +55,10 @@ impl SplitPlan {
             ],
             None => {
                 let parts = parts_for_fraction(self.test_fraction, "split.test_fraction")?;
-                partition(dataset, &everything, parts, self.seed)?.into_iter().take(1).collect()
+                partition(dataset, &everything, parts, self.seed)?
+                    .into_iter()
+                    .take(1)
+                    .collect()
             }
         };
         tests
@@ -84,7 +90,11 @@ impl SplitPlan {
             Vec::new()
         };
         let train = without(&training_side, &validation);
-        Ok(Fold { train, validation, test })
+        Ok(Fold {
+            train,
+            validation,
+            test,
+        })
     }
 }
 
@@ -98,7 +108,11 @@ fn parts_for_fraction(fraction: f64, key: &str) -> Result<usize> {
 }
 
 fn without(stimuli: &[usize], removed: &[usize]) -> Vec<usize> {
-    stimuli.iter().copied().filter(|stimulus| removed.binary_search(stimulus).is_err()).collect()
+    stimuli
+        .iter()
+        .copied()
+        .filter(|stimulus| removed.binary_search(stimulus).is_err())
+        .collect()
 }
 
 /// Deals whole groups, largest first among shuffled equals, to the smallest part so far.
@@ -110,7 +124,10 @@ fn partition(
 ) -> Result<Vec<Vec<usize>>> {
     let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for &stimulus in stimuli {
-        groups.entry(&dataset.stimuli[stimulus].group).or_default().push(stimulus);
+        groups
+            .entry(&dataset.stimuli[stimulus].group)
+            .or_default()
+            .push(stimulus);
     }
     if parts < 2 || groups.len() < parts {
         return Err(Error::Request(format!(
@@ -125,7 +142,10 @@ fn partition(
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
     let mut dealt = vec![Vec::new(); parts];
     for group in groups {
-        if let Some(smallest) = dealt.iter_mut().min_by_key(|part: &&mut Vec<usize>| part.len()) {
+        if let Some(smallest) = dealt
+            .iter_mut()
+            .min_by_key(|part: &&mut Vec<usize>| part.len())
+        {
             smallest.extend(group);
         }
     }

@@ -43,8 +43,13 @@ impl DatasetWriter {
         }
         fs::create_dir_all(partial.join("subjects"))
             .map_err(Error::io("cannot create", &partial))?;
-        let writer =
-            Self { destination, partial, description, stimuli, subjects: HashSet::new() };
+        let writer = Self {
+            destination,
+            partial,
+            description,
+            stimuli,
+            subjects: HashSet::new(),
+        };
         writer.write_stimuli()?;
         writer.write_labels(labels)?;
         Ok(writer)
@@ -52,8 +57,15 @@ impl DatasetWriter {
 
     fn write_stimuli(&self) -> Result<()> {
         let mut ids = HashSet::new();
-        if let Some(twice) = self.stimuli.iter().find(|stimulus| !ids.insert(&stimulus.id)) {
-            return Err(Error::Request(format!("stimulus id {:?} occurs twice", twice.id)));
+        if let Some(twice) = self
+            .stimuli
+            .iter()
+            .find(|stimulus| !ids.insert(&stimulus.id))
+        {
+            return Err(Error::Request(format!(
+                "stimulus id {:?} occurs twice",
+                twice.id
+            )));
         }
         let mut table = TableWriter::create(
             self.partial.join("stimuli.tsv"),
@@ -92,7 +104,10 @@ impl DatasetWriter {
             table.write_row([name])?;
         }
         table.finish()?;
-        Ok(npy::write_npy_u8(self.partial.join("labels.npy"), labels.matrix.view())?)
+        Ok(npy::write_npy_u8(
+            self.partial.join("labels.npy"),
+            labels.matrix.view(),
+        )?)
     }
 
     /// Starts a subject; its response rows follow through the returned writer.
@@ -123,8 +138,12 @@ impl DatasetWriter {
         fs::create_dir(&folder).map_err(Error::io("cannot create", &folder))?;
         self.write_trials(&folder, trials)?;
         self.write_voxels(&folder, voxels)?;
-        let responses =
-            NpyWriter::create(folder.join("responses.npy"), dtype, trials.len(), voxels.len())?;
+        let responses = NpyWriter::create(
+            folder.join("responses.npy"),
+            dtype,
+            trials.len(),
+            voxels.len(),
+        )?;
         Ok(SubjectWriter { responses })
     }
 
@@ -134,7 +153,9 @@ impl DatasetWriter {
             &["stimulus_id", "session", "run", "onset", "repeat"],
         )?;
         for trial in trials {
-            let onset = trial.onset.map_or("n/a".to_owned(), |seconds| seconds.to_string());
+            let onset = trial
+                .onset
+                .map_or("n/a".to_owned(), |seconds| seconds.to_string());
             table.write_row([
                 self.stimulus_id(trial.stimulus)?,
                 &trial.session.to_string(),
@@ -171,12 +192,15 @@ impl DatasetWriter {
     }
 
     fn stimulus_id(&self, index: usize) -> Result<&str> {
-        self.stimuli.get(index).map(|stimulus| stimulus.id.as_str()).ok_or_else(|| {
-            Error::Request(format!(
-                "stimulus index {index} is beyond the {} stimuli",
-                self.stimuli.len()
-            ))
-        })
+        self.stimuli
+            .get(index)
+            .map(|stimulus| stimulus.id.as_str())
+            .ok_or_else(|| {
+                Error::Request(format!(
+                    "stimulus index {index} is beyond the {} stimuli",
+                    self.stimuli.len()
+                ))
+            })
     }
 
     /// Adds guidance: stimuli × features, or stimuli × stimuli where `features.is_rdm`.
@@ -185,7 +209,11 @@ impl DatasetWriter {
     /// When the rows do not match the stimuli, or writing fails.
     pub fn features(&mut self, features: &FeatureSet, array: ArrayView2<'_, f32>) -> Result<()> {
         let stimuli = self.stimuli.len();
-        let columns = if features.is_rdm { stimuli } else { array.ncols() };
+        let columns = if features.is_rdm {
+            stimuli
+        } else {
+            array.ncols()
+        };
         if array.dim() != (stimuli, columns) {
             return Err(Error::Request(format!(
                 "expected features {:?} of {stimuli} stimuli × {columns}, found {} × {}",
@@ -196,7 +224,11 @@ impl DatasetWriter {
         }
         let folder = self.partial.join("features").join(&features.name);
         fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
-        let file = if features.is_rdm { "rdm.npy" } else { "features.npy" };
+        let file = if features.is_rdm {
+            "rdm.npy"
+        } else {
+            "features.npy"
+        };
         npy::write_npy_f32(folder.join(file), array)?;
         write_json(&folder.join("feature.json"), features)
     }
@@ -253,9 +285,10 @@ fn partial_path(destination: &Path) -> Result<PathBuf> {
     match (occupied, name) {
         (true, _) => Err(Error::Exists(destination.to_owned())),
         (false, Some(name)) => Ok(destination.with_file_name(format!(".{name}.partial"))),
-        (false, None) => {
-            Err(Error::invalid(destination, "expected the name of a folder to create"))
-        }
+        (false, None) => Err(Error::invalid(
+            destination,
+            "expected the name of a folder to create",
+        )),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Milliseconds, forward and backward, of each operation and of whole encoder steps: this crate against plain Burn.
 //!
-//! `cargo run --release -p mused-kernels --example bench -- [threads]`
+//! `cargo run --release -p mused-kernels --example bench -- [threads [stock-malloc]]`
 #![allow(clippy::unwrap_used)]
 
 use std::time::Instant;
@@ -8,7 +8,9 @@ use std::time::Instant;
 use burn::backend::Autodiff;
 use burn::tensor::activation;
 use burn::tensor::{Distribution, Tensor};
-use mused_kernels::{AdamStep, Cpu, adam_update, attention, dropout_add, gelu, layer_norm, linear};
+use mused_kernels::{
+    AdamStep, Cpu, adam_update, attention, dropout_add, gelu, keep_freed_memory, layer_norm, linear,
+};
 
 type Train = Autodiff<Cpu>;
 
@@ -31,7 +33,11 @@ fn time(name: &str, mut run: impl FnMut()) {
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
-    println!("{name:44} min {:9.3}  median {:9.3}", times[0], times[times.len() / 2]);
+    println!(
+        "{name:44} min {:9.3}  median {:9.3}",
+        times[0],
+        times[times.len() / 2]
+    );
 }
 
 struct Layer {
@@ -58,7 +64,9 @@ impl Layer {
 
     fn ours(&self, x: Tensor<Train, 2>, batch: usize, heads: usize) -> Tensor<Train, 2> {
         let [rows, dim] = x.dims();
-        let apply = |x, (w, b): &(Tensor<Train, 2>, Tensor<Train, 1>)| linear(x, w.clone(), Some(b.clone()));
+        let apply = |x, (w, b): &(Tensor<Train, 2>, Tensor<Train, 1>)| {
+            linear(x, w.clone(), Some(b.clone()))
+        };
         let norm = |x, i: usize| layer_norm(x, self.gamma[i].clone(), self.beta[i].clone(), 1e-5);
         let qkv = apply(norm(x.clone(), 0), &self.qkv).reshape([batch, rows / batch, 3 * dim]);
         let a = attention(qkv, heads, None, None).reshape([rows, dim]);
@@ -75,14 +83,21 @@ impl Layer {
         let norm = |x: Tensor<Train, 3>, i: usize| {
             let centred = x.clone() - x.mean_dim(2);
             let variance = (centred.clone() * centred.clone()).mean_dim(2);
-            centred / (variance + 1e-5).sqrt() * self.gamma[i].clone().unsqueeze() + self.beta[i].clone().unsqueeze()
+            centred / (variance + 1e-5).sqrt() * self.gamma[i].clone().unsqueeze()
+                + self.beta[i].clone().unsqueeze()
         };
         let qkv = apply(norm(x.clone(), 0), &self.qkv);
         let part = |i: usize| {
-            qkv.clone().narrow(2, i * dim, dim).reshape([batch, tokens, heads, dim / heads]).swap_dims(1, 2)
+            qkv.clone()
+                .narrow(2, i * dim, dim)
+                .reshape([batch, tokens, heads, dim / heads])
+                .swap_dims(1, 2)
         };
         let scores = part(0).matmul(part(1).transpose()) / ((dim / heads) as f64).sqrt();
-        let a = activation::softmax(scores, 3).matmul(part(2)).swap_dims(1, 2).reshape([batch, tokens, dim]);
+        let a = activation::softmax(scores, 3)
+            .matmul(part(2))
+            .swap_dims(1, 2)
+            .reshape([batch, tokens, dim]);
         let x = apply(a, &self.out) + x;
         let h = activation::gelu(apply(norm(x.clone(), 1), &self.up));
         apply(h, &self.down) + x
@@ -136,20 +151,31 @@ fn operations(rows: usize, dim: usize, batch: usize, heads: usize) {
     let (w, b) = (parameter([dim, 4 * dim]), parameter([4 * dim]));
     let (gamma, beta) = (parameter([dim]), parameter([dim]));
     let qkv = parameter([batch, rows / batch, 3 * dim]);
-    let direction = random([rows, 4 * dim]);
     let back = |y: Tensor<Train, 2>| {
         std::hint::black_box(y.backward());
     };
-    let _ = &direction;
-    time(&format!("{label} linear x4 ours"), || back(linear(x.clone(), w.clone(), Some(b.clone()))));
-    time(&format!("{label} linear x4 plain (rank 2)"), || back(x.clone().matmul(w.clone()) + b.clone().unsqueeze()));
-    time(&format!("{label} gelu x4 ours"), || back(gelu(wide.clone())));
-    time(&format!("{label} gelu x4 plain"), || back(activation::gelu(wide.clone())));
-    time(&format!("{label} layer_norm ours"), || back(layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5)));
+    time(&format!("{label} linear x4 ours"), || {
+        back(linear(x.clone(), w.clone(), Some(b.clone())))
+    });
+    time(&format!("{label} linear x4 plain (rank 2)"), || {
+        back(x.clone().matmul(w.clone()) + b.clone().unsqueeze())
+    });
+    time(&format!("{label} gelu x4 ours"), || {
+        back(gelu(wide.clone()))
+    });
+    time(&format!("{label} gelu x4 plain"), || {
+        back(activation::gelu(wide.clone()))
+    });
+    time(&format!("{label} layer_norm ours"), || {
+        back(layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5))
+    });
     time(&format!("{label} layer_norm plain"), || {
         let centred = x.clone() - x.clone().mean_dim(1);
         let variance = (centred.clone() * centred.clone()).mean_dim(1);
-        back(centred / (variance + 1e-5).sqrt() * gamma.clone().unsqueeze() + beta.clone().unsqueeze());
+        back(
+            centred / (variance + 1e-5).sqrt() * gamma.clone().unsqueeze()
+                + beta.clone().unsqueeze(),
+        );
     });
     time(&format!("{label} attention ours"), || {
         std::hint::black_box(attention(qkv.clone(), heads, None, None).backward());
@@ -158,18 +184,38 @@ fn operations(rows: usize, dim: usize, batch: usize, heads: usize) {
         let [batch, tokens, width] = qkv.dims();
         let dim = width / 3;
         let part = |i: usize| {
-            qkv.clone().narrow(2, i * dim, dim).reshape([batch, tokens, heads, dim / heads]).swap_dims(1, 2)
+            qkv.clone()
+                .narrow(2, i * dim, dim)
+                .reshape([batch, tokens, heads, dim / heads])
+                .swap_dims(1, 2)
         };
         let scores = part(0).matmul(part(1).transpose()) / ((dim / heads) as f64).sqrt();
-        std::hint::black_box(activation::softmax(scores, 3).matmul(part(2)).swap_dims(1, 2).reshape([batch, tokens, dim]).backward());
+        std::hint::black_box(
+            activation::softmax(scores, 3)
+                .matmul(part(2))
+                .swap_dims(1, 2)
+                .reshape([batch, tokens, dim])
+                .backward(),
+        );
     });
-    time(&format!("{label} dropout_add ours"), || back(dropout_add(x.clone(), x.clone(), 0.1, 7)));
+    time(&format!("{label} dropout_add ours"), || {
+        back(dropout_add(x.clone(), x.clone(), 0.1, 7))
+    });
 }
 
 fn main() {
-    let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
+    let threads = std::env::args()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1);
+    if std::env::args().nth(2).is_none() {
+        keep_freed_memory();
+    }
     println!("threads {threads}");
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap();
     pool.install(|| {
         operations(64 * 20, 64, 64, 4);
         operations(64 * 34, 512, 64, 8);

@@ -205,7 +205,11 @@ impl Lanes<1, 3> for Adam {
 pub(crate) fn fast(step: &AdamStep, gradient: &[f32], state: [&mut [f32]; 3]) {
     let decay = step.weight_decay;
     let op = Adam {
-        shrink: if step.decoupled { 1.0 - step.learning_rate * decay } else { 1.0 } as f32,
+        shrink: if step.decoupled {
+            1.0 - step.learning_rate * decay
+        } else {
+            1.0
+        } as f32,
         decay_into_gradient: if step.decoupled { 0.0 } else { decay } as f32,
         gradient_scale: step.gradient_scale as f32,
         new_mean: (1.0 - step.beta1) as f32,

@@ -157,7 +157,11 @@ pub(crate) fn tracked<B: KernelBackend, C: CheckpointStrategy>(
     dropout: Option<Dropout>,
 ) -> FloatTensor<Autodiff<B, C>> {
     let key_mask = key_mask.map(|mask| mask.primitive);
-    match Attention.prepare::<C>([qkv.node]).compute_bound().stateful() {
+    match Attention
+        .prepare::<C>([qkv.node])
+        .compute_bound()
+        .stateful()
+    {
         OpsKind::Tracked(prep) => {
             let (output, probabilities) =
                 B::kernel_attention_forward(qkv.primitive.clone(), heads, key_mask, dropout);

@@ -51,7 +51,12 @@ pub(crate) fn forward(
     mask: Option<&[f32]>,
     dropout: Option<Dropout>,
 ) -> (Vec<f32>, Vec<f32>) {
-    let Sizes { batch, tokens, heads, .. } = sizes;
+    let Sizes {
+        batch,
+        tokens,
+        heads,
+        ..
+    } = sizes;
     let dim = sizes.dim();
     let mut output = vec![0.0; batch * tokens * dim];
     let mut probabilities = vec![0.0; batch * heads * tokens * tokens];
@@ -71,10 +76,14 @@ pub(crate) fn forward(
     };
     let (rows, squares) = (tokens * dim, heads * tokens * tokens);
     if sizes.shared() {
-        let parts = output.par_chunks_mut(rows).zip(probabilities.par_chunks_mut(squares));
+        let parts = output
+            .par_chunks_mut(rows)
+            .zip(probabilities.par_chunks_mut(squares));
         parts.enumerate().for_each(run);
     } else {
-        let parts = output.chunks_mut(rows).zip(probabilities.chunks_mut(squares));
+        let parts = output
+            .chunks_mut(rows)
+            .zip(probabilities.chunks_mut(squares));
         parts.enumerate().for_each(run);
     }
     (output, probabilities)
@@ -96,8 +105,21 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { sizes, qkv, mask, dropout, index, output, probabilities } = self;
-        let Sizes { tokens, heads, head_dim, .. } = sizes;
+        let Self {
+            sizes,
+            qkv,
+            mask,
+            dropout,
+            index,
+            output,
+            probabilities,
+        } = self;
+        let Sizes {
+            tokens,
+            heads,
+            head_dim,
+            ..
+        } = sizes;
         let (dim, square) = (sizes.dim(), tokens * tokens);
         let scale = 1.0 / (head_dim as f32).sqrt();
         let mut storage = Vec::new();
@@ -105,7 +127,12 @@ impl WithSimd for Forward<'_> {
         for head in 0..heads {
             let part = |part: usize| View::rows(&qkv[part * dim + head * head_dim..], 3 * dim);
             let p = &mut probabilities[head * square..][..square];
-            let target = Target { data: p, row_stride: tokens, bias: None, add: false };
+            let target = Target {
+                data: p,
+                row_stride: tokens,
+                bias: None,
+                add: false,
+            };
             let (q, k, v) = (part(0), part(1), part(2));
             let score_sizes = [tokens, head_dim, tokens];
             matmul::serial(simd, q, k.transposed(), score_sizes, target, &mut storage);
@@ -225,9 +252,15 @@ pub(crate) fn gradient(
         });
     };
     if sizes.shared() {
-        result.par_chunks_mut(tokens * 3 * dim).enumerate().for_each(run);
+        result
+            .par_chunks_mut(tokens * 3 * dim)
+            .enumerate()
+            .for_each(run);
     } else {
-        result.chunks_mut(tokens * 3 * dim).enumerate().for_each(run);
+        result
+            .chunks_mut(tokens * 3 * dim)
+            .enumerate()
+            .for_each(run);
     }
     result
 }
@@ -248,8 +281,21 @@ impl WithSimd for Gradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { sizes, qkv, probabilities, gradient, dropout, index, result } = self;
-        let Sizes { tokens, heads, head_dim, .. } = sizes;
+        let Self {
+            sizes,
+            qkv,
+            probabilities,
+            gradient,
+            dropout,
+            index,
+            result,
+        } = self;
+        let Sizes {
+            tokens,
+            heads,
+            head_dim,
+            ..
+        } = sizes;
         let (dim, square) = (sizes.dim(), tokens * tokens);
         let scale = 1.0 / (head_dim as f32).sqrt();
         let block = QUERIES.min(tokens) * tokens;
@@ -258,7 +304,10 @@ impl WithSimd for Gradient<'_> {
         let mut dropped = vec![0.0; if dropout.is_some() { block } else { 0 }];
         for head in 0..heads {
             let part = |part: usize, row: usize| {
-                View::rows(&qkv[row * 3 * dim + part * dim + head * head_dim..], 3 * dim)
+                View::rows(
+                    &qkv[row * 3 * dim + part * dim + head * head_dim..],
+                    3 * dim,
+                )
             };
             for first in (0..tokens).step_by(QUERIES) {
                 let rows = QUERIES.min(tokens - first);
@@ -267,7 +316,12 @@ impl WithSimd for Gradient<'_> {
                 let ds = &mut score_gradient[..rows * tokens];
                 let g = View::rows(&gradient[first * dim + head * head_dim..], dim);
                 let v = part(2, 0).transposed();
-                let target = Target { data: ds, row_stride: tokens, bias: None, add: false };
+                let target = Target {
+                    data: ds,
+                    row_stride: tokens,
+                    bias: None,
+                    add: false,
+                };
                 matmul::serial(simd, g, v, [rows, head_dim, tokens], target, &mut storage);
                 let kept = match dropout {
                     Some(dropout) => {
@@ -285,12 +339,24 @@ impl WithSimd for Gradient<'_> {
                 let (ds, kept) = (View::rows(ds, tokens), View::rows(kept, tokens));
                 let mut put = |part: usize, row: usize, left, right, sizes, add| {
                     let data = &mut result[row * 3 * dim + part * dim + head * head_dim..];
-                    let target = Target { data, row_stride: 3 * dim, bias: None, add };
+                    let target = Target {
+                        data,
+                        row_stride: 3 * dim,
+                        bias: None,
+                        add,
+                    };
                     matmul::serial(simd, left, right, sizes, target, &mut storage);
                 };
                 let again = first > 0;
                 put(0, first, ds, part(1, 0), [rows, tokens, head_dim], false);
-                put(1, 0, ds.transposed(), part(0, first), [tokens, rows, head_dim], again);
+                put(
+                    1,
+                    0,
+                    ds.transposed(),
+                    part(0, first),
+                    [tokens, rows, head_dim],
+                    again,
+                );
                 put(2, 0, kept.transposed(), g, [tokens, rows, head_dim], again);
             }
         }

@@ -46,7 +46,11 @@ fn product(
 ) -> FlexTensor {
     // Strides are unsigned below; only a flipped view has others.
     let forwards = |tensor: &FlexTensor| {
-        if tensor.layout().has_positive_strides() { tensor.clone() } else { tensor.to_contiguous() }
+        if tensor.layout().has_positive_strides() {
+            tensor.clone()
+        } else {
+            tensor.to_contiguous()
+        }
     };
     let (left, right) = (forwards(left), forwards(right));
     let size = |tensor: &FlexTensor, axis: usize| tensor.layout().shape()[axis];
@@ -72,7 +76,13 @@ impl KernelBackend for Cpu {
         if !(is_f32(&x) && is_f32(&weight) && bias.as_ref().is_none_or(is_f32)) {
             return linear::plain::<Self>(x, weight, bias);
         }
-        product(&x, false, &weight, false, bias.as_ref().map(FlexTensor::storage))
+        product(
+            &x,
+            false,
+            &weight,
+            false,
+            bias.as_ref().map(FlexTensor::storage),
+        )
     }
 
     fn kernel_linear_input_gradient(gradient: FlexTensor, weight: FlexTensor) -> FlexTensor {
@@ -93,7 +103,10 @@ impl KernelBackend for Cpu {
         match floats([&gradient]) {
             Some([rows]) => {
                 let columns = rows.layout().shape()[1];
-                tensor(layer_norm_cpu::column_sums(rows.storage(), columns), [columns])
+                tensor(
+                    layer_norm_cpu::column_sums(rows.storage(), columns),
+                    [columns],
+                )
             }
             None => linear::plain_bias_gradient::<Self>(gradient),
         }
@@ -172,11 +185,16 @@ impl KernelBackend for Cpu {
         let qkv = qkv.to_contiguous();
         let sizes = attention_cpu::Sizes::of(qkv.layout().shape(), heads);
         let mask = key_mask.as_ref().map(FlexTensor::storage);
-        let (output, probabilities) =
-            attention_cpu::forward(sizes, qkv.storage(), mask, dropout);
+        let (output, probabilities) = attention_cpu::forward(sizes, qkv.storage(), mask, dropout);
         (
-            tensor(output, [sizes.batch, sizes.tokens, sizes.heads * sizes.head_dim]),
-            tensor(probabilities, [sizes.batch, heads, sizes.tokens, sizes.tokens]),
+            tensor(
+                output,
+                [sizes.batch, sizes.tokens, sizes.heads * sizes.head_dim],
+            ),
+            tensor(
+                probabilities,
+                [sizes.batch, heads, sizes.tokens, sizes.tokens],
+            ),
         )
     }
 
@@ -199,9 +217,7 @@ impl KernelBackend for Cpu {
                 );
                 tensor(value, qkv.layout().shape().clone())
             }
-            None => {
-                attention::plain_gradient::<Self>(qkv, probabilities, gradient, heads, dropout)
-            }
+            None => attention::plain_gradient::<Self>(qkv, probabilities, gradient, heads, dropout),
         }
     }
 
@@ -230,7 +246,10 @@ impl KernelBackend for Cpu {
         exp_avg_sq: FlexTensor,
         step: &AdamStep,
     ) -> [FlexTensor; 3] {
-        if ![&param, &gradient, &exp_avg, &exp_avg_sq].into_iter().all(is_f32) {
+        if ![&param, &gradient, &exp_avg, &exp_avg_sq]
+            .into_iter()
+            .all(is_f32)
+        {
             return adam::plain::<Self>(param, gradient, exp_avg, exp_avg_sq, step);
         }
         let mut state = [owned(param), owned(exp_avg), owned(exp_avg_sq)];
@@ -238,7 +257,11 @@ impl KernelBackend for Cpu {
         adam::fast(
             step,
             gradient.to_contiguous().storage(),
-            [param.storage_mut(), mean.storage_mut(), square.storage_mut()],
+            [
+                param.storage_mut(),
+                mean.storage_mut(),
+                square.storage_mut(),
+            ],
         );
         state
     }

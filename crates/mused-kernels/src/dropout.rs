@@ -24,7 +24,10 @@ pub struct Dropout {
 
 impl Dropout {
     fn checked(rate: f64, seed: u64) -> Self {
-        assert!((0.0..1.0).contains(&rate), "dropout: rate {rate} outside [0, 1)");
+        assert!(
+            (0.0..1.0).contains(&rate),
+            "dropout: rate {rate} outside [0, 1)"
+        );
         Self { rate, seed }
     }
 
@@ -56,7 +59,11 @@ impl Dropout {
             let keys = self.keys(upper);
             let block = (len as u64 - (u64::from(upper) << 32)).min(1 << 32);
             mask.extend((0..block).map(|index| {
-                if random_bits(index as u32, keys) >= threshold { scale } else { 0.0 }
+                if random_bits(index as u32, keys) >= threshold {
+                    scale
+                } else {
+                    0.0
+                }
             }));
         }
         mask
@@ -189,7 +196,11 @@ pub(crate) fn tracked<B: KernelBackend, C: CheckpointStrategy>(
     dropout: Dropout,
 ) -> FloatTensor<Autodiff<B, C>> {
     let y = B::kernel_dropout(x.primitive, dropout);
-    match DropoutNode.prepare::<C>([x.node]).compute_bound().stateful() {
+    match DropoutNode
+        .prepare::<C>([x.node])
+        .compute_bound()
+        .stateful()
+    {
         OpsKind::Tracked(prep) => prep.finish(dropout, y),
         OpsKind::UnTracked(prep) => prep.finish(y),
     }
@@ -228,7 +239,11 @@ pub(crate) fn factors<S: Simd>(simd: S, dropout: Dropout, index: usize) -> S::f3
         x = simd.xor_u32s(x, simd.wrapping_dyn_shr_u32s(x, simd.splat_u32s(16)));
     }
     let stays = simd.greater_than_or_equal_u32s(x, simd.splat_u32s(dropout.threshold()));
-    simd.select_f32s(stays, simd.splat_f32s(dropout.scale()), simd.splat_f32s(0.0))
+    simd.select_f32s(
+        stays,
+        simd.splat_f32s(dropout.scale()),
+        simd.splat_f32s(0.0),
+    )
 }
 
 struct Multiply(Dropout);

@@ -35,7 +35,8 @@ pub(crate) fn plain_gradient<B: Backend>(
     let flat = || [shape.num_elements()].into();
     let x = wrap::<B, 1>(B::float_reshape(x, flat()));
     let gradient = wrap::<B, 1>(B::float_reshape(gradient, flat()));
-    let density = (x.clone() * x.clone() * -0.5).exp() * (0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2);
+    let density = (x.clone() * x.clone() * -0.5).exp()
+        * (0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2);
     let slope = normal_cdf(x.clone()) + x * density;
     B::float_reshape(unwrap(gradient * slope), shape)
 }
@@ -69,9 +70,7 @@ pub(crate) fn tracked<B: KernelBackend, C: CheckpointStrategy>(
     x: FloatTensor<Autodiff<B, C>>,
 ) -> FloatTensor<Autodiff<B, C>> {
     match Gelu.prepare::<C>([x.node]).compute_bound().stateful() {
-        OpsKind::Tracked(prep) => {
-            prep.finish(x.primitive.clone(), B::kernel_gelu(x.primitive))
-        }
+        OpsKind::Tracked(prep) => prep.finish(x.primitive.clone(), B::kernel_gelu(x.primitive)),
         OpsKind::UnTracked(prep) => prep.finish(B::kernel_gelu(x.primitive)),
     }
 }
@@ -96,7 +95,7 @@ fn normal<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
         [
             0.139_621_32,
             0.139_863_43,
-            0.119_821_973,
+            0.119_821_97,
             0.105_549_59,
             -0.023_204_874,
             0.159_307_88,

@@ -70,7 +70,11 @@ pub(crate) fn plain_gradient<B: Backend>(
     let x_gradient = (inner.clone() - inner.mean_dim(1) - z.clone() * along) * scale;
     let gamma_gradient = (gradient.clone() * z).sum_dim(0).squeeze_dim::<1>(0);
     let beta_gradient = gradient.sum_dim(0).squeeze_dim::<1>(0);
-    [unwrap(x_gradient), unwrap(gamma_gradient), unwrap(beta_gradient)]
+    [
+        unwrap(x_gradient),
+        unwrap(gamma_gradient),
+        unwrap(beta_gradient),
+    ]
 }
 
 #[derive(Debug)]

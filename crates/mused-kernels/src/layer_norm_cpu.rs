@@ -48,7 +48,11 @@ impl WithSimd for Forward<'_> {
         let columns = self.gamma.len();
         let (gamma, gamma_tail) = S::as_simd_f32s(self.gamma);
         let (beta, beta_tail) = S::as_simd_f32s(self.beta);
-        for (x, y) in self.x.chunks_exact(columns).zip(self.y.chunks_exact_mut(columns)) {
+        for (x, y) in self
+            .x
+            .chunks_exact(columns)
+            .zip(self.y.chunks_exact_mut(columns))
+        {
             let (mean, scale) = moments(simd, x, self.epsilon);
             let (mean, scale) = (simd.splat_f32s(mean), simd.splat_f32s(scale));
             let normalised = |x, gamma, beta| {
@@ -76,7 +80,13 @@ pub(crate) fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> V
         return y;
     }
     let run = |(x, y)| {
-        arch().dispatch(Forward { x, gamma, beta, y, epsilon });
+        arch().dispatch(Forward {
+            x,
+            gamma,
+            beta,
+            y,
+            epsilon,
+        });
     };
     let task = ROWS * columns;
     if worth_sharing(x.len()) {
@@ -186,7 +196,14 @@ pub(crate) fn gradient(
     let mut sums = vec![0.0; tasks * 2 * columns];
     let run = |((x, gradient), sums): ((&[f32], &mut [f32]), &mut [f32])| {
         let (gamma_sum, beta_sum) = sums.split_at_mut(columns);
-        arch().dispatch(Gradient { x, gamma, gradient, gamma_sum, beta_sum, epsilon });
+        arch().dispatch(Gradient {
+            x,
+            gamma,
+            gradient,
+            gamma_sum,
+            beta_sum,
+            epsilon,
+        });
     };
     if worth_sharing(x.len()) {
         x.par_chunks(task)

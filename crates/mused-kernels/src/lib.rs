@@ -30,6 +30,7 @@ mod layer_norm;
 mod layer_norm_cpu;
 mod linear;
 mod matmul;
+mod memory;
 mod simd;
 
 pub use adam::{AdamStep, adam_update, ema_update, sum_of_squares};
@@ -39,3 +40,4 @@ pub use dropout::{Dropout, dropout, dropout_add};
 pub use gelu::gelu;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use memory::keep_freed_memory;

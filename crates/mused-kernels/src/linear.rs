@@ -27,12 +27,22 @@ pub fn linear<B: KernelBackend>(
     bias: Option<Tensor<B, 1>>,
 ) -> Tensor<B, 2> {
     let ([_, x_in], [w_in, w_out]) = (x.dims(), weight.dims());
-    assert_eq!(x_in, w_in, "linear: x has {x_in} columns, weight {w_in} rows");
+    assert_eq!(
+        x_in, w_in,
+        "linear: x has {x_in} columns, weight {w_in} rows"
+    );
     if let Some(bias) = &bias {
         let [len] = bias.dims();
-        assert_eq!(len, w_out, "linear: bias has {len} entries, weight {w_out} columns");
+        assert_eq!(
+            len, w_out,
+            "linear: bias has {len} entries, weight {w_out} columns"
+        );
     }
-    wrap(B::kernel_linear(unwrap(x), unwrap(weight), bias.map(unwrap)))
+    wrap(B::kernel_linear(
+        unwrap(x),
+        unwrap(weight),
+        bias.map(unwrap),
+    ))
 }
 
 pub(crate) fn plain<B: Backend>(

@@ -2,14 +2,15 @@
 //!
 //! The plan is that of Goto & van de Geijn (2008): panels of the right matrix are packed once, blocks of rows of the left
 //! one are handed to threads, and a register tile of 6 rows is accumulated over a block of the inner axis. Compared with
-//! the `gemm` crate it adds the bias on the way out, packs on all threads, and costs less on the small matrices of an
-//! ROI model. An element's sum is formed in an order that depends on the inner size alone: no number of threads, no other
+//! the `gemm` crate behind Burn's own matmul it adds the bias on the way out, packs on all threads, and costs less on the
+//! small matrices of an ROI model. An element's sum is formed in an order that depends on the inner size alone: no number of threads, no other
 //! size changes a bit of it.
 
 use burn_flex::FlexTensor;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
 /// Rows of a register tile.
@@ -17,7 +18,7 @@ const TILE: usize = 6;
 /// Block of the inner axis: one packed panel of it stays near the first-level cache.
 const DEPTH: usize = 192;
 /// Most rows of one task.
-const ROWS: usize = 192;
+const ROWS: usize = 144;
 /// Multiplications below which the caller works alone.
 const PARALLEL: usize = 1 << 20;
 
@@ -41,7 +42,11 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn rows(data: &'a [f32], row_stride: usize) -> Self {
-        Self { data, row_stride, column_stride: 1 }
+        Self {
+            data,
+            row_stride,
+            column_stride: 1,
+        }
     }
 
     pub(crate) fn transposed(self) -> Self {
@@ -104,7 +109,7 @@ pub(crate) fn product(
     let threads = rayon::current_num_threads();
     let shared = threads > 1 && rows * inner * columns >= PARALLEL;
     let threads = if shared { threads } else { 1 };
-    let mut storage = Vec::new();
+    let mut storage = memory::take(Scratch::Right);
     arch().dispatch(Product {
         left,
         right,
@@ -114,6 +119,7 @@ pub(crate) fn product(
         threads,
         storage: &mut storage,
     });
+    memory::put_back(Scratch::Right, storage);
     out
 }
 
@@ -131,13 +137,26 @@ impl WithSimd for Product<'_> {
     type Output = ();
 
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, right, bias, sizes, out, threads, storage } = self;
+        let Self {
+            left,
+            right,
+            bias,
+            sizes,
+            out,
+            threads,
+            storage,
+        } = self;
         let [rows, inner, columns] = sizes;
         let panels = Panels::new::<S>(inner, columns);
         let packed = aligned(storage, panels.len());
         let panel_len = (inner * panels.width).max(1);
         let pack = |(index, panel): (usize, &mut [f32])| {
-            simd.vectorize(Pack { right, panels, index, panel });
+            simd.vectorize(Pack {
+                right,
+                panels,
+                index,
+                panel,
+            });
         };
         // Equal shares in whole tiles, none larger than what keeps the packed rows in the second-level cache.
         let shares = threads * rows.div_ceil(threads * ROWS);
@@ -150,13 +169,29 @@ impl WithSimd for Product<'_> {
         let packed = &*packed;
         let run = |(index, data): (usize, &mut [f32])| {
             let first = index * share;
-            let left = View { data: &left.data[first * left.row_stride..], ..left };
+            let left = View {
+                data: &left.data[first * left.row_stride..],
+                ..left
+            };
             let rows = data.len() / columns;
-            let target = Target { data, row_stride: columns, bias, add: false };
-            simd.vectorize(Block { left, packed, panels, rows, target });
+            let target = Target {
+                data,
+                row_stride: columns,
+                bias,
+                add: false,
+            };
+            simd.vectorize(Block {
+                left,
+                packed,
+                panels,
+                rows,
+                target,
+            });
         };
         if threads > 1 {
-            out.par_chunks_mut(share * columns).enumerate().for_each(run);
+            out.par_chunks_mut(share * columns)
+                .enumerate()
+                .for_each(run);
         } else {
             out.chunks_mut(share * columns).enumerate().for_each(run);
         }
@@ -176,16 +211,27 @@ pub(crate) fn serial<S: Simd>(
     let panels = Panels::new::<S>(inner, columns);
     let packed = aligned(storage, panels.len());
     for (index, panel) in packed.chunks_mut((inner * panels.width).max(1)).enumerate() {
-        simd.vectorize(Pack { right, panels, index, panel });
+        simd.vectorize(Pack {
+            right,
+            panels,
+            index,
+            panel,
+        });
     }
     let packed = &*packed;
-    simd.vectorize(Block { left, packed, panels, rows, target });
+    simd.vectorize(Block {
+        left,
+        packed,
+        panels,
+        rows,
+        target,
+    });
 }
 
 /// `len` floats of the storage that start on a cache line: a vector across two lines costs two accesses.
 fn aligned(storage: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if storage.len() < len + 16 {
-        // Nothing of the old content is wanted: a new allocation comes zeroed for free.
+        // Nothing of the old content is wanted: a new allocation comes zeroed without a copy.
         *storage = vec![0.0; len + 16];
     }
     let offset = storage.as_ptr().align_offset(64).min(16);
@@ -205,7 +251,12 @@ impl WithSimd for Pack<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { right, panels, index, panel } = self;
+        let Self {
+            right,
+            panels,
+            index,
+            panel,
+        } = self;
         let width = panels.width;
         let first = index * width;
         let columns = width.min(panels.columns - first);
@@ -257,13 +308,24 @@ impl WithSimd for Block<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, packed, panels, rows, target } = self;
-        let Panels { inner, columns, width } = panels;
-        let mut packed_left = vec![0.0; rows.next_multiple_of(TILE) * inner.min(DEPTH)];
+        let Self {
+            left,
+            packed,
+            panels,
+            rows,
+            target,
+        } = self;
+        let Panels {
+            inner,
+            columns,
+            width,
+        } = panels;
+        let mut storage = memory::take(Scratch::Left);
+        let packed_left = aligned(&mut storage, rows.next_multiple_of(TILE) * inner.min(DEPTH));
         // An inner axis of length 0 still has to write zeros or the bias.
         for start in (0..inner.max(1)).step_by(DEPTH) {
             let depth = DEPTH.min(inner - start);
-            pack_rows(left, rows, start, depth, &mut packed_left);
+            pack_rows(left, rows, start, depth, packed_left);
             let first = start == 0 && !target.add;
             for index in 0..panels.count() {
                 let panel = &packed[(index * inner + start) * width..][..depth * width];
@@ -286,6 +348,7 @@ impl WithSimd for Block<'_> {
                 }
             }
         }
+        memory::put_back(Scratch::Left, storage);
     }
 }
 
@@ -313,7 +376,11 @@ fn pack_rows(left: View<'_>, rows: usize, start: usize, depth: usize, packed: &m
         } else {
             for (p, six) in out.iter_mut().enumerate() {
                 *six = std::array::from_fn(|r| {
-                    if r < count { data[r * left.row_stride + p * left.column_stride] } else { 0.0 }
+                    if r < count {
+                        data[r * left.row_stride + p * left.column_stride]
+                    } else {
+                        0.0
+                    }
                 });
             }
         }
@@ -363,7 +430,14 @@ fn tile<S: Simd, const WIDTH: usize>(
             }
         }
     }
-    let Place { out, row_stride, rows, columns, bias, add } = place;
+    let Place {
+        out,
+        row_stride,
+        rows,
+        columns,
+        bias,
+        add,
+    } = place;
     if rows == TILE && columns == WIDTH * S::F32_LANES {
         let zero = [simd.splat_f32s(0.0); WIDTH];
         let bias = match bias {
@@ -372,7 +446,9 @@ fn tile<S: Simd, const WIDTH: usize>(
         };
         for r in 0..TILE {
             let (row, _) = S::as_mut_simd_f32s(&mut out[r * row_stride..][..columns]);
-            let Some(row) = row.first_chunk_mut::<WIDTH>() else { return };
+            let Some(row) = row.first_chunk_mut::<WIDTH>() else {
+                return;
+            };
             for c in 0..WIDTH {
                 let old = if add { row[c] } else { bias[c] };
                 row[c] = simd.add_f32s(sums[r][c], old);

@@ -61,11 +61,13 @@ fn defined_attention(qkv: T<3>, heads: usize, mask: Option<T<2>>, keep: Option<T
     if let Some(keep) = keep {
         p = p * keep.cast(DType::F64);
     }
-    p.matmul(part(2)).swap_dims(1, 2).reshape([batch, tokens, dim])
+    p.matmul(part(2))
+        .swap_dims(1, 2)
+        .reshape([batch, tokens, dim])
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     #[test]
     fn linear_agrees(rows in 1_usize..70, inner in 1_usize..90, columns in 1_usize..150, seed: u64) {
@@ -90,7 +92,12 @@ proptest! {
 
     #[test]
     fn layer_norm_agrees(rows in 1_usize..150, dim in 2_usize..80, seed: u64) {
-        let x = random::<Train, 2>([rows, dim], seed) + 1.5;
+        // Columns 6 apart: a row of nearly equal values has a gradient that no f32 arithmetic gets right.
+        let apart = Tensor::<Train, 1>::from_floats(
+            (0..dim).map(|i| if i % 2 == 0 { 3.0 } else { -3.0 }).collect::<Vec<f32>>().as_slice(),
+            &Default::default(),
+        );
+        let x = random::<Train, 2>([rows, dim], seed) + 1.5 + apart.unsqueeze();
         let gamma = random::<Train, 1>([dim], seed ^ 1);
         let beta = random::<Train, 1>([dim], seed ^ 2);
         agree!("layer_norm", [x: 2, gamma: 1, beta: 1],
@@ -165,17 +172,92 @@ proptest! {
     }
 }
 
+/// Past every block: the inner axis, the rows and the columns of a product, the queries of attention.
+#[test]
+fn sizes_past_one_block_agree() {
+    let x = random::<Train, 2>([431, 517], 1);
+    let weight = random::<Train, 2>([517, 139], 2);
+    let bias = random::<Train, 1>([139], 3);
+    agree!("large linear", [x: 2, weight: 2, bias: 1],
+        |x: T<2>, w: T<2>, b: T<1>| linear(x, w, Some(b)),
+        |x: T<2>, w: T<2>, b: T<1>| x.matmul(w) + b.unsqueeze());
+    let drop = Dropout { rate: 0.2, seed: 9 };
+    let qkv = random::<Train, 3>([2, 205, 3 * 2 * 19], 4);
+    let keep = dropout(
+        Tensor::<Train, 4>::ones([2, 2, 205, 205], &Default::default()),
+        0.2,
+        9,
+    );
+    agree!("long attention", [qkv: 3],
+        |qkv: T<3>| attention(qkv, 2, None, Some(drop)),
+        |qkv: T<3>| defined_attention(qkv, 2, None, Some(keep.clone())));
+}
+
+/// Views that are not contiguous: transposed, narrowed, flipped.
+#[test]
+fn views_agree() {
+    let matrix = random::<Cpu, 2>([40, 60], 1);
+    let weight = random::<Cpu, 2>([60, 30], 2);
+    for (x, weight) in [
+        (
+            matrix.clone().transpose(),
+            random::<Cpu, 2>([30, 40], 3).transpose(),
+        ),
+        (
+            matrix.clone().narrow(1, 7, 33),
+            weight.clone().narrow(0, 5, 33),
+        ),
+        (matrix.clone().flip([0, 1]), weight.clone().flip([1])),
+        (matrix.clone().narrow(0, 3, 9), weight.clone()),
+    ] {
+        let wide = |x: &Tensor<Cpu, 2>| x.clone().cast(DType::F64);
+        let expected: Vec<f64> = wide(&x).matmul(wide(&weight)).to_data().to_vec().unwrap();
+        assert_close(
+            &floats(&linear(x.clone(), weight, None)),
+            &expected,
+            tolerance::FORWARD,
+            "view",
+        );
+        let expected: Vec<f64> = gelu(wide(&x)).to_data().to_vec().unwrap();
+        assert_close(&floats(&gelu(x)), &expected, tolerance::FORWARD, "view");
+    }
+}
+
+/// Tensors somebody else still holds are not written into.
+#[test]
+fn shared_tensors_stay_as_they_are() {
+    let x = random::<Cpu, 1>([33], 1);
+    let before = floats(&x);
+    let _ = dropout(x.clone(), 0.5, 1);
+    let _ = dropout_add(x.clone(), x.clone(), 0.5, 1);
+    let _ = adam_update(
+        x.clone(),
+        x.clone(),
+        x.clone(),
+        x.clone(),
+        &AdamStep::adam(0.1, 1),
+    );
+    let _ = ema_update(x.clone(), x.clone() * 2.0, 0.5);
+    assert_eq!(floats(&x), before);
+}
+
 /// Both tails by value, where an error relative to the largest would hide everything.
 #[test]
 fn gelu_is_accurate_in_its_tails() {
     let x: Vec<f32> = (-1300..=1300).map(|i| i as f32 / 100.0).collect();
-    let y = floats(&gelu(Tensor::<Cpu, 1>::from_floats(x.as_slice(), &Default::default())));
+    let y = floats(&gelu(Tensor::<Cpu, 1>::from_floats(
+        x.as_slice(),
+        &Default::default(),
+    )));
     for (x, y) in x.iter().zip(y) {
         let wide = f64::from(*x);
         let expected = wide * half_erfc(-wide / std::f64::consts::SQRT_2);
         // Below 1e-36 the result is subnormal soon.
         let allowed = tolerance::GELU_RELATIVE * expected.abs() + 1e-36;
-        assert!((f64::from(y) - expected).abs() <= allowed, "gelu({x}) = {y}, not {expected}");
+        assert!(
+            (f64::from(y) - expected).abs() <= allowed,
+            "gelu({x}) = {y}, not {expected}"
+        );
     }
 }
 
@@ -194,7 +276,9 @@ fn half_erfc(z: f64) -> f64 {
         }
         return 0.5 - density * sum;
     }
-    let fraction = (1..200).rev().fold(z, |rest, k| z + f64::from(k) / 2.0 / rest);
+    let fraction = (1..200)
+        .rev()
+        .fold(z, |rest, k| z + f64::from(k) / 2.0 / rest);
     0.5 * density / fraction
 }
 
@@ -204,7 +288,11 @@ fn nan_is_not_hidden() {
     let x = Tensor::<Cpu, 1>::from_floats([f32::NAN, 1.0], &device);
     assert!(floats(&gelu(x.clone()))[0].is_nan());
     let qkv = x.clone().repeat_dim(0, 6).reshape([1, 2, 6]);
-    assert!(floats(&attention(qkv, 1, None, None)).iter().any(|v| v.is_nan()));
+    assert!(
+        floats(&attention(qkv, 1, None, None))
+            .iter()
+            .any(|v| v.is_nan())
+    );
     let one = Tensor::<Cpu, 1>::ones([2], &device);
     assert!(floats(&layer_norm(x.unsqueeze(), one.clone(), one, 1e-5))[0].is_nan());
 }

@@ -42,7 +42,12 @@ impl Fixture {
     ) -> <Train as burn::tensor::backend::AutodiffBackend>::Gradients {
         let expected = self.values(&format!("{prefix}.output"));
         let actual: Vec<f32> = output.to_data().to_vec().unwrap();
-        assert_close(&actual, &expected, tolerance::FORWARD, &format!("{prefix}.output"));
+        assert_close(
+            &actual,
+            &expected,
+            tolerance::FORWARD,
+            &format!("{prefix}.output"),
+        );
         let weight = Tensor::<Train, D>::from_data(
             self.data(&format!("{prefix}.output.grad")),
             &Default::default(),
@@ -124,7 +129,12 @@ fn five_adam_steps_are_pytorchs() {
             };
             (param, mean, square) = adam_update(param, tensor(gradient), mean, square, &numbers);
             let actual: Vec<f32> = param.to_data().to_vec().unwrap();
-            assert_close(&actual, expected, tolerance::OPTIMISER, &format!("{name} {step}"));
+            assert_close(
+                &actual,
+                expected,
+                tolerance::OPTIMISER,
+                &format!("{name} {step}"),
+            );
         }
         for (tensor, part) in [(mean, "exp_avg"), (square, "exp_avg_sq")] {
             let actual: Vec<f32> = tensor.to_data().to_vec().unwrap();

@@ -14,16 +14,30 @@ use support::{Train, floats, random};
 fn step() -> Vec<Vec<u32>> {
     let (batch, tokens, dim, heads) = (16, 21, 136, 4);
     let rows = batch * tokens;
-    let weight = |i, o, seed| (random::<Train, 2>([i, o], seed) * 0.1).detach().require_grad();
+    let weight = |i, o, seed| {
+        (random::<Train, 2>([i, o], seed) * 0.1)
+            .detach()
+            .require_grad()
+    };
     let vector = |n, seed| random::<Train, 1>([n], seed).require_grad();
-    let (qkv, up, down) = (weight(dim, 3 * dim, 1), weight(dim, 4 * dim, 2), weight(4 * dim, dim, 3));
+    let (qkv, up, down) = (
+        weight(dim, 3 * dim, 1),
+        weight(dim, 4 * dim, 2),
+        weight(4 * dim, dim, 3),
+    );
     let (bias, gamma, beta) = (vector(4 * dim, 4), vector(dim, 5), vector(dim, 6));
     let x = random::<Train, 2>([rows, dim], 7).require_grad();
-    let mask = random::<Train, 2>([batch, tokens], 8).greater_elem(-1.5).float();
+    let mask = random::<Train, 2>([batch, tokens], 8)
+        .greater_elem(-1.5)
+        .float();
     let h = layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-5);
     let h = linear(h, qkv.clone(), None).reshape([batch, tokens, 3 * dim]);
     let h = attention(h, heads, Some(mask), Some(Dropout { rate: 0.1, seed: 5 }));
-    let h = gelu(linear(h.reshape([rows, dim]), up.clone(), Some(bias.clone())));
+    let h = gelu(linear(
+        h.reshape([rows, dim]),
+        up.clone(),
+        Some(bias.clone()),
+    ));
     let y = dropout_add(linear(h, down.clone(), None), x.clone(), 0.1, 3);
     let grads = (y.clone() * y.clone()).mean().backward();
     let gradient = qkv.grad(&grads).unwrap();
@@ -43,11 +57,16 @@ fn step() -> Vec<Vec<u32>> {
     for vector in [&bias, &gamma, &beta] {
         all.push(floats(&vector.grad(&grads).unwrap()));
     }
-    all.into_iter().map(|v| v.into_iter().map(f32::to_bits).collect()).collect()
+    all.into_iter()
+        .map(|v| v.into_iter().map(f32::to_bits).collect())
+        .collect()
 }
 
 fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap();
     pool.install(run)
 }
 
@@ -63,15 +82,26 @@ fn any_number_of_threads_gives_the_same_bits() {
 /// Not ours, but every matrix product outside this crate relies on it.
 #[test]
 fn burns_matmul_gives_the_same_bits_too() {
-    for (m, k, n) in [(300, 200, 170), (1280, 64, 192), (65, 2176, 256), (2176, 512, 130)] {
+    for (m, k, n) in [
+        (300, 200, 170),
+        (1280, 64, 192),
+        (65, 2176, 256),
+        (2176, 512, 130),
+    ] {
         let run = || {
             let product = random::<Cpu, 2>([m, k], 1).matmul(random::<Cpu, 2>([k, n], 2));
-            let transposed: Tensor<Cpu, 2> = random::<Cpu, 2>([k, m], 1).transpose().matmul(random::<Cpu, 2>([n, k], 2).transpose());
-            [floats(&product), floats(&transposed)].map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+            let transposed: Tensor<Cpu, 2> = random::<Cpu, 2>([k, m], 1)
+                .transpose()
+                .matmul(random::<Cpu, 2>([n, k], 2).transpose());
+            [floats(&product), floats(&transposed)]
+                .map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>())
         };
         let expected = in_pool(1, run);
         for threads in [2, 3, 4] {
-            assert!(in_pool(threads, run) == expected, "[{m}, {k}] · [{k}, {n}], {threads} threads");
+            assert!(
+                in_pool(threads, run) == expected,
+                "[{m}, {k}] · [{k}, {n}], {threads} threads"
+            );
         }
     }
 }

@@ -1,7 +1,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use mused_kernels::{Dropout, KernelBackend, attention, dropout, dropout_add, gelu, layer_norm, linear};
+use mused_kernels::{
+    Dropout, KernelBackend, attention, dropout, dropout_add, gelu, layer_norm, linear,
+};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -39,17 +41,25 @@ pub struct Noise {
 impl Noise {
     /// Masks of a training step.
     pub fn training(seed: u64) -> Self {
-        Self { seed: Some(seed), sites: 0 }
+        Self {
+            seed: Some(seed),
+            sites: 0,
+        }
     }
 
     /// No masks.
     pub fn none() -> Self {
-        Self { seed: None, sites: 0 }
+        Self {
+            seed: None,
+            sites: 0,
+        }
     }
 
     pub(crate) fn site(&mut self, rate: f64) -> Option<Dropout> {
         self.sites += 1;
-        let seed = self.seed?.wrapping_add(self.sites.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let seed = self
+            .seed?
+            .wrapping_add(self.sites.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         (rate > 0.0).then_some(Dropout { rate, seed })
     }
 }
@@ -122,8 +132,21 @@ impl<B: KernelBackend> Block<B> {
         let hidden = ((dim as f64 * config.mlp_ratio).round() as usize).max(1);
         Self {
             attention_norm: Norm::init(dim, device),
-            attention_in: Affine::init(dim, 3 * dim, rng, device),
-            attention_out: Affine::init(dim, dim, rng, device),
+            // As PyTorch's MultiheadAttention starts: Xavier over the joint q, k, v projection,
+            // no bias.
+            attention_in: Affine {
+                weight: initial::uniform_within(
+                    [dim, 3 * dim],
+                    (6.0 / (4 * dim) as f32).sqrt(),
+                    rng,
+                    device,
+                ),
+                bias: initial::constant([3 * dim], 0.0, device),
+            },
+            attention_out: Affine {
+                weight: initial::uniform([dim, dim], dim, rng, device),
+                bias: initial::constant([dim], 0.0, device),
+            },
             mlp_norm: Norm::init(dim, device),
             mlp_in: Affine::init(dim, hidden, rng, device),
             mlp_out: Affine::init(hidden, dim, rng, device),
@@ -148,9 +171,19 @@ impl<B: KernelBackend> Block<B> {
         noise: &mut Noise,
     ) -> Tensor<B, 3> {
         let [batch, tokens, dim] = x.dims();
-        let normed = self.attention_norm.forward(x.clone().reshape([batch * tokens, dim]));
-        let qkv = self.attention_in.forward(normed).reshape([batch, tokens, 3 * dim]);
-        let attended = attention(qkv, self.heads, key_mask, noise.site(self.attention_dropout));
+        let normed = self
+            .attention_norm
+            .forward(x.clone().reshape([batch * tokens, dim]));
+        let qkv = self
+            .attention_in
+            .forward(normed)
+            .reshape([batch, tokens, 3 * dim]);
+        let attended = attention(
+            qkv,
+            self.heads,
+            key_mask,
+            noise.site(self.attention_dropout),
+        );
         let (attended, x) = if kept < tokens {
             (attended.narrow(1, 0, kept), x.narrow(1, 0, kept))
         } else {

@@ -11,7 +11,16 @@ pub(crate) fn uniform<B: Backend, const D: usize>(
     rng: &mut impl Rng,
     device: &B::Device,
 ) -> Param<Tensor<B, D>> {
-    let bound = 1.0 / (fan_in.max(1) as f32).sqrt();
+    uniform_within(shape, 1.0 / (fan_in.max(1) as f32).sqrt(), rng, device)
+}
+
+/// Uniform in ±`bound`.
+pub(crate) fn uniform_within<B: Backend, const D: usize>(
+    shape: [usize; D],
+    bound: f32,
+    rng: &mut impl Rng,
+    device: &B::Device,
+) -> Param<Tensor<B, D>> {
     parameter(shape, || rng.random_range(-bound..=bound), device)
 }
 

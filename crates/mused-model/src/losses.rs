@@ -20,6 +20,9 @@ pub enum Orthogonality {
     L1,
     /// Mean squared inner product of a sample's two tokens.
     L2,
+    /// Mean of squared cosines over all pairs of the batch: F of normalised tokens, bounded
+    /// whatever their norms.
+    Cosine,
 }
 
 /// How a token's RDM is compared with the stimulus RDM.
@@ -28,9 +31,9 @@ pub enum Orthogonality {
 pub enum RsaForm {
     /// Mean squared difference over all pairs (published).
     SquaredError,
-    /// 1 - Pearson correlation over pairs of different stimuli: the geometry counts, its scale
-    /// and offset do not.
-    Correlation,
+    /// Mean squared difference over pairs of different stimuli, after the mean of each RDM over
+    /// these pairs is taken off: the offset of the tokens' dissimilarities is theirs to choose.
+    Centred,
 }
 
 /// Coefficients and forms of the loss terms.
@@ -91,7 +94,7 @@ pub fn rdm<B: Backend>(rows: Tensor<B, 2>) -> Tensor<B, 2> {
 /// RSA loss of a token's RDM against a stimulus RDM, shape \[1\].
 ///
 /// # Shapes
-/// All [batch, batch]; `different` is read by [`RsaForm::Correlation`] alone.
+/// All [batch, batch]; `different` is read by [`RsaForm::Centred`] alone.
 pub fn rsa<B: Backend>(
     tokens: Tensor<B, 2>,
     stimuli: Tensor<B, 2>,
@@ -100,17 +103,15 @@ pub fn rsa<B: Backend>(
 ) -> Tensor<B, 1> {
     match form {
         RsaForm::SquaredError => (stimuli - tokens).powi_scalar(2).mean(),
-        RsaForm::Correlation => {
-            let weights = different.clone().float();
-            let count = weights.clone().sum() + 1e-12;
-            let centre = |rdm: Tensor<B, 2>| {
-                let mean = (rdm.clone() * weights.clone()).sum() / count.clone();
-                (rdm - mean.unsqueeze()) * weights.clone()
-            };
-            let (tokens, stimuli) = (centre(tokens), centre(stimuli));
-            let covariance = (tokens.clone() * stimuli.clone()).sum();
-            let variances = tokens.powi_scalar(2).sum() * stimuli.powi_scalar(2).sum();
-            (covariance / (variances + 1e-12).sqrt()).neg() + 1.0
+        RsaForm::Centred => {
+            let pairs = different.clone().float();
+            let count = pairs.clone().sum().clamp_min(1.0);
+            let difference = (stimuli - tokens) * pairs.clone();
+            let mean = difference.clone().sum() / count.clone();
+            ((difference - mean.unsqueeze()) * pairs)
+                .powi_scalar(2)
+                .sum()
+                / count
         }
     }
 }
@@ -128,6 +129,13 @@ pub fn orthogonality<B: Backend>(
         Orthogonality::F => high.matmul(low.transpose()).powi_scalar(2).mean(),
         Orthogonality::L1 => (high * low).sum_dim(1).abs().mean(),
         Orthogonality::L2 => (high * low).sum_dim(1).powi_scalar(2).mean(),
+        Orthogonality::Cosine => {
+            let normalised = |x: Tensor<B, 2>| {
+                let norms = (x.clone().powi_scalar(2).sum_dim(1) + NORM_EPSILON).sqrt();
+                x / norms
+            };
+            orthogonality(normalised(high), normalised(low), Orthogonality::F)
+        }
     }
 }
 
@@ -154,10 +162,18 @@ impl LossConfig {
         output: crate::TokenOutput<B>,
         targets: Targets<B>,
     ) -> LossTerms<B> {
-        let crate::TokenOutput { logits, high_level, low_level } = output;
+        let crate::TokenOutput {
+            logits,
+            high_level,
+            low_level,
+        } = output;
         let classification = binary_cross_entropy(logits, targets.labels);
         let orthogonality = (self.orthogonality != 0.0).then(|| {
-            orthogonality(high_level.clone(), low_level.clone(), self.orthogonality_form)
+            orthogonality(
+                high_level.clone(),
+                low_level.clone(),
+                self.orthogonality_form,
+            )
         });
         let guided = |tokens: Tensor<B, 2>, target: Option<Tensor<B, 2>>, weight: f64| {
             let target = target.filter(|_| weight != 0.0)?;
@@ -176,6 +192,12 @@ impl LossConfig {
                 total = total + term.clone() * weight;
             }
         }
-        LossTerms { total, classification, orthogonality, high, low }
+        LossTerms {
+            total,
+            classification,
+            orthogonality,
+            high,
+            low,
+        }
     }
 }

@@ -72,7 +72,12 @@ impl<B: KernelBackend> SubjectToken<B> {
     }
 
     fn forward(&self, subject_weights: Tensor<B, 2>) -> Tensor<B, 3> {
-        linear(subject_weights, self.subjects.val(), Some(self.position.val())).unsqueeze_dim(1)
+        linear(
+            subject_weights,
+            self.subjects.val(),
+            Some(self.position.val()),
+        )
+        .unsqueeze_dim(1)
     }
 }
 
@@ -104,7 +109,11 @@ impl RoiTransformerConfig {
             embedding: initial::normal([dim], TOKEN_SD, rng, device),
         };
         RoiTransformer {
-            rois: self.roi_lengths.iter().map(|length| tokenizer(length, rng)).collect(),
+            rois: self
+                .roi_lengths
+                .iter()
+                .map(|length| tokenizer(length, rng))
+                .collect(),
             high_level_token: SubjectToken::init(self.subjects, dim, rng, device),
             low_level_token: SubjectToken::init(self.subjects, dim, rng, device),
             blocks: (0..self.encoder.depth)
@@ -149,7 +158,9 @@ impl<B: KernelBackend> RoiTransformer<B> {
             x = block.forward(x, key_mask.clone(), kept, &mut noise);
         }
         let dim = x.dims()[2];
-        let read = self.norm.forward(x.narrow(1, 0, 2).reshape([2 * size, dim]));
+        let read = self
+            .norm
+            .forward(x.narrow(1, 0, 2).reshape([2 * size, dim]));
         let read = read.reshape([size, 2 * dim]);
         TokenOutput {
             logits: self.head.forward(read.clone()),

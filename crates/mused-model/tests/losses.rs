@@ -13,24 +13,40 @@ type B = Autodiff<Cpu>;
 /// Relative to the largest value of the tensor.
 const TOLERANCE: f32 = 1e-5;
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden/losses.safetensors");
+const GOLDEN: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../../shared/golden/losses.safetensors"
+);
 
 fn values(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
     let bytes = file.tensor(name).unwrap().data();
-    bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect()
+    bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|word| f32::from_le_bytes(*word))
+        .collect()
 }
 
 fn matrix(file: &SafeTensors<'_>, name: &str) -> Tensor<B, 2> {
     let shape: Vec<usize> = file.tensor(name).unwrap().shape().to_vec();
-    Tensor::from_data(TensorData::new(values(file, name), shape), &Default::default())
+    Tensor::from_data(
+        TensorData::new(values(file, name), shape),
+        &Default::default(),
+    )
 }
 
 fn close<const D: usize>(found: Tensor<impl burn::tensor::backend::Backend, D>, expected: &[f32]) {
     let found = found.into_data().into_vec::<f32>().unwrap();
     assert_eq!(found.len(), expected.len());
-    let largest = expected.iter().fold(f32::MIN_POSITIVE, |max, value| max.max(value.abs()));
+    let largest = expected
+        .iter()
+        .fold(f32::MIN_POSITIVE, |max, value| max.max(value.abs()));
     for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= TOLERANCE * largest, "{found} against {expected}");
+        assert!(
+            (found - expected).abs() <= TOLERANCE * largest,
+            "{found} against {expected}"
+        );
     }
 }
 
@@ -54,12 +70,20 @@ fn published_losses_and_gradients() {
         (Orthogonality::L2, "orth_l2"),
     ];
     for (form, name) in forms {
-        close(orthogonality(high.clone(), low.clone(), form), &values(&file, name));
+        close(
+            orthogonality(high.clone(), low.clone(), form),
+            &values(&file, name),
+        );
     }
     let size = high.dims()[0];
     let different = Tensor::<B, 2>::ones([size, size], &Default::default()).greater_elem(0.0);
     for (tokens, target, name) in [(&high, &high_rdm, "rsa_hlv"), (&low, &low_rdm, "rsa_llv")] {
-        let loss = rsa(rdm(tokens.clone()), target.clone(), &different, RsaForm::SquaredError);
+        let loss = rsa(
+            rdm(tokens.clone()),
+            target.clone(),
+            &different,
+            RsaForm::SquaredError,
+        );
         close(loss, &values(&file, name));
     }
     let config = LossConfig {
@@ -85,34 +109,70 @@ fn published_losses_and_gradients() {
     close(terms.classification.clone(), &values(&file, "clf"));
     close(terms.total.clone(), &values(&file, "total"));
     let gradients = terms.total.backward();
-    close(high.grad(&gradients).unwrap(), &values(&file, "grad_hlv_token"));
-    close(low.grad(&gradients).unwrap(), &values(&file, "grad_llv_token"));
-    close(logits.grad(&gradients).unwrap(), &values(&file, "grad_logits"));
+    close(
+        high.grad(&gradients).unwrap(),
+        &values(&file, "grad_hlv_token"),
+    );
+    close(
+        low.grad(&gradients).unwrap(),
+        &values(&file, "grad_llv_token"),
+    );
+    close(
+        logits.grad(&gradients).unwrap(),
+        &values(&file, "grad_logits"),
+    );
 }
 
 #[test]
 fn a_token_of_zeros_has_a_finite_gradient() {
     let tokens = Tensor::<B, 2>::zeros([3, 4], &Default::default()).require_grad();
     let gradients = rdm(tokens.clone()).powi_scalar(2).sum().backward();
-    let gradient = tokens.grad(&gradients).unwrap().into_data().into_vec::<f32>().unwrap();
-    assert!(gradient.iter().all(|value| value.is_finite()), "{gradient:?}");
+    let gradient = tokens
+        .grad(&gradients)
+        .unwrap()
+        .into_data()
+        .into_vec::<f32>()
+        .unwrap();
+    assert!(
+        gradient.iter().all(|value| value.is_finite()),
+        "{gradient:?}"
+    );
 }
 
 #[test]
-fn correlation_form_ignores_scale_offset_and_equal_stimuli() {
+fn centred_form_ignores_offset_and_equal_stimuli() {
     let device = Default::default();
     let target = Tensor::<B, 2>::from_data(
-        [[0.0, 0.0, 0.3, 0.9], [0.0, 0.0, 0.3, 0.9], [0.3, 0.3, 0.0, 0.5], [0.9, 0.9, 0.5, 0.0]],
+        [
+            [0.0, 0.0, 0.3, 0.9],
+            [0.0, 0.0, 0.3, 0.9],
+            [0.3, 0.3, 0.0, 0.5],
+            [0.9, 0.9, 0.5, 0.0],
+        ],
         &device,
     );
     let ids = [0, 0, 1, 2];
-    let different: Vec<bool> = ids.iter().flat_map(|a| ids.iter().map(move |b| a != b)).collect();
+    let different: Vec<bool> = ids
+        .iter()
+        .flat_map(|a| ids.iter().map(move |b| a != b))
+        .collect();
     let different = Tensor::from_data(TensorData::new(different, [4, 4]), &device);
-    let mut tokens = target.clone() * 0.1 + 0.7;
     // Whatever stands between samples of one stimulus does not count.
-    tokens = tokens.slice_fill([0..1, 1..2], 55.0);
-    let loss = rsa(tokens, target.clone(), &different, RsaForm::Correlation).into_scalar();
-    assert!(loss.abs() < 1e-5, "{loss}");
-    let loss = rsa(target.clone().neg(), target, &different, RsaForm::Correlation).into_scalar();
-    assert!((loss - 2.0).abs() < 1e-5, "{loss}");
+    let shifted = (target.clone() + 0.7).slice_fill([0..1, 1..2], 55.0);
+    let loss = rsa(shifted, target.clone(), &different, RsaForm::Centred).into_scalar();
+    assert!(loss.abs() < 1e-6, "{loss}");
+    // Against a constant: the variance of .3 .3 .9 .9 .5 (each twice), which is .0736.
+    let constant = target.zeros_like();
+    let loss = rsa(constant, target, &different, RsaForm::Centred).into_scalar();
+    assert!((loss - 0.0736).abs() < 1e-6, "{loss}");
+}
+
+#[test]
+fn cosine_orthogonality_is_bounded() {
+    let device = Default::default();
+    let high = Tensor::<B, 2>::from_data([[3.0, 4.0], [100.0, 0.0]], &device);
+    let low = Tensor::<B, 2>::from_data([[4.0, 3.0], [0.0, 9.0]], &device);
+    // Squared cosines of the four pairs: (24/25)², .6², .8² and 0.
+    let loss = orthogonality(high, low, Orthogonality::Cosine).into_scalar();
+    assert!((loss - 0.4804).abs() < 1e-6, "{loss}");
 }

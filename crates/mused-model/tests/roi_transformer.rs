@@ -43,9 +43,15 @@ fn config(lengths: &[usize], subjects: usize, labels: usize, dim: usize) -> RoiT
 
 /// sin of the index plus a phase that depends on the name, as in the generator.
 fn wave(name: &str, count: usize, scale: f64) -> Vec<f32> {
-    let phase: usize = name.bytes().enumerate().map(|(i, c)| (i + 1) * usize::from(c)).sum();
+    let phase: usize = name
+        .bytes()
+        .enumerate()
+        .map(|(i, c)| (i + 1) * usize::from(c))
+        .sum();
     let phase = (phase % 1000) as f64;
-    (0..count).map(|i| (scale * (i as f64 * 1.7 + phase).sin()) as f32).collect()
+    (0..count)
+        .map(|i| (scale * (i as f64 * 1.7 + phase).sin()) as f32)
+        .collect()
 }
 
 #[derive(Default)]
@@ -106,20 +112,31 @@ impl ModuleVisitor<B> for Gradients<'_> {
 
 fn values(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
     let bytes = file.tensor(name).unwrap().data();
-    bytes.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect()
+    bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|word| f32::from_le_bytes(*word))
+        .collect()
 }
 
 fn close(name: &str, found: TensorData, expected: &[f32]) {
     let found = found.into_vec::<f32>().unwrap();
     assert_eq!(found.len(), expected.len(), "{name}");
     for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= TOLERANCE, "{name}: {found} against {expected}");
+        assert!(
+            (found - expected).abs() <= TOLERANCE,
+            "{name}: {found} against {expected}"
+        );
     }
 }
 
 fn tensor(values: Vec<f32>, columns: usize) -> Tensor<B, 2> {
     let rows = values.len() / columns;
-    Tensor::from_data(TensorData::new(values, [rows, columns]), &Default::default())
+    Tensor::from_data(
+        TensorData::new(values, [rows, columns]),
+        &Default::default(),
+    )
 }
 
 #[test]
@@ -143,7 +160,10 @@ fn outputs_and_gradients_equal_pytorch() {
     close("high", output.high_level.to_data(), &values(&file, "high"));
     close("low", output.low_level.to_data(), &values(&file, "low"));
     let labels = wave("labels", BATCH * 4, 1.0);
-    let labels = labels.into_iter().map(|value| f32::from(value > 0.3)).collect();
+    let labels = labels
+        .into_iter()
+        .map(|value| f32::from(value > 0.3))
+        .collect();
     let loss = LossConfig {
         high: 0.2,
         low: 0.3,
@@ -172,27 +192,47 @@ fn outputs_and_gradients_equal_pytorch() {
     );
     close("terms", found.into_data(), &values(&file, "terms"));
     let gradients = terms.total.backward();
-    let mut comparison =
-        Gradients { path: Path::default(), gradients: &gradients, file: &file, compared: 0 };
+    let mut comparison = Gradients {
+        path: Path::default(),
+        gradients: &gradients,
+        file: &file,
+        compared: 0,
+    };
     model.visit(&mut comparison);
-    let stored = file.names().iter().filter(|name| name.starts_with("grad.")).count();
+    let stored = file
+        .names()
+        .iter()
+        .filter(|name| name.starts_with("grad."))
+        .count();
     assert_eq!(comparison.compared, stored);
 }
 
 #[test]
 fn a_new_subject_reads_the_mean_token() {
     let device = Default::default();
-    let model =
-        config(&[4, 4], 2, 3, 8).init::<Cpu>(&mut ChaCha8Rng::seed_from_u64(1), &device);
+    let model = config(&[4, 4], 2, 3, 8).init::<Cpu>(&mut ChaCha8Rng::seed_from_u64(1), &device);
     let forward = |weights: [f32; 2]| {
         let batch = RoiBatch {
             inputs: Tensor::from_data([[0.5; 8]], &device),
             subject_weights: Tensor::from_data([weights], &device),
             roi_mask: None,
         };
-        model.forward(batch, Noise::none()).logits.into_data().into_vec::<f32>().unwrap()
+        model
+            .forward(batch, Noise::none())
+            .logits
+            .into_data()
+            .into_vec::<f32>()
+            .unwrap()
     };
-    let (first, second, mean) = (forward([1.0, 0.0]), forward([0.0, 1.0]), forward([0.5, 0.5]));
+    let (first, second, mean) = (
+        forward([1.0, 0.0]),
+        forward([0.0, 1.0]),
+        forward([0.5, 0.5]),
+    );
     assert_ne!(first, second);
-    assert!(mean.iter().zip(&first).all(|(mean, first)| mean.is_finite() && mean != first));
+    assert!(
+        mean.iter()
+            .zip(&first)
+            .all(|(mean, first)| mean.is_finite() && mean != first)
+    );
 }

@@ -151,8 +151,12 @@ impl Predictions {
             });
         }
         let table = Table::read(run.join("labels.tsv"))?;
-        let labels: Vec<String> =
-            table.column("label")?.strings()?.into_iter().map(str::to_owned).collect();
+        let labels: Vec<String> = table
+            .column("label")?
+            .strings()?
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         let trials = Table::read(run.join("trials.tsv"))?;
         let shape = (trials.rows(), labels.len());
         let probabilities = matrix(&path, npy::read_npy(&path)?, shape)?;
@@ -164,16 +168,28 @@ impl Predictions {
         }
         let folds = trials.column("fold")?.parse::<usize>()?;
         let folds = folds.into_iter().max().map_or(0, |last| last + 1);
-        Ok(Self { labels, probabilities, targets, rows, folds })
+        Ok(Self {
+            labels,
+            probabilities,
+            targets,
+            rows,
+            folds,
+        })
     }
 }
 
 fn matrix<T>(path: &Path, array: ArrayD<T>, expected: (usize, usize)) -> Result<Array2<T>> {
     let found = array.shape().to_vec();
-    let array = array.into_dimensionality::<Ix2>().ok().filter(|array| array.dim() == expected);
+    let array = array
+        .into_dimensionality::<Ix2>()
+        .ok()
+        .filter(|array| array.dim() == expected);
     array.ok_or_else(|| Error::Invalid {
         path: path.to_owned(),
-        message: format!("expected {} rows × {} labels, found {found:?}", expected.0, expected.1),
+        message: format!(
+            "expected {} rows × {} labels, found {found:?}",
+            expected.0, expected.1
+        ),
     })
 }
 
@@ -187,7 +203,10 @@ pub fn evaluate(run: &Path, undefined: Undefined) -> Result<Results> {
     for (subject, rows) in &predictions.rows {
         let probabilities = predictions.probabilities.select(Axis(0), rows);
         let targets = predictions.targets.select(Axis(0), rows);
-        scores.insert(subject.clone(), score(probabilities.view(), targets.view(), undefined)?);
+        scores.insert(
+            subject.clone(),
+            score(probabilities.view(), targets.view(), undefined)?,
+        );
     }
     let over = |value: &dyn Fn(&MultiLabelScores) -> Option<f64>| over_subjects(&scores, value);
     let name = match undefined {
@@ -213,7 +232,10 @@ pub fn evaluate(run: &Path, undefined: Undefined) -> Result<Results> {
             roc_auc: 0.5,
             hamming_loss: over(&|s| Some(s.floors.all_zero_hamming_loss)).mean,
         },
-        subjects: scores.iter().map(|(id, scores)| (id.clone(), subject_result(scores))).collect(),
+        subjects: scores
+            .iter()
+            .map(|(id, scores)| (id.clone(), subject_result(scores)))
+            .collect(),
     })
 }
 
@@ -221,10 +243,16 @@ fn over_subjects(
     scores: &BTreeMap<String, MultiLabelScores>,
     value: &dyn Fn(&MultiLabelScores) -> Option<f64>,
 ) -> OverSubjects {
-    let per_subject: BTreeMap<String, Option<f64>> =
-        scores.iter().map(|(id, scores)| (id.clone(), value(scores))).collect();
+    let per_subject: BTreeMap<String, Option<f64>> = scores
+        .iter()
+        .map(|(id, scores)| (id.clone(), value(scores)))
+        .collect();
     let values: Vec<f64> = per_subject.values().flatten().copied().collect();
-    OverSubjects { mean: mean(&values), sd: sample_sd(&values), per_subject }
+    OverSubjects {
+        mean: mean(&values),
+        sd: sample_sd(&values),
+        per_subject,
+    }
 }
 
 fn label_results(
@@ -232,8 +260,10 @@ fn label_results(
     scores: &BTreeMap<String, MultiLabelScores>,
 ) -> Vec<LabelResult> {
     let average = |label: usize, value: &dyn Fn(&LabelScore) -> Option<f64>| {
-        let values: Vec<f64> =
-            scores.values().filter_map(|scores| value(&scores.labels[label])).collect();
+        let values: Vec<f64> = scores
+            .values()
+            .filter_map(|scores| value(&scores.labels[label]))
+            .collect();
         mean(&values)
     };
     let columns = predictions.labels.iter().zip(predictions.targets.columns());

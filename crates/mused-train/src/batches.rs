@@ -42,7 +42,11 @@ impl SampleSet {
     ) -> Result<Self> {
         let inputs = transform.apply(dataset, &samples)?;
         let stimuli: Vec<usize> = samples.iter().map(|sample| sample.stimulus).collect();
-        let labels = dataset.labels.matrix.select(Axis(0), &stimuli).mapv(f32::from);
+        let labels = dataset
+            .labels
+            .matrix
+            .select(Axis(0), &stimuli)
+            .mapv(f32::from);
         let mut tokens = Vec::with_capacity(samples.len());
         let mut roi_mask = Array2::ones((samples.len(), transform.layout.rois.len()));
         let mut complete = true;
@@ -56,7 +60,14 @@ impl SampleSet {
             }
         }
         let roi_mask = (!complete).then_some(roi_mask);
-        Ok(Self { samples, inputs, labels, tokens, token_count, roi_mask })
+        Ok(Self {
+            samples,
+            inputs,
+            labels,
+            tokens,
+            token_count,
+            roi_mask,
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -76,11 +87,12 @@ impl SampleSet {
         device: &B::Device,
     ) -> RoiBatch<B> {
         let mut weights = Array2::zeros((chosen.len(), self.token_count));
-        let mut random = dropout.map(|dropout| {
-            (dropout.rate, ChaCha8Rng::seed_from_u64(dropout.seed))
-        });
+        let mut random =
+            dropout.map(|dropout| (dropout.rate, ChaCha8Rng::seed_from_u64(dropout.seed)));
         for (&sample, mut weights) in chosen.iter().zip(weights.rows_mut()) {
-            let dropped = random.as_mut().is_some_and(|(rate, rng)| rng.random_bool(*rate));
+            let dropped = random
+                .as_mut()
+                .is_some_and(|(rate, rng)| rng.random_bool(*rate));
             match self.tokens[sample] {
                 Some(own) if !dropped => weights[own] = 1.0,
                 _ => weights.fill(1.0 / self.token_count as f32),
@@ -89,7 +101,10 @@ impl SampleSet {
         RoiBatch {
             inputs: tensor(self.inputs.select(Axis(0), chosen), device),
             subject_weights: tensor(weights, device),
-            roi_mask: self.roi_mask.as_ref().map(|m| tensor(m.select(Axis(0), chosen), device)),
+            roi_mask: self
+                .roi_mask
+                .as_ref()
+                .map(|m| tensor(m.select(Axis(0), chosen), device)),
         }
     }
 
@@ -101,15 +116,19 @@ impl SampleSet {
         low: Option<&Guidance>,
         device: &B::Device,
     ) -> Targets<B> {
-        let stimuli: Vec<usize> =
-            chosen.iter().map(|&sample| self.samples[sample].stimulus).collect();
+        let stimuli: Vec<usize> = chosen
+            .iter()
+            .map(|&sample| self.samples[sample].stimulus)
+            .collect();
         let target_rdm = |guidance: &Guidance| match guidance.target(&stimuli) {
             GuidanceTarget::Features(features) => rdm(tensor::<B>(features, device)),
             GuidanceTarget::Rdm(target) => tensor(target, device),
         };
         let size = stimuli.len();
-        let different: Vec<bool> =
-            stimuli.iter().flat_map(|a| stimuli.iter().map(move |b| a != b)).collect();
+        let different: Vec<bool> = stimuli
+            .iter()
+            .flat_map(|a| stimuli.iter().map(move |b| a != b))
+            .collect();
         Targets {
             labels: tensor(self.labels.select(Axis(0), chosen), device),
             high_rdm: high.map(target_rdm),

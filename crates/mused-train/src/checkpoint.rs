@@ -25,7 +25,14 @@ pub(crate) fn write<T: Serialize>(
     let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|(name, (shape, values))| {
-            (name, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            (
+                name,
+                shape,
+                values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect(),
+            )
         })
         .collect();
     let mut views = Vec::with_capacity(bytes.len());
@@ -42,17 +49,26 @@ pub(crate) fn write<T: Serialize>(
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, NamedTensors)> {
     let content = fs::read(path).map_err(Error::io("cannot read", path))?;
     let refused = |error: &dyn std::fmt::Display| {
-        Error::invalid(path, format!("expected weights written by mused, found: {error}"))
+        Error::invalid(
+            path,
+            format!("expected weights written by mused, found: {error}"),
+        )
     };
     let (_, header) = SafeTensors::read_metadata(&content).map_err(|error| refused(&error))?;
-    let description = header.metadata().as_ref().and_then(|metadata| metadata.get(DESCRIPTION));
+    let description = header
+        .metadata()
+        .as_ref()
+        .and_then(|metadata| metadata.get(DESCRIPTION));
     let description = description.ok_or_else(|| refused(&"no description"))?;
     let description = serde_json::from_str(description).map_err(|error| refused(&error))?;
     let file = SafeTensors::deserialize(&content).map_err(|error| refused(&error))?;
     let mut tensors = NamedTensors::new();
     for (name, view) in file.tensors() {
         if view.dtype() != Dtype::F32 {
-            return Err(refused(&format!("tensor {name} of type {:?}", view.dtype())));
+            return Err(refused(&format!(
+                "tensor {name} of type {:?}",
+                view.dtype()
+            )));
         }
         let (words, _) = view.data().as_chunks::<4>();
         let values = words.iter().map(|word| f32::from_le_bytes(*word)).collect();

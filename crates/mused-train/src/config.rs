@@ -132,8 +132,14 @@ pub struct TrainConfig {
 
 /// Names of the presets and what they are.
 pub const PRESETS: [(&str, &str); 2] = [
-    ("default", "small and well regularised, for tens to thousands of stimuli"),
-    ("clip-mused", "the published optimiser, schedule and loss coefficients"),
+    (
+        "default",
+        "small and well regularised, for tens to thousands of stimuli",
+    ),
+    (
+        "clip-mused",
+        "the published optimiser, schedule and loss coefficients",
+    ),
 ];
 
 impl Default for Config {
@@ -147,36 +153,39 @@ impl Default for Config {
                 seed: 0,
             },
             model: ModelConfig {
-                dim: 64,
-                depth: 2,
+                dim: 128,
+                depth: 1,
                 heads: 4,
-                mlp_ratio: 4.0,
-                dropout: 0.3,
-                attention_dropout: 0.0,
-                input_dropout: 0.0,
+                mlp_ratio: 2.0,
+                dropout: 0.2,
+                attention_dropout: 0.2,
+                input_dropout: 0.7,
                 subject_tokens: true,
-                token_dropout: 0.0,
+                token_dropout: 0.1,
             },
-            guidance: GuidanceConfig { high: "auto".to_owned(), low: "auto".to_owned() },
+            guidance: GuidanceConfig {
+                high: "auto".to_owned(),
+                low: "auto".to_owned(),
+            },
             loss: LossConfig {
-                high: 1e-3,
-                low: 1e-1,
-                orthogonality: 1e-3,
-                orthogonality_form: Orthogonality::F,
-                rsa_form: RsaForm::SquaredError,
+                high: 0.3,
+                low: 0.03,
+                orthogonality: 0.03,
+                orthogonality_form: Orthogonality::Cosine,
+                rsa_form: RsaForm::Centred,
             },
             train: TrainConfig {
                 seed: 0,
                 epochs: 25,
                 batch_size: 64,
                 optimizer: OptimizerKind::AdamW,
-                learning_rate: 2e-3,
+                learning_rate: 3e-3,
                 rate_factors: BTreeMap::new(),
-                schedule: ScheduleKind::OneCycle,
-                warmup: 0.3,
+                schedule: ScheduleKind::Cosine,
+                warmup: 0.1,
                 step_epochs: 25,
                 step_factor: 0.7,
-                weight_decay: 0.05,
+                weight_decay: 0.5,
                 gradient_clip: 1.0,
                 ema_decay: 0.99,
             },
@@ -212,6 +221,13 @@ impl Config {
         config.loss.low = 1e-1;
         config.loss.orthogonality = 1e-3;
         config.loss.orthogonality_form = Orthogonality::F;
+        config.model.dim = 512;
+        config.model.depth = 6;
+        config.model.heads = 8;
+        config.model.mlp_ratio = 4.0;
+        config.model.dropout = 0.0;
+        config.model.attention_dropout = 0.0;
+        config.model.input_dropout = 0.0;
         config.model.token_dropout = 0.0;
         config.train = TrainConfig {
             seed: 0,
@@ -248,10 +264,26 @@ impl Config {
                 "model.heads",
                 "a divisor of model.dim",
             ),
-            (model.mlp_ratio.is_finite() && model.mlp_ratio > 0.0, "model.mlp_ratio", "above 0"),
-            (share(model.dropout), "model.dropout", "0 or more and below 1"),
-            (share(model.attention_dropout), "model.attention_dropout", "0 or more and below 1"),
-            (share(model.input_dropout), "model.input_dropout", "0 or more and below 1"),
+            (
+                model.mlp_ratio.is_finite() && model.mlp_ratio > 0.0,
+                "model.mlp_ratio",
+                "above 0",
+            ),
+            (
+                share(model.dropout),
+                "model.dropout",
+                "0 or more and below 1",
+            ),
+            (
+                share(model.attention_dropout),
+                "model.attention_dropout",
+                "0 or more and below 1",
+            ),
+            (
+                share(model.input_dropout),
+                "model.input_dropout",
+                "0 or more and below 1",
+            ),
             (
                 share(model.token_dropout) || model.token_dropout == 1.0,
                 "model.token_dropout",
@@ -259,7 +291,11 @@ impl Config {
             ),
             (factor(self.loss.high), "loss.high", "0 or more"),
             (factor(self.loss.low), "loss.low", "0 or more"),
-            (factor(self.loss.orthogonality), "loss.orthogonality", "0 or more"),
+            (
+                factor(self.loss.orthogonality),
+                "loss.orthogonality",
+                "0 or more",
+            ),
             (train.epochs > 0, "train.epochs", "at least 1"),
             (train.batch_size > 0, "train.batch_size", "at least 1"),
             (
@@ -275,9 +311,21 @@ impl Config {
             (share(train.warmup), "train.warmup", "0 or more and below 1"),
             (train.step_epochs > 0, "train.step_epochs", "at least 1"),
             (factor(train.step_factor), "train.step_factor", "0 or more"),
-            (factor(train.weight_decay), "train.weight_decay", "0 or more"),
-            (factor(train.gradient_clip), "train.gradient_clip", "0 or more"),
-            (share(train.ema_decay), "train.ema_decay", "0 or more and below 1"),
+            (
+                factor(train.weight_decay),
+                "train.weight_decay",
+                "0 or more",
+            ),
+            (
+                factor(train.gradient_clip),
+                "train.gradient_clip",
+                "0 or more",
+            ),
+            (
+                share(train.ema_decay),
+                "train.ema_decay",
+                "0 or more and below 1",
+            ),
         ];
         match rules.iter().find(|(holds, _, _)| !holds) {
             None => Ok(()),

@@ -59,13 +59,20 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn invalid(path: impl AsRef<Path>, message: impl Into<String>) -> Self {
-        Self::Invalid { path: path.as_ref().to_owned(), message: message.into() }
+        Self::Invalid {
+            path: path.as_ref().to_owned(),
+            message: message.into(),
+        }
     }
 
     pub(crate) fn io(
         action: &'static str,
         path: impl AsRef<Path>,
     ) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::Io { action, path: path.as_ref().to_owned(), source }
+        move |source| Self::Io {
+            action,
+            path: path.as_ref().to_owned(),
+            source,
+        }
     }
 }

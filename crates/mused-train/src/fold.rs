@@ -116,7 +116,8 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let folder = fold_folder(run, fold);
         fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
         let device = B::Device::default();
-        let mut rng = ChaCha8Rng::seed_from_u64(stream(config.train.seed, fold, Purpose::Weights, 0));
+        let mut rng =
+            ChaCha8Rng::seed_from_u64(stream(config.train.seed, fold, Purpose::Weights, 0));
         let model = data.description.model.init::<B>(&mut rng, &device);
         let mut trainer = Self {
             fold,
@@ -161,7 +162,14 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let within = self.standing.step % per_epoch;
         let end = (within + 1) * size;
         let chosen = &self.order[within * size..end.min(self.order.len())];
-        let seed = |purpose| stream(self.config.train.seed, self.fold, purpose, self.standing.step);
+        let seed = |purpose| {
+            stream(
+                self.config.train.seed,
+                self.fold,
+                purpose,
+                self.standing.step,
+            )
+        };
         let token_dropout = TokenDropout {
             rate: self.config.model.token_dropout,
             seed: seed(Purpose::Tokens),
@@ -169,13 +177,22 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let dropped = (token_dropout.rate > 0.0).then_some(token_dropout);
         let batch = self.data.train.batch::<B>(chosen, dropped, &self.device);
         let (high, low) = (self.guides.high.as_ref(), self.guides.low.as_ref());
-        let targets = self.data.train.targets::<B>(chosen, high, low, &self.device);
-        let output = self.model.forward(batch, Noise::training(seed(Purpose::Dropout)));
+        let targets = self
+            .data
+            .train
+            .targets::<B>(chosen, high, low, &self.device);
+        let output = self
+            .model
+            .forward(batch, Noise::training(seed(Purpose::Dropout)));
         let terms = self.config.loss.terms(output, targets);
         let losses = read_losses(&terms);
         let total_steps = steps(self.config, self.data.train.len());
-        let rate =
-            learning_rate(&self.config.train, self.standing.step, total_steps, per_epoch);
+        let rate = learning_rate(
+            &self.config.train,
+            self.standing.step,
+            total_steps,
+            per_epoch,
+        );
         if !losses.total.is_finite() {
             return Err(Error::Diverged {
                 fold: self.fold,
@@ -186,7 +203,9 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         }
         let gradients = terms.total.backward();
         let model = self.model.clone();
-        self.model = self.optimizer.step(model, gradients, rate, &self.config.train);
+        self.model = self
+            .optimizer
+            .step(model, gradients, rate, &self.config.train);
         self.standing.step += 1;
         add(&mut self.standing.sums, &losses, 1.0);
         progress.step(self.fold, &losses);
@@ -206,7 +225,11 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let sums = std::mem::take(&mut self.standing.sums);
         let mut train = EpochLosses::default();
         add(&mut train, &sums, 1.0 / per_epoch as f64);
-        let validation = if self.data.validation.len() == 0 { None } else { self.validate()? };
+        let validation = if self.data.validation.len() == 0 {
+            None
+        } else {
+            self.validate()?
+        };
         progress.epoch(self.fold, epoch, validation.as_ref());
         journal.write(&EpochRecord {
             fold: self.fold,
@@ -226,7 +249,10 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let probabilities = probabilities(&model, &self.data.validation, &self.device)?;
         let scores = self.validation_scores(&probabilities)?;
         if let Some(scores) = &scores
-            && self.standing.best.is_none_or(|best| scores.average_precision > best)
+            && self
+                .standing
+                .best
+                .is_none_or(|best| scores.average_precision > best)
         {
             self.standing.best = Some(scores.average_precision);
             self.best = Some(weights);
@@ -243,16 +269,21 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
             let rows: Vec<usize> = (0..set.len())
                 .filter(|&row| set.samples[row].subject == subject)
                 .collect();
-            let scores = probabilities.select(ndarray::Axis(0), &rows).mapv(f64::from);
+            let scores = probabilities
+                .select(ndarray::Axis(0), &rows)
+                .mapv(f64::from);
             let targets = set.target_rows(&rows);
             let scores = score(scores.view(), targets.view(), Undefined::Exclude)?;
             average_precisions.extend(scores.macro_average_precision);
             aucs.extend(scores.macro_roc_auc);
         }
         let mean = mused_stats::summary::mean;
-        Ok(mean(&average_precisions).zip(mean(&aucs)).map(|(average_precision, roc_auc)| {
-            ValidationScores { average_precision, roc_auc }
-        }))
+        Ok(mean(&average_precisions)
+            .zip(mean(&aucs))
+            .map(|(average_precision, roc_auc)| ValidationScores {
+                average_precision,
+                roc_auc,
+            }))
     }
 
     /// The averaged weights, or the raw ones where no average is kept.
@@ -272,7 +303,11 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
     pub(crate) fn save(&mut self) -> Result<()> {
         let mut tensors = self.optimizer.state()?;
         let mut put = |prefix: &str, named: NamedTensors| {
-            tensors.extend(named.into_iter().map(|(name, t)| (format!("{prefix}.{name}"), t)));
+            tensors.extend(
+                named
+                    .into_iter()
+                    .map(|(name, t)| (format!("{prefix}.{name}"), t)),
+            );
         };
         put("model", collect(&self.model)?);
         if let Some(best) = &self.best {
@@ -287,8 +322,11 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let (standing, mut tensors) = checkpoint::read::<Standing>(&self.folder.join(STATE))?;
         let mut take = |prefix: &str| -> NamedTensors {
             let prefix = format!("{prefix}.");
-            let names: Vec<String> =
-                tensors.keys().filter(|name| name.starts_with(&prefix)).cloned().collect();
+            let names: Vec<String> = tensors
+                .keys()
+                .filter(|name| name.starts_with(&prefix))
+                .cloned()
+                .collect();
             names
                 .into_iter()
                 .filter_map(|name| Some((name[prefix.len()..].to_owned(), tensors.remove(&name)?)))

@@ -42,7 +42,8 @@ impl Journal {
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .filter(|record: &EpochRecord| {
-                done.get(record.fold).is_some_and(|&epochs| record.epoch <= epochs)
+                done.get(record.fold)
+                    .is_some_and(|&epochs| record.epoch <= epochs)
             })
             .collect();
         let mut kept = String::new();
@@ -60,30 +61,48 @@ impl Journal {
             replace_file(&event_file(root, fold), &content)?;
         }
         let lines = append(&path)?;
-        Ok(Self { root: root.to_owned(), lines: Mutex::new(lines) })
+        Ok(Self {
+            root: root.to_owned(),
+            lines: Mutex::new(lines),
+        })
     }
 
     pub(crate) fn write(&self, record: &EpochRecord) -> Result<()> {
         let path = self.root.join("metrics.jsonl");
         let line = line(&path, record)?;
-        let mut lines = self.lines.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        lines.write_all(line.as_bytes()).map_err(Error::io("cannot write", &path))?;
+        let mut lines = self
+            .lines
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        lines
+            .write_all(line.as_bytes())
+            .map_err(Error::io("cannot write", &path))?;
         let path = event_file(&self.root, record.fold);
-        append(&path)?.write_all(&event(record)).map_err(Error::io("cannot write", &path))
+        append(&path)?
+            .write_all(&event(record))
+            .map_err(Error::io("cannot write", &path))
     }
 }
 
 /// Seconds since 1970.
 pub(crate) fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }
 
 fn event_file(root: &Path, fold: usize) -> PathBuf {
-    root.join("tensorboard").join(format!("fold-{fold}")).join("events.out.tfevents.0.mused")
+    root.join("tensorboard")
+        .join(format!("fold-{fold}"))
+        .join("events.out.tfevents.0.mused")
 }
 
 fn append(path: &Path) -> Result<File> {
-    OpenOptions::new().append(true).create(true).open(path).map_err(Error::io("cannot open", path))
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map_err(Error::io("cannot open", path))
 }
 
 fn line(path: &Path, record: &EpochRecord) -> Result<String> {
@@ -103,12 +122,20 @@ fn event(record: &EpochRecord) -> Vec<u8> {
         ("train/rsa_low", train.low),
     ];
     if let Some(validation) = &record.validation {
-        values.push(("validation/average_precision", Some(validation.average_precision)));
+        values.push((
+            "validation/average_precision",
+            Some(validation.average_precision),
+        ));
         values.push(("validation/roc_auc", Some(validation.roc_auc)));
     }
     let scalars: Vec<Scalar<'_>> = values
         .iter()
-        .filter_map(|(tag, value)| value.map(|value| Scalar { tag, value: value as f32 }))
+        .filter_map(|(tag, value)| {
+            value.map(|value| Scalar {
+                tag,
+                value: value as f32,
+            })
+        })
         .collect();
     tensorboard::scalars(record.time, record.epoch as u64, &scalars)
 }

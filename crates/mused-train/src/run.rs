@@ -87,7 +87,12 @@ pub fn train<B: TrainBackend>(
     request: &TrainRequest<'_>,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let TrainRequest { dataset, layers, run, threads } = *request;
+    let TrainRequest {
+        dataset,
+        layers,
+        run,
+        threads,
+    } = *request;
     let occupied = fs::read_dir(run).map_or(run.exists(), |mut entries| entries.next().is_some());
     if occupied {
         return Err(Error::Request(format!(
@@ -106,7 +111,11 @@ pub fn train<B: TrainBackend>(
             sha256: dataset.fingerprint()?,
             simulated: dataset.description.simulated,
         },
-        subjects: plan.trained.iter().map(|&s| dataset.subjects[s].id.clone()).collect(),
+        subjects: plan
+            .trained
+            .iter()
+            .map(|&s| dataset.subjects[s].id.clone())
+            .collect(),
         folds: plan.folds.len(),
         machine: Machine {
             os: std::env::consts::OS.to_owned(),
@@ -187,10 +196,16 @@ impl Plan {
                 problem.message
             )));
         }
-        let holdout = config.holdout_subject().map(|id| dataset.subject(id)).transpose()?;
+        let holdout = config
+            .holdout_subject()
+            .map(|id| dataset.subject(id))
+            .transpose()?;
         let everyone: Vec<usize> = (0..dataset.subjects.len()).collect();
-        let trained: Vec<usize> =
-            everyone.iter().copied().filter(|&subject| Some(subject) != holdout).collect();
+        let trained: Vec<usize> = everyone
+            .iter()
+            .copied()
+            .filter(|&subject| Some(subject) != holdout)
+            .collect();
         if trained.is_empty() {
             return Err(Error::Request(
                 "the only subject is held out; none is left to train on".to_owned(),
@@ -202,9 +217,18 @@ impl Plan {
             high: Guidance::load(dataset, Level::High, &config.guidance.high)?,
             low: Guidance::load(dataset, Level::Low, &config.guidance.low)?,
         };
-        let plan = Self { trained, tested, holdout, folds, guides };
+        let plan = Self {
+            trained,
+            tested,
+            holdout,
+            folds,
+            guides,
+        };
         for (index, fold) in plan.folds.iter().enumerate() {
-            let subjects = [(&plan.trained, &fold.train, "train"), (&plan.tested, &fold.test, "test")];
+            let subjects = [
+                (&plan.trained, &fold.train, "train"),
+                (&plan.tested, &fold.test, "test"),
+            ];
             for (subjects, stimuli, part) in subjects {
                 if samples(dataset, subjects, stimuli).is_empty() {
                     return Err(Error::Request(format!(
@@ -229,16 +253,18 @@ impl Plan {
         let train = self.train_samples(dataset, fold);
         let unlabelled: Vec<usize> = self.holdout.into_iter().collect();
         let transform = InputTransform::fit(dataset, &train, &unlabelled)?;
-        let subjects: Vec<String> =
-            self.trained.iter().map(|&s| dataset.subjects[s].id.clone()).collect();
+        let subjects: Vec<String> = self
+            .trained
+            .iter()
+            .map(|&s| dataset.subjects[s].id.clone())
+            .collect();
         let model = config.model(
             transform.layout.rois.iter().map(|roi| roi.length).collect(),
             subjects.len(),
             dataset.labels.names.len(),
         );
-        let load = |samples| {
-            SampleSet::load(dataset, &transform, samples, &subjects, model.subjects)
-        };
+        let load =
+            |samples| SampleSet::load(dataset, &transform, samples, &subjects, model.subjects);
         let validation = samples(dataset, &self.trained, &self.folds[fold].validation);
         Ok(FoldData {
             train: load(train)?,
@@ -254,11 +280,16 @@ impl Plan {
     }
 
     fn write(&self, dataset: &Dataset, run: &Path) -> Result<()> {
-        let mut table =
-            TableWriter::create(run.join("split.tsv"), &["fold", "part", "stimulus_id", "group"])?;
+        let mut table = TableWriter::create(
+            run.join("split.tsv"),
+            &["fold", "part", "stimulus_id", "group"],
+        )?;
         for (index, fold) in self.folds.iter().enumerate() {
-            let parts =
-                [("train", &fold.train), ("validation", &fold.validation), ("test", &fold.test)];
+            let parts = [
+                ("train", &fold.train),
+                ("validation", &fold.validation),
+                ("test", &fold.test),
+            ];
             for (part, stimuli) in parts {
                 for &stimulus in stimuli {
                     let stimulus = &dataset.stimuli[stimulus];
@@ -288,10 +319,17 @@ fn execute<B: TrainBackend>(
     let total = |fold: usize| steps(config, plan.train_samples(dataset, fold).len());
     let finished = |fold: &usize| fold_folder(run, *fold).join(PREDICTIONS).is_file();
     let done: Vec<usize> = (0..folds)
-        .map(|fold| if finished(&fold) { total(fold) } else { saved_step(run, fold) })
+        .map(|fold| {
+            if finished(&fold) {
+                total(fold)
+            } else {
+                saved_step(run, fold)
+            }
+        })
         .collect();
-    let epochs: Vec<usize> =
-        (0..folds).map(|fold| done[fold] / (total(fold) / config.train.epochs)).collect();
+    let epochs: Vec<usize> = (0..folds)
+        .map(|fold| done[fold] / (total(fold) / config.train.epochs))
+        .collect();
     let journal = Journal::open(run, &epochs)?;
     progress.start(done.iter().sum(), (0..folds).map(total).sum());
     let crew = Crew {
@@ -306,8 +344,7 @@ fn execute<B: TrainBackend>(
             scope.spawn(|| {
                 crew.work(|fold, pools| {
                     let data = pools.run(&crew, || plan.load(dataset, config, fold))?;
-                    let mut trainer =
-                        FoldTrainer::<B>::new(run, fold, config, data, &plan.guides)?;
+                    let mut trainer = FoldTrainer::<B>::new(run, fold, config, data, &plan.guides)?;
                     while !trainer.finished() {
                         pools.run(&crew, || trainer.step(&journal, progress))?;
                         if progress.interrupted() || crew.stopped.load(Ordering::Relaxed) {
@@ -321,7 +358,9 @@ fn execute<B: TrainBackend>(
         };
         let handles: Vec<_> = (0..workers).map(spawn).collect();
         let join = |handle: std::thread::ScopedJoinHandle<'_, Result<()>>| {
-            handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            handle
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
         handles.into_iter().map(join).collect()
     });
@@ -391,7 +430,10 @@ fn gather(dataset: &Dataset, plan: &Plan, run: &Path) -> Result<()> {
         let values = npy::read_npy_f32(&path)?;
         let shape = (rows.len(), dataset.labels.names.len());
         let values: Array2<f32> = values.into_shape_with_order(shape).map_err(|error| {
-            Error::invalid(&path, format!("expected {} × {} values: {error}", shape.0, shape.1))
+            Error::invalid(
+                &path,
+                format!("expected {} × {} values: {error}", shape.0, shape.1),
+            )
         })?;
         let stimuli: Vec<usize> = rows.iter().map(|sample| sample.stimulus).collect();
         for sample in &rows {
@@ -445,5 +487,7 @@ pub(crate) fn complete_folds(run: &Path) -> Result<Vec<PathBuf>> {
             run.display()
         )));
     }
-    Ok((0..description.folds).map(|fold| fold_folder(run, fold)).collect())
+    Ok((0..description.folds)
+        .map(|fold| fold_folder(run, fold))
+        .collect())
 }

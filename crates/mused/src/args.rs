@@ -146,7 +146,12 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "RUN")]
     pub(crate) out: PathBuf,
     /// Named set of defaults: default, clip-mused
-    #[arg(long, value_name = "NAME", default_value = "default", conflicts_with = "resume")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "default",
+        conflicts_with = "resume"
+    )]
     pub(crate) preset: String,
     /// TOML file with values that differ from the preset
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]

@@ -59,7 +59,10 @@ impl TrainingBar {
             total: 0,
             validation: String::new(),
         };
-        Self { bar: Mutex::new(None), line: Mutex::new(line) }
+        Self {
+            bar: Mutex::new(None),
+            line: Mutex::new(line),
+        }
     }
 
     pub(crate) fn finish(&self) {
@@ -69,19 +72,26 @@ impl TrainingBar {
         let line = lock(&self.line);
         let seconds = line.started.elapsed().as_secs_f64();
         let steps = line.done - line.first;
-        eprintln!("{steps} steps in {seconds:.1} s ({:.1} a second)", steps as f64 / seconds);
+        eprintln!(
+            "{steps} steps in {seconds:.1} s ({:.1} a second)",
+            steps as f64 / seconds
+        );
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    mutex
+        .lock()
+        .unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 fn describe(losses: &EpochLosses) -> String {
     let mut text = format!("loss {:.4} bce {:.4}", losses.total, losses.classification);
-    for (name, value) in
-        [("rsa-high", losses.high), ("rsa-low", losses.low), ("orth", losses.orthogonality)]
-    {
+    for (name, value) in [
+        ("rsa-high", losses.high),
+        ("rsa-low", losses.low),
+        ("orth", losses.orthogonality),
+    ] {
         if let Some(value) = value {
             text.push_str(&format!(" {name} {value:.3}"));
         }
@@ -114,15 +124,20 @@ impl Progress for TrainingBar {
             let rate = (line.done - line.first) as f64 / line.started.elapsed().as_secs_f64();
             let eta = (line.total - line.done) as f64 / rate;
             let (done, total) = (line.done, line.total);
-            eprintln!("{done}/{total} steps  {rate:.1}/s  ETA {eta:.0} s  {}", message());
+            eprintln!(
+                "{done}/{total} steps  {rate:.1}/s  ETA {eta:.0} s  {}",
+                message()
+            );
             line.printed = Instant::now();
         }
     }
 
     fn epoch(&self, _fold: usize, _epoch: usize, validation: Option<&ValidationScores>) {
         if let Some(scores) = validation {
-            lock(&self.line).validation =
-                format!("  validation AP {:.3} AUC {:.3}", scores.average_precision, scores.roc_auc);
+            lock(&self.line).validation = format!(
+                "  validation AP {:.3} AUC {:.3}",
+                scores.average_precision, scores.roc_auc
+            );
         }
     }
 

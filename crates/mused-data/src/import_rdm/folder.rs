@@ -22,9 +22,16 @@ pub(super) struct DataFolder {
 impl DataFolder {
     pub(super) fn new(root: &Path) -> Result<Self> {
         if !root.is_dir() {
-            return Err(Error::invalid(root, "expected the folder with the data, found none"));
+            return Err(Error::invalid(
+                root,
+                "expected the folder with the data, found none",
+            ));
         }
-        Ok(Self { root: root.to_owned(), mat_files: HashMap::new(), variables: HashMap::new() })
+        Ok(Self {
+            root: root.to_owned(),
+            mat_files: HashMap::new(),
+            variables: HashMap::new(),
+        })
     }
 
     /// Where `relative` is. A manifest may come from a stranger: it names nothing outside.
@@ -44,7 +51,10 @@ impl DataFolder {
     /// Path and hash of a file, for `dataset.json`.
     pub(super) fn source(&self, relative: &str) -> Result<Source> {
         let sha256 = hexadecimal(&sha256_file(&self.path(relative)?)?);
-        Ok(Source { path: relative.to_owned(), sha256 })
+        Ok(Source {
+            path: relative.to_owned(),
+            sha256,
+        })
     }
 
     pub(super) fn text(&self, relative: &str) -> Result<String> {
@@ -61,7 +71,10 @@ impl DataFolder {
                 let (variable, rest) = self.variable(path, select)?;
                 Ok(variable.array(rest)?)
             }
-            (true, None) => Err(Error::invalid(path, "expected select = \"…\" for a .mat file")),
+            (true, None) => Err(Error::invalid(
+                path,
+                "expected select = \"…\" for a .mat file",
+            )),
             (false, Some(select)) => Err(Error::invalid(
                 path,
                 format!("select = {select:?} is for .mat files alone: remove it"),
@@ -73,7 +86,10 @@ impl DataFolder {
     pub(super) fn strings(&mut self, relative: &str, select: &str) -> Result<Vec<String>> {
         let path = self.path(relative)?;
         if !is_mat(relative) {
-            return Err(Error::invalid(path, "expected a .mat file to select names from"));
+            return Err(Error::invalid(
+                path,
+                "expected a .mat file to select names from",
+            ));
         }
         let (variable, rest) = self.variable(path, select)?;
         Ok(variable.strings(rest)?)
@@ -99,7 +115,11 @@ impl DataFolder {
             let mut deeper = Vec::new();
             for (relative, captured) in found {
                 let join = |name: &str| {
-                    if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") }
+                    if relative.is_empty() {
+                        name.to_owned()
+                    } else {
+                        format!("{relative}/{name}")
+                    }
                 };
                 match component.literal() {
                     Some(name) => deeper.push((join(name), captured)),
@@ -122,7 +142,11 @@ impl DataFolder {
     /// Names in a folder, none where there is no such folder; a name that is not UTF-8 cannot match
     /// a pattern.
     fn names(&self, relative: &str) -> Result<Vec<String>> {
-        let folder = if relative.is_empty() { self.root.clone() } else { self.path(relative)? };
+        let folder = if relative.is_empty() {
+            self.root.clone()
+        } else {
+            self.path(relative)?
+        };
         if !folder.is_dir() {
             return Ok(Vec::new());
         }
@@ -136,5 +160,7 @@ impl DataFolder {
 }
 
 fn is_mat(relative: &str) -> bool {
-    Path::new(relative).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("mat"))
+    Path::new(relative)
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("mat"))
 }

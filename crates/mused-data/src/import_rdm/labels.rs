@@ -23,19 +23,33 @@ pub(super) fn read(
                 let message = "labels: select, names and names_select go with matrix, not words";
                 return Err(Error::invalid(manifest, message));
             }
-            (from_words(table, files, stimuli, data, manifest)?, "labels.words")
+            (
+                from_words(table, files, stimuli, data, manifest)?,
+                "labels.words",
+            )
         }
         (None, Some(file)) => {
             if table.minimum_stimuli.is_some() {
                 let message = "labels: minimum_stimuli goes with words, not matrix";
                 return Err(Error::invalid(manifest, message));
             }
-            (from_matrix(table, file, stimuli, data, manifest)?, "labels.matrix")
+            (
+                from_matrix(table, file, stimuli, data, manifest)?,
+                "labels.matrix",
+            )
         }
-        _ => return Err(Error::invalid(manifest, "labels: expected either words or matrix")),
+        _ => {
+            return Err(Error::invalid(
+                manifest,
+                "labels: expected either words or matrix",
+            ));
+        }
     };
     if labels.names.is_empty() {
-        return Err(Error::invalid(manifest, format!("{field}: expected labels, none are left")));
+        return Err(Error::invalid(
+            manifest,
+            format!("{field}: expected labels, none are left"),
+        ));
     }
     Ok(labels)
 }
@@ -46,7 +60,11 @@ fn check_excluded<'a>(
     manifest: &Path,
     known: impl Iterator<Item = &'a str> + Clone,
 ) -> Result<()> {
-    match table.exclude.iter().find(|name| !known.clone().any(|known| known == *name)) {
+    match table
+        .exclude
+        .iter()
+        .find(|name| !known.clone().any(|known| known == *name))
+    {
         None => Ok(()),
         Some(name) => Err(Error::invalid(
             manifest,
@@ -73,7 +91,11 @@ fn from_words(
             ));
         }
         for (stimulus, line) in text.lines().enumerate() {
-            for word in line.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            for word in line
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty())
+            {
                 having.entry(word.to_owned()).or_default().insert(stimulus);
             }
         }
@@ -87,7 +109,10 @@ fn from_words(
     let matrix = Array2::from_shape_fn((stimuli, words.len()), |(stimulus, word)| {
         u8::from(words[word].1.contains(&stimulus))
     });
-    Ok(Labels { names: words.into_iter().map(|(word, _)| word).collect(), matrix })
+    Ok(Labels {
+        names: words.into_iter().map(|(word, _)| word).collect(),
+        matrix,
+    })
 }
 
 fn from_matrix(
@@ -100,7 +125,12 @@ fn from_matrix(
     let names = match (&table.names, &table.names_select) {
         (Some(names), None) => names.clone(),
         (None, Some(select)) => data.strings(file, select)?,
-        _ => return Err(Error::invalid(manifest, "labels: expected either names or names_select")),
+        _ => {
+            return Err(Error::invalid(
+                manifest,
+                "labels: expected either names or names_select",
+            ));
+        }
     };
     let array = data.array(file, table.select.as_deref())?;
     let path = data.path(file)?;
@@ -109,11 +139,15 @@ fn from_matrix(
         Ok(matrix) if matrix.dim() == (stimuli, names.len()) => matrix,
         _ => {
             let expected = format!("expected {stimuli} stimuli × {} names", names.len());
-            return Err(Error::invalid(path, format!("{expected}, found shape {shape:?}")));
+            return Err(Error::invalid(
+                path,
+                format!("{expected}, found shape {shape:?}"),
+            ));
         }
     };
-    if let Some(((row, column), value)) =
-        matrix.indexed_iter().find(|(_, value)| **value != 0.0 && **value != 1.0)
+    if let Some(((row, column), value)) = matrix
+        .indexed_iter()
+        .find(|(_, value)| **value != 0.0 && **value != 1.0)
     {
         return Err(Error::invalid(
             path,
@@ -122,11 +156,23 @@ fn from_matrix(
     }
     let mut seen = BTreeSet::new();
     if let Some(twice) = names.iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(Error::invalid(path, format!("label {twice:?} occurs twice")));
+        return Err(Error::invalid(
+            path,
+            format!("label {twice:?} occurs twice"),
+        ));
     }
     check_excluded(table, manifest, names.iter().map(String::as_str))?;
-    let kept: Vec<usize> =
-        (0..names.len()).filter(|&column| !table.exclude.contains(&names[column])).collect();
-    let matrix = matrix.select(Axis(1), &kept).mapv(|value| u8::from(value == 1.0));
-    Ok(Labels { names: kept.into_iter().map(|column| names[column].clone()).collect(), matrix })
+    let kept: Vec<usize> = (0..names.len())
+        .filter(|&column| !table.exclude.contains(&names[column]))
+        .collect();
+    let matrix = matrix
+        .select(Axis(1), &kept)
+        .mapv(|value| u8::from(value == 1.0));
+    Ok(Labels {
+        names: kept
+            .into_iter()
+            .map(|column| names[column].clone())
+            .collect(),
+        matrix,
+    })
 }

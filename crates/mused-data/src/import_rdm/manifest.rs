@@ -183,22 +183,25 @@ impl StimuliTable {
 }
 
 fn numbered(pattern: &str, count: usize) -> std::result::Result<Vec<String>, String> {
-    let problem = || {
-        format!(
-            "stimuli.id: expected one {{index}} or {{index:03}} in it, found {pattern:?}"
-        )
-    };
+    let problem =
+        || format!("stimuli.id: expected one {{index}} or {{index:03}} in it, found {pattern:?}");
     let (before, rest) = pattern.split_once("{index").ok_or_else(problem)?;
     let (format, after) = rest.split_once('}').ok_or_else(problem)?;
     let width: usize = match format.strip_prefix(":0") {
-        Some(digits) => digits.parse().ok().filter(|w| *w <= 9).ok_or_else(problem)?,
+        Some(digits) => digits
+            .parse()
+            .ok()
+            .filter(|w| *w <= 9)
+            .ok_or_else(problem)?,
         None if format.is_empty() => 0,
         None => return Err(problem()),
     };
     if before.contains(['{', '}']) || after.contains(['{', '}']) {
         return Err(problem());
     }
-    Ok((1..=count).map(|index| format!("{before}{index:0width$}{after}")).collect())
+    Ok((1..=count)
+        .map(|index| format!("{before}{index:0width$}{after}"))
+        .collect())
 }
 
 #[cfg(test)]
@@ -209,7 +212,14 @@ mod tests {
     fn ids_are_numbered_from_one() {
         assert_eq!(numbered("clip{index:02}", 2).unwrap(), ["clip01", "clip02"]);
         assert_eq!(numbered("{index}x", 2).unwrap(), ["1x", "2x"]);
-        for wrong in ["clip", "{index", "{index:2}", "{index:0x}", "{index}{index}", "{{index}}"] {
+        for wrong in [
+            "clip",
+            "{index",
+            "{index:2}",
+            "{index:0x}",
+            "{index}{index}",
+            "{{index}}",
+        ] {
             assert!(numbered(wrong, 2).is_err(), "{wrong}");
         }
     }

@@ -90,10 +90,16 @@ impl Component {
 /// # Errors
 /// Says what is wrong with it.
 pub(super) fn parse(pattern: &str) -> Result<Vec<Component>, String> {
-    let components: Vec<Component> =
-        pattern.split('/').map(parse_component).collect::<Result<_, _>>()?;
+    let components: Vec<Component> = pattern
+        .split('/')
+        .map(parse_component)
+        .collect::<Result<_, _>>()?;
     for (place, name) in [(Place::Subject, "{subject}"), (Place::Roi, "{roi}")] {
-        if !components.iter().flat_map(|part| &part.places).any(|(found, _)| *found == place) {
+        if !components
+            .iter()
+            .flat_map(|part| &part.places)
+            .any(|(found, _)| *found == place)
+        {
             return Err(format!("expected {name} in it"));
         }
     }
@@ -104,10 +110,12 @@ fn parse_component(component: &str) -> Result<Component, String> {
     let (start, mut rest) = component.split_at(component.find('{').unwrap_or(component.len()));
     let mut places = Vec::new();
     while let Some(after_brace) = rest.strip_prefix('{') {
-        let (name, after) =
-            after_brace.split_once('}').ok_or_else(|| "expected } after {".to_owned())?;
-        let place = Place::parse(name)
-            .ok_or_else(|| format!("expected {{subject}}, {{roi}} or {{session}}, found {{{name}}}"))?;
+        let (name, after) = after_brace
+            .split_once('}')
+            .ok_or_else(|| "expected } after {".to_owned())?;
+        let place = Place::parse(name).ok_or_else(|| {
+            format!("expected {{subject}}, {{roi}} or {{session}}, found {{{name}}}")
+        })?;
         let (text, next) = after.split_at(after.find('{').unwrap_or(after.len()));
         if text.is_empty() && !next.is_empty() {
             return Err(format!("expected text between {{{name}}} and {next}"));
@@ -115,7 +123,10 @@ fn parse_component(component: &str) -> Result<Component, String> {
         places.push((place, text.to_owned()));
         rest = next;
     }
-    Ok(Component { start: start.to_owned(), places })
+    Ok(Component {
+        start: start.to_owned(),
+        places,
+    })
 }
 
 #[cfg(test)]
@@ -151,8 +162,14 @@ mod tests {
     fn unclear_patterns_are_refused() {
         for (pattern, message) in [
             ("{subject}.npy", "expected {roi} in it"),
-            ("{subject}{roi}.npy", "expected text between {subject} and {roi}.npy"),
-            ("{sub}_{roi}.npy", "expected {subject}, {roi} or {session}, found {sub}"),
+            (
+                "{subject}{roi}.npy",
+                "expected text between {subject} and {roi}.npy",
+            ),
+            (
+                "{sub}_{roi}.npy",
+                "expected {subject}, {roi} or {session}, found {sub}",
+            ),
             ("{subject", "expected } after {"),
         ] {
             assert_eq!(parse(pattern).unwrap_err(), message);

@@ -25,12 +25,16 @@ pub(super) fn square(array: ArrayD<f64>, stimuli: usize) -> Result<Array2<f64>, 
         }
         [rows, columns] if rows == columns => array,
         _ => {
-            return Err(format!("expected a square or condensed RDM, found shape {shape:?}"));
+            return Err(format!(
+                "expected a square or condensed RDM, found shape {shape:?}"
+            ));
         }
     };
     check_stimuli(shape[0], stimuli)?;
     check_finite(&square)?;
-    let square = square.into_dimensionality::<Ix2>().map_err(|error| error.to_string())?;
+    let square = square
+        .into_dimensionality::<Ix2>()
+        .map_err(|error| error.to_string())?;
     check_symmetric(&square)?;
     Ok(square)
 }
@@ -52,20 +56,25 @@ fn check_stimuli(found: usize, declared: usize) -> Result<(), String> {
     if found == declared {
         return Ok(());
     }
-    Err(format!("expected an RDM of the {declared} stimuli declared, found one of {found}"))
+    Err(format!(
+        "expected an RDM of the {declared} stimuli declared, found one of {found}"
+    ))
 }
 
 pub(super) fn check_finite(array: &ArrayD<f64>) -> Result<(), String> {
     match array.indexed_iter().find(|(_, value)| !value.is_finite()) {
         None => Ok(()),
-        Some((index, value)) => {
-            Err(format!("expected finite values, found {value} at {:?}", index.as_array_view().to_vec()))
-        }
+        Some((index, value)) => Err(format!(
+            "expected finite values, found {value} at {:?}",
+            index.as_array_view().to_vec()
+        )),
     }
 }
 
 fn check_symmetric(square: &Array2<f64>) -> Result<(), String> {
-    let largest = square.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    let largest = square
+        .iter()
+        .fold(0.0, |largest: f64, value| largest.max(value.abs()));
     let unequal = square.indexed_iter().find(|((row, column), value)| {
         row < column && (*value - square[[*column, *row]]).abs() > ASYMMETRY * largest
     });
@@ -109,9 +118,22 @@ mod tests {
     fn condensed_of_all_shapes_is_the_square() {
         let expected = arr2(&[[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]]);
         let condensed = Array1::from(vec![1.0, 2.0, 3.0]);
-        let row = condensed.clone().into_shape_with_order((1, 3)).unwrap().into_dyn();
-        let column = condensed.clone().into_shape_with_order((3, 1)).unwrap().into_dyn();
-        for array in [condensed.into_dyn(), row, column, expected.clone().into_dyn()] {
+        let row = condensed
+            .clone()
+            .into_shape_with_order((1, 3))
+            .unwrap()
+            .into_dyn();
+        let column = condensed
+            .clone()
+            .into_shape_with_order((3, 1))
+            .unwrap()
+            .into_dyn();
+        for array in [
+            condensed.into_dyn(),
+            row,
+            column,
+            expected.clone().into_dyn(),
+        ] {
             assert_eq!(square(array, 3).unwrap(), expected);
         }
     }
@@ -130,6 +152,10 @@ mod tests {
         let one = arr2(&[[9.0, 1.0, 2.0], [1.0, 9.0, 3.0], [2.0, 3.0, 9.0]]);
         let mean = normalised_mean(&[one.clone(), one * 50.0]).unwrap();
         let expected = arr2(&[[0.0, 0.5, 1.0], [0.5, 0.0, 1.5], [1.0, 1.5, 0.0]]);
-        assert!((mean - expected).iter().all(|difference| difference.abs() < 1e-12));
+        assert!(
+            (mean - expected)
+                .iter()
+                .all(|difference| difference.abs() < 1e-12)
+        );
     }
 }

@@ -25,9 +25,11 @@ pub(super) fn list(
         (Some(path), []) => discover(path, data, manifest, &mut responses)?,
         (None, [_, ..]) => {
             for (place, rdm) in table.rdm.iter().enumerate() {
-                let file = ArrayFile { path: rdm.path.clone(), select: rdm.select.clone() };
-                let added =
-                    add(&mut responses, &rdm.subject, &rdm.roi, rdm.session, file);
+                let file = ArrayFile {
+                    path: rdm.path.clone(),
+                    select: rdm.select.clone(),
+                };
+                let added = add(&mut responses, &rdm.subject, &rdm.roi, rdm.session, file);
                 added.map_err(|message| {
                     Error::invalid(manifest, format!("responses.rdm[{place}]: {message}"))
                 })?;
@@ -64,15 +66,23 @@ fn discover(
         )));
     }
     for (relative, captured) in files {
-        let (Some(subject), Some(roi)) = (captured.subject, captured.roi) else { continue };
+        let (Some(subject), Some(roi)) = (captured.subject, captured.roi) else {
+            continue;
+        };
         let session = match captured.session.as_deref().map(str::parse) {
             None => 1,
             Some(Ok(session)) => session,
             Some(Err(_)) => {
-                return Err(Error::invalid(data.path(&relative)?, "its session is too large"));
+                return Err(Error::invalid(
+                    data.path(&relative)?,
+                    "its session is too large",
+                ));
             }
         };
-        let file = ArrayFile { path: relative.clone(), select: None };
+        let file = ArrayFile {
+            path: relative.clone(),
+            select: None,
+        };
         add(responses, &subject, &roi, session, file)
             .map_err(|message| invalid(format!("responses.path: {relative}: {message}")))?;
     }
@@ -89,7 +99,11 @@ fn add(
     if subject.is_empty() || roi.is_empty() {
         return Err("expected a subject and a roi, found an empty name".to_owned());
     }
-    let rois = responses.entry(subject.to_owned()).or_default().entry(session).or_default();
+    let rois = responses
+        .entry(subject.to_owned())
+        .or_default()
+        .entry(session)
+        .or_default();
     match rois.insert(roi.to_owned(), file) {
         None => Ok(()),
         Some(other) => Err(format!(

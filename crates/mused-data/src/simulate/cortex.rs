@@ -29,9 +29,13 @@ struct Patterns {
 impl Patterns {
     fn draw(random: &mut ChaCha8Rng) -> Self {
         let frequencies = normal_matrix(PATTERNS, 2, random) * SPATIAL_FREQUENCY;
-        let phases =
-            Array1::from_shape_simple_fn(PATTERNS, || random.random_range(0.0..std::f64::consts::TAU));
-        Self { frequencies, phases }
+        let phases = Array1::from_shape_simple_fn(PATTERNS, || {
+            random.random_range(0.0..std::f64::consts::TAU)
+        });
+        Self {
+            frequencies,
+            phases,
+        }
     }
 
     /// positions × [`PATTERNS`].
@@ -60,10 +64,14 @@ impl Topography {
             .map(|roi| {
                 let patterns = Patterns::draw(random);
                 let mut maps = normal_matrix(MAPS * PATTERNS, LOW + HIGH, random);
-                maps.slice_mut(s![.., ..LOW]).mapv_inplace(|w| w * ((1.0 - roi.semantic) / LOW as f64).sqrt());
-                maps.slice_mut(s![.., LOW..]).mapv_inplace(|w| w * (roi.semantic / HIGH as f64).sqrt());
+                maps.slice_mut(s![.., ..LOW])
+                    .mapv_inplace(|w| w * ((1.0 - roi.semantic) / LOW as f64).sqrt());
+                maps.slice_mut(s![.., LOW..])
+                    .mapv_inplace(|w| w * (roi.semantic / HIGH as f64).sqrt());
                 // The shape is that of the rows just drawn.
-                let maps = maps.into_shape_with_order((MAPS, PATTERNS, LOW + HIGH)).unwrap_or_default();
+                let maps = maps
+                    .into_shape_with_order((MAPS, PATTERNS, LOW + HIGH))
+                    .unwrap_or_default();
                 Region { patterns, maps }
             })
             .collect();
@@ -95,7 +103,9 @@ impl SubjectRegion {
         let (fewest, most) = config.voxels_per_roi;
         let count = random.random_range(fewest..=most);
         let positions = positions(count);
-        let basis = region.patterns.at(&(&positions + &warp(&positions, config.warp, random)));
+        let basis = region
+            .patterns
+            .at(&(&positions + &warp(&positions, config.warp, random)));
         let weights = map_weights(config, subject, random);
         let mut tuning = Array2::zeros((PATTERNS, LOW + HIGH));
         for (map, weight) in region.maps.axis_iter(Axis(0)).zip(weights) {
@@ -111,15 +121,28 @@ impl SubjectRegion {
             * (config.signal_to_noise * gain).sqrt();
         let smooth = centre(Patterns::draw(random).at(&positions)).reversed_axes();
         let voxels = voxels(&config.rois[index].name, index, count);
-        Self { voxels, signal, smooth }
+        Self {
+            voxels,
+            signal,
+            smooth,
+        }
     }
 }
 
-fn normal_tuning(config: &SimulateConfig, index: usize, voxels: usize, random: &mut ChaCha8Rng) -> Array2<f64> {
+fn normal_tuning(
+    config: &SimulateConfig,
+    index: usize,
+    voxels: usize,
+    random: &mut ChaCha8Rng,
+) -> Array2<f64> {
     let semantic = config.rois[index].semantic;
     let mut tuning = normal_matrix(voxels, LOW + HIGH, random);
-    tuning.slice_mut(s![.., ..LOW]).mapv_inplace(|w| w * ((1.0 - semantic) / LOW as f64).sqrt());
-    tuning.slice_mut(s![.., LOW..]).mapv_inplace(|w| w * (semantic / HIGH as f64).sqrt());
+    tuning
+        .slice_mut(s![.., ..LOW])
+        .mapv_inplace(|w| w * ((1.0 - semantic) / LOW as f64).sqrt());
+    tuning
+        .slice_mut(s![.., LOW..])
+        .mapv_inplace(|w| w * (semantic / HIGH as f64).sqrt());
     tuning
 }
 
@@ -129,7 +152,11 @@ fn normal_tuning(config: &SimulateConfig, index: usize, voxels: usize, random: &
 /// kind of its owner with probability `map_consistency`, and else any of the maps.
 fn map_weights(config: &SimulateConfig, subject: usize, random: &mut ChaCha8Rng) -> [f64; MAPS] {
     let follows = random.random_bool(config.map_consistency);
-    let dominant = if follows { subject % MAPS } else { random.random_range(0..MAPS) };
+    let dominant = if follows {
+        subject % MAPS
+    } else {
+        random.random_range(0..MAPS)
+    };
     let mut weights = [((1.0 - config.map_dominance) / (MAPS as f64 - 1.0)).sqrt(); MAPS];
     weights[dominant] = config.map_dominance.sqrt();
     weights
@@ -137,7 +164,11 @@ fn map_weights(config: &SimulateConfig, subject: usize, random: &mut ChaCha8Rng)
 
 fn positions(count: usize) -> Array2<f64> {
     Array2::from_shape_fn((count, 2), |(voxel, axis)| {
-        let place = if axis == 0 { voxel % SHEET_WIDTH } else { voxel / SHEET_WIDTH };
+        let place = if axis == 0 {
+            voxel % SHEET_WIDTH
+        } else {
+            voxel / SHEET_WIDTH
+        };
         place as f64
     })
 }
@@ -156,9 +187,16 @@ fn voxels(roi: &str, index: usize, count: usize) -> Vec<Voxel> {
         .map(|voxel| {
             let (i, j) = ((voxel % SHEET_WIDTH) as i32, (voxel / SHEET_WIDTH) as i32);
             let curve = (f64::from(i - 5).powi(2) + f64::from(j - 5).powi(2)) / 12.0;
-            let coordinate =
-                [10 + column * (SHEET_WIDTH as i32 + 4) + i, 10 + row * 24 + j, 20 + curve as i32];
-            Voxel { roi: roi.to_owned(), coordinate: Some(coordinate), reference: None }
+            let coordinate = [
+                10 + column * (SHEET_WIDTH as i32 + 4) + i,
+                10 + row * 24 + j,
+                20 + curve as i32,
+            ];
+            Voxel {
+                roi: roi.to_owned(),
+                coordinate: Some(coordinate),
+                reference: None,
+            }
         })
         .collect()
 }

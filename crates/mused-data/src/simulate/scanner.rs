@@ -33,7 +33,11 @@ pub(super) fn trials(config: &SimulateConfig, random: &mut ChaCha8Rng) -> Vec<Tr
         let mut stimuli: Vec<usize> = (0..config.stimuli).collect();
         stimuli.shuffle(random);
         // Rounds overlap by half, as in experiments whose sessions mix new and seen pictures.
-        order.extend(stimuli.into_iter().map(|s| (repeat as f64 + 1.5 * random.random::<f64>(), s)));
+        order.extend(
+            stimuli
+                .into_iter()
+                .map(|s| (repeat as f64 + 1.5 * random.random::<f64>(), s)),
+        );
     }
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut seen = vec![0; config.stimuli];
@@ -59,7 +63,11 @@ pub(super) fn trials(config: &SimulateConfig, random: &mut ChaCha8Rng) -> Vec<Tr
 }
 
 /// Responses of a region: trials × voxels, in units of the noise of a single trial.
-pub(super) fn scan(region: &SubjectRegion, trials: &[Trial], random: &mut ChaCha8Rng) -> Array2<f64> {
+pub(super) fn scan(
+    region: &SubjectRegion,
+    trials: &[Trial],
+    random: &mut ChaCha8Rng,
+) -> Array2<f64> {
     let voxels = region.signal.ncols();
     let white = (1.0 - SMOOTH_NOISE - GLOBAL_NOISE - DRIFT).sqrt();
     let mut responses = normal_matrix(trials.len(), voxels, random) * white;
@@ -75,7 +83,10 @@ pub(super) fn scan(region: &SubjectRegion, trials: &[Trial], random: &mut ChaCha
         let fresh = (1.0 - PERSISTENCE * PERSISTENCE).sqrt();
         smooth.mapv_inplace(|value| PERSISTENCE * value + fresh * normal(random));
         global = PERSISTENCE * global + fresh * normal(random);
-        row.scaled_add((SMOOTH_NOISE / patterns as f64).sqrt(), &smooth.dot(&region.smooth));
+        row.scaled_add(
+            (SMOOTH_NOISE / patterns as f64).sqrt(),
+            &smooth.dot(&region.smooth),
+        );
         row += GLOBAL_NOISE.sqrt() * global;
         row.scaled_add(state.gain, &region.signal.row(trial.stimulus));
         // From one end of the session to the other: a slope in runs, as from scanner heating.
@@ -98,7 +109,12 @@ impl SessionState {
     fn draw(session: u32, voxels: usize, random: &mut ChaCha8Rng) -> Self {
         let gain = (SESSION_GAIN * normal(random)).exp();
         let mut each = || Array1::from_shape_simple_fn(voxels, || normal(random));
-        Self { session, gain, offset: each(), slope: each() }
+        Self {
+            session,
+            gain,
+            offset: each(),
+            slope: each(),
+        }
     }
 }
 

@@ -49,12 +49,15 @@ impl Scenes {
     pub(super) fn draw(config: &SimulateConfig, random: &mut ChaCha8Rng) -> Self {
         let catalogue: Vec<(String, Topic)> = (0..config.labels).map(names::label).collect();
         let groups = groups(config.stimuli, random);
-        let topics: Vec<usize> =
-            (0..=groups.last().copied().unwrap_or(0)).map(|_| random.random_range(0..TOPICS.len())).collect();
+        let topics: Vec<usize> = (0..=groups.last().copied().unwrap_or(0))
+            .map(|_| random.random_range(0..TOPICS.len()))
+            .collect();
         let topic_of = |stimulus: usize| topics[groups[stimulus]];
         let mut matrix = Array2::zeros((config.stimuli, config.labels));
         for stimulus in 0..config.stimuli {
-            let previous = stimulus.checked_sub(1).filter(|&p| groups[p] == groups[stimulus]);
+            let previous = stimulus
+                .checked_sub(1)
+                .filter(|&p| groups[p] == groups[stimulus]);
             let shared: Vec<usize> = previous.map_or_else(Vec::new, |previous| {
                 present(matrix.view(), previous)
                     .into_iter()
@@ -78,7 +81,12 @@ impl Scenes {
             })
             .collect();
         let names = catalogue.into_iter().map(|(name, _)| name).collect();
-        Self { stimuli, labels: Labels { names, matrix }, low, high }
+        Self {
+            stimuli,
+            labels: Labels { names, matrix },
+            low,
+            high,
+        }
     }
 }
 
@@ -96,7 +104,13 @@ fn groups(stimuli: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
 }
 
 fn present(matrix: ArrayView2<'_, u8>, stimulus: usize) -> Vec<usize> {
-    matrix.row(stimulus).iter().enumerate().filter(|(_, on)| **on == 1).map(|(l, _)| l).collect()
+    matrix
+        .row(stimulus)
+        .iter()
+        .enumerate()
+        .filter(|(_, on)| **on == 1)
+        .map(|(l, _)| l)
+        .collect()
 }
 
 fn draw_labels(
@@ -118,13 +132,20 @@ fn draw_labels(
         };
         at_home * (label as f64 + offset).powf(-exponent)
     };
-    if let Some(missing) = wanted.checked_sub(chosen.len()).filter(|missing| *missing > 0) {
+    if let Some(missing) = wanted
+        .checked_sub(chosen.len())
+        .filter(|missing| *missing > 0)
+    {
         // Without replacement, each remaining label with probability proportional to its weight.
-        let remaining: Vec<usize> =
-            (0..catalogue.len()).filter(|label| !chosen.contains(label)).collect();
-        if let Ok(drawn) =
-            index::sample_weighted(random, remaining.len(), |place| weight(remaining[place]), missing)
-        {
+        let remaining: Vec<usize> = (0..catalogue.len())
+            .filter(|label| !chosen.contains(label))
+            .collect();
+        if let Ok(drawn) = index::sample_weighted(
+            random,
+            remaining.len(),
+            |place| weight(remaining[place]),
+            missing,
+        ) {
             chosen.extend(drawn.into_iter().map(|place| remaining[place]));
         }
     }
@@ -145,9 +166,13 @@ fn give_every_label_a_minimum(
         let have = matrix.column(label).iter().filter(|on| **on == 1).count();
         // Stimuli of the home topic come first, each group in random order.
         let order = index::sample(random, stimuli, stimuli).into_vec();
-        let (at_home, away): (Vec<usize>, Vec<usize>) =
-            order.into_iter().partition(|&stimulus| TOPICS[topic_of(stimulus)] == *home);
-        let lacking = at_home.into_iter().chain(away).filter(|&s| matrix[[s, label]] == 0);
+        let (at_home, away): (Vec<usize>, Vec<usize>) = order
+            .into_iter()
+            .partition(|&stimulus| TOPICS[topic_of(stimulus)] == *home);
+        let lacking = at_home
+            .into_iter()
+            .chain(away)
+            .filter(|&s| matrix[[s, label]] == 0);
         let added: Vec<usize> = lacking.take(minimum.saturating_sub(have)).collect();
         for stimulus in added {
             matrix[[stimulus, label]] = 1;
@@ -199,8 +224,11 @@ fn high_content(
 
 /// Subtracts column means and divides all by one standard deviation.
 pub(super) fn centre(mut content: Array2<f64>) -> Array2<f64> {
-    let means: Array1<f64> = content.mean_axis(Axis(0)).unwrap_or_else(|| Array1::zeros(content.ncols()));
+    let means: Array1<f64> = content
+        .mean_axis(Axis(0))
+        .unwrap_or_else(|| Array1::zeros(content.ncols()));
     content -= &means;
-    let variance = content.iter().map(|value| value * value).sum::<f64>() / content.len().max(1) as f64;
+    let variance =
+        content.iter().map(|value| value * value).sum::<f64>() / content.len().max(1) as f64;
     content / variance.sqrt().max(f64::MIN_POSITIVE)
 }

@@ -1,10 +1,10 @@
 //! What the test files share: the backends, random values, comparison, and every tolerance.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub, missing_docs)]
 
 use burn::backend::Autodiff;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use mused_kernels::{Cpu, KernelBackend};
+use mused_kernels::Cpu;
 
 /// The fast paths, differentiated.
 pub type Train = Autodiff<Cpu>;
@@ -25,7 +25,8 @@ pub mod tolerance {
 pub fn values(len: usize, seed: u64) -> Vec<f32> {
     (0..len as u64)
         .map(|i| {
-            let mut z = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ seed.wrapping_mul(0xd134_2543_de82_ef95);
+            let mut z = (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                ^ seed.wrapping_mul(0xd134_2543_de82_ef95);
             z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
             z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             ((z >> 40) as f32 / (1 << 22) as f32) - 2.0
@@ -62,6 +63,3 @@ pub fn assert_close(
         );
     }
 }
-
-/// Marks a function generic over [`KernelBackend`] as such in a test.
-pub fn is_kernel_backend<B: KernelBackend>() {}

@@ -18,11 +18,19 @@ use crate::bars::{TrainingBar, bar, stop_on_interrupt};
 /// The compared models: folder, description, settings beyond the preset.
 const RUNS: [(&str, &str, &[&str]); 3] = [
     ("guided", "subject tokens, guided by the stimuli", &[]),
-    ("unguided", "subject tokens alone", &["guidance.high=none", "guidance.low=none"]),
+    (
+        "unguided",
+        "subject tokens alone",
+        &["guidance.high=none", "guidance.low=none"],
+    ),
     (
         "shared",
         "one pair of tokens for everybody",
-        &["guidance.high=none", "guidance.low=none", "model.subject_tokens=false"],
+        &[
+            "guidance.high=none",
+            "guidance.low=none",
+            "model.subject_tokens=false",
+        ],
     ),
 ];
 
@@ -48,12 +56,20 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         }
         let run = args.out.join(name);
         let threads = args.threads.count();
-        let request = TrainRequest { dataset: &dataset, layers: &layers, run: &run, threads };
+        let request = TrainRequest {
+            dataset: &dataset,
+            layers: &layers,
+            run: &run,
+            threads,
+        };
         let progress = TrainingBar::new();
         let outcome = train::<CpuTraining>(&request, &progress)?;
         progress.finish();
         if outcome == Outcome::Interrupted {
-            eprintln!("stopped; remove {} to start the demo again", args.out.display());
+            eprintln!(
+                "stopped; remove {} to start the demo again",
+                args.out.display()
+            );
             return Ok(ExitCode::from(130));
         }
         let (results, _) = evaluate_and_write(&run, Undefined::Exclude)?;
@@ -65,11 +81,19 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn simulated(args: &DemoArgs) -> anyhow::Result<Dataset> {
-    let config = SimulateConfig { seed: args.seed, ..SimulateConfig::default() };
-    eprintln!("simulating {} subjects and {} stimuli", config.subjects, config.stimuli);
+    let config = SimulateConfig {
+        seed: args.seed,
+        ..SimulateConfig::default()
+    };
+    eprintln!(
+        "simulating {} subjects and {} stimuli",
+        config.subjects, config.stimuli
+    );
     let path = args.out.join("dataset");
     let subjects = bar(config.subjects, "subjects");
-    simulate(&config, &path, &mut |done, _| subjects.set_position(done as u64))?;
+    simulate(&config, &path, &mut |done, _| {
+        subjects.set_position(done as u64)
+    })?;
     subjects.finish_and_clear();
     Ok(Dataset::open(path)?)
 }
@@ -82,7 +106,10 @@ fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
         dataset.stimuli.len(),
         dataset.labels.names.len()
     );
-    println!("{:<40} {:>8} {:>8} {:>8}", "held-out stimuli, mean over subjects", "AP", "AUC", "Hamming");
+    println!(
+        "{:<40} {:>8} {:>8} {:>8}",
+        "held-out stimuli, mean over subjects", "AP", "AUC", "Hamming"
+    );
     for (description, results) in scored {
         let scores = &results.macro_scores;
         println!(
@@ -103,8 +130,14 @@ fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
         );
     }
     println!("\nfiles");
-    println!("  {:<28} the dataset; `mused info` describes it", out.join("dataset").display());
+    println!(
+        "  {:<28} the dataset; `mused info` describes it",
+        out.join("dataset").display()
+    );
     for (name, _, _) in RUNS {
-        println!("  {:<28} config, checkpoints, predictions, results.json", out.join(name).display());
+        println!(
+            "  {:<28} config, checkpoints, predictions, results.json",
+            out.join(name).display()
+        );
     }
 }

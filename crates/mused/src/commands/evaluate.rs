@@ -44,12 +44,20 @@ fn table(results: &Results) -> String {
     let mut text = String::new();
     let scores = &results.macro_scores;
     let floors = &results.floors;
-    let _ = writeln!(text, "{:<24} {:>7} {:>7} {:>9}", "mean over subjects", "score", "sd", "floor");
+    let _ = writeln!(
+        text,
+        "{:<24} {:>7} {:>7} {:>9}",
+        "mean over subjects", "score", "sd", "floor"
+    );
     let mut row = |name: &str, metric: &OverSubjects, floor: Option<f64>| {
         let (mean, sd) = (three(metric.mean), three(metric.sd));
         let _ = writeln!(text, "{name:<24} {mean:>7} {sd:>7} {:>9}", three(floor));
     };
-    row("macro AP", &scores.average_precision, floors.average_precision);
+    row(
+        "macro AP",
+        &scores.average_precision,
+        floors.average_precision,
+    );
     row("macro ROC-AUC", &scores.roc_auc, Some(floors.roc_auc));
     row("Hamming loss", &scores.hamming_loss, floors.hamming_loss);
     row("subset accuracy", &scores.subset_accuracy, None);
@@ -61,7 +69,10 @@ fn table(results: &Results) -> String {
         three(floors.random_average_precision)
     );
 
-    let header = format!("{:<24} {:>7} {:>7} {:>7} {:>9}", "subject", "AP", "AUC", "Hamming", "samples");
+    let header = format!(
+        "{:<24} {:>7} {:>7} {:>7} {:>9}",
+        "subject", "AP", "AUC", "Hamming", "samples"
+    );
     let _ = writeln!(text, "\n{header}");
     let mut unscorable = 0;
     for (id, subject) in &results.subjects {
@@ -87,7 +98,10 @@ fn table(results: &Results) -> String {
 
     let mut labels: Vec<_> = results.labels.iter().collect();
     labels.sort_by(|a, b| b.positives.cmp(&a.positives));
-    let header = format!("{:<24} {:>7} {:>7} {:>10}", "label", "AP", "AUC", "prevalence");
+    let header = format!(
+        "{:<24} {:>7} {:>7} {:>10}",
+        "label", "AP", "AUC", "prevalence"
+    );
     let _ = writeln!(text, "\n{header}");
     for label in labels.iter().take(SHOWN_LABELS) {
         let _ = writeln!(
@@ -100,7 +114,11 @@ fn table(results: &Results) -> String {
         );
     }
     if labels.len() > SHOWN_LABELS {
-        let _ = writeln!(text, "… {} more in results.json", labels.len() - SHOWN_LABELS);
+        let _ = writeln!(
+            text,
+            "… {} more in results.json",
+            labels.len() - SHOWN_LABELS
+        );
     }
     text
 }

@@ -13,11 +13,19 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 
 fn rdm(args: &ImportRdmArgs) -> anyhow::Result<ExitCode> {
     let files = bar(0, "files");
-    import_rdm::import(&args.manifest, args.data.as_deref(), &args.out, &mut |done, total| {
-        files.set_length(total as u64);
-        files.set_position(done as u64);
-    })?;
+    import_rdm::import(
+        &args.manifest,
+        args.data.as_deref(),
+        &args.out,
+        &mut |done, total| {
+            files.set_length(total as u64);
+            files.set_position(done as u64);
+        },
+    )?;
     files.finish_and_clear();
-    println!("{}: imported; look at it with `mused info {0}`", args.out.display());
+    println!(
+        "{}: imported; look at it with `mused info {0}`",
+        args.out.display()
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -60,8 +60,14 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
     } else {
         print(&dataset, &summary);
     }
-    let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let failed = problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error);
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn summarise(dataset: &Dataset, problems: &[Problem]) -> Summary {
@@ -72,14 +78,24 @@ fn summarise(dataset: &Dataset, problems: &[Problem]) -> Summary {
         response: dataset.description.response,
         simulated: dataset.description.simulated,
         stimuli,
-        groups: count(&mut dataset.stimuli.iter().map(|stimulus| stimulus.group.clone())),
+        groups: count(
+            &mut dataset
+                .stimuli
+                .iter()
+                .map(|stimulus| stimulus.group.clone()),
+        ),
         subjects: dataset
             .subjects
             .iter()
             .map(|subject| SubjectSummary {
                 id: subject.id.clone(),
                 trials: subject.trials.len(),
-                stimuli: count(&mut subject.trials.iter().map(|trial| trial.stimulus.to_string())),
+                stimuli: count(
+                    &mut subject
+                        .trials
+                        .iter()
+                        .map(|trial| trial.stimulus.to_string()),
+                ),
                 sessions: count(&mut subject.trials.iter().map(|trial| trial.session.to_string())),
                 voxels: subject.voxels.len(),
                 rois: count(&mut subject.voxels.iter().map(|voxel| voxel.roi.clone())),
@@ -117,7 +133,10 @@ fn print(dataset: &Dataset, summary: &Summary) {
     let description = &dataset.description;
     let simulated = if summary.simulated { ", SIMULATED" } else { "" };
     println!("{}{simulated}", summary.name);
-    for (name, value) in [("licence", &description.licence), ("cite", &description.citation)] {
+    for (name, value) in [
+        ("licence", &description.licence),
+        ("cite", &description.citation),
+    ] {
         if let Some(value) = value {
             println!("{name}: {value}");
         }
@@ -127,7 +146,11 @@ fn print(dataset: &Dataset, summary: &Summary) {
         Response::Voxels => "voxels",
         Response::SimilarityProfiles => "similarities",
     };
-    println!("regions: {} ({})", summary.rois.len(), summary.rois.join(" "));
+    println!(
+        "regions: {} ({})",
+        summary.rois.len(),
+        summary.rois.join(" ")
+    );
 
     println!(
         "\n{:<16} {:>7} {:>8} {:>9} {:>13} {:>8} {:>9}",
@@ -147,13 +170,30 @@ fn print(dataset: &Dataset, summary: &Summary) {
     }
 
     let labels = &summary.labels;
-    let mean = labels.iter().map(|label| label.prevalence).sum::<f64>() / labels.len().max(1) as f64;
-    println!("\nlabels: {}, mean prevalence {}", labels.len(), three(Some(mean)));
+    let mean =
+        labels.iter().map(|label| label.prevalence).sum::<f64>() / labels.len().max(1) as f64;
+    println!(
+        "\nlabels: {}, mean prevalence {}",
+        labels.len(),
+        three(Some(mean))
+    );
     for label in labels {
-        println!("  {:<24} {:>5}  {}", label.name, label.positives, three(Some(label.prevalence)));
+        println!(
+            "  {:<24} {:>5}  {}",
+            label.name,
+            label.positives,
+            three(Some(label.prevalence))
+        );
     }
 
-    println!("\nfeatures: {}", if summary.features.is_empty() { "none" } else { "" });
+    println!(
+        "\nfeatures: {}",
+        if summary.features.is_empty() {
+            "none"
+        } else {
+            ""
+        }
+    );
     for features in &summary.features {
         let level = match features.level {
             Some(Level::Low) => "guides the low-level token",

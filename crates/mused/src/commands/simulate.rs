@@ -6,7 +6,10 @@ use crate::args::{SimulateArgs, SimulatedKind};
 use crate::bars::bar;
 
 pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
-    let mut config = SimulateConfig { seed: args.seed, ..SimulateConfig::default() };
+    let mut config = SimulateConfig {
+        seed: args.seed,
+        ..SimulateConfig::default()
+    };
     match args.kind {
         SimulatedKind::Roi => {}
     }
@@ -22,6 +25,9 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         subjects.set_position(done as u64);
     })?;
     subjects.finish_and_clear();
-    println!("{}: simulated; look at it with `mused info {0}`", args.out.display());
+    println!(
+        "{}: simulated; look at it with `mused info {0}`",
+        args.out.display()
+    );
     Ok(ExitCode::SUCCESS)
 }

@@ -20,7 +20,12 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         resume::<CpuTraining>(&dataset, &args.out, threads, &bar)
     } else {
         let layers = layers(args)?;
-        let request = TrainRequest { dataset: &dataset, layers: &layers, run: &args.out, threads };
+        let request = TrainRequest {
+            dataset: &dataset,
+            layers: &layers,
+            run: &args.out,
+            threads,
+        };
         train::<CpuTraining>(&request, &bar)
     }?;
     bar.finish();
@@ -39,7 +44,11 @@ fn layers(args: &TrainArgs) -> anyhow::Result<Layers> {
         layers.insert("split.folds", i64::from(folds), "--folds")?;
     }
     if let Some(subject) = &args.holdout_subject {
-        layers.insert("split.holdout_subject", subject.clone(), "--holdout-subject")?;
+        layers.insert(
+            "split.holdout_subject",
+            subject.clone(),
+            "--holdout-subject",
+        )?;
     }
     if let Some(seed) = args.seed {
         layers.insert("train.seed", i64::from(seed), "--seed")?;
@@ -50,7 +59,10 @@ fn layers(args: &TrainArgs) -> anyhow::Result<Layers> {
 fn report(outcome: Outcome, dataset: &Path, run: &Path) -> ExitCode {
     match outcome {
         Outcome::Complete => {
-            println!("{}: trained; score it with `mused evaluate {0}`", run.display());
+            println!(
+                "{}: trained; score it with `mused evaluate {0}`",
+                run.display()
+            );
             ExitCode::SUCCESS
         }
         Outcome::Interrupted => {

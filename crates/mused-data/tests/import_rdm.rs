@@ -1,0 +1,508 @@
+//! `mused import rdm`: real data where it is at hand, and everything a manifest can get wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mused_data::import_rdm::{Imported, import};
+use mused_data::{Dataset, Error, Kind, Level, Response};
+use mused_formats::npy::{write_npy_f32, write_npy_f64};
+use ndarray::{Array1, Array2, arr1, arr2};
+use tempfile::TempDir;
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// The folder of a real data set, or a note that the test is skipped.
+fn shared(name: &str) -> Option<PathBuf> {
+    let folder = Path::new(ROOT).join("../shared/data").join(name);
+    if !folder.is_dir() {
+        eprintln!("skipped: no {}", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+fn import_example(name: &str) -> Option<(Imported, Dataset, TempDir)> {
+    let data = shared(name)?;
+    let manifest = Path::new(ROOT)
+        .join("examples")
+        .join(format!("{name}.toml"));
+    let temporary = TempDir::new().unwrap();
+    let out = temporary.path().join("out");
+    let mut calls = Vec::new();
+    let progress = &mut |done, total| calls.push((done, total));
+    let imported = import(&manifest, Some(&data), &out, progress).unwrap();
+    let subjects = imported.subjects.len();
+    assert_eq!(
+        calls,
+        (0..=subjects)
+            .map(|done| (done, subjects))
+            .collect::<Vec<_>>()
+    );
+    Some((imported, Dataset::open(&out).unwrap(), temporary))
+}
+
+fn labels_of(dataset: &Dataset, stimulus: usize) -> Vec<&str> {
+    let row = dataset.labels.matrix.row(stimulus);
+    let named = dataset.labels.names.iter().zip(row);
+    named
+        .filter(|(_, on)| **on == 1)
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+fn response(dataset: &Dataset, subject: &str, trial: usize) -> Vec<f32> {
+    let subject = &dataset.subjects[dataset.subject(subject).unwrap()];
+    let mut row = vec![0.0; subject.voxels.len()];
+    subject.read_response(trial, &mut row).unwrap();
+    row
+}
+
+fn features(dataset: &Dataset, name: &str) -> Array2<f32> {
+    let set = dataset
+        .features
+        .iter()
+        .find(|set| set.name == name)
+        .unwrap();
+    dataset.read_features(set).unwrap()
+}
+
+fn assert_near(found: f32, expected: f64) {
+    assert!(
+        (f64::from(found) - expected).abs() < 1e-6,
+        "expected {expected}, found {found}"
+    );
+}
+
+/// Expected values from numpy on the same files; the labels equal `derived_labels.npz` without
+/// the five excluded words.
+#[test]
+fn action_geometry() {
+    let Some((imported, dataset, _temporary)) = import_example("action-geometry") else {
+        return;
+    };
+    assert_eq!(
+        (
+            imported.subjects.len(),
+            imported.stimuli,
+            imported.rois.len(),
+            imported.labels
+        ),
+        (23, 90, 18, 32)
+    );
+    assert_eq!(imported.missing, []);
+    assert_eq!(
+        (imported.rois[0].as_str(), imported.rois[17].as_str()),
+        ("lh_AIP", "rh_pSTS")
+    );
+    assert_eq!(dataset.description.kind, Kind::Roi);
+    assert_eq!(dataset.description.response, Response::SimilarityProfiles);
+    assert_eq!(dataset.subjects[0].id, "sid000005");
+    for subject in &dataset.subjects {
+        assert_eq!((subject.trials.len(), subject.voxels.len()), (90, 1620));
+    }
+    assert_eq!(
+        &dataset.labels.names[..5],
+        ["arms", "hands", "indoors", "dancing", "eat"]
+    );
+    assert_eq!(labels_of(&dataset, 0), ["hands", "indoors", "crafting"]);
+    assert_eq!(labels_of(&dataset, 47), ["eat", "mouth"]);
+    let positives: u32 = dataset.labels.matrix.iter().map(|on| u32::from(*on)).sum();
+    assert_eq!(positives, 273); // 273 / (90 × 32) = .0948
+
+    let lo = dataset.subjects[0]
+        .voxels
+        .iter()
+        .position(|voxel| voxel.roi == "lh_LO")
+        .unwrap();
+    assert_near(response(&dataset, "sid000005", 0)[lo], 0.5813012674019263);
+    assert_near(
+        response(&dataset, "sid000005", 3)[lo + 7],
+        0.10622753035800003,
+    );
+    let high = features(&dataset, "high");
+    assert_near(high[[0, 1]], 0.5310529056575862);
+    assert_near(high[[89, 88]], 0.4521429174308415);
+    assert_near(features(&dataset, "low")[[0, 1]], 1.114198765835205);
+    // 414 RDMs, 2 keyword files, 3 model RDMs.
+    assert_eq!(dataset.description.sources.len(), 419);
+    assert!(
+        dataset
+            .description
+            .sources
+            .iter()
+            .all(|source| source.sha256.len() == 64)
+    );
+}
+
+#[test]
+fn kriegeskorte92() {
+    let Some((imported, dataset, _temporary)) = import_example("kriegeskorte92") else {
+        return;
+    };
+    assert_eq!(imported.subjects, ["BE", "KO", "SN", "TI"]);
+    assert_eq!((imported.stimuli, imported.labels), (92, 9));
+    assert_eq!(imported.rois, ["hIT"]);
+    let positives: Vec<u32> = dataset
+        .labels
+        .matrix
+        .columns()
+        .into_iter()
+        .map(|column| column.iter().map(|on| u32::from(*on)).sum())
+        .collect();
+    assert_eq!(positives, [48, 44, 24, 24, 24, 24, 23, 21, 7]);
+    assert_eq!(labels_of(&dataset, 0), ["animate", "human", "body"]);
+    assert_eq!(labels_of(&dataset, 60), ["inanim", "natObj"]);
+    let trials = &dataset.subjects[2].trials;
+    assert_eq!(trials.len(), 184);
+    let last = trials.last().unwrap();
+    assert_eq!((last.stimulus, last.session, last.repeat), (91, 2, 2));
+    // SN, session 2, image 5 against image 10; BE, session 1, image 1 against image 2.
+    assert_near(response(&dataset, "SN", 92 + 4)[9], 0.23339444);
+    assert_near(response(&dataset, "BE", 0)[1], 0.17121696);
+    assert_eq!(features(&dataset, "low").dim(), (92, 1568));
+    assert_eq!(features(&dataset, "high").dim(), (92, 1280));
+}
+
+/// A small data folder: two subjects, two regions (the second subject lacks one), three stimuli.
+struct Small {
+    folder: TempDir,
+}
+
+const MANIFEST: &str = r#"
+name = "small"
+licence = "CC0-1.0"
+citation = "nobody"
+[stimuli]
+count = 3
+id = "s{index}"
+[labels]
+words = ["words.txt"]
+exclude = ["it"]
+[responses]
+path = "rdm/sub-{subject}_{roi}.npy"
+[[guidance]]
+level = "low"
+description = "condensed"
+rdms = [{ path = "model.npy" }]
+[[guidance]]
+level = "high"
+name = "meaning"
+description = "features"
+features = "features.npy"
+"#;
+
+impl Small {
+    fn new() -> Self {
+        let small = Self {
+            folder: TempDir::new().unwrap(),
+        };
+        fs::create_dir(small.path("rdm")).unwrap();
+        small.square("rdm/sub-02_lh_V1.npy", [0.1, 0.2, 0.3]);
+        small.square("rdm/sub-02_rh_V1.npy", [0.4, 0.5, 0.6]);
+        write_npy_f64(
+            small.path("rdm/sub-01_lh_V1.npy"),
+            arr1(&[0.7, 0.8, 0.9]).view(),
+        )
+        .unwrap();
+        fs::write(small.path("rdm/notes.txt"), "not an RDM").unwrap();
+        fs::write(small.path("words.txt"), "dog, cat\ncat,it\n dog ,cat, \n").unwrap();
+        write_npy_f64(small.path("model.npy"), arr1(&[1.0, 2.0, 3.0]).view()).unwrap();
+        write_npy_f32(
+            small.path("features.npy"),
+            Array2::<f32>::ones((3, 4)).view(),
+        )
+        .unwrap();
+        small.write_manifest(MANIFEST);
+        small
+    }
+
+    fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// A square RDM with the upper triangle given and .5 on the diagonal.
+    fn square(&self, relative: &str, [ab, ac, bc]: [f64; 3]) {
+        let rdm = arr2(&[[0.5, ab, ac], [ab, 0.5, bc], [ac, bc, 0.5]]);
+        write_npy_f64(self.path(relative), rdm.view()).unwrap();
+    }
+
+    fn write_manifest(&self, text: &str) {
+        fs::write(self.path("manifest.toml"), text).unwrap();
+    }
+
+    fn import(&self) -> Result<Imported, Error> {
+        import(
+            &self.path("manifest.toml"),
+            None,
+            &self.path("out"),
+            &mut |_, _| (),
+        )
+    }
+
+    /// The message of a failing import, which must leave nothing behind.
+    #[track_caller]
+    fn message(&self) -> String {
+        let message = self.import().unwrap_err().to_string();
+        for entry in fs::read_dir(self.folder.path()).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(!name.contains("out"), "left {name} behind");
+        }
+        message
+    }
+
+    #[track_caller]
+    fn fails_with(&self, expected: &str) {
+        let message = self.message();
+        assert!(
+            message.contains(expected),
+            "expected {expected:?} in {message:?}"
+        );
+    }
+
+    /// Fails where `from` in the manifest is replaced by `to`.
+    #[track_caller]
+    fn replaced_fails_with(&self, from: &str, to: &str, expected: &str) {
+        assert!(MANIFEST.contains(from));
+        self.write_manifest(&MANIFEST.replacen(from, to, 1));
+        self.fails_with(expected);
+    }
+}
+
+#[test]
+fn square_and_condensed_rdms_become_profiles() {
+    let small = Small::new();
+    let imported = small.import().unwrap();
+    assert_eq!(imported.subjects, ["01", "02"]);
+    assert_eq!(imported.rois, ["lh_V1", "rh_V1"]);
+    assert_eq!(imported.missing, [("01".to_owned(), "rh_V1".to_owned())]);
+    let dataset = Dataset::open(small.path("out")).unwrap();
+    assert_eq!(dataset.labels.names, ["cat", "dog"]);
+    assert_eq!(dataset.labels.matrix, arr2(&[[1, 1], [1, 0], [1, 1]]));
+    assert_eq!(dataset.stimuli[2].id, "s3");
+    let near = |found: Vec<f32>, expected: &[f32]| {
+        assert_eq!(found.len(), expected.len());
+        assert!(
+            found
+                .iter()
+                .zip(expected)
+                .all(|(a, b)| (a - b).abs() < 1e-6),
+            "{found:?}"
+        );
+    };
+    near(response(&dataset, "01", 1), &[0.3, 1.0, 0.1]);
+    near(response(&dataset, "02", 2), &[0.8, 0.7, 0.5, 0.5, 0.4, 0.5]);
+    let voxel = &dataset.subjects[1].voxels[4];
+    assert_eq!((voxel.roi.as_str(), voxel.reference), ("rh_V1", Some(1)));
+    let low = arr2(&[[0.0, 0.5, 1.0], [0.5, 0.0, 1.5], [1.0, 1.5, 0.0]]);
+    assert_eq!(features(&dataset, "low"), low);
+    assert_eq!(features(&dataset, "meaning").dim(), (3, 4));
+    let levels: Vec<_> = dataset.features.iter().map(|set| set.level).collect();
+    assert_eq!(levels, [Some(Level::Low), Some(Level::High)]);
+    let sources: Vec<&str> = dataset
+        .description
+        .sources
+        .iter()
+        .map(|source| source.path.as_str())
+        .collect();
+    assert_eq!(
+        sources,
+        [
+            "features.npy",
+            "model.npy",
+            "rdm/sub-01_lh_V1.npy",
+            "rdm/sub-02_lh_V1.npy",
+            "rdm/sub-02_rh_V1.npy",
+            "words.txt"
+        ]
+    );
+}
+
+#[test]
+fn sessions_are_repeats() {
+    let small = Small::new();
+    fs::create_dir(small.path("rdm/ses-1")).unwrap();
+    fs::create_dir(small.path("rdm/ses-7")).unwrap();
+    small.square("rdm/ses-1/sub-a_ses-1_V1.npy", [0.1, 0.2, 0.3]);
+    small.square("rdm/ses-7/sub-a_ses-7_V1.npy", [0.4, 0.5, 0.6]);
+    let pattern = "rdm/ses-{session}/sub-{subject}_ses-{session}_{roi}.npy";
+    small.write_manifest(&MANIFEST.replace("rdm/sub-{subject}_{roi}.npy", pattern));
+    small.import().unwrap();
+    let dataset = Dataset::open(small.path("out")).unwrap();
+    let trials = &dataset.subjects[0].trials;
+    assert_eq!(trials.len(), 6);
+    assert_eq!(
+        (trials[5].stimulus, trials[5].session, trials[5].repeat),
+        (2, 7, 2)
+    );
+    assert!((response(&dataset, "a", 4)[0] - 0.6).abs() < 1e-6);
+
+    // A region in one session alone has no place in the other's rows.
+    fs::remove_dir_all(small.path("out")).unwrap();
+    small.square("rdm/ses-7/sub-a_ses-7_V2.npy", [0.4, 0.5, 0.6]);
+    small.fails_with("expected an RDM of subject a, roi V2 in session 1");
+}
+
+#[test]
+fn bad_rdms_are_refused() {
+    let small = Small::new();
+    let rdm = small.path("rdm/sub-02_rh_V1.npy");
+    let write = |array: Array2<f64>| write_npy_f64(&rdm, array.view()).unwrap();
+    write(Array2::zeros((3, 4)));
+    small.fails_with("sub-02_rh_V1.npy: expected a square or condensed RDM, found shape [3, 4]");
+    write(Array2::zeros((4, 4)));
+    small.fails_with("expected an RDM of the 3 stimuli declared, found one of 4");
+    write_npy_f64(&rdm, Array1::<f64>::zeros(6).view()).unwrap();
+    small.fails_with("expected an RDM of the 3 stimuli declared, found one of 4");
+    write_npy_f64(&rdm, Array1::<f64>::zeros(4).view()).unwrap();
+    small.fails_with("expected a condensed RDM of n (n - 1) / 2 entries, found 4");
+    write(arr2(&[[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.5, 3.0, 0.0]]));
+    small.fails_with("expected a symmetric RDM, found 2 at [0, 2] and 2.5 at [2, 0]");
+    write(arr2(&[
+        [0.0, 1.0, 2.0],
+        [1.0, 0.0, f64::NAN],
+        [2.0, 3.0, 0.0],
+    ]));
+    small.fails_with("expected finite values, found NaN at [1, 2]");
+    write_npy_f64(&rdm, arr1(&[0.0, f64::INFINITY, 1.0]).view()).unwrap();
+    small.fails_with("expected finite values, found inf at [1]");
+    fs::write(&rdm, "nonsense").unwrap();
+    small.fails_with("sub-02_rh_V1.npy");
+}
+
+#[test]
+fn rounding_is_no_asymmetry() {
+    let small = Small::new();
+    let rdm = arr2(&[[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0 + 1e-6, 3.0, 0.0]]);
+    write_npy_f64(small.path("rdm/sub-02_rh_V1.npy"), rdm.view()).unwrap();
+    small.import().unwrap();
+}
+
+#[test]
+fn bad_manifests_are_refused() {
+    let small = Small::new();
+    small.replaced_fails_with("licence", "license", "unknown field `license`");
+    small.replaced_fails_with("citation = \"nobody\"", "", "missing field `citation`");
+    small.replaced_fails_with(
+        "level = \"low\"",
+        "level = \"mid\"",
+        "unknown variant `mid`",
+    );
+    small.replaced_fails_with(
+        "count = 3",
+        "",
+        "stimuli: expected either count and id, or ids",
+    );
+    small.replaced_fails_with(
+        "count = 3",
+        "count = 0",
+        "stimuli.count: expected from 1 to",
+    );
+    small.replaced_fails_with("s{index}", "s", "stimuli.id: expected one {index}");
+    small.replaced_fails_with(
+        "count = 3",
+        "groups = [\"a\"]\ncount = 3",
+        "stimuli.groups: expected one for each of the 3 stimuli, found 1",
+    );
+    small.replaced_fails_with(
+        "count = 3\nid = \"s{index}\"",
+        "ids = [\"a\", \"b\", \"a\"]",
+        "\"a\" occurs twice",
+    );
+    small.replaced_fails_with("_{roi}", "", "responses.path: expected {roi} in it");
+    small.replaced_fails_with(
+        "rdm/sub-",
+        "rdm/subject-",
+        "expected files like \"rdm/subject-",
+    );
+    small.replaced_fails_with("\"rdm/sub", "\"../rdm/sub", "inside the data folder");
+    small.replaced_fails_with("\"model.npy\"", "\"/model.npy\"", "inside the data folder");
+    small.replaced_fails_with(
+        "{ path = \"model.npy\" }",
+        "{ path = \"model.npy\", select = \"RDM\" }",
+        "select = \"RDM\" is for .mat files alone",
+    );
+    small.replaced_fails_with("\"meaning\"", "\"low\"", "guidance \"low\" occurs twice");
+    small.replaced_fails_with("\"meaning\"", "\"../low\"", "usable as a folder's");
+    small.replaced_fails_with(
+        "features = \"features.npy\"",
+        "",
+        "guidance \"meaning\": expected either rdms",
+    );
+    small.replaced_fails_with("\"model.npy\"", "\"absent.npy\"", "absent.npy");
+}
+
+#[test]
+fn the_same_rdm_twice_is_refused() {
+    let small = Small::new();
+    let list = r#"
+[[responses.rdm]]
+subject = "a"
+roi = "V1"
+path = "rdm/sub-02_lh_V1.npy"
+[[responses.rdm]]
+subject = "a"
+roi = "V1"
+path = "rdm/sub-02_rh_V1.npy"
+"#;
+    small.replaced_fails_with(
+        "[responses]\npath = \"rdm/sub-{subject}_{roi}.npy\"\n",
+        list,
+        "responses.rdm[1]: expected one RDM of subject a, roi V1, session 1, found \
+         rdm/sub-02_lh_V1.npy too",
+    );
+}
+
+#[test]
+fn bad_labels_are_refused() {
+    let small = Small::new();
+    small.replaced_fails_with(
+        "[\"it\"]",
+        "[\"its\"]",
+        "labels.exclude: expected names that occur",
+    );
+    small.replaced_fails_with(
+        "exclude",
+        "minimum_stimuli = 9\nexclude",
+        "labels.words: expected labels, none are left",
+    );
+    small.replaced_fails_with(
+        "words = [\"words.txt\"]",
+        "",
+        "expected either words or matrix",
+    );
+    small.replaced_fails_with(
+        "exclude",
+        "select = \"x\"\nexclude",
+        "go with matrix, not words",
+    );
+    small.write_manifest(MANIFEST);
+    fs::write(small.path("words.txt"), "dog, it\ncat\n").unwrap();
+    small.fails_with("expected a line for each of the 3 stimuli, found 2 lines");
+
+    let matrix = "matrix = \"labels.npy\"\nnames = [\"a\", \"b\", \"it\"]";
+    let text = MANIFEST.replace("words = [\"words.txt\"]", matrix);
+    small.write_manifest(&text);
+    let write = |array: Array2<f64>| write_npy_f64(small.path("labels.npy"), array.view()).unwrap();
+    write(Array2::zeros((3, 2)));
+    small.fails_with("labels.npy: expected 3 stimuli × 3 names, found shape [3, 2]");
+    write(Array2::from_elem((3, 3), 2.0));
+    small.fails_with("labels.npy: expected 0 or 1, found 2 in row 0, column 0");
+    small.write_manifest(&text.replace("\"b\"", "\"a\""));
+    write(Array2::ones((3, 3)));
+    small.fails_with("label \"a\" occurs twice");
+    small.write_manifest(&text);
+    small.import().unwrap();
+    assert_eq!(
+        Dataset::open(small.path("out")).unwrap().labels.names,
+        ["a", "b"]
+    );
+}
+
+#[test]
+fn an_existing_dataset_is_left_alone() {
+    let small = Small::new();
+    small.import().unwrap();
+    assert!(matches!(small.import().unwrap_err(), Error::Exists(_)));
+    Dataset::open(small.path("out")).unwrap();
+}
