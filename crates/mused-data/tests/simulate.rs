@@ -122,7 +122,7 @@ fn the_default_has_the_statistics_of_photographs() {
 
     let groups: BTreeSet<&str> = dataset.stimuli.iter().map(|s| s.group.as_str()).collect();
     assert!(
-        (250..400).contains(&groups.len()),
+        (420..600).contains(&groups.len()),
         "{} groups",
         groups.len()
     );

@@ -103,7 +103,14 @@ pub(crate) fn product(
     [rows, inner, columns]: [usize; 3],
 ) -> Vec<f32> {
     let mut out = vec![0.0; rows * columns];
-    if out.is_empty() {
+    if inner == 0
+        && let Some(bias) = bias
+        && columns > 0
+    {
+        out.chunks_exact_mut(columns)
+            .for_each(|row| row.copy_from_slice(bias));
+    }
+    if out.is_empty() || inner == 0 {
         return out;
     }
     let threads = rayon::current_num_threads();
@@ -322,8 +329,7 @@ impl WithSimd for Block<'_> {
         } = panels;
         let mut storage = memory::take(Scratch::Left);
         let packed_left = aligned(&mut storage, rows.next_multiple_of(TILE) * inner.min(DEPTH));
-        // An inner axis of length 0 still has to write zeros or the bias.
-        for start in (0..inner.max(1)).step_by(DEPTH) {
+        for start in (0..inner).step_by(DEPTH) {
             let depth = DEPTH.min(inner - start);
             pack_rows(left, rows, start, depth, packed_left);
             let first = start == 0 && !target.add;

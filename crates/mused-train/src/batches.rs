@@ -4,8 +4,6 @@ use mused_data::{Dataset, Guidance, GuidanceTarget, InputTransform, Sample};
 use mused_model::losses::rdm;
 use mused_model::{RoiBatch, Targets};
 use ndarray::{Array2, Axis};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 use crate::Result;
 
@@ -21,13 +19,6 @@ pub(crate) struct SampleSet {
     token_count: usize,
     /// samples × regions, where some subject lacks a region
     roi_mask: Option<Array2<f32>>,
-}
-
-/// Seeded choice of mean tokens in place of a subject's own.
-#[derive(Clone, Copy)]
-pub(crate) struct TokenDropout {
-    pub(crate) rate: f64,
-    pub(crate) seed: u64,
 }
 
 impl SampleSet {
@@ -80,22 +71,12 @@ impl SampleSet {
     }
 
     /// The model's view of the samples `chosen`.
-    pub(crate) fn batch<B: Backend>(
-        &self,
-        chosen: &[usize],
-        dropout: Option<TokenDropout>,
-        device: &B::Device,
-    ) -> RoiBatch<B> {
+    pub(crate) fn batch<B: Backend>(&self, chosen: &[usize], device: &B::Device) -> RoiBatch<B> {
         let mut weights = Array2::zeros((chosen.len(), self.token_count));
-        let mut random =
-            dropout.map(|dropout| (dropout.rate, ChaCha8Rng::seed_from_u64(dropout.seed)));
         for (&sample, mut weights) in chosen.iter().zip(weights.rows_mut()) {
-            let dropped = random
-                .as_mut()
-                .is_some_and(|(rate, rng)| rng.random_bool(*rate));
             match self.tokens[sample] {
-                Some(own) if !dropped => weights[own] = 1.0,
-                _ => weights.fill(1.0 / self.token_count as f32),
+                Some(own) => weights[own] = 1.0,
+                None => weights.fill(1.0 / self.token_count as f32),
             }
         }
         RoiBatch {

@@ -58,9 +58,6 @@ pub struct ModelConfig {
     pub input_dropout: f64,
     /// Two tokens for each subject; `false` = all subjects share one pair.
     pub subject_tokens: bool,
-    /// How often a training sample gets the mean of all subjects' tokens instead of its own,
-    /// so that the mean serves a new subject.
-    pub token_dropout: f64,
 }
 
 /// Which stimulus geometry guides the tokens: the name of a folder in `features/`, `auto` (the
@@ -161,7 +158,6 @@ impl Default for Config {
                 attention_dropout: 0.2,
                 input_dropout: 0.7,
                 subject_tokens: true,
-                token_dropout: 0.1,
             },
             guidance: GuidanceConfig {
                 high: "auto".to_owned(),
@@ -228,7 +224,6 @@ impl Config {
         config.model.dropout = 0.0;
         config.model.attention_dropout = 0.0;
         config.model.input_dropout = 0.0;
-        config.model.token_dropout = 0.0;
         config.train = TrainConfig {
             seed: 0,
             epochs: 500,
@@ -283,11 +278,6 @@ impl Config {
                 share(model.input_dropout),
                 "model.input_dropout",
                 "0 or more and below 1",
-            ),
-            (
-                share(model.token_dropout) || model.token_dropout == 1.0,
-                "model.token_dropout",
-                "from 0 to 1",
             ),
             (factor(self.loss.high), "loss.high", "0 or more"),
             (factor(self.loss.low), "loss.low", "0 or more"),

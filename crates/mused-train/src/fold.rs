@@ -15,7 +15,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::batches::{SampleSet, TokenDropout};
+use crate::batches::SampleSet;
 use crate::journal::{EpochRecord, Journal, now};
 use crate::optimizer::Optimizer;
 use crate::parameters::{NamedTensors, collect, restore, to_host};
@@ -162,28 +162,19 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let within = self.standing.step % per_epoch;
         let end = (within + 1) * size;
         let chosen = &self.order[within * size..end.min(self.order.len())];
-        let seed = |purpose| {
-            stream(
-                self.config.train.seed,
-                self.fold,
-                purpose,
-                self.standing.step,
-            )
-        };
-        let token_dropout = TokenDropout {
-            rate: self.config.model.token_dropout,
-            seed: seed(Purpose::Tokens),
-        };
-        let dropped = (token_dropout.rate > 0.0).then_some(token_dropout);
-        let batch = self.data.train.batch::<B>(chosen, dropped, &self.device);
+        let noise = stream(
+            self.config.train.seed,
+            self.fold,
+            Purpose::Dropout,
+            self.standing.step,
+        );
+        let batch = self.data.train.batch::<B>(chosen, &self.device);
         let (high, low) = (self.guides.high.as_ref(), self.guides.low.as_ref());
         let targets = self
             .data
             .train
             .targets::<B>(chosen, high, low, &self.device);
-        let output = self
-            .model
-            .forward(batch, Noise::training(seed(Purpose::Dropout)));
+        let output = self.model.forward(batch, Noise::training(noise));
         let terms = self.config.loss.terms(output, targets);
         let losses = read_losses(&terms);
         let total_steps = steps(self.config, self.data.train.len());
@@ -373,7 +364,7 @@ pub(crate) fn probabilities<B: KernelBackend>(
     let mut values = Vec::new();
     let mut labels = 0;
     for chosen in rows.chunks(EVALUATION_BATCH) {
-        let output = model.forward(set.batch::<B>(chosen, None, device), Noise::none());
+        let output = model.forward(set.batch::<B>(chosen, device), Noise::none());
         labels = output.logits.dims()[1];
         let logits = to_host(output.logits)?;
         values.extend(logits.into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())));
@@ -412,7 +403,6 @@ enum Purpose {
     Weights,
     Order,
     Dropout,
-    Tokens,
 }
 
 /// Seed of the `index`-th stream of a fold and purpose (splitmix64's finaliser), so that any step

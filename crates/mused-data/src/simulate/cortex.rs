@@ -1,16 +1,14 @@
 //! The brains: what is common to all subjects, and what makes each one's own.
 
-use ndarray::{Array1, Array2, Array3, Axis, s};
+use ndarray::{Array1, Array2, s};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::scenes::{HIGH, LOW, centre};
-use super::{SimulateConfig, normal_matrix};
+use super::{SimulateConfig, SimulatedRoi, normal_matrix};
 use crate::Voxel;
 
-/// Canonical functional maps a region can carry.
-const MAPS: usize = 3;
 /// Smooth patterns over the sheet that a map is made of, hence content directions a map can show.
 const PATTERNS: usize = 6;
 /// Width of a region's sheet in voxels; more voxels make it longer.
@@ -45,38 +43,43 @@ impl Patterns {
     }
 }
 
-/// What all subjects have in common: for each region, its canonical maps.
+/// What all subjects have in common: for each region, its two maps.
 pub(super) struct Topography {
     regions: Vec<Region>,
 }
 
 struct Region {
     patterns: Patterns,
-    /// [`MAPS`] × [`PATTERNS`] × content ([`LOW`] then [`HIGH`]).
-    maps: Array3<f64>,
+    /// [`PATTERNS`] × content ([`LOW`] then [`HIGH`]): tuned alike in everybody.
+    common: Array2<f64>,
+    /// The same shape: tuned in opposite ways in the two kinds of people.
+    opposed: Array2<f64>,
 }
 
 impl Topography {
     pub(super) fn draw(config: &SimulateConfig, random: &mut ChaCha8Rng) -> Self {
-        let regions = config
-            .rois
-            .iter()
-            .map(|roi| {
-                let patterns = Patterns::draw(random);
-                let mut maps = normal_matrix(MAPS * PATTERNS, LOW + HIGH, random);
-                maps.slice_mut(s![.., ..LOW])
-                    .mapv_inplace(|w| w * ((1.0 - roi.semantic) / LOW as f64).sqrt());
-                maps.slice_mut(s![.., LOW..])
-                    .mapv_inplace(|w| w * (roi.semantic / HIGH as f64).sqrt());
-                // The shape is that of the rows just drawn.
-                let maps = maps
-                    .into_shape_with_order((MAPS, PATTERNS, LOW + HIGH))
-                    .unwrap_or_default();
-                Region { patterns, maps }
-            })
-            .collect();
-        Self { regions }
+        let draw = |roi: &SimulatedRoi| Region {
+            patterns: Patterns::draw(random),
+            common: tuning(roi, PATTERNS, random),
+            opposed: tuning(roi, PATTERNS, random),
+        };
+        Self {
+            regions: config.rois.iter().map(draw).collect(),
+        }
     }
+}
+
+/// Random tuning: rows × ([`LOW`] + [`HIGH`]), the two levels in the proportion of the region.
+fn tuning(roi: &SimulatedRoi, rows: usize, random: &mut ChaCha8Rng) -> Array2<f64> {
+    let mut tuning = normal_matrix(rows, LOW + HIGH, random);
+    let (low, high) = (1.0 - roi.semantic, roi.semantic);
+    tuning
+        .slice_mut(s![.., ..LOW])
+        .mapv_inplace(|weight| weight * (low / LOW as f64).sqrt());
+    tuning
+        .slice_mut(s![.., LOW..])
+        .mapv_inplace(|weight| weight * (high / HIGH as f64).sqrt());
+    tuning
 }
 
 /// One subject's region: its voxels and their noiseless responses.
@@ -100,19 +103,19 @@ impl SubjectRegion {
         random: &mut ChaCha8Rng,
     ) -> Self {
         let region = &topography.regions[index];
+        let roi = &config.rois[index];
         let (fewest, most) = config.voxels_per_roi;
         let count = random.random_range(fewest..=most);
         let positions = positions(count);
         let basis = region
             .patterns
             .at(&(&positions + &warp(&positions, config.warp, random)));
-        let weights = map_weights(config, subject, random);
-        let mut tuning = Array2::zeros((PATTERNS, LOW + HIGH));
-        for (map, weight) in region.maps.axis_iter(Axis(0)).zip(weights) {
-            tuning.scaled_add(weight, &map);
-        }
-        let shared = centre(content.dot(&tuning.t()).dot(&basis.t()));
-        let idiosyncratic = centre(content.dot(&normal_tuning(config, index, count, random).t()));
+        // In turn, not by lot: two subjects are enough to have both kinds.
+        let polarity = if subject.is_multiple_of(2) { 1.0 } else { -1.0 };
+        let mut tuned = &region.common * config.agreement.sqrt();
+        tuned.scaled_add(polarity * (1.0 - config.agreement).sqrt(), &region.opposed);
+        let shared = centre(content.dot(&tuned.t()).dot(&basis.t()));
+        let idiosyncratic = centre(content.dot(&tuning(roi, count, random).t()));
         let own = config.idiosyncrasy;
         let spread: f64 = StandardNormal.sample(random);
         // The mean of the log-normal is one: individual gain moves signal, on average it adds none.
@@ -120,46 +123,13 @@ impl SubjectRegion {
         let signal = (shared * (1.0 - own).sqrt() + idiosyncratic * own.sqrt())
             * (config.signal_to_noise * gain).sqrt();
         let smooth = centre(Patterns::draw(random).at(&positions)).reversed_axes();
-        let voxels = voxels(&config.rois[index].name, index, count);
+        let voxels = voxels(&roi.name, index, count);
         Self {
             voxels,
             signal,
             smooth,
         }
     }
-}
-
-fn normal_tuning(
-    config: &SimulateConfig,
-    index: usize,
-    voxels: usize,
-    random: &mut ChaCha8Rng,
-) -> Array2<f64> {
-    let semantic = config.rois[index].semantic;
-    let mut tuning = normal_matrix(voxels, LOW + HIGH, random);
-    tuning
-        .slice_mut(s![.., ..LOW])
-        .mapv_inplace(|w| w * ((1.0 - semantic) / LOW as f64).sqrt());
-    tuning
-        .slice_mut(s![.., LOW..])
-        .mapv_inplace(|w| w * (semantic / HIGH as f64).sqrt());
-    tuning
-}
-
-/// Weights of the canonical maps, squares summing to one: one map dominates.
-///
-/// People are of [`MAPS`] kinds, in turn so that even two subjects differ; a region follows the
-/// kind of its owner with probability `map_consistency`, and else any of the maps.
-fn map_weights(config: &SimulateConfig, subject: usize, random: &mut ChaCha8Rng) -> [f64; MAPS] {
-    let follows = random.random_bool(config.map_consistency);
-    let dominant = if follows {
-        subject % MAPS
-    } else {
-        random.random_range(0..MAPS)
-    };
-    let mut weights = [((1.0 - config.map_dominance) / (MAPS as f64 - 1.0)).sqrt(); MAPS];
-    weights[dominant] = config.map_dominance.sqrt();
-    weights
 }
 
 fn positions(count: usize) -> Array2<f64> {

@@ -4,6 +4,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rand::RngExt;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::weighted::WeightedIndex;
 use rand_distr::{Distribution, Poisson, StandardNormal};
 
 use super::names::{self, TOPICS, Topic};
@@ -49,9 +50,7 @@ impl Scenes {
     pub(super) fn draw(config: &SimulateConfig, random: &mut ChaCha8Rng) -> Self {
         let catalogue: Vec<(String, Topic)> = (0..config.labels).map(names::label).collect();
         let groups = groups(config.stimuli, random);
-        let topics: Vec<usize> = (0..=groups.last().copied().unwrap_or(0))
-            .map(|_| random.random_range(0..TOPICS.len()))
-            .collect();
+        let topics = topics(&catalogue, groups.last().map_or(0, |last| last + 1), random);
         let topic_of = |stimulus: usize| topics[groups[stimulus]];
         let mut matrix = Array2::zeros((config.stimuli, config.labels));
         for stimulus in 0..config.stimuli {
@@ -103,6 +102,26 @@ fn groups(stimuli: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
     groups
 }
 
+/// Relative frequency of the label at `rank`.
+fn frequency(rank: usize) -> f64 {
+    let (offset, exponent) = ZIPF;
+    (rank as f64 + offset).powf(-exponent)
+}
+
+/// Topic of each scene. A topic is as frequent as its labels together, so that a rare label stays
+/// rare though few others share its home.
+fn topics(catalogue: &[(String, Topic)], scenes: usize, random: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut weights = [0.0; TOPICS.len()];
+    for (rank, (_, topic)) in catalogue.iter().enumerate().skip(1) {
+        weights[*topic as usize] += frequency(rank);
+    }
+    match WeightedIndex::new(weights) {
+        Ok(weighted) => (0..scenes).map(|_| weighted.sample(random)).collect(),
+        // Only without labels beyond the first: then no topic means anything.
+        Err(_) => vec![0; scenes],
+    }
+}
+
 fn present(matrix: ArrayView2<'_, u8>, stimulus: usize) -> Vec<usize> {
     matrix
         .row(stimulus)
@@ -123,14 +142,13 @@ fn draw_labels(
     let further = Poisson::new(FURTHER_LABELS).map_or(2.0, |poisson| poisson.sample(random));
     let wanted = (1 + further as usize).min(catalogue.len());
     let weight = |label: usize| {
-        let (offset, exponent) = ZIPF;
         let at_home = match label {
             // People are everywhere, mostly.
             0 => PEOPLE,
             _ if catalogue[label].1 == topic => 1.0,
             _ => AWAY_FROM_HOME,
         };
-        at_home * (label as f64 + offset).powf(-exponent)
+        at_home * frequency(label)
     };
     if let Some(missing) = wanted
         .checked_sub(chosen.len())

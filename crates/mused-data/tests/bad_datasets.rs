@@ -1,0 +1,320 @@
+//! Datasets with one thing wrong: a message that says what was expected, what was found and where.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mused_data::{
+    Dataset, DatasetWriter, Description, Kind, Labels, Response, Severity, Stimulus, Trial, Voxel,
+};
+use mused_formats::npy::{self, Dtype};
+use ndarray::{Array2, arr2};
+use tempfile::TempDir;
+
+const STIMULI: usize = 4;
+const VOXELS: usize = 3;
+
+fn stimuli() -> Vec<Stimulus> {
+    (0..STIMULI)
+        .map(|index| Stimulus::new(format!("picture-{index}")))
+        .collect()
+}
+
+fn labels() -> Labels {
+    Labels {
+        names: vec!["person".to_owned(), "dog".to_owned()],
+        matrix: arr2(&[[1, 0], [0, 1], [1, 1], [1, 0]]),
+    }
+}
+
+fn trials() -> Vec<Trial> {
+    let trial = |stimulus| Trial {
+        stimulus,
+        session: 1,
+        run: 1,
+        onset: None,
+        repeat: 1,
+    };
+    (0..STIMULI).map(trial).collect()
+}
+
+fn voxels() -> Vec<Voxel> {
+    let voxel = Voxel {
+        roi: "V1".to_owned(),
+        coordinate: None,
+        reference: None,
+    };
+    vec![voxel; VOXELS]
+}
+
+fn description() -> Description {
+    Description::new("small", Kind::Roi, Response::Voxels)
+}
+
+fn responses() -> Array2<f32> {
+    Array2::from_shape_fn((STIMULI, VOXELS), |(row, column)| {
+        (row * row + column) as f32
+    })
+}
+
+/// A sound dataset, to break.
+struct Broken {
+    folder: TempDir,
+}
+
+impl Broken {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let mut writer =
+            DatasetWriter::create(folder.path(), description(), stimuli(), &labels()).unwrap();
+        let mut subject = writer
+            .subject("sub-01", &trials(), &voxels(), Dtype::F32)
+            .unwrap();
+        for row in responses().rows() {
+            subject.write_response(&row.to_vec()).unwrap();
+        }
+        subject.finish().unwrap();
+        writer.finish().unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// Replaces the only occurrence of `from` in a text file.
+    fn edit(self, file: &str, from: &str, to: &str) -> Self {
+        let text = fs::read_to_string(self.path(file)).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{file}: {text}");
+        fs::write(self.path(file), text.replace(from, to)).unwrap();
+        self
+    }
+
+    fn responses(self, array: &Array2<f32>) -> Self {
+        npy::write_npy_f32(self.path(RESPONSES), array.view()).unwrap();
+        self
+    }
+
+    fn labels(self, matrix: &Array2<u8>) -> Self {
+        npy::write_npy_u8(self.path("labels.npy"), matrix.view()).unwrap();
+        self
+    }
+
+    fn open(&self) -> Dataset {
+        Dataset::open(self.folder.path()).unwrap()
+    }
+
+    /// Opening fails, with these words in the message.
+    fn refused(&self, words: &[&str]) {
+        says(&Dataset::open(self.folder.path()).unwrap_err(), words);
+    }
+}
+
+const TRIALS: &str = "subjects/sub-01/trials.tsv";
+const VOXELS_TABLE: &str = "subjects/sub-01/voxels.tsv";
+const RESPONSES: &str = "subjects/sub-01/responses.npy";
+
+fn says(error: &mused_data::Error, words: &[&str]) {
+    let message = error.to_string();
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in: {message}");
+    }
+}
+
+#[test]
+fn a_sound_dataset_has_no_errors() {
+    let dataset = Broken::new().open();
+    let errors = dataset.problems();
+    assert!(errors.iter().all(|p| p.severity == Severity::Warning));
+    assert_eq!(dataset.check_responses().unwrap(), []);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let files = [
+        "dataset.json",
+        "stimuli.tsv",
+        "labels.tsv",
+        "labels.npy",
+        TRIALS,
+        VOXELS_TABLE,
+        RESPONSES,
+    ];
+    for file in files {
+        let broken = Broken::new();
+        fs::remove_file(broken.path(file)).unwrap();
+        broken.refused(&[file, &broken.folder.path().display().to_string()]);
+    }
+    let broken = Broken::new();
+    fs::remove_dir_all(broken.path("subjects/sub-01")).unwrap();
+    broken.refused(&["subjects", "expected a folder a subject", "found none"]);
+    says(
+        &Dataset::open("/no/such/dataset").unwrap_err(),
+        &["/no/such/dataset", "dataset.json"],
+    );
+}
+
+#[test]
+fn responses_have_a_row_a_trial_and_a_column_a_voxel() {
+    for shape in [(STIMULI - 1, VOXELS), (STIMULI, VOXELS + 1)] {
+        let found = format!("found {} × {}", shape.0, shape.1);
+        Broken::new().responses(&Array2::ones(shape)).refused(&[
+            RESPONSES,
+            "expected 4 rows",
+            "3 columns",
+            &found,
+        ]);
+    }
+    let broken = Broken::new();
+    let bytes = fs::read(broken.path(RESPONSES)).unwrap();
+    fs::write(broken.path(RESPONSES), &bytes[..bytes.len() - 1]).unwrap();
+    broken.refused(&[RESPONSES, "expected", "found"]);
+}
+
+#[test]
+fn responses_that_are_not_finite_are_found_when_read() {
+    for (value, word) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
+        let mut array = responses();
+        array[[2, 1]] = value;
+        let dataset = Broken::new().responses(&array).open();
+        let words = [RESPONSES, "finite", word, "V1"];
+        says(&dataset.check_responses().unwrap_err(), &words);
+        let subject = &dataset.subjects[0];
+        let mut row = vec![0.0; VOXELS];
+        subject.read_response(1, &mut row).unwrap();
+        says(&subject.read_response(2, &mut row).unwrap_err(), &words);
+    }
+}
+
+#[test]
+fn a_constant_voxel_is_a_warning() {
+    let mut array = responses();
+    array.column_mut(1).fill(2.0);
+    let broken = Broken::new().responses(&array);
+    let problems = broken.open().check_responses().unwrap();
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].severity, Severity::Warning);
+    assert!(problems[0].message.contains("sub-01: 1 of 3 voxels"));
+}
+
+#[test]
+fn a_subject_needs_trials() {
+    let broken = Broken::new();
+    let text = fs::read_to_string(broken.path(TRIALS)).unwrap();
+    let header = text.lines().next().unwrap();
+    fs::write(broken.path(TRIALS), format!("{header}\n")).unwrap();
+    broken.refused(&[TRIALS, "expected at least one trial", "found none"]);
+
+    let folder = TempDir::new().unwrap();
+    let mut writer =
+        DatasetWriter::create(folder.path(), description(), stimuli(), &labels()).unwrap();
+    let error = writer
+        .subject("sub-01", &[], &voxels(), Dtype::F32)
+        .unwrap_err();
+    says(&error, &["sub-01", "0 trials"]);
+}
+
+#[test]
+fn a_trial_names_a_known_stimulus() {
+    Broken::new()
+        .edit(TRIALS, "picture-2", "picture-9")
+        .refused(&[TRIALS, "stimuli.tsv", "picture-9", "line 4"]);
+}
+
+#[test]
+fn every_stimulus_has_a_label_row() {
+    let matrix = labels().matrix;
+    Broken::new()
+        .labels(&matrix.slice(ndarray::s![..3, ..]).to_owned())
+        .refused(&["labels.npy", "expected 4 rows", "found 3 × 2"]);
+}
+
+#[test]
+fn labels_are_0_or_1() {
+    let mut matrix = labels().matrix;
+    matrix[[3, 1]] = 2;
+    Broken::new().labels(&matrix).refused(&[
+        "labels.npy",
+        "0 or 1",
+        "found 2",
+        "row 3",
+        "column 1",
+    ]);
+}
+
+#[test]
+fn ids_and_label_names_occur_once() {
+    Broken::new()
+        .edit(
+            "stimuli.tsv",
+            "picture-3\tpicture-3",
+            "picture-0\tpicture-3",
+        )
+        .refused(&["stimuli.tsv", "once", "picture-0", "line 5"]);
+    Broken::new().edit("labels.tsv", "dog", "person").refused(&[
+        "labels.tsv",
+        "once",
+        "person",
+        "line 3",
+    ]);
+
+    let folder = TempDir::new().unwrap();
+    let twice = vec![Stimulus::new("same"), Stimulus::new("same")];
+    let two = Labels {
+        matrix: labels().matrix.slice(ndarray::s![..2, ..]).to_owned(),
+        ..labels()
+    };
+    let error = DatasetWriter::create(folder.path(), description(), twice, &two).unwrap_err();
+    says(&error, &["\"same\"", "twice"]);
+}
+
+#[test]
+fn a_label_nothing_has_is_an_error_of_the_data() {
+    let mut matrix = labels().matrix;
+    matrix.column_mut(1).fill(0);
+    let problems = Broken::new().labels(&matrix).open().problems();
+    let errors: Vec<_> = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .collect();
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].message.contains("dog"), "{}", errors[0]);
+    assert!(!errors[0].message.contains("person"), "{}", errors[0]);
+}
+
+#[test]
+fn an_existing_destination_is_left_untouched() {
+    let create =
+        |path: &Path| DatasetWriter::create(path, description(), stimuli(), &labels()).unwrap_err();
+    let parent = TempDir::new().unwrap();
+    let folder = parent.path().join("data");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    let file = parent.path().join("file");
+    fs::write(&file, "mine too").unwrap();
+
+    says(&create(&folder), &["data", "already exists"]);
+    says(&create(&file), &["file", "already exists"]);
+
+    assert_eq!(fs::read(folder.join("notes.txt")).unwrap(), b"mine");
+    assert_eq!(fs::read(&file).unwrap(), b"mine too");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn an_unfinished_dataset_leaves_nothing_behind() {
+    let parent = TempDir::new().unwrap();
+    let folder = parent.path().join("data");
+    drop(DatasetWriter::create(&folder, description(), stimuli(), &labels()).unwrap());
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_refused_dataset_leaves_nothing_behind() {
+    let parent = TempDir::new().unwrap();
+    let folder = parent.path().join("data");
+    let twice = vec![Stimulus::new("same"), Stimulus::new("same")];
+    DatasetWriter::create(&folder, description(), twice, &labels()).unwrap_err();
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
