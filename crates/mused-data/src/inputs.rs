@@ -1,3 +1,4 @@
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use mused_stats::summary;
@@ -194,10 +195,10 @@ impl InputTransform {
         let mut response = Vec::new();
         for (mut row, sample) in rows.rows_mut().into_iter().zip(samples) {
             let subject = &dataset.subjects[sample.subject];
-            if !placements.contains_key(&sample.subject) {
-                placements.insert(sample.subject, self.placement(dataset, sample.subject)?);
-            }
-            let placement = &placements[&sample.subject];
+            let placement = match placements.entry(sample.subject) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.placement(dataset, sample.subject)?),
+            };
             response.resize(subject.voxels.len(), 0.0);
             let weight = 1.0 / sample.trials.len() as f32;
             for &trial in &sample.trials {

@@ -126,7 +126,7 @@ impl Default for SimulateConfig {
             voxels_per_roi: (80, 100),
             signal_to_noise: 0.4,
             gain_spread: 0.5,
-            agreement: 0.06,
+            agreement: 0.04,
             idiosyncrasy: 0.02,
             warp: 0.1,
             seed: 1,

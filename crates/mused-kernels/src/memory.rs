@@ -29,9 +29,10 @@ pub(crate) fn put_back(which: Scratch, buffer: Vec<f32>) {
 
 /// Asks the C library to keep freed memory for the next allocation instead of returning it to the system.
 ///
-/// A training step frees and allocates the same large buffers over and over; glibc unmaps them each time, and the page
-/// faults that follow cost 10–40 % of a small model's step. Call it once, when a program starts. Does nothing where the C
-/// library is not glibc.
+/// glibc may unmap a freed buffer, and the page faults of the next one then cost more than a small product: a linear
+/// layer `[1280, 64] → 256` by itself, forward and backward, took 0.65 ms with this and 1.9 ms without (measured;
+/// whole encoder steps showed no clear difference). Call it once, when a program starts. Does
+/// nothing where the C library is not glibc.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     set_malloc_thresholds();

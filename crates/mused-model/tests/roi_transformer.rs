@@ -152,7 +152,7 @@ fn outputs_and_gradients_equal_pytorch() {
     let subject_weights = (0..BATCH).flat_map(|row| (0..3).map(move |s| f32::from(s == row % 3)));
     let batch = RoiBatch {
         inputs: tensor(wave("inputs", BATCH * 15, 1.0), 15),
-        subject_weights: tensor(subject_weights.map(f32::from).collect(), 3),
+        subject_weights: tensor(subject_weights.collect(), 3),
         roi_mask: Some(tensor(mask, 3)),
     };
     let output = model.forward(batch, Noise::none());

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -408,14 +409,16 @@ struct Pools(HashMap<usize, ThreadPool>);
 impl Pools {
     fn run<T: Send>(&mut self, crew: &Crew, job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         let size = (crew.threads / crew.at_work.load(Ordering::Relaxed).max(1)).max(1);
-        if !self.0.contains_key(&size) {
-            let pool = ThreadPoolBuilder::new()
-                .num_threads(size)
-                .build()
-                .map_err(|error| Error::Request(format!("cannot start {size} threads: {error}")))?;
-            self.0.insert(size, pool);
-        }
-        self.0[&size].install(job)
+        let pool = match self.0.entry(size) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(new) => {
+                let pool = ThreadPoolBuilder::new().num_threads(size).build();
+                new.insert(pool.map_err(|error| {
+                    Error::Request(format!("cannot start {size} threads: {error}"))
+                })?)
+            }
+        };
+        pool.install(job)
     }
 }
 

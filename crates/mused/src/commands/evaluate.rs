@@ -97,7 +97,7 @@ fn table(results: &Results) -> String {
     }
 
     let mut labels: Vec<_> = results.labels.iter().collect();
-    labels.sort_by(|a, b| b.positives.cmp(&a.positives));
+    labels.sort_by_key(|label| std::cmp::Reverse(label.positives));
     let header = format!(
         "{:<24} {:>7} {:>7} {:>10}",
         "label", "AP", "AUC", "prevalence"
