@@ -161,9 +161,10 @@ impl InputTransform {
     /// When a subject is unknown to this transform, its voxels do not fit the layout, or
     /// responses cannot be read or are not finite.
     pub fn apply(&self, dataset: &Dataset, samples: &[Sample]) -> Result<Array2<f32>> {
+        let known = |sample: &Sample| self.subject(&dataset.subjects[sample.subject].id);
+        let subjects = samples.iter().map(known).collect::<Result<Vec<_>>>()?;
         let mut rows = self.raw(dataset, samples)?;
-        for (mut row, sample) in rows.rows_mut().into_iter().zip(samples) {
-            let inputs = self.subject(&dataset.subjects[sample.subject].id)?;
+        for (mut row, inputs) in rows.rows_mut().into_iter().zip(subjects) {
             for ((value, mean), scale) in row.iter_mut().zip(&inputs.mean).zip(&inputs.scale) {
                 *value = (*value - mean) * scale;
             }

@@ -10,18 +10,19 @@
 //! guidance distinguishable. Guidance features are noisy nonlinear codes of the two contents, as
 //! an image encoder would give, never the contents or labels.
 //!
-//! **Cortex.** A voxel's tuning is a smooth function of its place on its region's sheet, made of two
-//! maps that everybody has. One is the same in all people; the other has the same layout
-//! and the opposite sign in each of two kinds of people. That is a caricature of how functional
+//! **Cortex.** A voxel's tuning is a smooth function of its place on its region's sheet, made of
+//! two maps that everybody has. One is the same in all people; the other has the same layout and
+//! the opposite sign in each of two kinds of people. That is a caricature of how functional
 //! layouts differ, chosen for what it does: a model with one set of weights for everybody has the
 //! second map averaged away and keeps the first, while a model that is told who it is can choose
-//! how to read a region. It is the variance subject tokens are for. Beside it, people differ in
-//! how much signal each region carries, and, as no shared weights can follow, in voxel
-//! counts, in a slight warp of the sheet and in idiosyncratic tuning.
+//! how to read a region. It is the variance subject tokens are for; a subject a model was never
+//! told about may be read with the wrong sign, below chance. Beside it, people differ in how much
+//! signal each region carries and, as no shared weights can follow, in voxel counts, in a
+//! slight warp of the sheet and in idiosyncratic tuning.
 //!
 //! Warp and idiosyncrasy are smaller by default than in real brains, for a reason: where they are
-//! large and trials few, they tell people apart so well that a linear model without
-//! any subject information learns each person's code separately, and the kinds no longer conflict.
+//! large and trials few, they tell people apart so well that a linear model without any subject
+//! information learns each person's code separately, and the kinds no longer conflict.
 //!
 //! **Scanner.** Noise is partly smooth over the sheet and persists over trials, sessions differ in
 //! gain and drift, and repeats share the signal alone.
