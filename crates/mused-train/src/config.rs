@@ -362,3 +362,31 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module as _;
+    use mused_kernels::Cpu;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// 18 regions of 90 values, 23 subjects, 32 labels; counted by hand from the layers.
+    #[test]
+    fn parameter_counts_of_the_presets() {
+        let expected = [("default", 356_768), ("clip-mused", 19_811_360)];
+        assert_eq!(
+            expected.map(|(name, _)| name),
+            PRESETS.map(|(name, _)| name)
+        );
+        for (name, count) in expected {
+            let config = Config::preset(name).unwrap();
+            config.check().unwrap();
+            let model = config.model(vec![90; 18], 23, 32);
+            let rng = &mut ChaCha8Rng::seed_from_u64(0);
+            let model = model.init::<Cpu>(rng, &Default::default());
+            assert_eq!(model.num_params(), count, "{name}");
+        }
+    }
+}

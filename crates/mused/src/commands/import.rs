@@ -12,17 +12,20 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn rdm(args: &ImportRdmArgs) -> anyhow::Result<ExitCode> {
-    let files = bar(0, "files");
-    import_rdm::import(
+    let subjects = bar(0, "subjects");
+    let imported = import_rdm::import(
         &args.manifest,
         args.data.as_deref(),
         &args.out,
         &mut |done, total| {
-            files.set_length(total as u64);
-            files.set_position(done as u64);
+            subjects.set_length(total as u64);
+            subjects.set_position(done as u64);
         },
     )?;
-    files.finish_and_clear();
+    subjects.finish_and_clear();
+    for (subject, roi) in &imported.missing {
+        eprintln!("note: subject {subject} has no region {roi}");
+    }
     println!(
         "{}: imported; look at it with `mused info {0}`",
         args.out.display()
