@@ -25,7 +25,14 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("mused: {error:#}");
+            let mut message = error.to_string();
+            for cause in error.chain().skip(1).map(ToString::to_string) {
+                // Library errors tell their cause themselves.
+                if !message.ends_with(&cause) {
+                    message = format!("{message}: {cause}");
+                }
+            }
+            eprintln!("mused: {message}");
             ExitCode::FAILURE
         }
     }
