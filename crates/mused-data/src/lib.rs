@@ -32,4 +32,4 @@ pub use error::{Error, Result};
 pub use guidance::{Guidance, GuidanceTarget};
 pub use inputs::{InputTransform, Layout, RoiSlot, Sample, SubjectInputs, samples};
 pub use split::{Fold, SplitPlan};
-pub use writer::{DatasetWriter, SubjectWriter, replace_file};
+pub use writer::{DatasetWriter, SubjectWriter};

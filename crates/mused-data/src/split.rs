@@ -1,14 +1,15 @@
 use std::collections::BTreeMap;
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{Dataset, Error, Part, Result};
 
 /// How stimuli are divided into training, validation and test parts.
 ///
-/// Whole groups (a film clip, a run, a scene) move together, so that no group straddles a split.
+/// Whole groups (a film clip, a run, a scene) move together, so that no group straddles a split, and labels are
+/// spread as evenly as groups allow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SplitPlan {
     /// Number of cross-validation folds; `None` = one fold, whose test part is the dataset's own
@@ -115,7 +116,10 @@ fn without(stimuli: &[usize], removed: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-/// Deals whole groups, largest first among shuffled equals, to the smallest part so far.
+/// Deals whole groups to parts of about equal size and equal label counts: iterative
+/// stratification (Sechidis, Tsoumakas & Vlahavas, ECML 2011) with groups in the place of single
+/// samples. Unequal counts bias scores pooled over folds: a label frequent in a test part is rare
+/// in its training part.
 fn partition(
     dataset: &Dataset,
     stimuli: &[usize],
@@ -137,20 +141,58 @@ fn partition(
             groups.len(),
         )));
     }
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
     let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
-    groups.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    groups.shuffle(rng);
     groups.sort_by_key(|group| std::cmp::Reverse(group.len()));
+
+    // A column a label, and last one that every stimulus has, which balances the sizes.
+    let counts: Vec<Vec<i64>> = groups
+        .iter()
+        .map(|group| label_counts(dataset, group))
+        .collect();
+    let size = dataset.labels.names.len();
+    let mut undealt: Vec<usize> = (0..groups.len()).collect();
+    let mut left = label_counts(dataset, stimuli);
+    // What each part still lacks of an equal share, times the number of parts.
+    let mut lacking = vec![left.clone(); parts];
     let mut dealt = vec![Vec::new(); parts];
-    for group in groups {
-        if let Some(smallest) = dealt
-            .iter_mut()
-            .min_by_key(|part: &&mut Vec<usize>| part.len())
-        {
-            smallest.extend(group);
+    while let Some(rarest) = (0..=size)
+        .filter(|&column| left[column] > 0)
+        .min_by_key(|&column| left[column])
+    {
+        let (with, without): (Vec<usize>, Vec<usize>) = undealt
+            .into_iter()
+            .partition(|&group| counts[group][rarest] > 0);
+        for (position, &group) in with.iter().enumerate() {
+            let remaining = with.len() - position + without.len();
+            let empty = dealt.iter().filter(|part| part.is_empty()).count();
+            let chosen = (0..parts)
+                .filter(|&part| remaining > empty || dealt[part].is_empty())
+                .max_by_key(|&part| (lacking[part][rarest], lacking[part][size], rng.next_u32()))
+                .unwrap_or(0);
+            dealt[chosen].extend(&groups[group]);
+            for (column, &count) in counts[group].iter().enumerate() {
+                left[column] -= count;
+                lacking[chosen][column] -= count * parts as i64;
+            }
         }
+        undealt = without;
     }
     for part in &mut dealt {
         part.sort_unstable();
     }
     Ok(dealt)
+}
+
+/// Number of `stimuli` with each label, then their number.
+fn label_counts(dataset: &Dataset, stimuli: &[usize]) -> Vec<i64> {
+    let mut counts = vec![0; dataset.labels.names.len()];
+    for &stimulus in stimuli {
+        for (count, &label) in counts.iter_mut().zip(dataset.labels.matrix.row(stimulus)) {
+            *count += i64::from(label != 0);
+        }
+    }
+    counts.push(stimuli.len() as i64);
+    counts
 }

@@ -1,9 +1,9 @@
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use mused_formats::npy::{self, Dtype, NpyWriter};
+use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
 use ndarray::ArrayView2;
 
@@ -17,11 +17,11 @@ use crate::{
 /// as it was.
 #[derive(Debug)]
 pub struct DatasetWriter {
-    destination: PathBuf,
-    partial: PathBuf,
+    partial: PartialFolder,
     description: Description,
     stimuli: Vec<Stimulus>,
     subjects: HashSet<String>,
+    features: HashSet<String>,
 }
 
 impl DatasetWriter {
@@ -35,20 +35,15 @@ impl DatasetWriter {
         stimuli: Vec<Stimulus>,
         labels: &Labels,
     ) -> Result<Self> {
-        let destination = destination.as_ref().to_owned();
-        let partial = partial_path(&destination)?;
-        // An unfinished write of an earlier, killed process is nobody's.
-        if partial.exists() {
-            fs::remove_dir_all(&partial).map_err(Error::io("cannot remove", &partial))?;
-        }
-        fs::create_dir_all(partial.join("subjects"))
-            .map_err(Error::io("cannot create", &partial))?;
+        let partial = PartialFolder::create(destination.as_ref())?;
+        let subjects = partial.path.join("subjects");
+        fs::create_dir(&subjects).map_err(Error::io("cannot create", &subjects))?;
         let writer = Self {
-            destination,
             partial,
             description,
             stimuli,
             subjects: HashSet::new(),
+            features: HashSet::new(),
         };
         writer.write_stimuli()?;
         writer.write_labels(labels)?;
@@ -68,7 +63,7 @@ impl DatasetWriter {
             )));
         }
         let mut table = TableWriter::create(
-            self.partial.join("stimuli.tsv"),
+            self.partial.path.join("stimuli.tsv"),
             &["stimulus_id", "group", "split", "file", "caption"],
         )?;
         for stimulus in &self.stimuli {
@@ -99,13 +94,13 @@ impl DatasetWriter {
                 labels.matrix.ncols()
             )));
         }
-        let mut table = TableWriter::create(self.partial.join("labels.tsv"), &["label"])?;
+        let mut table = TableWriter::create(self.partial.path.join("labels.tsv"), &["label"])?;
         for name in &labels.names {
             table.write_row([name])?;
         }
         table.finish()?;
         Ok(npy::write_npy_u8(
-            self.partial.join("labels.npy"),
+            self.partial.path.join("labels.npy"),
             labels.matrix.view(),
         )?)
     }
@@ -121,12 +116,7 @@ impl DatasetWriter {
         voxels: &[Voxel],
         dtype: Dtype,
     ) -> Result<SubjectWriter> {
-        let plain = !id.is_empty() && !id.starts_with('.') && !id.contains(['/', '\\']);
-        if !plain || !self.subjects.insert(id.to_owned()) {
-            return Err(Error::Request(format!(
-                "subject id {id:?} must be unique and usable as a folder name"
-            )));
-        }
+        claim_folder_name("subject id", id, &mut self.subjects)?;
         if trials.is_empty() || voxels.is_empty() {
             return Err(Error::Request(format!(
                 "subject {id} has {} trials and {} voxels, expected at least one of each",
@@ -134,7 +124,7 @@ impl DatasetWriter {
                 voxels.len()
             )));
         }
-        let folder = self.partial.join("subjects").join(id);
+        let folder = self.partial.path.join("subjects").join(id);
         fs::create_dir(&folder).map_err(Error::io("cannot create", &folder))?;
         self.write_trials(&folder, trials)?;
         self.write_voxels(&folder, voxels)?;
@@ -206,8 +196,10 @@ impl DatasetWriter {
     /// Adds guidance: stimuli × features, or stimuli × stimuli where `features.is_rdm`.
     ///
     /// # Errors
-    /// When the rows do not match the stimuli, or writing fails.
+    /// When the name repeats or cannot be a folder name, the rows do not match the stimuli, or
+    /// writing fails.
     pub fn features(&mut self, features: &FeatureSet, array: ArrayView2<'_, f32>) -> Result<()> {
+        claim_folder_name("name of features", &features.name, &mut self.features)?;
         let stimuli = self.stimuli.len();
         let columns = if features.is_rdm {
             stimuli
@@ -222,7 +214,7 @@ impl DatasetWriter {
                 array.ncols()
             )));
         }
-        let folder = self.partial.join("features").join(&features.name);
+        let folder = self.partial.path.join("features").join(&features.name);
         fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
         let file = if features.is_rdm {
             "rdm.npy"
@@ -238,17 +230,8 @@ impl DatasetWriter {
     /// # Errors
     /// When the destination has come to exist meanwhile, or writing fails.
     pub fn finish(self) -> Result<()> {
-        write_json(&self.partial.join("dataset.json"), &self.description)?;
-        // An empty folder made by the user is taken over; anything else is an error of `rename`.
-        fs::rename(&self.partial, &self.destination)
-            .map_err(Error::io("cannot create", &self.destination))
-    }
-}
-
-impl Drop for DatasetWriter {
-    fn drop(&mut self) {
-        // After `finish` the folder is no longer there; a failed clean-up has nobody to tell.
-        let _ = fs::remove_dir_all(&self.partial);
+        write_json(&self.partial.path.join("dataset.json"), &self.description)?;
+        self.partial.finish()
     }
 }
 
@@ -276,40 +259,96 @@ impl SubjectWriter {
     }
 }
 
-fn partial_path(destination: &Path) -> Result<PathBuf> {
-    let occupied = match fs::read_dir(destination) {
-        Ok(mut entries) => entries.next().is_some(),
-        Err(_) => destination.exists(),
-    };
-    let name = destination.file_name().and_then(|name| name.to_str());
-    match (occupied, name) {
-        (true, _) => Err(Error::Exists(destination.to_owned())),
-        (false, Some(name)) => Ok(destination.with_file_name(format!(".{name}.partial"))),
-        (false, None) => Err(Error::invalid(
-            destination,
-            "expected the name of a folder to create",
-        )),
+fn claim_folder_name(what: &str, name: &str, taken: &mut HashSet<String>) -> Result<()> {
+    let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+    if plain && taken.insert(name.to_owned()) {
+        return Ok(());
+    }
+    Err(Error::Request(format!(
+        "{what} {name:?} must be unique and usable as the name of a folder"
+    )))
+}
+
+/// A folder written beside its destination, by one process at a time.
+#[derive(Debug)]
+struct PartialFolder {
+    destination: PathBuf,
+    path: PathBuf,
+    /// Locked until dropped, also by a kill.
+    _lock: File,
+}
+
+const LOCK: &str = ".lock";
+
+impl PartialFolder {
+    fn create(destination: &Path) -> Result<Self> {
+        let occupied = match fs::read_dir(destination) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(_) => destination.exists(),
+        };
+        if occupied {
+            return Err(Error::Exists(destination.to_owned()));
+        }
+        let Some(name) = destination.file_name().and_then(|name| name.to_str()) else {
+            let expected = "expected the name of a folder to create";
+            return Err(Error::invalid(destination, expected));
+        };
+        let path = destination.with_file_name(format!(".{name}.partial"));
+        fs::create_dir_all(&path).map_err(Error::io("cannot create", &path))?;
+        let lock = File::create(path.join(LOCK)).map_err(Error::io("cannot create", &path))?;
+        // Some network file systems have no locks; there the user takes care.
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(Error::Request(format!(
+                "{} is being written by another process: wait for it or choose another name",
+                destination.display()
+            )));
+        }
+        let folder = Self {
+            destination: destination.to_owned(),
+            path,
+            _lock: lock,
+        };
+        folder.empty()?;
+        Ok(folder)
+    }
+
+    /// Removes what an earlier, killed process left.
+    fn empty(&self) -> Result<()> {
+        let refused = || Error::io("cannot remove", &self.path);
+        for entry in fs::read_dir(&self.path).map_err(refused())? {
+            let entry = entry.map_err(refused())?;
+            if entry.file_name() == LOCK {
+                continue;
+            }
+            let folder = entry.file_type().map_err(refused())?.is_dir();
+            let removed = if folder {
+                fs::remove_dir_all(entry.path())
+            } else {
+                fs::remove_file(entry.path())
+            };
+            removed.map_err(refused())?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        let lock = self.path.join(LOCK);
+        fs::remove_file(&lock).map_err(Error::io("cannot remove", &lock))?;
+        // An empty folder made by the user is taken over; anything else is an error of `rename`.
+        fs::rename(&self.path, &self.destination)
+            .map_err(Error::io("cannot create", &self.destination))
+    }
+}
+
+impl Drop for PartialFolder {
+    fn drop(&mut self) {
+        // After `finish` the folder is no longer there; a failed clean-up has nobody to tell.
+        let _ = fs::remove_dir_all(&self.path);
     }
 }
 
 fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<()> {
     let text = serde_json::to_string_pretty(value)
         .map_err(|error| Error::invalid(path, error.to_string()))?;
-    replace_file(path, text.as_bytes())
-}
-
-/// Writes a file under a temporary name, syncs it and moves it to `path`: a reader sees the old
-/// content or the new, never a part.
-///
-/// # Errors
-/// When the operating system refuses.
-pub fn replace_file(path: &Path, content: &[u8]) -> Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    let partial = PathBuf::from(name);
-    let mut file = File::create(&partial).map_err(Error::io("cannot create", &partial))?;
-    file.write_all(content)
-        .and_then(|()| file.sync_all())
-        .map_err(Error::io("cannot write", &partial))?;
-    fs::rename(&partial, path).map_err(Error::io("cannot create", path))
+    Ok(replace_file(path, text.as_bytes())?)
 }

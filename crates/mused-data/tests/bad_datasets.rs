@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::{
-    Dataset, DatasetWriter, Description, Kind, Labels, Response, Severity, Stimulus, Trial, Voxel,
+    Dataset, DatasetWriter, Description, FeatureSet, Kind, Labels, Level, Response, Severity,
+    Stimulus, Trial, Voxel,
 };
 use mused_formats::npy::{self, Dtype};
 use ndarray::{Array2, arr2};
@@ -317,4 +318,56 @@ fn a_refused_dataset_leaves_nothing_behind() {
     let twice = vec![Stimulus::new("same"), Stimulus::new("same")];
     DatasetWriter::create(&folder, description(), twice, &labels()).unwrap_err();
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn two_writers_of_one_dataset_do_not_meet() {
+    let parent = TempDir::new().unwrap();
+    let folder = parent.path().join("data");
+    let create = || DatasetWriter::create(&folder, description(), stimuli(), &labels());
+    let first = create().unwrap();
+    says(&create().unwrap_err(), &["data", "another process"]);
+    first.finish().unwrap();
+    assert!(folder.join("labels.npy").is_file());
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_a_killed_writer_left_is_replaced() {
+    let parent = TempDir::new().unwrap();
+    let left = parent.path().join(".data.partial/subjects/sub-09");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("trials.tsv"), "half").unwrap();
+    let folder = parent.path().join("data");
+    let writer = DatasetWriter::create(&folder, description(), stimuli(), &labels()).unwrap();
+    writer.finish().unwrap();
+    assert!(!folder.join("subjects/sub-09").exists());
+    assert!(!folder.join(".lock").exists());
+}
+
+#[test]
+fn names_that_are_no_folder_names_are_refused() {
+    let parent = TempDir::new().unwrap();
+    let folder = parent.path().join("data");
+    let mut writer = DatasetWriter::create(&folder, description(), stimuli(), &labels()).unwrap();
+    let array = Array2::<f32>::ones((STIMULI, 2));
+    let mut features = |name: &str| {
+        let features = FeatureSet {
+            name: name.to_owned(),
+            level: Some(Level::High),
+            is_rdm: false,
+            description: String::new(),
+            shape: [STIMULI, 2],
+            details: Default::default(),
+        };
+        writer.features(&features, array.view())
+    };
+    for name in ["../up", "a/b", "a\\b", ".hidden", ""] {
+        says(
+            &features(name).unwrap_err(),
+            &["name of features", "folder"],
+        );
+    }
+    features("clip").unwrap();
+    says(&features("clip").unwrap_err(), &["\"clip\"", "unique"]);
 }

@@ -8,5 +8,7 @@ mod error;
 pub mod mat;
 pub mod npy;
 pub mod table;
+mod whole_file;
 
 pub use error::{Error, ErrorKind, Result};
+pub use whole_file::{WholeFile, replace_file};

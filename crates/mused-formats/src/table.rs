@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 
-use crate::{Error, Result};
+use crate::{Error, Result, WholeFile};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -232,12 +232,12 @@ impl<'t> Column<'t> {
 #[derive(Debug)]
 pub struct TableWriter {
     path: PathBuf,
-    writer: csv::Writer<File>,
+    writer: csv::Writer<WholeFile>,
     columns: usize,
 }
 
 impl TableWriter {
-    /// Creates (or empties) a file and writes the header row.
+    /// Starts a file with its header row.
     ///
     /// # Errors
     /// A file that cannot be created; no columns; two columns of one name; a name that holds a tab or a line break.
@@ -251,7 +251,7 @@ impl TableWriter {
             let found = format!("`{name}` twice");
             return Err(Error::mismatch("columns", "names that differ", found).in_file(path));
         }
-        let file = File::create(path).map_err(|error| Error::from(error).in_file(path))?;
+        let file = WholeFile::create(path)?;
         let writer = WriterBuilder::new().delimiter(b'\t').from_writer(file);
         let mut writer = Self {
             path: path.to_owned(),
@@ -295,14 +295,15 @@ impl TableWriter {
             .map_err(|error| io_of(error).into())
     }
 
-    /// Writes what is buffered and closes the file.
+    /// Gives the file its name.
     ///
     /// # Errors
     /// A full disk.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
         self.writer
-            .flush()
-            .map_err(|error| Error::from(error).in_file(&self.path))
+            .into_inner()
+            .map_err(|error| Error::from(error.into_error()).in_file(&self.path))?
+            .finish()
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use burn::module::AutodiffModule;
 use burn::tensor::{ElementConversion, Tensor};
-use mused_data::{Guidance, InputTransform, replace_file};
-use mused_formats::npy;
+use mused_data::{Guidance, InputTransform};
+use mused_formats::{npy, replace_file};
 use mused_kernels::{KernelBackend, TrainBackend};
 use mused_model::{LossTerms, Noise, RoiTransformer, RoiTransformerConfig};
 use mused_stats::metrics::{Undefined, score};
@@ -344,10 +344,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         replace_file(&path, &inputs)?;
         let model = restore(self.model.valid(), weights)?;
         let probabilities = probabilities(&model, &self.data.test, &self.device)?;
-        let path = self.folder.join(PREDICTIONS);
-        let partial = self.folder.join("predictions.npy.partial");
-        npy::write_npy_f32(&partial, probabilities.view())?;
-        fs::rename(&partial, &path).map_err(Error::io("cannot create", &path))?;
+        npy::write_npy_f32(self.folder.join(PREDICTIONS), probabilities.view())?;
         // Absent where the fold was shorter than one interval.
         let _ = fs::remove_file(self.folder.join(STATE));
         Ok(())

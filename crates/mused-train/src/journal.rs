@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mused_data::replace_file;
+use mused_formats::replace_file;
 use serde::{Deserialize, Serialize};
 
 use crate::tensorboard::{self, Scalar};
@@ -58,7 +58,7 @@ impl Journal {
             for record in records.iter().filter(|record| record.fold == fold) {
                 content.extend(event(record));
             }
-            replace_file(&event_file(root, fold), &content)?;
+            replace_file(event_file(root, fold), &content)?;
         }
         let lines = append(&path)?;
         Ok(Self {

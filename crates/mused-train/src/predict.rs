@@ -62,8 +62,7 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
         return Err(Error::Request(format!("{} has no folds", run.display())));
     };
     let mean = sum / folds.len() as f32;
-    let partial_rows = out.with_extension("tsv.partial");
-    let mut table = TableWriter::create(&partial_rows, &["subject", "stimulus_id"])?;
+    let mut table = TableWriter::create(&rows_path, &["subject", "stimulus_id"])?;
     for sample in &rows {
         let (subject, stimulus) = (
             &dataset.subjects[sample.subject],
@@ -72,9 +71,6 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
         table.write_row([&subject.id, &stimulus.id])?;
     }
     table.finish()?;
-    let partial = out.with_extension("npy.partial");
-    npy::write_npy_f32(&partial, mean.view())?;
-    fs::rename(&partial_rows, &rows_path).map_err(Error::io("cannot create", &rows_path))?;
-    fs::rename(&partial, out).map_err(Error::io("cannot create", out))?;
+    npy::write_npy_f32(out, mean.view())?;
     Ok(rows.len())
 }

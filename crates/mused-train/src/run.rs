@@ -6,11 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use mused_data::{
-    Dataset, Fold, Guidance, InputTransform, Kind, Level, Sample, Severity, replace_file, samples,
-};
-use mused_formats::npy;
+use mused_data::{Dataset, Fold, Guidance, InputTransform, Kind, Level, Sample, Severity, samples};
 use mused_formats::table::TableWriter;
+use mused_formats::{npy, replace_file};
 use mused_kernels::TrainBackend;
 use ndarray::{Array2, Axis, concatenate};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -129,7 +127,7 @@ pub fn train<B: TrainBackend>(
     };
     fs::create_dir_all(run).map_err(Error::io("cannot create", run))?;
     plan.write(dataset, run)?;
-    replace_file(&run.join(CONFIG), layers.annotated().as_bytes())?;
+    replace_file(run.join(CONFIG), layers.annotated().as_bytes())?;
     // Last, so that a directory with a run.json can be resumed.
     write_description(run, &description)?;
     execute::<B>(dataset, &config, &plan, run, threads, description, progress)
@@ -456,10 +454,8 @@ fn gather(dataset: &Dataset, plan: &Plan, run: &Path) -> Result<()> {
     npy::write_npy_u8(run.join("targets.npy"), all.view())?;
     let views: Vec<_> = predictions.iter().map(|array| array.view()).collect();
     let all = concatenate(Axis(0), &views).map_err(mismatch)?;
-    let partial = run.join("predictions.npy.partial");
-    npy::write_npy_f32(&partial, all.view())?;
-    let path = run.join("predictions.npy");
-    fs::rename(&partial, &path).map_err(Error::io("cannot create", &path))
+    // Last: a run with predictions is complete.
+    Ok(npy::write_npy_f32(run.join("predictions.npy"), all.view())?)
 }
 
 fn write_description(run: &Path, description: &RunDescription) -> Result<()> {

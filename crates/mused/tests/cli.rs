@@ -286,7 +286,7 @@ mod interrupted {
     }
 
     #[test]
-    fn an_interrupted_then_killed_run_resumes_to_the_same_bits() {
+    fn a_killed_and_interrupted_run_resumes_to_the_same_bits() {
         use std::os::unix::process::ExitStatusExt as _;
 
         let bench = Bench::new();
@@ -296,8 +296,14 @@ mod interrupted {
             .assert()
             .success();
 
+        // Killed before it saved any state, it starts over.
         let mut child = start(&bench, &LONG);
-        signal_after(&bench, &child, 0, "-INT");
+        signal_after(&bench, &child, 0, "-KILL");
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+
+        let done = epochs(&bench);
+        let mut child = start(&bench, &["--resume"]);
+        signal_after(&bench, &child, done, "-INT");
         assert_eq!(child.wait().unwrap().code(), Some(130));
         let states = [0, 1]
             .map(|fold| bench.path(&format!("run/checkpoints/fold-{fold}/state.safetensors")));

@@ -1,21 +1,18 @@
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use half::f16;
 use ndarray::{ArrayView, Dimension};
 
 use super::{Dtype, Header};
-use crate::{Error, Result};
+use crate::{Error, Result, WholeFile};
 
 /// Writes a matrix row by row, in C order, for arrays that do not fit in memory.
 ///
-/// Rows go straight to the named file. One that was dropped before [`NpyWriter::finish`] is too short for its header,
-/// and is refused by every reader.
+/// The file appears with [`NpyWriter::finish`].
 #[derive(Debug)]
 pub struct NpyWriter {
-    path: PathBuf,
-    file: BufWriter<File>,
+    file: WholeFile,
     dtype: Dtype,
     rows: usize,
     columns: usize,
@@ -24,7 +21,7 @@ pub struct NpyWriter {
 }
 
 impl NpyWriter {
-    /// Creates (or empties) a file for a matrix of `rows` × `columns`.
+    /// Starts a file for a matrix of `rows` × `columns`.
     ///
     /// # Errors
     /// A file that cannot be created; a dtype other than float16, float32, float64 and uint8.
@@ -40,9 +37,7 @@ impl NpyWriter {
             return Err(Error::mismatch("dtype", expected, dtype.to_string()).in_file(path));
         }
         let file = create(path, dtype, &[rows, columns])?;
-        let path = path.to_owned();
         Ok(Self {
-            path,
             file,
             dtype,
             rows,
@@ -58,7 +53,8 @@ impl NpyWriter {
     /// A length other than the number of columns; one row too many; a finite value that the dtype cannot hold (beyond
     /// the range of float16, not a whole number from 0 to 255 for uint8); a full disk.
     pub fn write_row(&mut self, row: &[f32]) -> Result<()> {
-        self.append(row).map_err(|error| error.in_file(&self.path))
+        self.append(row)
+            .map_err(|error| error.in_file(self.file.destination()))
     }
 
     fn append(&mut self, row: &[f32]) -> Result<()> {
@@ -107,18 +103,18 @@ impl NpyWriter {
         Error::malformed(place, expected, value.to_string())
     }
 
-    /// Writes what is buffered and closes the file.
+    /// Gives the file its name.
     ///
     /// # Errors
     /// Fewer rows than announced; a full disk.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
         if self.written != self.rows {
             let (expected, found) = (self.rows.to_string(), self.written.to_string());
-            return Err(Error::mismatch("number of rows", expected, found).in_file(&self.path));
+            return Err(
+                Error::mismatch("number of rows", expected, found).in_file(self.file.destination())
+            );
         }
-        self.file
-            .flush()
-            .map_err(|error| Error::from(error).in_file(&self.path))
+        self.file.finish()
     }
 }
 
@@ -137,8 +133,8 @@ macro_rules! write_npy {
             array
                 .iter()
                 .try_for_each(|value| file.write_all(&value.to_le_bytes()))
-                .and_then(|()| file.flush())
-                .map_err(|error| Error::from(error).in_file(path))
+                .map_err(|error| Error::from(error).in_file(path))?;
+            file.finish()
         }
     };
 }
@@ -161,12 +157,9 @@ write_npy!(
     "Writes an array of any shape as uint8, in C order."
 );
 
-fn create(path: &Path, dtype: Dtype, shape: &[usize]) -> Result<BufWriter<File>> {
-    let header = Header::encode(dtype, shape);
-    let start = || {
-        let mut file = BufWriter::new(File::create(path)?);
-        file.write_all(&header)?;
-        Ok(file)
-    };
-    start().map_err(|error: std::io::Error| Error::from(error).in_file(path))
+fn create(path: &Path, dtype: Dtype, shape: &[usize]) -> Result<WholeFile> {
+    let mut file = WholeFile::create(path)?;
+    file.write_all(&Header::encode(dtype, shape))
+        .map_err(|error| Error::from(error).in_file(path))?;
+    Ok(file)
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use mused::data::replace_file;
+use mused::formats::replace_file;
 use mused::results::{OverSubjects, Results, evaluate};
 use mused::stats::metrics::Undefined;
 
@@ -33,7 +33,7 @@ pub(crate) fn evaluate_and_write(
 ) -> anyhow::Result<(Results, String)> {
     let results = evaluate(run, undefined)?;
     let json = serde_json::to_string_pretty(&results).context("cannot write results as JSON")?;
-    replace_file(&run.join("results.json"), json.as_bytes())?;
+    replace_file(run.join("results.json"), json.as_bytes())?;
     Ok((results, json))
 }
 
