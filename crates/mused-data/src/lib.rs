@@ -16,6 +16,7 @@ mod checks;
 mod dataset;
 mod error;
 mod fingerprint;
+mod geometry;
 mod guidance;
 pub mod import_rdm;
 mod inputs;
@@ -29,6 +30,7 @@ pub use dataset::{
     Subject, Trial, Voxel,
 };
 pub use error::{Error, Result};
+pub use geometry::{common_stimuli, feature_rdm, response_rdm};
 pub use guidance::{Guidance, GuidanceTarget};
 pub use inputs::{InputTransform, Layout, RoiSlot, Sample, SubjectInputs, samples};
 pub use split::{Fold, SplitPlan};

@@ -69,6 +69,9 @@ pub enum Error {
         /// The length.
         found: usize,
     },
+    /// All dissimilarities are equal, so their ranks say nothing.
+    #[error("RDM: expected dissimilarities that differ, found all equal")]
+    ConstantRdm,
     /// All values of a row are equal, so its correlation with anything is undefined.
     #[error("features: expected values that vary within row {row}, found a constant row")]
     ConstantRow {

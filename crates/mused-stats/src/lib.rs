@@ -7,6 +7,7 @@
 mod error;
 pub mod metrics;
 pub mod rdm;
+pub mod rsa;
 pub mod summary;
 
 pub use error::{Error, Result};

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Describe and check a dataset
     Info(InfoArgs),
+    /// Dissimilarity matrix of stimulus features, and its correlation with responses
+    Rdm(RdmArgs),
     /// Train one model for all subjects of a dataset
     Train(TrainArgs),
     /// Score a run on its held-out stimuli
@@ -124,6 +126,34 @@ pub(crate) struct InfoArgs {
     /// Dataset directory
     pub(crate) dataset: PathBuf,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  mused rdm data/action --features high
+
+Writes high-rdm.npy (stimuli × stimuli) and high-rdm.svg, and prints its Spearman correlation with
+the RDMs of other features and of responses, a region: the mean over subjects, with a one-sided p
+from permuting the stimuli. Compared are the stimuli that every subject saw.")]
+pub(crate) struct RdmArgs {
+    /// Dataset directory
+    pub(crate) dataset: PathBuf,
+    /// Folder of features/
+    #[arg(long, value_name = "NAME")]
+    pub(crate) features: String,
+    /// Matrix to write; the picture lies beside it [default: NAME-rdm.npy]
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) out: Option<PathBuf>,
+    /// Random permutations of the stimuli
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(crate) permutations: usize,
+    /// Seed of the permutations
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print JSON, with the correlation of every subject
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -14,6 +14,7 @@ pub use mused_data as data;
 pub use mused_formats as formats;
 pub use mused_kernels as kernels;
 pub use mused_model as model;
+pub use mused_report as report;
 pub use mused_results as results;
 pub use mused_stats as stats;
 pub use mused_train as train;

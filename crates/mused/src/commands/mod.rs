@@ -5,6 +5,7 @@ pub(crate) mod evaluate;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod predict;
+pub(crate) mod rdm;
 pub(crate) mod simulate;
 pub(crate) mod train;
 

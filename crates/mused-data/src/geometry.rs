@@ -1,0 +1,94 @@
+use std::collections::BTreeSet;
+
+use mused_stats::rdm::{cosine_rdm, pearson_rdm};
+use ndarray::{Array2, Axis};
+
+use crate::{Dataset, Error, FeatureSet, Response, Result, samples};
+
+/// Stimuli to which every subject responded, in dataset order.
+pub fn common_stimuli(dataset: &Dataset) -> Vec<usize> {
+    let mut common: BTreeSet<usize> = (0..dataset.stimuli.len()).collect();
+    for subject in &dataset.subjects {
+        let shown: BTreeSet<usize> = subject.trials.iter().map(|trial| trial.stimulus).collect();
+        common = &common & &shown;
+    }
+    common.into_iter().collect()
+}
+
+/// The RDM of `stimuli` that guidance by these features pulls tokens towards: cosine
+/// dissimilarities of features, or the stored RDM itself.
+///
+/// # Errors
+/// When the array cannot be read or holds NaN or infinite values.
+pub fn feature_rdm(
+    dataset: &Dataset,
+    features: &FeatureSet,
+    stimuli: &[usize],
+) -> Result<Array2<f64>> {
+    let array = dataset.read_features(features)?.mapv(f64::from);
+    let rows = array.select(Axis(0), stimuli);
+    Ok(if features.is_rdm {
+        rows.select(Axis(1), stimuli)
+    } else {
+        cosine_rdm(rows.view())
+    })
+}
+
+/// The RDM of a subject's responses to `stimuli` in a region: 1 - Pearson's r over its voxels,
+/// repeats averaged; for similarity profiles the dissimilarities they were made from. `None` where
+/// the subject lacks the region.
+///
+/// # Errors
+/// When the subject did not see a stimulus, a response is constant over the region, or responses
+/// cannot be read or are not finite.
+pub fn response_rdm(
+    dataset: &Dataset,
+    subject: usize,
+    roi: &str,
+    stimuli: &[usize],
+) -> Result<Option<Array2<f64>>> {
+    let voxels = &dataset.subjects[subject].voxels;
+    let columns: Vec<usize> = (0..voxels.len())
+        .filter(|&column| voxels[column].roi == roi)
+        .collect();
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let id = &dataset.subjects[subject].id;
+    let shown = samples(dataset, &[subject], stimuli);
+    if shown.len() != stimuli.len() {
+        return Err(Error::Request(format!(
+            "subject {id} responded to {} of the {} stimuli asked for",
+            shown.len(),
+            stimuli.len()
+        )));
+    }
+    let mut responses = Array2::<f64>::zeros((stimuli.len(), columns.len()));
+    let mut row = vec![0.0; voxels.len()];
+    for (mut mean, sample) in responses.rows_mut().into_iter().zip(&shown) {
+        for &trial in &sample.trials {
+            dataset.subjects[subject].read_response(trial, &mut row)?;
+            for (mean, &column) in mean.iter_mut().zip(&columns) {
+                *mean += f64::from(row[column]) / sample.trials.len() as f64;
+            }
+        }
+    }
+    if dataset.description.response == Response::Voxels {
+        let rdm = pearson_rdm(responses.view())
+            .map_err(|error| Error::Request(format!("subject {id}, region {roi}: {error}")))?;
+        return Ok(Some(rdm));
+    }
+    let reference = |&stimulus: &usize| {
+        columns
+            .iter()
+            .position(|&column| voxels[column].reference == Some(stimulus))
+            .ok_or_else(|| {
+                Error::Request(format!(
+                    "subject {id}, region {roi}: no column for stimulus {}",
+                    dataset.stimuli[stimulus].id
+                ))
+            })
+    };
+    let order = stimuli.iter().map(reference).collect::<Result<Vec<_>>>()?;
+    Ok(Some(1.0 - responses.select(Axis(1), &order)))
+}
