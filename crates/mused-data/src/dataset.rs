@@ -112,10 +112,12 @@ pub struct Stimulus {
     pub group: String,
     /// Published split, where there is one.
     pub part: Option<Part>,
-    /// Image or film file, where there is one.
+    /// Image, film or HDF5 file, where there is one; from the dataset directory if relative.
     pub file: Option<String>,
-    /// Caption, where there is one.
-    pub caption: Option<String>,
+    /// Row of the images in an HDF5 file, or second of a film; `None` = the whole file.
+    pub frame: Option<u64>,
+    /// What the stimulus shows, in the words of one or several people.
+    pub captions: Vec<String>,
 }
 
 impl Stimulus {
@@ -127,7 +129,8 @@ impl Stimulus {
             id,
             part: None,
             file: None,
-            caption: None,
+            frame: None,
+            captions: Vec::new(),
         }
     }
 }
@@ -458,10 +461,44 @@ fn read_stimuli(root: &Path) -> Result<Vec<Stimulus>> {
     }
     if let Some(captions) = table.optional_column("caption") {
         for (stimulus, caption) in stimuli.iter_mut().zip(captions.cells()) {
-            stimulus.caption = caption.map(str::to_owned);
+            stimulus.captions.extend(caption.map(str::to_owned));
         }
     }
+    if let Some(frames) = table.optional_column("frame") {
+        for (row, (stimulus, frame)) in stimuli.iter_mut().zip(frames.cells()).enumerate() {
+            stimulus.frame = frame
+                .map(|frame| {
+                    let number = frame.parse();
+                    number.map_err(|_| frames.invalid(row, "a whole number from 0"))
+                })
+                .transpose()?;
+        }
+    }
+    read_captions(root, &mut stimuli)?;
     Ok(stimuli)
+}
+
+/// `captions.tsv`: as many rows a stimulus as there are captions.
+fn read_captions(root: &Path, stimuli: &mut [Stimulus]) -> Result<()> {
+    let path = root.join("captions.tsv");
+    if !path.exists() {
+        return Ok(());
+    }
+    let table = Table::read(&path)?;
+    let places: HashMap<String, usize> = stimuli
+        .iter()
+        .enumerate()
+        .map(|(place, stimulus)| (stimulus.id.clone(), place))
+        .collect();
+    let ids = table.column("stimulus_id")?;
+    let captions = table.column("caption")?.strings()?;
+    for (row, (id, caption)) in ids.strings()?.into_iter().zip(captions).enumerate() {
+        let place = places
+            .get(id)
+            .ok_or_else(|| ids.invalid(row, "a stimulus_id of stimuli.tsv"))?;
+        stimuli[*place].captions.push(caption.to_owned());
+    }
+    Ok(())
 }
 
 fn read_labels(root: &Path, stimuli: usize) -> Result<Labels> {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! dataset.json                 name, kind, what a response is, sources
-//! stimuli.tsv                  stimulus_id, group, optional split, file, caption
+//! stimuli.tsv                  stimulus_id, group, optional split, file, frame, caption
+//! captions.tsv                 optional: stimulus_id, caption, several a stimulus
 //! labels.tsv  labels.npy       label names; stimuli × labels, u8
 //! subjects/<id>/trials.tsv     stimulus_id, session, run, onset, repeat
 //! subjects/<id>/responses.npy  trials × voxels, f16 or f32

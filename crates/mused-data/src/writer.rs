@@ -64,7 +64,7 @@ impl DatasetWriter {
         }
         let mut table = TableWriter::create(
             self.partial.path.join("stimuli.tsv"),
-            &["stimulus_id", "group", "split", "file", "caption"],
+            &["stimulus_id", "group", "split", "file", "frame"],
         )?;
         for stimulus in &self.stimuli {
             let part = match stimulus.part {
@@ -77,8 +77,21 @@ impl DatasetWriter {
                 &stimulus.group,
                 part,
                 stimulus.file.as_deref().unwrap_or("n/a"),
-                stimulus.caption.as_deref().unwrap_or("n/a"),
+                &stimulus
+                    .frame
+                    .map_or("n/a".to_owned(), |frame| frame.to_string()),
             ])?;
+        }
+        table.finish()?;
+        if self.stimuli.iter().all(|s| s.captions.is_empty()) {
+            return Ok(());
+        }
+        let path = self.partial.path.join("captions.tsv");
+        let mut table = TableWriter::create(path, &["stimulus_id", "caption"])?;
+        for stimulus in &self.stimuli {
+            for caption in &stimulus.captions {
+                table.write_row([&stimulus.id, caption])?;
+            }
         }
         Ok(table.finish()?)
     }

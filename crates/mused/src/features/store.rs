@@ -1,0 +1,191 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use mused_formats::npy::{Dtype, NpyWriter};
+use mused_formats::replace_file;
+use ndarray::ArrayView1;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{Error, Result};
+
+/// Key of the job's hash in `feature.json`.
+const JOB: &str = "job_sha256";
+
+/// Rows of a feature set on their way into `features/NAME`, kept in a hidden folder beside it.
+pub(super) struct Store {
+    destination: PathBuf,
+    partial: PathBuf,
+    job: String,
+    rows: Option<Rows>,
+    /// Rows on disk.
+    done: usize,
+}
+
+struct Rows {
+    file: BufWriter<File>,
+    width: usize,
+}
+
+/// `job.json` of an unfinished store.
+#[derive(Serialize, Deserialize)]
+struct Job {
+    job_sha256: String,
+    width: usize,
+}
+
+impl Store {
+    /// Opens the store where it was left; `None` when the same job has been done already.
+    ///
+    /// # Errors
+    /// When features of this name exist that were not made by this command.
+    pub(super) fn open(dataset: &Path, name: &str, job: String) -> Result<Option<Self>> {
+        let features = dataset.join("features");
+        let destination = features.join(name);
+        let description = destination.join("feature.json");
+        if destination.exists() {
+            let text = fs::read_to_string(&description)
+                .map_err(Error::io("cannot read", &description))?;
+            let found: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+            match found.get(JOB) {
+                Some(found) if *found == job => return Ok(None),
+                Some(_) => {}
+                None => {
+                    return Err(Error::Request(format!(
+                        "{} was not made by `mused features`: choose another --name",
+                        destination.display()
+                    )));
+                }
+            }
+        }
+        let mut store = Self {
+            partial: features.join(format!(".{name}.partial")),
+            destination,
+            job,
+            rows: None,
+            done: 0,
+        };
+        store.resume()?;
+        Ok(Some(store))
+    }
+
+    pub(super) fn done(&self) -> usize {
+        self.done
+    }
+
+    fn rows_file(&self) -> PathBuf {
+        self.partial.join("rows.f32")
+    }
+
+    /// Takes up whole rows of an interrupted run of the same job; anything else is discarded.
+    fn resume(&mut self) -> Result<()> {
+        let path = self.partial.join("job.json");
+        let left: Option<Job> = fs::read(&path)
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(left) = left.filter(|left| left.job_sha256 == self.job && left.width > 0) {
+            let path = self.rows_file();
+            let file = OpenOptions::new()
+                .append(true)
+                .open(&path)
+                .map_err(Error::io("cannot open", &path))?;
+            let length = file.metadata().map_err(Error::io("cannot read", &path))?;
+            let row = left.width as u64 * 4;
+            let whole = length.len() / row;
+            file.set_len(whole * row)
+                .map_err(Error::io("cannot write", &path))?;
+            self.done = whole as usize;
+            self.rows = Some(Rows {
+                file: BufWriter::new(file),
+                width: left.width,
+            });
+        } else if self.partial.exists() {
+            fs::remove_dir_all(&self.partial)
+                .map_err(Error::io("cannot remove", &self.partial))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn append(&mut self, row: ArrayView1<'_, f32>) -> Result<()> {
+        let path = self.rows_file();
+        let rows = match &mut self.rows {
+            Some(rows) => rows,
+            None => {
+                fs::create_dir_all(&self.partial)
+                    .map_err(Error::io("cannot create", &self.partial))?;
+                let file = File::create(&path).map_err(Error::io("cannot create", &path))?;
+                let job = Job {
+                    job_sha256: self.job.clone(),
+                    width: row.len(),
+                };
+                let text = serde_json::to_vec(&job).unwrap_or_default();
+                replace_file(self.partial.join("job.json"), &text)?;
+                self.rows.insert(Rows {
+                    file: BufWriter::new(file),
+                    width: row.len(),
+                })
+            }
+        };
+        if row.len() != rows.width {
+            return Err(Error::Request(format!(
+                "expected features of {} values, found {}",
+                rows.width,
+                row.len()
+            )));
+        }
+        for value in row {
+            rows.file
+                .write_all(&value.to_le_bytes())
+                .map_err(Error::io("cannot write", &path))?;
+        }
+        self.done += 1;
+        Ok(())
+    }
+
+    /// Brings what was appended to disk.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let path = self.rows_file();
+        match &mut self.rows {
+            Some(rows) => rows.file.flush().map_err(Error::io("cannot write", &path)),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves the complete feature set to its place.
+    pub(super) fn finish(mut self, mut description: Map<String, Value>) -> Result<()> {
+        self.flush()?;
+        let Some(Rows { width, .. }) = self.rows.take() else {
+            return Err(Error::Request("there are no stimuli".to_owned()));
+        };
+        let path = self.rows_file();
+        let read = Error::io("cannot read", &path);
+        let mut rows = BufReader::new(File::open(&path).map_err(read)?);
+        let file = self.partial.join("features.npy");
+        let mut array = NpyWriter::create(file, Dtype::F32, self.done, width)?;
+        let mut bytes = vec![0; width * 4];
+        let mut row = vec![0.0; width];
+        for _ in 0..self.done {
+            rows.read_exact(&mut bytes)
+                .map_err(Error::io("cannot read", &path))?;
+            for (value, bytes) in row.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *value = f32::from_le_bytes(*bytes);
+            }
+            array.write_row(&row)?;
+        }
+        array.finish()?;
+        description.insert(JOB.to_owned(), self.job.into());
+        let text = serde_json::to_vec_pretty(&description).unwrap_or_default();
+        replace_file(self.partial.join("feature.json"), &text)?;
+        for scaffold in ["rows.f32", "job.json"] {
+            let path = self.partial.join(scaffold);
+            fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
+        }
+        if self.destination.exists() {
+            fs::remove_dir_all(&self.destination)
+                .map_err(Error::io("cannot replace", &self.destination))?;
+        }
+        fs::rename(&self.partial, &self.destination)
+            .map_err(Error::io("cannot create", &self.destination))
+    }
+}
