@@ -1,12 +1,17 @@
-//! File formats of the field as arrays: .npy, MATLAB .mat, tab-separated tables.
+//! File formats of the field as arrays: NIfTI, .npy, MATLAB .mat, tab-separated tables.
 //!
 //! Parsers take bytes and know no path; the `read_*` functions around them add the file to their errors. Nothing that a
 //! file can hold makes them panic, and no length a file states is allocated before it is checked against what is there.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod byte_source;
 mod error;
+mod fields;
 pub mod mat;
+pub mod nifti;
 pub mod npy;
+pub mod npz;
+mod number;
 pub mod table;
 mod whole_file;
 
