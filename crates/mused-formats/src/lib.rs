@@ -7,6 +7,7 @@
 mod byte_source;
 mod error;
 mod fields;
+pub mod hdf5;
 pub mod mat;
 pub mod nifti;
 pub mod npy;
