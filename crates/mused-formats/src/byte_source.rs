@@ -18,7 +18,7 @@ type Buffered = BufReader<Box<dyn Input>>;
 
 enum Stream {
     Plain(Buffered),
-    Gzip(MultiGzDecoder<Buffered>),
+    Gzip(Box<MultiGzDecoder<Buffered>>),
     /// Between the two ends of a rewind that failed.
     Lost,
 }
@@ -54,7 +54,7 @@ impl ByteSource {
         let compressed = magic == GZIP_MAGIC;
         let (stream, most) = match compressed {
             true => (
-                Stream::Gzip(MultiGzDecoder::new(input)),
+                Stream::Gzip(Box::new(MultiGzDecoder::new(input))),
                 length.saturating_mul(MAX_INFLATION),
             ),
             false => (Stream::Plain(input), length),
@@ -65,10 +65,6 @@ impl ByteSource {
             most,
             compressed,
         })
-    }
-
-    pub(crate) fn compressed(&self) -> bool {
-        self.compressed
     }
 
     /// That the file can hold `bytes` up to some end, before anything of that size is allocated. Exact for a plain file,
@@ -114,7 +110,7 @@ impl ByteSource {
         if let Stream::Gzip(decoder) = std::mem::replace(&mut self.stream, Stream::Lost) {
             let mut input = decoder.into_inner();
             input.rewind()?;
-            self.stream = Stream::Gzip(MultiGzDecoder::new(input));
+            self.stream = Stream::Gzip(Box::new(MultiGzDecoder::new(input)));
         }
         self.position = 0;
         Ok(())

@@ -188,6 +188,8 @@ fn directory(bytes: &[u8]) -> Result<Vec<Entry>> {
     let mut count = u64::from(fields.u16()?);
     fields.take(4)?;
     let mut offset = u64::from(fields.u32()?);
+    // The length of the comment.
+    fields.u16()?;
     if (count == u64::from(u16::MAX) || offset == u64::from(u32::MAX))
         && let Some(locator) = end.checked_sub(LOCATOR_64_BYTES)
     {

@@ -86,18 +86,26 @@ pub(crate) fn gather(
     });
 }
 
-/// Appends a value as the file stores it. `None` where the type cannot hold it: out of range, or not whole for an
-/// integer type. Infinities and NaN are values of the floating-point types alone.
-pub(crate) fn encode(value: f64, dtype: Dtype, out: &mut Vec<u8>) -> Option<()> {
+/// Appends a value as the file stores it, if the type can hold it: within its range, and whole for an integer type.
+/// Infinities and NaN are values of the floating-point types alone.
+pub(crate) fn encode(value: f64, dtype: Dtype, out: &mut Vec<u8>) -> bool {
     macro_rules! integer {
         ($type:ty) => {{
             let cast = value as $type;
-            // At the upper end of 64 bits the cast saturates to a neighbour that compares equal.
-            let exact = cast as f64 == value && value < 2_f64.powi(64);
-            exact.then(|| out.extend(cast.to_le_bytes()))
+            out.extend(cast.to_le_bytes());
+            // The cast saturates; the largest of 64 bits, as f64, is one too large.
+            cast as f64 == value && value < <$type>::MAX as f64 + 1.
         }};
     }
-    match dtype {
+    macro_rules! float {
+        ($cast:expr) => {{
+            let cast = $cast;
+            out.extend(cast.to_le_bytes());
+            cast.is_finite() || !value.is_finite()
+        }};
+    }
+    let before = out.len();
+    let held = match dtype {
         Dtype::Bool | Dtype::U8 => integer!(u8),
         Dtype::I8 => integer!(i8),
         Dtype::I16 => integer!(i16),
@@ -106,16 +114,14 @@ pub(crate) fn encode(value: f64, dtype: Dtype, out: &mut Vec<u8>) -> Option<()> 
         Dtype::U32 => integer!(u32),
         Dtype::I64 => integer!(i64),
         Dtype::U64 => integer!(u64),
-        Dtype::F16 => {
-            let cast = f16::from_f64(value);
-            (cast.is_finite() || !value.is_finite()).then(|| out.extend(cast.to_le_bytes()))
-        }
-        Dtype::F32 => {
-            let cast = value as f32;
-            (cast.is_finite() || !value.is_finite()).then(|| out.extend(cast.to_le_bytes()))
-        }
-        Dtype::F64 => Some(out.extend(value.to_le_bytes())),
+        Dtype::F16 => float!(f16::from_f64(value)),
+        Dtype::F32 => float!(value as f32),
+        Dtype::F64 => float!(value),
+    };
+    if !held {
+        out.truncate(before);
     }
+    held
 }
 
 /// Number of bytes of an array, if every part of the product fits in memory.

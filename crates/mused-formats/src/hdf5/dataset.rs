@@ -43,7 +43,7 @@ impl fmt::Display for DataType {
 pub struct Dataset {
     file: File,
     path: String,
-    dataset: hdf5_reader::Dataset,
+    dataset: Box<hdf5_reader::Dataset>,
     shape: Vec<usize>,
     dtype: DataType,
 }
@@ -74,7 +74,7 @@ impl Dataset {
             dtype: data_type(dataset.dtype()),
             path: path.to_owned(),
             file,
-            dataset,
+            dataset: Box::new(dataset),
             shape,
         })
     }

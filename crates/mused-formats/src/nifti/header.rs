@@ -15,7 +15,7 @@ pub(super) const MAX_EXTENSION_BYTES: usize = 1 << 28;
 /// What stands before the values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Header {
-    /// 1 or 2.
+    /// 1 or 2; 0 for an MGH file.
     pub version: u8,
     /// Element type in the file.
     pub dtype: Dtype,

@@ -202,14 +202,7 @@ impl Nifti {
         let size = self.header.dtype.size();
         let kind = (self.header.dtype, self.header.byte_order);
         let bytes = self.header.voxels() * size;
-        // Blocks without a voxel of the mask are passed over, which costs nothing in a plain file.
-        let blocks: Vec<(Range<usize>, &[(usize, usize)])> = spans(bytes)
-            .filter_map(|span| {
-                let voxel = |byte: usize| picks.partition_point(|(at, _)| at * size < byte);
-                let picks = picks.get(voxel(span.start)..voxel(span.end))?;
-                (!picks.is_empty()).then_some((span, picks))
-            })
-            .collect();
+        let blocks = blocks(&picks, bytes, size);
         let starts = (0..self.header.volumes()).map(|volume| self.volume_start(volume));
         let starts: Vec<u64> = starts.collect::<Result<_>>().map_err(located)?;
         let convert = scaled(self.header.scaling);
@@ -217,8 +210,7 @@ impl Nifti {
         thread::scope(|scope| {
             let (filled_sender, filled) = sync_channel(BLOCKS);
             let (empty_sender, empty) = sync_channel(BLOCKS + 2);
-            let spans = blocks.iter().map(|(span, _)| span.clone());
-            let spans: Vec<Range<usize>> = spans.collect();
+            let spans: Vec<_> = blocks.iter().map(|block| block.span.clone()).collect();
             let volumes = starts.len();
             let end = starts.last().map_or(0, |start| start + bytes as u64);
             scope.spawn(move || {
@@ -233,16 +225,10 @@ impl Nifti {
             });
             let mut values = vec![0.; mask.len()];
             for volume in 0..volumes {
-                for (span, picks) in &blocks {
+                for Block { span, picks } in &blocks {
                     let block: Vec<u8> = received(&filled).map_err(located)?;
-                    number::gather(
-                        &mut values,
-                        picks,
-                        span.start / size,
-                        &block,
-                        kind,
-                        &convert,
-                    );
+                    let first = span.start / size;
+                    number::gather(&mut values, picks, first, &block, kind, &convert);
                     // The reader is gone once it has read everything.
                     let _ = empty_sender.send(block);
                 }
@@ -296,10 +282,40 @@ impl Nifti {
         }
     }
 
+    /// Values that another format's header describes.
+    pub(crate) fn with_header(header: Header, source: ByteSource) -> Result<Self> {
+        Self::checked(header, Vec::new(), source)
+    }
+
+    pub(crate) fn at_path(self, path: &Path) -> Self {
+        Self {
+            path: Some(path.to_owned()),
+            ..self
+        }
+    }
+
     /// Header, extensions and the bytes from there on, for formats that are built on this one.
     pub(crate) fn into_parts(self) -> (Header, Vec<Extension>, ByteSource) {
         (self.header, self.extensions, self.source)
     }
+}
+
+/// A part of a volume.
+struct Block<'p> {
+    /// Its bytes within the volume.
+    span: Range<usize>,
+    /// Voxels within it, in order, each with its place in the mask.
+    picks: &'p [(usize, usize)],
+}
+
+/// The blocks of a volume that have a voxel of the mask; to pass over the others costs nothing in a plain file.
+fn blocks(picks: &[(usize, usize)], bytes: usize, size: usize) -> Vec<Block<'_>> {
+    let with_voxels = |span: Range<usize>| {
+        let before = |byte: usize| picks.partition_point(|(voxel, _)| voxel * size < byte);
+        let picks = picks.get(before(span.start)..before(span.end))?;
+        (!picks.is_empty()).then_some(Block { span, picks })
+    };
+    spans(bytes).filter_map(with_voxels).collect()
 }
 
 /// Fills blocks with the bytes of `spans` behind each of `starts`. False where nobody takes them any more.

@@ -40,7 +40,7 @@ pub struct NiftiWriter {
 
 enum Output {
     Plain(WholeFile),
-    Gzip(GzEncoder<WholeFile>),
+    Gzip(Box<GzEncoder<WholeFile>>),
 }
 
 impl fmt::Debug for NiftiWriter {
@@ -79,7 +79,7 @@ impl NiftiWriter {
         let file = WholeFile::create(path)?;
         let zipped = path.extension().is_some_and(|extension| extension == "gz");
         let output = match zipped {
-            true => Output::Gzip(GzEncoder::new(file, Compression::default())),
+            true => Output::Gzip(Box::new(GzEncoder::new(file, Compression::default()))),
             false => Output::Plain(file),
         };
         let mut writer = Self {
@@ -115,11 +115,10 @@ impl NiftiWriter {
         }
         self.encoded.clear();
         for &value in values {
-            let encoded = number::encode(value.into(), self.dtype, &mut self.encoded);
-            encoded.ok_or_else(|| {
+            if !number::encode(value.into(), self.dtype, &mut self.encoded) {
                 let expected = format!("values that {} can hold", self.dtype);
-                Error::mismatch("value", expected, value.to_string())
-            })?;
+                return Err(Error::mismatch("value", expected, value.to_string()));
+            }
         }
         self.output.write(&self.encoded)?;
         self.written += 1;

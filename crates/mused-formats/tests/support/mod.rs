@@ -2,8 +2,8 @@
 #![allow(dead_code)] // every test binary uses a part
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(crate) fn file(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files")).join(name)
@@ -24,21 +24,28 @@ pub(crate) fn shared(name: &str) -> Option<PathBuf> {
     exists.then_some(path)
 }
 
-/// Remembers the largest single allocation.
+/// Remembers the largest single allocation of each thread.
 pub(crate) struct Watched;
 
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    // Needs neither memory nor a destructor of its own, so that the allocator may use it.
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+fn note(size: usize) {
+    let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
+}
 
 // SAFETY: hands everything on to the system's allocator.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        note(layout.size());
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
+        note(layout.size());
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -47,7 +54,7 @@ unsafe impl GlobalAlloc for Watched {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        LARGEST.fetch_max(size, Ordering::Relaxed);
+        note(size);
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
@@ -59,10 +66,10 @@ static ALLOCATOR: Watched = Watched;
 /// bytes at once.
 pub(crate) fn damage(bytes: &[u8], most: usize, read: impl Fn(Vec<u8>)) {
     let check = |damaged: Vec<u8>, what: &dyn Fn() -> String| {
-        LARGEST.store(0, Ordering::Relaxed);
+        LARGEST.set(0);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(damaged)));
         assert!(outcome.is_ok(), "panicked: {}", what());
-        let largest = LARGEST.load(Ordering::Relaxed);
+        let largest = LARGEST.get();
         assert!(largest <= most, "allocated {largest} bytes: {}", what());
     };
     for length in 0..bytes.len() {
