@@ -16,7 +16,7 @@ pub(crate) struct Fields<'a> {
 macro_rules! numbers {
     ($($type:ident)*) => {$(
         pub(crate) fn $type(&mut self) -> Result<$type> {
-            let bytes = self.array(stringify!($type))?;
+            let bytes = self.array()?;
             Ok(match self.order {
                 ByteOrder::Little => $type::from_le_bytes(bytes),
                 ByteOrder::Big => $type::from_be_bytes(bytes),
@@ -68,15 +68,10 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    fn array<const SIZE: usize>(&mut self, what: &str) -> Result<[u8; SIZE]> {
-        let place = self.place();
-        let rest = self.rest();
-        let Some(bytes) = rest.first_chunk::<SIZE>() else {
-            let found = format!("the end after {} bytes", rest.len());
-            return Err(Error::malformed(place, format!("an {what}"), found));
-        };
-        self.at += SIZE;
-        Ok(*bytes)
+    fn array<const SIZE: usize>(&mut self) -> Result<[u8; SIZE]> {
+        let mut array = [0; SIZE];
+        array.copy_from_slice(self.take(SIZE)?);
+        Ok(array)
     }
 
     numbers!(u8 i16 u16 i32 u32 i64 u64 f32 f64);
