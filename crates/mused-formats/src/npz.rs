@@ -157,7 +157,7 @@ fn inflate(packed: &[u8], entry: &Entry) -> Result<Vec<u8>> {
             entry.unpacked.to_string(),
         ));
     }
-    let mut unpacked = Vec::with_capacity(usize::try_from(entry.unpacked).unwrap_or(0));
+    let mut unpacked = Vec::new();
     // One byte more shows a stream that is longer than it says.
     let read = DeflateDecoder::new(packed)
         .take(entry.unpacked.saturating_add(1))

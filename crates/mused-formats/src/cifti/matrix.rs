@@ -11,6 +11,8 @@ use crate::{Error, Result, number};
 
 /// Code of the header extension that holds the XML.
 const EXTENSION_CODE: i32 = 32;
+/// A row is held in memory. The longest are those of connectivity matrices, 91,282.
+const MAX_COLUMNS: usize = 1 << 24;
 /// NIfTI's dimensions before those of the matrix.
 const LEADING: [usize; 4] = [1; 4];
 
@@ -71,6 +73,14 @@ impl Cifti {
             let found = format!("{:?}", header.shape);
             return Err(Error::malformed("header field dim", expected, found));
         };
+        if columns > MAX_COLUMNS {
+            let expected = format!("at most {MAX_COLUMNS} columns");
+            return Err(Error::malformed(
+                "header field dim[5]",
+                expected,
+                columns.to_string(),
+            ));
+        }
         let end = extension.data.iter().rposition(|&byte| byte != 0);
         let xml = extension.data.get(..end.map_or(0, |end| end + 1));
         let root = Element::parse(xml.unwrap_or_default(), "CIFTI")?;

@@ -264,7 +264,7 @@ fn inflated(array: &Element, bytes: usize) -> Result<Vec<u8>> {
         let expected = format!("{bytes} bytes of values");
         return Err(array.malformed(expected, format!("{} compressed ones", packed.len())));
     }
-    let mut values = Vec::with_capacity(bytes);
+    let mut values = Vec::new();
     // One byte more shows a stream that is too long.
     let read = ZlibDecoder::new(packed.as_slice())
         .take(bytes as u64 + 1)

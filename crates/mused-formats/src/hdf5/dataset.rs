@@ -103,8 +103,7 @@ impl Dataset {
     /// # Errors
     /// As [`Self::read`].
     pub fn read_f32(&self) -> Result<ArrayD<f32>> {
-        let values = self.numbers::<AsF32>(None)?;
-        Ok(values.mapv(|AsF32(value)| value))
+        self.numbers_f32(None)
     }
 
     /// Reads a range of the first dimension, and of the file only the chunks it crosses; each number rounded to the
@@ -113,8 +112,7 @@ impl Dataset {
     /// # Errors
     /// As [`Self::read`]; a single value, which has no rows; a range beyond the rows.
     pub fn read_rows(&self, rows: Range<usize>) -> Result<ArrayD<f32>> {
-        let values = self.numbers::<AsF32>(Some(rows))?;
-        Ok(values.mapv(|AsF32(value)| value))
+        self.numbers_f32(Some(rows))
     }
 
     /// [`Self::read_rows`] of uint8 or bool, without conversion: images.
@@ -125,8 +123,19 @@ impl Dataset {
         if !matches!(self.dtype, DataType::Number(Dtype::U8 | Dtype::Bool)) {
             return Err(self.malformed("uint8 or bool", self.dtype.to_string()));
         }
+        if u8::native_copy_compatible(self.dataset.dtype()) {
+            return self.numbers::<u8>(Some(rows));
+        }
         let values = self.numbers::<AsU8>(Some(rows))?;
         Ok(values.mapv(|AsU8(value)| value))
+    }
+
+    fn numbers_f32(&self, rows: Option<Range<usize>>) -> Result<ArrayD<f32>> {
+        if f32::native_copy_compatible(self.dataset.dtype()) {
+            return self.numbers::<f32>(rows);
+        }
+        let values = self.numbers::<AsF32>(rows)?;
+        Ok(values.mapv(|AsF32(value)| value))
     }
 
     fn numbers<T: H5Type>(&self, rows: Option<Range<usize>>) -> Result<ArrayD<T>> {

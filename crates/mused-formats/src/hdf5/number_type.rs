@@ -53,7 +53,7 @@ pub(super) struct AsF64(pub(super) f64);
 #[derive(Clone, Copy)]
 pub(super) struct AsF32(pub(super) f32);
 
-/// A byte of uint8, int8 taken as such, or bool.
+/// A value of bool or of an enumeration of bytes, as a byte.
 #[derive(Clone, Copy)]
 pub(super) struct AsU8(pub(super) u8);
 

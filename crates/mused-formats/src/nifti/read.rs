@@ -173,9 +173,15 @@ impl Nifti {
             let expected = format!("one of {volumes} volumes");
             return Err(Error::mismatch("volume", expected, volume.to_string()));
         }
-        // Within the bytes of the array, which do not overflow.
-        let bytes = self.header.voxels() * self.header.dtype.size() * volume;
-        Ok(self.header.data_offset + bytes as u64)
+        Ok(self.placed().start_of(volume))
+    }
+
+    fn placed(&self) -> Volumes {
+        Volumes {
+            start: self.header.data_offset,
+            bytes: (self.header.voxels() * self.header.dtype.size()) as u64,
+            count: self.header.volumes(),
+        }
     }
 
     /// Hands the values of the voxels of a mask to `each`, volume by volume from the first to the last, with the
@@ -203,20 +209,19 @@ impl Nifti {
         let kind = (self.header.dtype, self.header.byte_order);
         let bytes = self.header.voxels() * size;
         let blocks = blocks(&picks, bytes, size);
-        let starts = (0..self.header.volumes()).map(|volume| self.volume_start(volume));
-        let starts: Vec<u64> = starts.collect::<Result<_>>().map_err(located)?;
+        let volumes = self.placed();
         let convert = scaled(self.header.scaling);
         let source = &mut self.source;
         thread::scope(|scope| {
             let (filled_sender, filled) = sync_channel(BLOCKS);
             let (empty_sender, empty) = sync_channel(BLOCKS + 2);
             let spans: Vec<_> = blocks.iter().map(|block| block.span.clone()).collect();
-            let volumes = starts.len();
-            let end = starts.last().map_or(0, |start| start + bytes as u64);
             scope.spawn(move || {
-                let read = read_blocks(source, &starts, &spans, &empty, &filled_sender);
+                let read = read_blocks(source, volumes, &spans, &empty, &filled_sender);
                 let ended = match read {
-                    Ok(true) => source.seek(end).and_then(|()| source.finish()),
+                    Ok(true) => source
+                        .seek(volumes.start_of(volumes.count))
+                        .and_then(|()| source.finish()),
                     Ok(false) => return,
                     Err(error) => Err(error),
                 };
@@ -224,7 +229,7 @@ impl Nifti {
                 let _ = filled_sender.send(ended.map(|()| Vec::new()));
             });
             let mut values = vec![0.; mask.len()];
-            for volume in 0..volumes {
+            for volume in 0..volumes.count {
                 for Block { span, picks } in &blocks {
                     let block: Vec<u8> = received(&filled).map_err(located)?;
                     let first = span.start / size;
@@ -300,6 +305,22 @@ impl Nifti {
     }
 }
 
+/// Where the volumes lie in the file.
+#[derive(Clone, Copy)]
+struct Volumes {
+    start: u64,
+    /// Of each.
+    bytes: u64,
+    count: usize,
+}
+
+impl Volumes {
+    /// The first byte of a volume, or behind the last. Opening the file has checked that this does not overflow.
+    fn start_of(self, volume: usize) -> u64 {
+        self.start + self.bytes * volume as u64
+    }
+}
+
 /// A part of a volume.
 struct Block<'p> {
     /// Its bytes within the volume.
@@ -318,19 +339,19 @@ fn blocks(picks: &[(usize, usize)], bytes: usize, size: usize) -> Vec<Block<'_>>
     spans(bytes).filter_map(with_voxels).collect()
 }
 
-/// Fills blocks with the bytes of `spans` behind each of `starts`. False where nobody takes them any more.
+/// Fills blocks with the bytes of `spans` of every volume. False where nobody takes them any more.
 fn read_blocks(
     source: &mut ByteSource,
-    starts: &[u64],
+    volumes: Volumes,
     spans: &[Range<usize>],
     empty: &Receiver<Vec<u8>>,
     filled: &SyncSender<Result<Vec<u8>>>,
 ) -> Result<bool> {
-    for start in starts {
+    for volume in 0..volumes.count {
         for span in spans {
             let mut block = empty.try_recv().unwrap_or_default();
             block.resize(span.len(), 0);
-            source.seek(start + span.start as u64)?;
+            source.seek(volumes.start_of(volume) + span.start as u64)?;
             source.read_exact(&mut block)?;
             if filled.send(Ok(block)).is_err() {
                 return Ok(false);
