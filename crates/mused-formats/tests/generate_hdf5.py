@@ -55,7 +55,11 @@ def common(file):
     references[0], references[1] = file["compact"].ref, file["types"].ref
     file.create_dataset("compound", data=np.zeros(2, [("a", "f4"), ("b", "i2")]))
     file.create_dataset("lzf", data=np.arange(100), compression="lzf")
-    file.create_dataset("szip_like", data=np.arange(40, dtype="i2"), scaleoffset=0)
+    file.create_dataset("scale_offset", data=np.arange(40, dtype="i2"), scaleoffset=0)
+    brain_float = h5py.h5t.IEEE_F16LE.copy()
+    brain_float.set_fields(15, 7, 8, 0, 7)
+    brain_float.set_ebias(127)
+    h5py.h5d.create(file.id, b"bfloat16", brain_float, h5py.h5s.create_simple((3,)))
     for name, value in [("number", 3), ("numbers", np.array([1.5, -2.0])), ("text", "voxels"), ("bytes", np.bytes_(b"mm"))]:
         file["chunked"].attrs[name] = value
         file.attrs[name] = value

@@ -133,6 +133,8 @@ fn text_references_groups_and_attributes() {
                 .unwrap(),
             [9.; 3]
         );
+        let packed = file.dataset("scale_offset").unwrap().read_f32().unwrap();
+        assert!(packed.iter().copied().eq((0..40_u8).map(f32::from)));
         assert_eq!(file.dataset("soft").unwrap().read().unwrap().len(), 8);
     }
     let attribute = open("new")
@@ -160,6 +162,7 @@ fn what_is_not_read_says_why() {
             "{}",
             message("compound")
         );
+        assert!(message("bfloat16").contains("floats of 2 bytes in a form of their own"));
         assert!(message("fixed").contains("expected numbers, found text"));
         assert!(message("types").contains(name), "{}", message("types"));
         assert!(

@@ -70,8 +70,16 @@ impl Dataset {
             let found = format!("{:?}", dataset.shape());
             file.in_file(Error::malformed(format!("{path}, shape"), expected, found))
         })?;
+        let raw = dataset.raw_datatype();
+        let raw = raw.map_err(|error| file.located(error, path))?;
+        let dtype = match data_type(dataset.dtype()) {
+            DataType::Number(dtype) if !is_ieee(dtype, &raw) => {
+                DataType::Other(format!("floats of {size} bytes in a form of their own"))
+            }
+            dtype => dtype,
+        };
         Ok(Self {
-            dtype: data_type(dataset.dtype()),
+            dtype,
             path: path.to_owned(),
             file,
             dataset: Box::new(dataset),
@@ -204,6 +212,18 @@ impl Dataset {
         let error = Error::malformed(self.path.as_str(), expected, found);
         self.file.in_file(error)
     }
+}
+
+/// Whether a float has its exponent where IEEE 754 has it, by the bytes of the datatype message (format specification,
+/// IV.A.2.d): a bfloat16 is no float16.
+fn is_ieee(dtype: Dtype, raw: &[u8]) -> bool {
+    let exponent = match dtype {
+        Dtype::F16 => (10, 5),
+        Dtype::F32 => (23, 8),
+        Dtype::F64 => (52, 11),
+        _ => return true,
+    };
+    matches!(raw, [_, _, _, _, _, _, _, _, _, _, _, _, at, size, ..] if (*at, *size) == exponent)
 }
 
 fn data_type(datatype: &Datatype) -> DataType {
