@@ -1,9 +1,9 @@
 //! HDF5 read: groups, attributes, datasets in all layouts that h5py and MATLAB write, whole or by rows.
 //!
 //! The parsing is that of the crate `hdf5-reader`; here are the types of this crate, limits on memory, and object
-//! references as paths. Read: contiguous, compact and chunked datasets, gzip, shuffle, fletcher32, scale-offset, n-bit and
-//! szip, integers, floats, booleans, fixed and variable text, references. Not read: other filters (lzf, blosc, lz4),
-//! compounds, files and links outside the file.
+//! references as paths. Read: contiguous, compact and chunked datasets with every chunk index; gzip, shuffle, fletcher32
+//! and scale-offset (n-bit and szip too, though no test holds them to h5py); integers, floats, booleans, text of fixed and
+//! variable length, references. Not read: other filters (lzf, blosc, lz4), compounds, files and links outside the file.
 
 mod dataset;
 mod number_type;
