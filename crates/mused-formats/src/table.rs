@@ -1,4 +1,4 @@
-//! Tab-separated tables with a header row, as BIDS and pandas write them.
+//! Tables with a header row, tab- or comma-separated, as BIDS and pandas write them.
 //!
 //! A cell that is empty or `n/a` is missing. Cells may be quoted with `"`, as pandas does where a cell holds a quote.
 
@@ -29,8 +29,20 @@ impl Table {
     /// # Errors
     /// An unreadable file; as [`Table::parse`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let table = File::open(path).map_err(Error::from).and_then(Self::parse);
+        Self::read_separated(path.as_ref(), b'\t')
+    }
+
+    /// Reads a file whose cells are separated by commas.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn read_csv(path: impl AsRef<Path>) -> Result<Self> {
+        Self::read_separated(path.as_ref(), b',')
+    }
+
+    fn read_separated(path: &Path, separator: u8) -> Result<Self> {
+        let table = File::open(path).map_err(Error::from);
+        let table = table.and_then(|file| Self::parse_separated(file, separator));
         let table = table.map_err(|error| error.in_file(path))?;
         Ok(Self {
             path: Some(path.to_owned()),
@@ -43,7 +55,19 @@ impl Table {
     /// # Errors
     /// No header row; two columns of one name; a row with more or fewer cells than the header; text that is not UTF-8;
     /// a line break within a cell (a quote that is never closed).
-    pub fn parse(mut reader: impl Read) -> Result<Self> {
+    pub fn parse(reader: impl Read) -> Result<Self> {
+        Self::parse_separated(reader, b'\t')
+    }
+
+    /// Parses the contents of a file whose cells are separated by commas.
+    ///
+    /// # Errors
+    /// As [`Table::parse`].
+    pub fn parse_csv(reader: impl Read) -> Result<Self> {
+        Self::parse_separated(reader, b',')
+    }
+
+    fn parse_separated(mut reader: impl Read, separator: u8) -> Result<Self> {
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes)?;
         let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
@@ -54,7 +78,7 @@ impl Table {
         };
         // `flexible`, so that a ragged row becomes an error of ours, with its line.
         let mut reader = ReaderBuilder::new()
-            .delimiter(b'\t')
+            .delimiter(separator)
             .flexible(true)
             .from_reader(text);
         let header = reader

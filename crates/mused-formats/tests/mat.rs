@@ -13,6 +13,19 @@ fn fixture(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
 }
 
+/// The same variables in the forms of versions 5, 7 and 7.3.
+fn all_forms() -> [(&'static str, PathBuf); 3] {
+    let version_73 = PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/files/version73.mat"
+    ));
+    [
+        ("plain.mat", fixture("plain.mat")),
+        ("compressed.mat", fixture("compressed.mat")),
+        ("version73.mat", version_73),
+    ]
+}
+
 fn shared(name: &str) -> Option<PathBuf> {
     let path = PathBuf::from(SHARED).join(name);
     let exists = path.exists();
@@ -24,8 +37,7 @@ fn shared(name: &str) -> Option<PathBuf> {
 
 #[test]
 fn values_are_those_scipy_wrote() {
-    for name in ["plain.mat", "compressed.mat"] {
-        let path = fixture(name);
+    for (name, path) in all_forms() {
         let rdm = array![[210., 211., 212.], [213., 214., 215.]].into_dyn();
         assert_eq!(read_mat(&path, "structures[0,2,1].rdm").unwrap(), rdm);
         assert!(
@@ -71,7 +83,11 @@ fn values_are_those_scipy_wrote() {
             array![[0., 1., 2.]].into_dyn()
         );
         let file = MatFile::read(&path).unwrap();
-        assert!(file.names().take(3).eq(["structures", "one", "cells"]));
+        let names: Vec<&str> = file.names().collect();
+        match name {
+            "version73.mat" => assert!(names.is_sorted() && names.contains(&"structures")),
+            _ => assert_eq!(names[..3], ["structures", "one", "cells"]),
+        }
         assert_eq!(
             file.variable("structures").unwrap().shape("").unwrap(),
             [1, 3, 2]
@@ -81,10 +97,15 @@ fn values_are_those_scipy_wrote() {
 
 #[test]
 fn selectors_that_lead_nowhere_say_what_there_is() {
-    let path = fixture("compressed.mat");
+    for (name, path) in all_forms() {
+        refuse_selectors(name, &path);
+    }
+}
+
+fn refuse_selectors(file: &str, path: &std::path::Path) {
     for (selector, expected) in [
-        ("absent", "structures, one, cells"),
-        ("structures[0,2,1].absent", "rdm, name"),
+        ("absent", "structures"),
+        ("structures[0,2,1].absent", "rdm"),
         ("structures.rdm", "indices before the field rdm"),
         ("structures[0,3,0].rdm", "within [1, 3, 2]"),
         ("structures[0,1].rdm", "one index a dimension"),
@@ -100,9 +121,9 @@ fn selectors_that_lead_nowhere_say_what_there_is() {
         ("imaginary", "complex"),
         ("", "no variable ``"),
     ] {
-        let message = read_mat(&path, selector).unwrap_err().to_string();
+        let message = read_mat(path, selector).unwrap_err().to_string();
         assert!(
-            message.contains(expected) && message.contains("compressed.mat"),
+            message.contains(expected) && message.contains(file),
             "{selector}: {message}"
         );
     }
@@ -110,7 +131,7 @@ fn selectors_that_lead_nowhere_say_what_there_is() {
         ("cube", "a character array"),
         ("cells", "cells, cell 3: expected one row of characters"),
     ] {
-        let message = read_mat_strings(&path, selector).unwrap_err().to_string();
+        let message = read_mat_strings(path, selector).unwrap_err().to_string();
         assert!(message.contains(expected), "{selector}: {message}");
     }
 }
@@ -121,9 +142,13 @@ fn other_files_are_refused() {
     assert!(message(b"short").contains("128 bytes"));
     assert!(message(&[0; 200]).contains("IM or MI"));
     assert!(message(&std::fs::read(fixture("version4.mat")).unwrap()).contains("version 5"));
-    if let Some(path) = shared("format-samples/pymvpa/v73.mat") {
-        assert!(MatFile::read(path).unwrap_err().to_string().contains("7.3"));
-    }
+    let mut broken = std::fs::read(&all_forms()[2].1).unwrap();
+    broken[512] ^= 1;
+    assert!(message(&broken).contains("mark of an HDF5 file"));
+    let sparse = read_mat(&all_forms()[2].1, "sparse")
+        .unwrap_err()
+        .to_string();
+    assert!(sparse.contains("a sparse array"), "{sparse}");
 }
 
 #[test]
@@ -312,6 +337,54 @@ fn kriegeskorte92_reads() {
     );
 }
 
+#[test]
+fn files_that_matlab_wrote_as_7_3_read() {
+    let Some(path) = shared("format-samples/pymvpa/v73.mat") else {
+        return;
+    };
+    assert_eq!(
+        read_mat(&path, "x").unwrap(),
+        array![[0., 1., 2., 3., 4., 5.]].into_dyn()
+    );
+    assert_eq!(
+        read_mat(&path, "y").unwrap(),
+        array![[1., 0., 1.]].into_dyn()
+    );
+
+    // By h5py, its dimensions reversed.
+    let path = PathBuf::from(SHARED).join("mat73-sample/experiment2.mat");
+    let file = MatFile::read(path).unwrap();
+    let variable = |name: &str| file.variable(name).unwrap();
+    assert_eq!(variable("roilabels").strings("").unwrap(), ["VWFA", "FFA"]);
+    let labels = variable("stimlabels").strings("").unwrap();
+    assert_eq!(
+        (labels.len(), &labels[..3]),
+        (
+            115,
+            ["BLANK", "FACECON4", "FACECON6"]
+                .map(str::to_owned)
+                .as_slice()
+        )
+    );
+    assert_eq!(
+        variable("stimlabels").strings("[0,2]").unwrap(),
+        ["FACECON6"]
+    );
+    let stimuli = variable("stimuli").array("").unwrap();
+    assert_eq!(
+        (stimuli.shape(), stimuli.sum()),
+        ([750, 750, 1, 115].as_slice(), 8_091_212_904.)
+    );
+    let beta = variable("subjectbeta").array("").unwrap();
+    assert_eq!(beta.shape(), [1, 2, 115]);
+    assert!((beta.sum() - 144.329_967_469_908_3).abs() < 1e-9);
+    assert!((beta[[0, 1, 0]] - 0.359_741_24).abs() < 1e-7);
+    assert_eq!(
+        variable("subjectbetaboot").shape("").unwrap(),
+        [1, 2, 115, 100]
+    );
+}
+
 // By scipy.io.loadmat; the RDMs, stored as float32, summed in float64.
 const BRAIN_RDM_SUM: f64 = 56791.43322515488;
 const CATEGORY_SUM: f64 = 353.0;
@@ -352,10 +425,9 @@ proptest! {
     #[test]
     fn no_change_of_a_good_file_makes_the_parser_panic(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
-        compressed: bool,
+        form in 0..3_usize,
     ) {
-        let name = if compressed { "compressed.mat" } else { "plain.mat" };
-        let mut bytes = std::fs::read(fixture(name)).unwrap();
+        let mut bytes = std::fs::read(&all_forms()[form].1).unwrap();
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;

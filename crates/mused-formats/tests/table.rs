@@ -145,3 +145,25 @@ proptest! {
         let _ = Table::parse(bytes.as_slice());
     }
 }
+
+#[test]
+fn comma_separated_tables_read_as_pandas_writes_them() {
+    // As `DataFrame.to_csv` does: the index unnamed, cells quoted where they hold a comma or a quote.
+    let text = ",cocoId,cropBox,caption\n0,532481,\"(0, 0, 0.15, 0.2)\",\"a \"\"good\"\" dog\"\n1,245764,\"(0, 0, 0, 0)\",\n";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stimuli.csv");
+    std::fs::write(&path, text).unwrap();
+    for table in [
+        Table::read_csv(&path).unwrap(),
+        Table::parse_csv(text.as_bytes()).unwrap(),
+    ] {
+        assert_eq!(table.columns(), ["", "cocoId", "cropBox", "caption"]);
+        assert_eq!(table.column("").unwrap().parse::<usize>().unwrap(), [0, 1]);
+        let boxes = table.column("cropBox").unwrap().strings().unwrap();
+        assert_eq!(boxes, ["(0, 0, 0.15, 0.2)", "(0, 0, 0, 0)"]);
+        let captions: Vec<_> = table.column("caption").unwrap().cells().collect();
+        assert_eq!(captions, [Some("a \"good\" dog"), None]);
+    }
+    let message = Table::parse_csv(&b"a,b\n1\n"[..]).unwrap_err().to_string();
+    assert!(message.contains("line 2: expected 2 cells"), "{message}");
+}

@@ -1,15 +1,17 @@
-//! MATLAB .mat files, version 5 to 7 (not 7.3, which is HDF5): numbers, characters, structures and cells.
+//! MATLAB .mat files, version 5 to 7 and 7.3 (which is HDF5): numbers, characters, structures and cells.
 //!
-//! Format: "MAT-File Format", MathWorks, chapter 1. Not read: sparse and complex arrays, objects, function handles.
+//! Format of 5 to 7: "MAT-File Format", MathWorks, chapter 1; 7.3 as MATLAB and h5py show it. Not read: sparse and complex arrays, objects, function handles.
 //!
 //! A **selector** names a value: `categoryVectors`, `RDMs[0,1,0].RDM`, `stimuli[0,3].image`, `names[0,2]`. Indices count
 //! from 0, one a dimension, and pick an element of a structure or cell array; a structure array of one element needs
 //! none.
 
 mod element;
+mod object;
 mod selector;
 mod value;
 
+use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -17,9 +19,10 @@ use std::path::{Path, PathBuf};
 use flate2::read::ZlibDecoder;
 use ndarray::ArrayD;
 
-use crate::{Error, Result};
+use crate::{Error, Result, hdf5};
 use element::{ByteOrder, Cursor, DataType};
-use selector::Selector;
+use object::Object;
+use selector::{Selector, Step};
 use value::Matrix;
 
 const HEADER_BYTES: usize = 128;
@@ -48,13 +51,24 @@ pub fn read_mat_strings(path: impl AsRef<Path>, selector: &str) -> Result<Vec<St
     MatFile::read(path)?.variable(name)?.strings(rest)
 }
 
-/// A file whose variables are known by name and inflated when asked for.
+/// A file whose variables are known by name and read when asked for.
 #[derive(Debug)]
 pub struct MatFile {
     path: Option<PathBuf>,
-    bytes: Vec<u8>,
-    order: ByteOrder,
-    variables: Vec<Entry>,
+    stored: Stored,
+}
+
+#[derive(Debug)]
+enum Stored {
+    Version5 {
+        bytes: Vec<u8>,
+        order: ByteOrder,
+        entries: Vec<Entry>,
+    },
+    Version73 {
+        file: hdf5::File,
+        names: Vec<String>,
+    },
 }
 
 #[derive(Debug)]
@@ -65,29 +79,113 @@ struct Entry {
 }
 
 impl MatFile {
-    /// Reads a file.
+    /// Reads a file; of version 7.3 only the names of its variables.
     ///
     /// # Errors
     /// An unreadable file; as [`MatFile::parse`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = std::fs::read(path)
-            .map_err(Error::from)
-            .and_then(Self::parse);
-        let file = file.map_err(|error| error.in_file(path))?;
-        Ok(Self {
-            path: Some(path.to_owned()),
-            ..file
-        })
+        let stored = Stored::read(path).map_err(|error| error.in_file(path))?;
+        let path = Some(path.to_owned());
+        Ok(Self { path, stored })
     }
 
     /// Finds the variables in the bytes of a whole file.
     ///
     /// # Errors
-    /// Not a version 5 file (7.3 is named as such); a file cut short; a broken variable header.
+    /// Neither a version 5 nor a 7.3 file; a file cut short; a broken variable header.
     pub fn parse(bytes: Vec<u8>) -> Result<Self> {
-        let order = check_header(&bytes)?;
-        let mut variables = Vec::new();
+        let stored = Stored::parse(bytes)?;
+        Ok(Self { path: None, stored })
+    }
+
+    /// Names of the variables, in file order; of version 7.3 sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let (entries, names) = match &self.stored {
+            Stored::Version5 { entries, .. } => (entries.as_slice(), [].as_slice()),
+            Stored::Version73 { names, .. } => ([].as_slice(), names.as_slice()),
+        };
+        let entries = entries.iter().map(|entry| entry.name.as_str());
+        entries.chain(names.iter().map(String::as_str))
+    }
+
+    /// Reads a variable; of version 7.3 what a selector asks of it later.
+    ///
+    /// # Errors
+    /// No variable of that name (the message gives those that exist); damaged compression; more than 2 GiB.
+    pub fn variable(&self, name: &str) -> Result<Variable> {
+        let located = |error: Error| match &self.path {
+            Some(path) => error.in_file(path),
+            None => error,
+        };
+        if !self.names().any(|known| known == name) {
+            return Err(located(Error::missing("variable", name, self.names())));
+        }
+        let contents = match &self.stored {
+            Stored::Version5 {
+                bytes,
+                order,
+                entries,
+            } => {
+                let entry = entries.iter().find(|entry| entry.name == name);
+                let contents = entry.map_or(Ok(Vec::new()), |entry| entry.read(bytes, *order));
+                Contents::Bytes(contents.map_err(located)?, *order)
+            }
+            Stored::Version73 { file, .. } => Contents::Hdf5(file.clone()),
+        };
+        let (path, name) = (self.path.clone(), name.to_owned());
+        Ok(Variable {
+            path,
+            name,
+            contents,
+        })
+    }
+}
+
+impl Entry {
+    fn read(&self, bytes: &[u8], order: ByteOrder) -> Result<Vec<u8>> {
+        let stored = bytes.get(self.contents.clone()).unwrap_or_default();
+        match self.compressed {
+            true => {
+                let inflated = inflate(stored, MAX_VARIABLE_BYTES, self.contents.start)?;
+                Ok(matrix_contents(&inflated, order)?.to_vec())
+            }
+            false => Ok(stored.to_vec()),
+        }
+    }
+}
+
+impl Stored {
+    fn read(path: &Path) -> Result<Self> {
+        let mut header = Vec::new();
+        let mut file = File::open(path)?;
+        (&mut file)
+            .take(HEADER_BYTES as u64)
+            .read_to_end(&mut header)?;
+        if check_header(&header)?.1 == Version::Hdf5 {
+            return Self::version_73(hdf5::File::open(path)?);
+        }
+        file.read_to_end(&mut header)?;
+        Self::parse(header)
+    }
+
+    fn parse(bytes: Vec<u8>) -> Result<Self> {
+        let (order, version) = check_header(&bytes)?;
+        match version {
+            Version::Five => Self::version_5(bytes, order),
+            Version::Hdf5 => Self::version_73(hdf5::File::parse(bytes)?),
+        }
+    }
+
+    fn version_73(file: hdf5::File) -> Result<Self> {
+        let mut names = file.keys("/")?;
+        // MATLAB's own: what references point to, and the classes of objects.
+        names.retain(|name| !name.starts_with('#'));
+        Ok(Self::Version73 { file, names })
+    }
+
+    fn version_5(bytes: Vec<u8>, order: ByteOrder) -> Result<Self> {
+        let mut entries = Vec::new();
         let mut cursor = Cursor::new(&bytes, HEADER_BYTES, order);
         while !cursor.at_end() {
             let element = cursor.next()?;
@@ -107,61 +205,48 @@ impl MatFile {
             };
             let name =
                 name.map_err(|error| error.within(&format!("variable at byte {}", element.start)))?;
-            variables.push(Entry {
+            entries.push(Entry {
                 name,
                 contents,
                 compressed,
             });
         }
-        Ok(Self {
-            path: None,
+        Ok(Self::Version5 {
             bytes,
             order,
-            variables,
-        })
-    }
-
-    /// Names of the variables, in file order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.variables.iter().map(|variable| variable.name.as_str())
-    }
-
-    /// Inflates a variable.
-    ///
-    /// # Errors
-    /// No variable of that name (the message gives those that exist); damaged compression; more than 2 GiB.
-    pub fn variable(&self, name: &str) -> Result<Variable> {
-        let located = |error: Error| match &self.path {
-            Some(path) => error.in_file(path),
-            None => error,
-        };
-        let entry = self.variables.iter().find(|entry| entry.name == name);
-        let entry = entry.ok_or_else(|| located(Error::missing("variable", name, self.names())))?;
-        let stored = self.bytes.get(entry.contents.clone()).unwrap_or_default();
-        let contents = match entry.compressed {
-            true => inflate(stored, MAX_VARIABLE_BYTES, entry.contents.start)
-                .and_then(|inflated| Ok(matrix_contents(&inflated, self.order)?.to_vec()))
-                .map_err(located)?,
-            false => stored.to_vec(),
-        };
-        let (path, name) = (self.path.clone(), name.to_owned());
-        Ok(Variable {
-            path,
-            name,
-            order: self.order,
-            contents,
+            entries,
         })
     }
 }
 
-/// An inflated variable. Selectors are relative to it: the empty one is the variable itself, `[0,3].image` a field of
-/// one of its elements.
+/// A variable. Selectors are relative to it: the empty one is the variable itself, `[0,3].image` a field of one of its
+/// elements.
 #[derive(Clone, Debug)]
 pub struct Variable {
     path: Option<PathBuf>,
     name: String,
-    order: ByteOrder,
-    contents: Vec<u8>,
+    contents: Contents,
+}
+
+#[derive(Clone, Debug)]
+enum Contents {
+    Bytes(Vec<u8>, ByteOrder),
+    Hdf5(hdf5::File),
+}
+
+/// What a selector has led to.
+enum Value<'a> {
+    Matrix(Matrix<'a>),
+    Object(Object),
+}
+
+impl Value<'_> {
+    fn step(self, step: &Step) -> Result<Self> {
+        Ok(match self {
+            Self::Matrix(matrix) => Self::Matrix(matrix.step(step)?),
+            Self::Object(object) => Self::Object(object.step(step)?),
+        })
+    }
 }
 
 impl Variable {
@@ -172,7 +257,10 @@ impl Variable {
     /// A selector that does not parse or leads nowhere (the message gives the fields or the shape that exist); a value
     /// that is not numeric, or is complex or sparse; damaged contents.
     pub fn array(&self, selector: &str) -> Result<ArrayD<f64>> {
-        self.select(selector, |matrix| matrix.numbers())
+        self.select(selector, |value| match value {
+            Value::Matrix(matrix) => matrix.numbers(),
+            Value::Object(object) => object.numbers(),
+        })
     }
 
     /// The rows of a character array (blanks that pad several rows to one length removed), or the strings of a cell
@@ -181,7 +269,10 @@ impl Variable {
     /// # Errors
     /// As [`Self::array`], for a value that is neither; a cell that is not one row of characters.
     pub fn strings(&self, selector: &str) -> Result<Vec<String>> {
-        self.select(selector, |matrix| matrix.strings())
+        self.select(selector, |value| match value {
+            Value::Matrix(matrix) => matrix.strings(),
+            Value::Object(object) => object.strings(),
+        })
     }
 
     /// Lengths of the dimensions of any value.
@@ -189,16 +280,26 @@ impl Variable {
     /// # Errors
     /// A selector that does not parse or leads nowhere; damaged contents.
     pub fn shape(&self, selector: &str) -> Result<Vec<usize>> {
-        self.select(selector, |matrix| Ok(matrix.shape))
+        self.select(selector, |value| match value {
+            Value::Matrix(matrix) => Ok(matrix.shape),
+            Value::Object(object) => Ok(object.shape),
+        })
     }
 
-    fn select<T>(&self, selector: &str, take: impl FnOnce(Matrix<'_>) -> Result<T>) -> Result<T> {
+    fn select<T>(&self, selector: &str, take: impl FnOnce(Value<'_>) -> Result<T>) -> Result<T> {
         let value = Selector::parse(&self.name, selector).and_then(|selector| {
-            let mut matrix = Matrix::parse(&self.contents, self.order, self.name.clone())?;
+            let name = self.name.clone();
+            let mut value = match &self.contents {
+                Contents::Bytes(bytes, order) => Value::Matrix(Matrix::parse(bytes, *order, name)?),
+                Contents::Hdf5(file) => {
+                    let path = format!("/{name}");
+                    Value::Object(Object::new(file.clone(), path, name)?)
+                }
+            };
             for step in selector.steps {
-                matrix = matrix.step(&step)?;
+                value = value.step(&step)?;
             }
-            take(matrix)
+            take(value)
         });
         value
             .map_err(|error| error.within(&self.name))
@@ -209,7 +310,14 @@ impl Variable {
     }
 }
 
-fn check_header(bytes: &[u8]) -> Result<ByteOrder> {
+/// The two forms of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    Five,
+    Hdf5,
+}
+
+fn check_header(bytes: &[u8]) -> Result<(ByteOrder, Version)> {
     let Some(header) = bytes.get(..HEADER_BYTES) else {
         let found = format!("the file's end at byte {}", bytes.len());
         return Err(Error::malformed(
@@ -231,11 +339,11 @@ fn check_header(bytes: &[u8]) -> Result<ByteOrder> {
         }
     };
     match version {
-        0x0100 => Ok(order),
-        0x0200 => Err(Error::unsupported("header", "a MATLAB 7.3 file (HDF5)")),
+        0x0100 => Ok((order, Version::Five)),
+        0x0200 => Ok((order, Version::Hdf5)),
         other => Err(Error::malformed(
             "byte 124",
-            "version 0x0100",
+            "version 0x0100 or 0x0200",
             format!("{other:#06x}"),
         )),
     }

@@ -10,12 +10,27 @@ const COMPLEX_FLAG: u32 = 0x0800;
 
 /// Classes of arrays (table 1-3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
+pub(super) enum Class {
     Cell,
     Structure,
     Characters,
     Numeric,
     Other(&'static str),
+}
+
+impl Class {
+    /// What a value is, as messages say it.
+    pub(super) fn found(self, picked: bool, shape: &[usize]) -> String {
+        let class = match self {
+            Self::Cell => "a cell array",
+            Self::Structure => "a structure array",
+            Self::Characters => "a character array",
+            Self::Numeric => "a numeric array",
+            Self::Other(what) => what,
+        };
+        let element = if picked { "an element of " } else { "" };
+        format!("{element}{class} of shape {shape:?}")
+    }
 }
 
 /// An array whose contents are still bytes: a selector walks to its target without building what lies beside it, so
@@ -145,26 +160,8 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Linear index, first dimension fastest, and the place it leads to.
     fn locate(&self, indices: &[usize]) -> Result<(usize, String)> {
-        let inside = indices.len() == self.shape.len()
-            && indices
-                .iter()
-                .zip(&self.shape)
-                .all(|(index, length)| index < length);
-        if !inside {
-            let expected = format!("one index a dimension, within {:?}", self.shape);
-            return Err(Error::malformed(
-                self.place.as_str(),
-                expected,
-                format!("{indices:?}"),
-            ));
-        }
-        let pairs = indices.iter().zip(&self.shape).rev();
-        // Below the product of the shape, which does not overflow.
-        let linear = pairs.fold(0, |linear, (index, length)| linear * length + index);
-        let indices: Vec<String> = indices.iter().map(usize::to_string).collect();
-        Ok((linear, format!("{}[{}]", self.place, indices.join(","))))
+        locate(&self.place, &self.shape, indices)
     }
 
     fn field(self, name: &str) -> Result<Self> {
@@ -303,32 +300,11 @@ impl<'a> Matrix<'a> {
         if units.len() != rows * columns {
             return Err(self.wrong_count(units.len()));
         }
-        let row = |row: usize| {
-            let units: Vec<u16> = units.iter().skip(row).step_by(rows).copied().collect();
-            let text = String::from_utf16_lossy(&units);
-            if rows == 1 {
-                text
-            } else {
-                text.trim_end_matches(' ').to_owned()
-            }
-        };
-        Ok((0..rows).map(row).collect())
+        Ok(character_rows(&units, rows))
     }
 
     fn wrong(&self, expected: &str) -> Error {
-        let class = match self.class {
-            Class::Cell => "a cell array",
-            Class::Structure => "a structure array",
-            Class::Characters => "a character array",
-            Class::Numeric => "a numeric array",
-            Class::Other(what) => what,
-        };
-        let element = if self.picked.is_some() {
-            "an element of "
-        } else {
-            ""
-        };
-        let found = format!("{element}{class} of shape {:?}", self.shape);
+        let found = self.class.found(self.picked.is_some(), &self.shape);
         Error::malformed(self.place.as_str(), expected, found)
     }
 
@@ -338,8 +314,35 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// Linear index, first dimension fastest, and the place it leads to.
+pub(super) fn locate(place: &str, shape: &[usize], indices: &[usize]) -> Result<(usize, String)> {
+    let mut pairs = indices.iter().zip(shape);
+    if indices.len() != shape.len() || !pairs.all(|(index, length)| index < length) {
+        let expected = format!("one index a dimension, within {shape:?}");
+        return Err(Error::malformed(place, expected, format!("{indices:?}")));
+    }
+    let pairs = indices.iter().zip(shape).rev();
+    // Below the product of the shape, which does not overflow.
+    let linear = pairs.fold(0, |linear, (index, length)| linear * length + index);
+    let indices: Vec<String> = indices.iter().map(usize::to_string).collect();
+    Ok((linear, format!("{place}[{}]", indices.join(","))))
+}
+
+/// The rows of a character array of UTF-16 units, first index fastest; padding to one length removed.
+pub(super) fn character_rows(units: &[u16], rows: usize) -> Vec<String> {
+    let row = |row: usize| {
+        let units: Vec<u16> = units.iter().skip(row).step_by(rows).copied().collect();
+        let text = String::from_utf16_lossy(&units);
+        match rows {
+            1 => text,
+            _ => text.trim_end_matches(' ').to_owned(),
+        }
+    };
+    (0..rows).map(row).collect()
+}
+
 /// Number of values of a shape, if every part of the product fits in memory.
-fn volume(shape: &[usize]) -> Option<usize> {
+pub(super) fn volume(shape: &[usize]) -> Option<usize> {
     let without_zeros = shape
         .iter()
         .map(|&length| length.max(1))

@@ -1,9 +1,9 @@
 use std::path::Path;
 
-use half::f16;
 use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
-use super::{ByteOrder, Dtype, Header};
+use super::{Dtype, Header};
+use crate::number::decode;
 use crate::{Error, Result};
 
 /// Reads an array of any [`Dtype`] and order as f64; whole numbers beyond 2^53 are rounded.
@@ -83,58 +83,6 @@ fn values<'b>(header: &Header, bytes: &'b [u8]) -> Result<&'b [u8]> {
     Ok(bytes
         .get(start..start + header.data_bytes()?)
         .unwrap_or_default())
-}
-
-/// Every element type goes through f64, which holds all of them but the largest 64-bit integers exactly.
-fn decode<T>(data: &[u8], dtype: Dtype, order: ByteOrder, convert: impl Fn(f64) -> T) -> Vec<T> {
-    macro_rules! elements {
-        ($type:ty) => {{
-            let (chunks, _) = data.as_chunks::<{ size_of::<$type>() }>();
-            let read = match order {
-                ByteOrder::Little => <$type>::from_le_bytes,
-                ByteOrder::Big => <$type>::from_be_bytes,
-            };
-            chunks
-                .iter()
-                .map(|&chunk| convert(read(chunk).to_f64()))
-                .collect()
-        }};
-    }
-    match dtype {
-        Dtype::Bool | Dtype::U8 => elements!(u8),
-        Dtype::I8 => elements!(i8),
-        Dtype::I16 => elements!(i16),
-        Dtype::U16 => elements!(u16),
-        Dtype::I32 => elements!(i32),
-        Dtype::U32 => elements!(u32),
-        Dtype::I64 => elements!(i64),
-        Dtype::U64 => elements!(u64),
-        Dtype::F16 => elements!(f16),
-        Dtype::F32 => elements!(f32),
-        Dtype::F64 => elements!(f64),
-    }
-}
-
-/// `as f64` for the numbers of all element types, which have no trait in common.
-trait ToF64 {
-    fn to_f64(self) -> f64;
-}
-
-macro_rules! to_f64 {
-    ($($type:ty)*) => {$(
-        impl ToF64 for $type {
-            fn to_f64(self) -> f64 {
-                self as f64
-            }
-        }
-    )*};
-}
-to_f64!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);
-
-impl ToF64 for f16 {
-    fn to_f64(self) -> f64 {
-        f16::to_f64(self)
-    }
 }
 
 fn shaped<T: Clone>(header: &Header, values: Vec<T>) -> Result<ArrayD<T>> {

@@ -1,0 +1,187 @@
+use std::fmt;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::{Error, Result};
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The most that deflate shrinks anything (RFC 1951: 258 bytes in 2 bits), rounded up.
+const MAX_INFLATION: u64 = 1040;
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// Where bytes come from: a file, or bytes in memory.
+pub(crate) trait Input: Read + Seek + Send {}
+impl<T: Read + Seek + Send> Input for T {}
+
+type Buffered = BufReader<Box<dyn Input>>;
+
+enum Stream {
+    Plain(Buffered),
+    Gzip(Box<MultiGzDecoder<Buffered>>),
+    /// Between the two ends of a rewind that failed.
+    Lost,
+}
+
+/// Bytes read forward, from a file that may be compressed by gzip (of one member or several).
+///
+/// Going back in a compressed file starts again from its beginning.
+pub(crate) struct ByteSource {
+    stream: Stream,
+    position: u64,
+    most: u64,
+    compressed: bool,
+}
+
+impl fmt::Debug for ByteSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteSource")
+            .field("position", &self.position)
+            .field("compressed", &self.compressed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ByteSource {
+    pub(crate) fn new(input: impl Read + Seek + Send + 'static) -> Result<Self> {
+        let mut input: Box<dyn Input> = Box::new(input);
+        let length = input.seek(SeekFrom::End(0))?;
+        input.rewind()?;
+        let mut magic = Vec::new();
+        (&mut input).take(2).read_to_end(&mut magic)?;
+        input.rewind()?;
+        let input = BufReader::with_capacity(BUFFER_BYTES, input);
+        let compressed = magic == GZIP_MAGIC;
+        let (stream, most) = match compressed {
+            true => (
+                Stream::Gzip(Box::new(MultiGzDecoder::new(input))),
+                length.saturating_mul(MAX_INFLATION),
+            ),
+            false => (Stream::Plain(input), length),
+        };
+        Ok(Self {
+            stream,
+            position: 0,
+            most,
+            compressed,
+        })
+    }
+
+    /// That the file can hold `bytes` up to some end, before anything of that size is allocated. Exact for a plain file,
+    /// a bound for a compressed one.
+    pub(crate) fn check_holds(&self, what: &str, end: Option<u64>) -> Result<()> {
+        if end.is_some_and(|end| end <= self.most) {
+            return Ok(());
+        }
+        let promised = end.map_or_else(
+            || "more bytes than can be counted".to_owned(),
+            |end| format!("{end} bytes"),
+        );
+        let found = match self.compressed {
+            true => format!("a compressed file that holds {} at most", self.most),
+            false => format!("a file of {}", self.most),
+        };
+        Err(Error::malformed(what, promised, found))
+    }
+
+    /// Makes `to` the next byte to be read.
+    pub(crate) fn seek(&mut self, to: u64) -> Result<()> {
+        if let Stream::Plain(input) = &mut self.stream {
+            // Keeps what is buffered where that is enough.
+            let offset = to.cast_signed().wrapping_sub(self.position.cast_signed());
+            input.seek_relative(offset)?;
+            self.position = to;
+            return Ok(());
+        }
+        if to < self.position {
+            self.rewind()?;
+        }
+        let mut scratch = vec![0; BUFFER_BYTES];
+        while self.position < to {
+            let step = usize::try_from(to - self.position)
+                .unwrap_or(usize::MAX)
+                .min(scratch.len());
+            self.read_exact(scratch.get_mut(..step).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn rewind(&mut self) -> Result<()> {
+        if let Stream::Gzip(decoder) = std::mem::replace(&mut self.stream, Stream::Lost) {
+            let mut input = decoder.into_inner();
+            input.rewind()?;
+            self.stream = Stream::Gzip(Box::new(MultiGzDecoder::new(input)));
+        }
+        self.position = 0;
+        Ok(())
+    }
+
+    /// Fills `out`.
+    ///
+    /// # Errors
+    /// The end of the file before that; damaged compression; the operating system's.
+    pub(crate) fn read_exact(&mut self, out: &mut [u8]) -> Result<()> {
+        let mut filled = 0;
+        while let Some(rest) = out.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.read(rest)? {
+                0 => {
+                    let found = format!("the file's end after {filled}");
+                    let expected = format!("{} bytes", out.len());
+                    return Err(Error::malformed(self.place(filled), expected, found));
+                }
+                count => filled += count,
+            }
+        }
+        self.position += filled as u64;
+        Ok(())
+    }
+
+    /// Reads at most `limit` bytes, up to the end.
+    pub(crate) fn read_up_to(&mut self, limit: usize) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut block = vec![0; limit.min(BUFFER_BYTES)];
+        while bytes.len() < limit {
+            let wanted = block.len().min(limit - bytes.len());
+            let count = self.read(block.get_mut(..wanted).unwrap_or_default())?;
+            if count == 0 {
+                break;
+            }
+            self.position += count as u64;
+            bytes.extend_from_slice(block.get(..count).unwrap_or_default());
+        }
+        Ok(bytes)
+    }
+
+    /// Where this is the file's end, has its checksum compared.
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        self.read_up_to(1).map(|_| ())
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> Result<usize> {
+        loop {
+            let read = match &mut self.stream {
+                Stream::Plain(input) => input.read(out),
+                Stream::Gzip(decoder) => decoder.read(out),
+                Stream::Lost => Err(io::Error::other("an earlier rewind failed")),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if self.compressed && is_damage(&error) => {
+                    let (expected, place) = ("an undamaged gzip stream", self.place(0));
+                    return Err(Error::malformed(place, expected, error.to_string()));
+                }
+                read => return Ok(read?),
+            }
+        }
+    }
+
+    fn place(&self, further: usize) -> String {
+        let unpacked = if self.compressed { "unpacked " } else { "" };
+        format!("{unpacked}byte {}", self.position + further as u64)
+    }
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+}
