@@ -8,6 +8,7 @@ mod error;
 pub mod mat;
 pub mod npy;
 pub mod table;
+pub mod torch_pickle;
 mod whole_file;
 
 pub use error::{Error, ErrorKind, Result};
