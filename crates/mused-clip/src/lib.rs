@@ -8,6 +8,7 @@ mod error;
 mod image_encoder;
 mod preprocess;
 mod text_encoder;
+mod tokenizer;
 mod transformer;
 mod weights;
 
@@ -17,5 +18,6 @@ pub use error::{Error, Result};
 pub use image_encoder::{Encoded, ImageEncoder, Pixels};
 pub use preprocess::{CropRounding, Preprocess, RgbImage};
 pub use text_encoder::TextEncoder;
+pub use tokenizer::Tokenizer;
 pub use transformer::HiddenStates;
 pub use weights::weights_sha256;
