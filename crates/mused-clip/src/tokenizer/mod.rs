@@ -51,7 +51,7 @@ impl Tokenizer {
         let mut ids = vec![self.vocabulary.start()];
         let mut rest = text.as_str();
         while let Some(first) = rest.chars().next() {
-            if first.is_whitespace() {
+            if Kind::of(first) == Kind::Space {
                 rest = &rest[first.len_utf8()..];
                 continue;
             }
@@ -111,6 +111,7 @@ fn word_len(text: &str, first: char) -> usize {
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
+    /// Between words, and in none.
     Space,
     Letter,
     Numeral,
@@ -119,7 +120,9 @@ enum Kind {
 
 impl Kind {
     fn of(c: char) -> Self {
-        if c.is_whitespace() {
+        // The iota subscript is no letter, but its capital is: Python's case-insensitive expression finds it in no class
+        // and passes over it.
+        if c.is_whitespace() || c == '\u{345}' {
             return Self::Space;
         }
         match c.general_category_group() {

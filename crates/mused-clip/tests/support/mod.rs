@@ -72,3 +72,27 @@ pub fn close(found: &[f32], expected: &[f32], what: &str) {
         );
     }
 }
+
+/// The golden model in a directory of its own, with a tokenizer beside it.
+pub struct TinyClip(tempfile::TempDir);
+
+impl TinyClip {
+    pub fn copy() -> Option<Self> {
+        let model = shared("golden/clip_tiny")?;
+        let vocabulary = shared("data/clip-preprocess-sample")?;
+        let folder = tempfile::tempdir().unwrap();
+        for (from, name) in [
+            (&model, "config.json"),
+            (&model, "model.safetensors"),
+            (&vocabulary, "bpe_simple_vocab_16e6.txt.gz"),
+        ] {
+            let bytes = fs::read(from.join(name)).unwrap();
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        Some(Self(folder))
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+}
