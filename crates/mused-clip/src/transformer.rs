@@ -1,6 +1,6 @@
 use burn::tensor::{Tensor, TensorData};
 use mused_kernels::{
-    KernelBackend, attention, causal_attention, gelu, layer_norm, linear, quick_gelu,
+    KernelBackend, attention, causal_attention, dropout_add, gelu, layer_norm, linear, quick_gelu,
 };
 
 use crate::Result;
@@ -216,13 +216,14 @@ impl<B: KernelBackend> Block<B> {
             attention(qkv, heads, None, None)
         };
         let attended = attended.reshape([batch * tokens, dim]);
-        let x = x + self.attention_out.forward(attended);
+        // Without dropout: the addition alone, in place and on all threads.
+        let x = dropout_add(self.attention_out.forward(attended), x, 0.0, 0);
         let hidden = self.mlp_in.forward(self.mlp_norm.forward(x.clone()));
         let hidden = match activation {
             Activation::QuickGelu => quick_gelu(hidden),
             Activation::Gelu => gelu(hidden),
         };
-        (x + self.mlp_out.forward(hidden)).reshape([batch, tokens, dim])
+        dropout_add(self.mlp_out.forward(hidden), x, 0.0, 0).reshape([batch, tokens, dim])
     }
 }
 

@@ -189,25 +189,31 @@ fn files(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     if !name.ends_with(".json") {
         return Ok((path.clone(), vec![path]));
     }
-    let bytes = fs::read(&path).map_err(Error::io(&path))?;
+    let parts = parts(&path)?;
+    let parts = parts.iter().map(|part| folder.join(part)).collect();
+    Ok((path, parts))
+}
+
+/// The files an index of weights names.
+pub(crate) fn parts(path: &Path) -> Result<Vec<String>> {
+    let bytes = fs::read(path).map_err(Error::io(path))?;
     let index: Index = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::malformed(&path, "an index of weights", error.to_string()))?;
+        .map_err(|error| Error::malformed(path, "an index of weights", error.to_string()))?;
     let mut parts: Vec<String> = index.weight_map.into_values().collect();
     parts.sort_unstable();
     parts.dedup();
     if parts.is_empty() {
-        return Err(Error::malformed(&path, "files of weights", "none"));
+        return Err(Error::malformed(path, "files of weights", "none"));
     }
     for part in &parts {
         // An index comes from outside: it may name files beside it and no others.
         let plain = Path::new(part).file_name() == Some(part.as_ref());
         if !plain {
             let expected = "names of files in the same folder";
-            return Err(Error::malformed(&path, expected, format!("`{part}`")));
+            return Err(Error::malformed(path, expected, format!("`{part}`")));
         }
     }
-    let parts = parts.iter().map(|part| folder.join(part)).collect();
-    Ok((path, parts))
+    Ok(parts)
 }
 
 /// SHA-256 of the weights of a model directory, in hexadecimal: of the one file of weights, or of the digests of its
