@@ -17,6 +17,7 @@ pub mod npy;
 pub mod npz;
 mod number;
 pub mod table;
+pub mod torch_pickle;
 mod whole_file;
 mod xml;
 

@@ -45,6 +45,23 @@ pub fn attention<B: KernelBackend>(
     ))
 }
 
+/// [`attention`] in which a token attends to itself and to earlier tokens only, as in CLIP's text encoder.
+///
+/// # Shapes
+/// - `qkv`: `[batch, tokens, 3 · dim]`, as for [`attention`]
+/// - output: `[batch, tokens, dim]`
+///
+/// # Panics
+/// When the last axis is not a multiple of `3 · heads`.
+pub fn causal_attention<B: KernelBackend>(qkv: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
+    let [_, _, width] = qkv.dims();
+    assert!(
+        heads > 0 && width % (3 * heads) == 0,
+        "causal_attention: last axis {width} is not 3 · {heads} heads · a head's dimension"
+    );
+    wrap(B::kernel_causal_attention(unwrap(qkv), heads))
+}
+
 /// q, k and v, each `[batch, heads, tokens, head_dim]`.
 fn split<B: Backend>(qkv: Tensor<B, 3>, heads: usize) -> [Tensor<B, 4>; 3] {
     let [batch, tokens, width] = qkv.dims();
@@ -99,6 +116,22 @@ pub(crate) fn plain<B: Backend>(
     let probabilities = weights / sum;
     let output = merge(dropped(probabilities.clone(), dropout).matmul(v));
     (unwrap(output), unwrap(probabilities))
+}
+
+pub(crate) fn plain_causal<B: Backend>(qkv: FloatTensor<B>, heads: usize) -> FloatTensor<B> {
+    let [q, k, v] = split(wrap::<B, 3>(qkv), heads);
+    let [batch, heads, tokens, head_dim] = q.dims();
+    let scores = q.matmul(k.transpose()) / (head_dim as f64).sqrt();
+    let later = Tensor::<B, 2>::ones([tokens, tokens], &scores.device())
+        .triu(1)
+        .greater_elem(0.5)
+        .reshape([1, 1, tokens, tokens])
+        .expand([batch, heads, tokens, tokens]);
+    let scores = scores.mask_fill(later.clone(), -1e30);
+    let weights = (scores.clone() - scores.max_dim(3)).exp();
+    let weights = weights.mask_fill(later, 0.0);
+    let sum = weights.clone().sum_dim(3);
+    unwrap(merge((weights / sum).matmul(v)))
 }
 
 pub(crate) fn plain_gradient<B: Backend>(

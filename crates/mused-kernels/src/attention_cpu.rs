@@ -30,11 +30,11 @@ impl Sizes {
         }
     }
 
-    fn dim(self) -> usize {
+    pub(crate) fn dim(self) -> usize {
         self.heads * self.head_dim
     }
 
-    fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.batch * self.tokens * self.dim() == 0
     }
 
@@ -175,7 +175,7 @@ fn weight<S: Simd>(simd: S, score: S::f32s, scale: S::f32s, shift: S::f32s) -> S
 
 /// Scores to probabilities in place; masked keys get 0, and so does a row without any other.
 #[inline(always)]
-fn softmax<S: Simd>(simd: S, row: &mut [f32], mask: Option<&[f32]>, scale: f32) {
+pub(crate) fn softmax<S: Simd>(simd: S, row: &mut [f32], mask: Option<&[f32]>, scale: f32) {
     if let Some(mask) = mask {
         for (score, mask) in row.iter_mut().zip(mask) {
             *score = if *mask == 0.0 { LOW } else { *score };

@@ -53,6 +53,11 @@ pub trait KernelBackend: Backend {
         gelu::plain::<Self>(x)
     }
 
+    /// `x · sigmoid(1.702 x)`, any shape.
+    fn kernel_quick_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        gelu::plain_quick::<Self>(x)
+    }
+
     /// `gradient (Φ(x) + x φ(x))`, any shape.
     fn kernel_gelu_gradient(
         x: FloatTensor<Self>,
@@ -89,6 +94,11 @@ pub trait KernelBackend: Backend {
         dropout: Option<Dropout>,
     ) -> FloatTensor<Self> {
         Self::kernel_attention_forward(qkv, heads, key_mask, dropout).0
+    }
+
+    /// Attention to the token itself and earlier ones. Shapes: `[batch, tokens, 3 dim]` → `[batch, tokens, dim]`.
+    fn kernel_causal_attention(qkv: FloatTensor<Self>, heads: usize) -> FloatTensor<Self> {
+        attention::plain_causal::<Self>(qkv, heads)
     }
 
     /// As [`Self::kernel_attention`], with what the gradient needs: the probabilities before dropout,

@@ -4,6 +4,7 @@ use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
 use crate::adam::{self, AdamStep};
+use crate::attention_inference_cpu::{self, Attend};
 use crate::backend::{Cpu, KernelBackend};
 use crate::dropout::{self, Dropout};
 use crate::{attention, attention_cpu, gelu, layer_norm, layer_norm_cpu, linear, matmul};
@@ -70,6 +71,14 @@ fn product(
     tensor(values, [rows, columns])
 }
 
+/// Attention without what a gradient would need.
+fn inference(qkv: &FlexTensor, heads: usize, attend: Attend<'_>) -> FlexTensor {
+    let qkv = qkv.to_contiguous();
+    let sizes = attention_cpu::Sizes::of(qkv.layout().shape(), heads);
+    let output = attention_inference_cpu::run(sizes, qkv.storage(), attend);
+    tensor(output, [sizes.batch, sizes.tokens, sizes.dim()])
+}
+
 impl KernelBackend for Cpu {
     fn kernel_linear(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> FlexTensor {
         let bias = bias.map(|bias| bias.to_contiguous());
@@ -116,6 +125,13 @@ impl KernelBackend for Cpu {
         match floats([&x]) {
             Some([x]) => tensor(gelu::fast(x.storage()), x.layout().shape().clone()),
             None => gelu::plain::<Self>(x),
+        }
+    }
+
+    fn kernel_quick_gelu(x: FlexTensor) -> FlexTensor {
+        match floats([&x]) {
+            Some([x]) => tensor(gelu::fast_quick(x.storage()), x.layout().shape().clone()),
+            None => gelu::plain_quick::<Self>(x),
         }
     }
 
@@ -170,6 +186,28 @@ impl KernelBackend for Cpu {
             tensor(gamma_gradient, [columns]),
             tensor(beta_gradient, [columns]),
         ]
+    }
+
+    fn kernel_attention(
+        qkv: FlexTensor,
+        heads: usize,
+        key_mask: Option<FlexTensor>,
+        dropout: Option<Dropout>,
+    ) -> FlexTensor {
+        let key_mask = key_mask.map(|mask| mask.to_contiguous());
+        let floats = is_f32(&qkv) && key_mask.as_ref().is_none_or(is_f32);
+        if dropout.is_some() || !floats {
+            return Self::kernel_attention_forward(qkv, heads, key_mask, dropout).0;
+        }
+        let mask = key_mask.as_ref().map(FlexTensor::storage);
+        inference(&qkv, heads, mask.map_or(Attend::All, Attend::Mask))
+    }
+
+    fn kernel_causal_attention(qkv: FlexTensor, heads: usize) -> FlexTensor {
+        if !is_f32(&qkv) {
+            return attention::plain_causal::<Self>(qkv, heads);
+        }
+        inference(&qkv, heads, Attend::Earlier)
     }
 
     fn kernel_attention_forward(

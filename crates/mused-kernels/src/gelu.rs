@@ -20,6 +20,25 @@ pub fn gelu<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     wrap(B::kernel_gelu(unwrap(x)))
 }
 
+/// `x · sigmoid(1.702 x)`, the approximation of [`gelu`] that OpenAI's CLIP was trained with
+/// (Hendrycks & Gimpel 2016, §2).
+///
+/// # Shapes
+/// Any; the output has the shape of `x`.
+pub fn quick_gelu<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    wrap(B::kernel_quick_gelu(unwrap(x)))
+}
+
+/// The slope inside [`quick_gelu`]'s sigmoid.
+const QUICK: f32 = 1.702;
+
+pub(crate) fn plain_quick<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let shape = x.shape();
+    let x = wrap::<B, 1>(B::float_reshape(x, [shape.num_elements()].into()));
+    let y = x.clone() * burn::tensor::activation::sigmoid(x * QUICK);
+    B::float_reshape(unwrap(y), shape)
+}
+
 pub(crate) fn plain<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let shape = x.shape();
     let x = wrap::<B, 1>(B::float_reshape(x, [shape.num_elements()].into()));
@@ -126,6 +145,28 @@ impl Lanes<1, 1> for Forward {
     ) -> [S::f32s; 1] {
         [simd.mul_f32s(x, normal(simd, x).0)]
     }
+}
+
+struct Quick;
+
+impl Lanes<1, 1> for Quick {
+    #[inline(always)]
+    fn lanes<S: Simd>(
+        &self,
+        simd: S,
+        _index: usize,
+        [x]: [S::f32s; 1],
+        _: [S::f32s; 1],
+    ) -> [S::f32s; 1] {
+        let e = simd::exp(simd, simd.mul_f32s(x, simd.splat_f32s(-QUICK)));
+        [simd.div_f32s(x, simd.add_f32s(e, simd.splat_f32s(1.0)))]
+    }
+}
+
+pub(crate) fn fast_quick(x: &[f32]) -> Vec<f32> {
+    let mut y = vec![0.0; x.len()];
+    simd::for_each(&Quick, [x], [&mut y]);
+    y
 }
 
 struct Gradient;

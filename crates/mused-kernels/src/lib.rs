@@ -21,6 +21,7 @@
 mod adam;
 mod attention;
 mod attention_cpu;
+mod attention_inference_cpu;
 mod autodiff;
 mod backend;
 mod cpu;
@@ -34,10 +35,10 @@ mod memory;
 mod simd;
 
 pub use adam::{AdamStep, adam_update, ema_update, sum_of_squares};
-pub use attention::attention;
+pub use attention::{attention, causal_attention};
 pub use backend::{Cpu, KernelBackend, TrainBackend};
 pub use dropout::{Dropout, dropout, dropout_add};
-pub use gelu::gelu;
+pub use gelu::{gelu, quick_gelu};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use memory::keep_freed_memory;

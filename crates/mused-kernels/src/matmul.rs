@@ -215,6 +215,26 @@ pub(crate) fn serial<S: Simd>(
     target: Target<'_>,
     storage: &mut Vec<f32>,
 ) {
+    let right = pack(simd, right, inner, columns, storage);
+    serial_packed(simd, left, right, rows, target);
+}
+
+/// A right matrix, packed for several products.
+#[derive(Clone, Copy)]
+pub(crate) struct Packed<'a> {
+    panels: Panels,
+    data: &'a [f32],
+}
+
+/// Packs a right matrix on the calling thread, inside a vectorised function.
+#[inline(always)]
+pub(crate) fn pack<'a, S: Simd>(
+    simd: S,
+    right: View<'_>,
+    inner: usize,
+    columns: usize,
+    storage: &'a mut Vec<f32>,
+) -> Packed<'a> {
     let panels = Panels::new::<S>(inner, columns);
     let packed = aligned(storage, panels.len());
     for (index, panel) in packed.chunks_mut((inner * panels.width).max(1)).enumerate() {
@@ -225,11 +245,25 @@ pub(crate) fn serial<S: Simd>(
             panel,
         });
     }
-    let packed = &*packed;
+    Packed {
+        panels,
+        data: packed,
+    }
+}
+
+/// [`serial`] with a right matrix packed before.
+#[inline(always)]
+pub(crate) fn serial_packed<S: Simd>(
+    simd: S,
+    left: View<'_>,
+    right: Packed<'_>,
+    rows: usize,
+    target: Target<'_>,
+) {
     simd.vectorize(Block {
         left,
-        packed,
-        panels,
+        packed: right.data,
+        panels: right.panels,
         rows,
         target,
     });

@@ -1,0 +1,183 @@
+//! PNG and JPEG files as 8-bit RGB, as Pillow's `Image.open(path).convert("RGB")` gives them.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use crate::{Error, Result};
+
+/// Most pixels accepted, as many as Pillow takes without a warning and a half.
+const MOST_PIXELS: usize = 1 << 27;
+
+/// An image of 8-bit red, green and blue, row by row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RgbImage {
+    width: usize,
+    height: usize,
+    values: Vec<u8>,
+}
+
+impl RgbImage {
+    /// `values` are `height` rows of `width` pixels of red, green and blue.
+    ///
+    /// # Errors
+    /// An image without pixels; another number of values.
+    pub fn new(width: usize, height: usize, values: Vec<u8>) -> Result<Self> {
+        let expected = width.checked_mul(height).and_then(|n| n.checked_mul(3));
+        if expected != Some(values.len()) || values.is_empty() {
+            return Err(Error::Mismatch {
+                what: "values of an image",
+                expected: format!("{width} · {height} · 3, at least one pixel"),
+                found: format!("{}", values.len()),
+            });
+        }
+        Ok(Self {
+            width,
+            height,
+            values,
+        })
+    }
+
+    /// Pixels of a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// The values, `[height, width, 3]`.
+    pub fn values(&self) -> &[u8] {
+        &self.values
+    }
+
+    /// Reads a PNG or JPEG file, whatever its name ends in.
+    ///
+    /// Grayscale is repeated in three colours, palettes are looked up, transparency is dropped, of 16-bit colours the
+    /// upper byte is kept. Orientation tags and colour profiles are ignored, as Pillow ignores them. PNG gives
+    /// Pillow's values; JPEG, decoded by `zune-jpeg`, gives nearly those.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged or is of another format; 16-bit grayscale (Pillow clips it at 255, which
+    /// is hardly ever what was meant); CMYK.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = fs::read(path).map_err(Error::io(path))?;
+        Self::decode(&bytes).map_err(|refusal| match refusal {
+            Refusal::Malformed(found) => Error::malformed(path, "a PNG or JPEG image", found),
+            Refusal::Unsupported(what) => Error::unsupported(path, what),
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> std::result::Result<Self, Refusal> {
+        if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            png(bytes)
+        } else if bytes.starts_with(&[0xff, 0xd8]) {
+            jpeg(bytes)
+        } else {
+            Err(Refusal::Malformed(match bytes {
+                [] => "an empty file".into(),
+                [b'G', b'I', b'F', ..] => "a GIF".into(),
+                [b'B', b'M', ..] => "a BMP".into(),
+                [b'R', b'I', b'F', b'F', ..] => "a WebP or another RIFF".into(),
+                [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF".into(),
+                _ => "neither".into(),
+            }))
+        }
+    }
+}
+
+/// Why bytes are not an image, before the file is known.
+#[derive(Debug)]
+enum Refusal {
+    Malformed(String),
+    Unsupported(String),
+}
+
+fn checked_pixels(width: usize, height: usize) -> std::result::Result<usize, Refusal> {
+    match width.checked_mul(height) {
+        Some(0) => Err(Refusal::Malformed(format!("{width} × {height} pixels"))),
+        Some(pixels) if pixels <= MOST_PIXELS => Ok(pixels),
+        _ => Err(Refusal::Unsupported(format!(
+            "an image of {width} × {height} pixels"
+        ))),
+    }
+}
+
+fn png(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
+    let damaged = |error: png::DecodingError| Refusal::Malformed(format!("a damaged PNG: {error}"));
+    let limits = png::Limits {
+        // Eight bytes a pixel at most.
+        bytes: 8 * MOST_PIXELS,
+    };
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
+    let mut reader = decoder.read_info().map_err(damaged)?;
+    let info = reader.info();
+    let (width, height) = (info.width as usize, info.height as usize);
+    if info.bit_depth == png::BitDepth::Sixteen && info.color_type == png::ColorType::Grayscale {
+        return Err(Refusal::Unsupported("16-bit grayscale".into()));
+    }
+    let pixels = checked_pixels(width, height)?;
+    let size = reader
+        .output_buffer_size()
+        .ok_or_else(|| Refusal::Malformed("a PNG of impossible size".into()))?;
+    let mut values = vec![0; size];
+    let frame = reader.next_frame(&mut values).map_err(damaged)?;
+    values.truncate(frame.buffer_size());
+    let values = match frame.color_type {
+        png::ColorType::Rgb => values,
+        png::ColorType::Rgba => colours(values.as_chunks::<4>().0, |p| [p[0], p[1], p[2]]),
+        png::ColorType::Grayscale => values.iter().flat_map(|v| [*v; 3]).collect(),
+        png::ColorType::GrayscaleAlpha => colours(values.as_chunks::<2>().0, |p| [p[0]; 3]),
+        png::ColorType::Indexed => return Err(Refusal::Malformed("a palette left".into())),
+    };
+    if values.len() != 3 * pixels {
+        return Err(Refusal::Malformed("a PNG frame of another size".into()));
+    }
+    Ok(RgbImage {
+        width,
+        height,
+        values,
+    })
+}
+
+fn colours<const N: usize>(pixels: &[[u8; N]], rgb: impl Fn(&[u8; N]) -> [u8; 3]) -> Vec<u8> {
+    pixels.iter().flat_map(rgb).collect()
+}
+
+fn jpeg(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
+    let damaged = |error| Refusal::Malformed(format!("a damaged JPEG: {error}"));
+    let options = DecoderOptions::default()
+        .jpeg_set_out_colorspace(ColorSpace::RGB)
+        .set_max_width(1 << 16)
+        .set_max_height(1 << 16);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(damaged)?;
+    match decoder.input_colorspace() {
+        Some(ColorSpace::YCbCr | ColorSpace::Luma | ColorSpace::RGB) => {}
+        Some(other) => return Err(Refusal::Unsupported(format!("a JPEG in {other:?}"))),
+        None => return Err(Refusal::Malformed("a JPEG without colours".into())),
+    }
+    let (width, height) = match decoder.info() {
+        Some(info) => (usize::from(info.width), usize::from(info.height)),
+        None => return Err(Refusal::Malformed("a JPEG without a size".into())),
+    };
+    let pixels = checked_pixels(width, height)?;
+    let values = decoder.decode().map_err(damaged)?;
+    if values.len() != 3 * pixels {
+        return Err(Refusal::Malformed("a JPEG frame of another size".into()));
+    }
+    Ok(RgbImage {
+        width,
+        height,
+        values,
+    })
+}

@@ -1,0 +1,102 @@
+//! Both encoders against transformers (`golden/clip_tiny`).
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use mused_clip::{Clip, Pixels, RgbImage, Tokens, unit_rows};
+use mused_kernels::Cpu;
+use ndarray::{Array2, Axis};
+use support::{Golden, TinyClip, close, shared};
+
+fn model() -> Option<(Clip<Cpu>, Golden, TinyClip)> {
+    let folder = TinyClip::copy()?;
+    let clip = Clip::open(folder.path(), &Default::default()).unwrap();
+    let golden = shared("golden/clip_tiny/golden.safetensors")?;
+    Some((clip, Golden::open(golden), folder))
+}
+
+#[test]
+fn image_encoder_is_transformers() {
+    let Some((clip, golden, _folder)) = model() else {
+        return;
+    };
+    let encoder = clip.images().encoder();
+    let pixels = Pixels::new(32, golden.floats("pixel_values")).unwrap();
+    let states: Vec<_> = encoder.hidden_states(&pixels).unwrap().collect();
+    assert_eq!(states.len(), 5);
+    for (layer, state) in states.iter().enumerate() {
+        golden.check(&format!("vision_hidden.{layer}"), state.clone());
+    }
+    let encoded = encoder.encode(&pixels).unwrap();
+    golden.check("vision_pooled", encoded.pooled);
+    golden.check("image_embeds", encoded.projected);
+}
+
+#[test]
+fn text_encoder_is_transformers() {
+    let Some((clip, golden, _folder)) = model() else {
+        return;
+    };
+    let encoder = clip.texts().encoder();
+    let ids = golden.ids("input_ids");
+    let states: Vec<_> = encoder.hidden_states(&ids).unwrap().collect();
+    assert_eq!(states.len(), 4);
+    for (layer, state) in states.iter().enumerate() {
+        golden.check(&format!("text_hidden.{layer}"), state.clone());
+    }
+    let encoded = encoder.encode_ids(&ids).unwrap();
+    golden.check("text_pooled", encoded.pooled);
+    golden.check("text_embeds", encoded.projected);
+}
+
+#[test]
+fn features_are_states_and_normalised_means() {
+    let Some((clip, _, folder)) = model() else {
+        return;
+    };
+    let files: Vec<_> = ["tall.png", "alpha.png"]
+        .map(|name| concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/").to_owned() + name)
+        .into();
+    let images = clip.images();
+    let opened: Vec<_> = files.iter().map(|f| RgbImage::open(f).unwrap()).collect();
+    let pixels = images.preprocess().pixels(&opened).unwrap();
+    let first = images
+        .encoder()
+        .hidden_states(&pixels)
+        .unwrap()
+        .nth(1)
+        .unwrap();
+    let flat = images.low(&files, Tokens::Flatten).unwrap();
+    assert_eq!(flat.dim(), (2, 17 * 48));
+    close(
+        flat.as_slice().unwrap(),
+        &first.into_data().to_vec::<f32>().unwrap(),
+        "flatten",
+    );
+    let tokens = flat.into_shape_with_order((2, 17, 48)).unwrap();
+    let class = images.low(&files, Tokens::Cls).unwrap();
+    assert_eq!(class, tokens.index_axis(Axis(1), 0));
+    let mean = images.low(&files, Tokens::Mean).unwrap();
+    let expected = tokens.mean_axis(Axis(1)).unwrap();
+    assert!((mean - expected).iter().all(|v| v.abs() < 1e-6));
+    assert!(images.layer(&files, 5, Tokens::Cls).is_err());
+
+    let captions = ["a dog", "a cat"];
+    let high = clip.high(&files, &captions).unwrap();
+    let rows = |t: burn::tensor::Tensor<Cpu, 2>| {
+        unit_rows(Array2::from_shape_vec((2, 24), t.into_data().to_vec::<f32>().unwrap()).unwrap())
+    };
+    let expected = (rows(images.encode(&opened).unwrap().projected)
+        + rows(clip.texts().encode(&captions).unwrap().projected))
+        / 2.0;
+    assert!((high - expected).iter().all(|v| v.abs() < 1e-6));
+    let message = clip
+        .high(&files, &["a dog", " \n "])
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("caption 1"), "{message}");
+    assert!(clip.high(&files, &["one"]).is_err());
+
+    let alone = mused_clip::Images::<Cpu>::open(folder.path(), &Default::default()).unwrap();
+    assert_eq!(alone.low(&files, Tokens::Cls).unwrap(), class);
+}

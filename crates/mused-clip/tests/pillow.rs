@@ -1,0 +1,122 @@
+//! Preprocessing against Pillow: `make_pillow_reference.py` beside this file made the fixtures.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::path::Path;
+
+use mused_clip::{Preprocess, RgbImage};
+use sha2::{Digest, Sha256};
+use support::shared;
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+
+fn fixture(name: &str) -> mused_clip::Result<RgbImage> {
+    RgbImage::open(Path::new(FIXTURES).join(name))
+}
+
+#[test]
+fn crops_are_pillows_value_for_value() {
+    let table = include_str!("fixtures/crops.tsv");
+    let preprocess = Preprocess::new(24);
+    assert_eq!(table.lines().count(), 13);
+    for line in table.lines() {
+        let (name, expected) = line.split_once('\t').unwrap();
+        let digest = Sha256::digest(preprocess.crop(&fixture(name).unwrap()));
+        let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+#[test]
+fn what_pillow_would_garble_is_refused_by_name() {
+    for (name, part) in [("cmyk.jpg", "JPEG in"), ("gray16.png", "16-bit grayscale")] {
+        let message = fixture(name).unwrap_err().to_string();
+        assert!(
+            message.contains(name) && message.contains(part),
+            "{message}"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(Path::new(FIXTURES).join("tall.png")).unwrap();
+    let jpeg = std::fs::read(Path::new(FIXTURES).join("photo.jpg")).unwrap();
+    let cases: [(&str, &[u8], &str); 6] = [
+        ("empty.png", b"", "an empty file"),
+        ("text.png", b"not an image", "neither"),
+        ("some.gif", b"GIF89a", "a GIF"),
+        ("short.png", &whole[..60], "damaged PNG"),
+        ("half.png", &whole[..whole.len() / 2], "damaged PNG"),
+        ("short.jpg", &jpeg[..30], "damaged JPEG"),
+    ];
+    for (name, bytes, part) in cases {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let message = RgbImage::open(&path).unwrap_err().to_string();
+        assert!(
+            message.contains(name) && message.contains(part),
+            "{message}"
+        );
+    }
+    assert!(RgbImage::open(folder.path().join("none.png")).is_err());
+}
+
+#[test]
+fn damaged_images_never_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged");
+    for name in [
+        "palette.png",
+        "rgb16.png",
+        "photo.jpg",
+        "gray.jpg",
+        "cmyk.jpg",
+    ] {
+        let bytes = std::fs::read(Path::new(FIXTURES).join(name)).unwrap();
+        for position in 0..bytes.len().min(700) {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= 0x5a;
+            std::fs::write(&path, &damaged).unwrap();
+            drop(RgbImage::open(&path));
+        }
+    }
+}
+
+#[test]
+fn jpeg_is_nearly_pillows() {
+    let image = fixture("gray.jpg").unwrap();
+    assert_eq!((image.width(), image.height()), (33, 20));
+    assert!(
+        image
+            .values()
+            .as_chunks::<3>()
+            .0
+            .iter()
+            .all(|[r, g, b]| r == g && g == b)
+    );
+}
+
+/// The published tensor is that of the JPEG: Pillow gives exactly its values.
+#[test]
+fn published_sample_within_one_level() {
+    let Some(folder) = shared("data/clip-preprocess-sample") else {
+        return;
+    };
+    let preprocess = Preprocess::new(224);
+    let image = RgbImage::open(folder.join("franz-kafka.jpg")).unwrap();
+    let found = preprocess.pixels(&[image]).unwrap();
+    let npy = std::fs::read(folder.join("expected_preprocessed_image.npy")).unwrap();
+    let data = &npy[npy.len() - 3 * 224 * 224 * 4..];
+    let expected = data
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|w| f32::from_le_bytes(*w));
+    let plane = 224 * 224;
+    for (index, (found, expected)) in found.values().iter().zip(expected).enumerate() {
+        let level = 1.0 / 255.0 / preprocess.sd[index / plane];
+        assert!(
+            (found - expected).abs() <= level * 1.001,
+            "{index}: {found} against {expected}"
+        );
+    }
+}

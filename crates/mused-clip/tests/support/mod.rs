@@ -1,0 +1,98 @@
+//! Where the shared data are, and how golden values are read and compared.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+use std::fs;
+use std::path::PathBuf;
+
+use burn::tensor::Tensor;
+use mused_kernels::Cpu;
+use safetensors::SafeTensors;
+
+/// Largest accepted error of a state or embedding, relative to the largest magnitude of the tensor (at least 1).
+pub const TOLERANCE: f32 = 1e-5;
+
+/// A path of the shared data; `None`, said on stderr, where it is absent.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
+    let full = PathBuf::from(root).join(path);
+    let there = full.exists();
+    if !there {
+        eprintln!("skipped: {} is absent", full.display());
+    }
+    there.then_some(full)
+}
+
+pub struct Golden(Vec<u8>);
+
+impl Golden {
+    pub fn open(path: PathBuf) -> Self {
+        Self(fs::read(path).unwrap())
+    }
+
+    fn file(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.0).unwrap()
+    }
+
+    pub fn shape(&self, name: &str) -> Vec<usize> {
+        self.file().tensor(name).unwrap().shape().to_vec()
+    }
+
+    pub fn floats(&self, name: &str) -> Vec<f32> {
+        let file = self.file();
+        let words = file.tensor(name).unwrap().data().as_chunks::<4>().0;
+        words.iter().map(|w| f32::from_le_bytes(*w)).collect()
+    }
+
+    /// `[rows, columns]` of integers.
+    pub fn ids(&self, name: &str) -> Vec<Vec<u32>> {
+        let file = self.file();
+        let tensor = file.tensor(name).unwrap();
+        let words = tensor.data().as_chunks::<8>().0.iter();
+        let values: Vec<u32> = words.map(|w| i64::from_le_bytes(*w) as u32).collect();
+        values
+            .chunks(tensor.shape()[1])
+            .map(<[u32]>::to_vec)
+            .collect()
+    }
+
+    pub fn check<const D: usize>(&self, name: &str, found: Tensor<Cpu, D>) {
+        assert_eq!(found.dims().to_vec(), self.shape(name), "{name}");
+        let found = found.into_data().to_vec::<f32>().unwrap();
+        close(&found, &self.floats(name), name);
+    }
+}
+
+pub fn close(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1.0_f32, |max, v| max.max(v.abs()));
+    for (index, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (f - e).abs() <= TOLERANCE * largest,
+            "{what}[{index}]: {f} instead of {e}"
+        );
+    }
+}
+
+/// The golden model in a directory of its own, with a tokenizer beside it.
+pub struct TinyClip(tempfile::TempDir);
+
+impl TinyClip {
+    pub fn copy() -> Option<Self> {
+        let model = shared("golden/clip_tiny")?;
+        let vocabulary = shared("data/clip-preprocess-sample")?;
+        let folder = tempfile::tempdir().unwrap();
+        for (from, name) in [
+            (&model, "config.json"),
+            (&model, "model.safetensors"),
+            (&vocabulary, "bpe_simple_vocab_16e6.txt.gz"),
+        ] {
+            let bytes = fs::read(from.join(name)).unwrap();
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        Some(Self(folder))
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+}
