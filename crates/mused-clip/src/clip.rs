@@ -151,17 +151,25 @@ impl<B: KernelBackend> Images<B> {
     pub fn encode(&self, images: &[RgbImage]) -> Result<Encoded<B>> {
         self.encoder.encode(&self.preprocess.pixels(images)?)
     }
-
-    /// Pooled and projected outputs of a batch of image files.
-    ///
-    /// # Errors
-    /// An empty batch; a file that [`RgbImage::open`] refuses.
-    pub fn encode_files<P: AsRef<Path> + Sync>(&self, files: &[P]) -> Result<Encoded<B>> {
-        self.encoder.encode(&self.preprocess.open_pixels(files)?)
-    }
 }
 
 impl<B: KernelBackend> Texts<B> {
+    /// Opens the text half alone: no weight of the image encoder is read.
+    ///
+    /// # Errors
+    /// As [`Clip::open`].
+    pub fn open(folder: impl AsRef<Path>, device: &B::Device) -> Result<Self> {
+        let folder = folder.as_ref();
+        let config = ClipConfig::open(folder.join("config.json"))?;
+        let tokenizer = Tokenizer::open(folder, config.text.max_position_embeddings)?;
+        let weights = Weights::open(folder)?;
+        weights.check(&TextEncoder::<B>::shapes(&config))?;
+        Ok(Self {
+            tokenizer,
+            encoder: TextEncoder::load(&weights, &config, device)?,
+        })
+    }
+
     /// Text to tokens.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer

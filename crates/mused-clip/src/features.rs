@@ -1,13 +1,12 @@
 //! The stimulus features that guide a decoder (Zhou et al. 2024, §3.3): low-level from an early layer of the image
 //! encoder, high-level from the joint space of images and texts.
 
-use std::path::Path;
-
+use burn::tensor::Tensor;
 use mused_kernels::KernelBackend;
 use ndarray::Array2;
 
-use crate::clip::{Clip, Images, array};
-use crate::{Error, Result};
+use crate::clip::{Images, Texts, array};
+use crate::{Error, Result, RgbImage};
 
 /// How the tokens of a layer become one vector an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -21,67 +20,71 @@ pub enum Tokens {
     Flatten,
 }
 
-impl<B: KernelBackend> Images<B> {
-    /// A hidden state of each image file, `[files, values]`. `layer` counts as
-    /// [`hidden_states`](crate::ImageEncoder::hidden_states) does: 0 is the embedding, 1 the output of the first block.
-    /// No later block is computed.
-    ///
-    /// # Errors
-    /// An empty batch; a file that [`RgbImage::open`](crate::RgbImage::open) refuses; a layer the encoder lacks.
-    pub fn layer<P: AsRef<Path> + Sync>(
-        &self,
-        files: &[P],
-        layer: usize,
-        tokens: Tokens,
-    ) -> Result<Array2<f32>> {
-        let pixels = self.preprocess().open_pixels(files)?;
-        let mut states = self.encoder().hidden_states(&pixels)?;
-        let layers = states.len();
-        let state = states.nth(layer).ok_or_else(|| Error::Mismatch {
-            what: "layer",
-            expected: format!("0 to {}", layers - 1),
-            found: format!("{layer}"),
-        })?;
-        let [batch, count, dim] = state.dims();
-        array(match tokens {
-            Tokens::Cls => state.narrow(1, 0, 1).reshape([batch, dim]),
-            Tokens::Mean => state.mean_dim(1).reshape([batch, dim]),
-            Tokens::Flatten => state.reshape([batch, count * dim]),
-        })
-    }
+/// Features of a batch of images, a row each.
+#[derive(Clone, Debug)]
+pub struct ImageFeatures {
+    /// `[images, values]` of the layer asked for.
+    pub layer: Option<Array2<f32>>,
+    /// `[images, projection]` in the space shared with texts, not normalised.
+    pub projected: Option<Array2<f32>>,
+}
 
-    /// The low-level features of image files, `[files, values]`: the output of the first block.
+impl<B: KernelBackend> Images<B> {
+    /// Features of images in one pass. `layer` counts as [`hidden_states`](crate::ImageEncoder::hidden_states) does: 0 is
+    /// the embedding, 1 the output of the first block. Without `projected` no later block is computed.
     ///
     /// # Errors
-    /// As [`Self::layer`].
-    pub fn low<P: AsRef<Path> + Sync>(&self, files: &[P], tokens: Tokens) -> Result<Array2<f32>> {
-        self.layer(files, 1, tokens)
+    /// An empty batch; a layer the encoder lacks.
+    pub fn features(
+        &self,
+        images: &[RgbImage],
+        layer: Option<(usize, Tokens)>,
+        projected: bool,
+    ) -> Result<ImageFeatures> {
+        let pixels = self.preprocess().pixels(images)?;
+        let mut states = self.encoder().hidden_states(&pixels)?;
+        let count = states.len();
+        let mut last = None;
+        let layer = match layer {
+            None => None,
+            Some((layer, tokens)) => {
+                let state = states.nth(layer).ok_or_else(|| Error::Mismatch {
+                    what: "layer",
+                    expected: format!("0 to {}", count - 1),
+                    found: format!("{layer}"),
+                })?;
+                last = Some(state.clone());
+                Some(array(tokens.of(state))?)
+            }
+        };
+        let last = projected.then(|| states.last().or(last)).flatten();
+        let projected = last.map(|last| array(self.encoder().read_out(last).projected));
+        Ok(ImageFeatures {
+            layer,
+            projected: projected.transpose()?,
+        })
     }
 }
 
-impl<B: KernelBackend> Clip<B> {
-    /// The high-level features of stimuli, `[stimuli, projection]`: the mean of the projected image and text, each
-    /// divided by its norm. `captions[i]` belongs to `files[i]`.
+impl Tokens {
+    /// `[batch, tokens, dim]` → `[batch, values]`.
+    fn of<B: KernelBackend>(self, state: Tensor<B, 3>) -> Tensor<B, 2> {
+        let [batch, count, dim] = state.dims();
+        match self {
+            Self::Cls => state.narrow(1, 0, 1).reshape([batch, dim]),
+            Self::Mean => state.mean_dim(1).reshape([batch, dim]),
+            Self::Flatten => state.reshape([batch, count * dim]),
+        }
+    }
+}
+
+impl<B: KernelBackend> Texts<B> {
+    /// Texts in the space shared with images, not normalised: `[texts, projection]`.
     ///
     /// # Errors
-    /// Another number of captions than files; none; what [`Images::encode_files`] and
-    /// [`Texts::encode`](crate::Texts::encode) refuse.
-    pub fn high<P: AsRef<Path> + Sync, T: AsRef<str>>(
-        &self,
-        files: &[P],
-        captions: &[T],
-    ) -> Result<Array2<f32>> {
-        if files.len() != captions.len() {
-            return Err(Error::Mismatch {
-                what: "captions",
-                expected: format!("{}, as many as images", files.len()),
-                found: format!("{}", captions.len()),
-            });
-        }
-        // Texts first: what is wrong with them shows before the images are read.
-        let texts = array(self.texts().encode(captions)?.projected)?;
-        let images = array(self.images().encode_files(files)?.projected)?;
-        Ok((unit_rows(images) + unit_rows(texts)) * 0.5)
+    /// As [`Self::encode`].
+    pub fn projected<T: AsRef<str>>(&self, texts: &[T]) -> Result<Array2<f32>> {
+        array(self.encode(texts)?.projected)
     }
 }
 

@@ -1,9 +1,9 @@
 //! CLIP (Radford et al. 2021): image and text encoders, tokenizer and preprocessing for models in the directory layout
 //! of Hugging Face.
 //!
-//! [`Clip`] opens a model directory. [`Images`] and [`Texts`] turn image files and captions into
-//! [pooled and projected](Encoded) outputs or the [states between layers](HiddenStates); [`Clip::high`] and
-//! [`Images::low`] are the features that guide a decoder.
+//! [`Clip`] opens a model directory. [`Images`] and [`Texts`] turn images and captions into
+//! [pooled and projected](Encoded) outputs or the [states between layers](HiddenStates); [`Images::features`] and
+//! [`Texts::projected`] give what guides a decoder.
 //!
 //! Weights of 16 bits are widened: all arithmetic is in f32.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -24,7 +24,7 @@ mod weights;
 pub use clip::{Clip, Images, Texts};
 pub use config::{Activation, ClipConfig, ImageConfig, TextConfig};
 pub use error::{Error, Result};
-pub use features::{Tokens, unit_rows};
+pub use features::{ImageFeatures, Tokens, unit_rows};
 pub use image_encoder::{Encoded, ImageEncoder, Pixels};
 pub use preprocess::{CropRounding, Preprocess, RgbImage};
 pub use text_encoder::TextEncoder;

@@ -5,7 +5,7 @@ mod support;
 
 use mused_clip::{Clip, Pixels, RgbImage, Tokens, unit_rows};
 use mused_kernels::Cpu;
-use ndarray::{Array2, Axis};
+use ndarray::Axis;
 use support::{Golden, TinyClip, close, shared};
 
 fn model() -> Option<(Clip<Cpu>, Golden, TinyClip)> {
@@ -66,7 +66,9 @@ fn features_are_states_and_normalised_means() {
         .unwrap()
         .nth(1)
         .unwrap();
-    let flat = images.low(&files, Tokens::Flatten).unwrap();
+    let layer = |layer, tokens| images.features(&opened, Some((layer, tokens)), true);
+    let low = |tokens| layer(1, tokens).unwrap().layer.unwrap();
+    let flat = low(Tokens::Flatten);
     assert_eq!(flat.dim(), (2, 17 * 48));
     close(
         flat.as_slice().unwrap(),
@@ -74,29 +76,45 @@ fn features_are_states_and_normalised_means() {
         "flatten",
     );
     let tokens = flat.into_shape_with_order((2, 17, 48)).unwrap();
-    let class = images.low(&files, Tokens::Cls).unwrap();
+    let class = low(Tokens::Cls);
     assert_eq!(class, tokens.index_axis(Axis(1), 0));
-    let mean = images.low(&files, Tokens::Mean).unwrap();
+    let mean = low(Tokens::Mean);
     let expected = tokens.mean_axis(Axis(1)).unwrap();
     assert!((mean - expected).iter().all(|v| v.abs() < 1e-6));
-    assert!(images.layer(&files, 5, Tokens::Cls).is_err());
+    assert!(layer(5, Tokens::Cls).is_err());
 
-    let captions = ["a dog", "a cat"];
-    let high = clip.high(&files, &captions).unwrap();
-    let rows = |t: burn::tensor::Tensor<Cpu, 2>| {
-        unit_rows(Array2::from_shape_vec((2, 24), t.into_data().to_vec::<f32>().unwrap()).unwrap())
-    };
-    let expected = (rows(images.encode(&opened).unwrap().projected)
-        + rows(clip.texts().encode(&captions).unwrap().projected))
-        / 2.0;
-    assert!((high - expected).iter().all(|v| v.abs() < 1e-6));
+    let projected = images.encode(&opened).unwrap().projected;
+    let expected = projected.into_data().to_vec::<f32>().unwrap();
+    // The last layer is the one that is read out, whether asked for or not.
+    for asked in [None, Some((1, Tokens::Cls)), Some((4, Tokens::Cls))] {
+        let found = images.features(&opened, asked, true).unwrap();
+        let found = found.projected.unwrap();
+        close(found.as_slice().unwrap(), &expected, "projected");
+    }
+    let none = images.features(&opened, None, false).unwrap();
+    assert!(none.layer.is_none() && none.projected.is_none());
+
+    let unit = unit_rows(clip.texts().projected(&["a dog", "a cat"]).unwrap());
+    assert!(
+        unit.rows()
+            .into_iter()
+            .all(|row| (row.dot(&row) - 1.0).abs() < 1e-6)
+    );
     let message = clip
-        .high(&files, &["a dog", " \n "])
+        .texts()
+        .projected(&["a dog", " \n "])
         .unwrap_err()
         .to_string();
     assert!(message.contains("caption 1"), "{message}");
-    assert!(clip.high(&files, &["one"]).is_err());
 
     let alone = mused_clip::Images::<Cpu>::open(folder.path(), &Default::default()).unwrap();
-    assert_eq!(alone.low(&files, Tokens::Cls).unwrap(), class);
+    let found = alone
+        .features(&opened, Some((1, Tokens::Cls)), false)
+        .unwrap();
+    assert_eq!(found.layer.unwrap(), class);
+    let alone = mused_clip::Texts::<Cpu>::open(folder.path(), &Default::default()).unwrap();
+    assert_eq!(
+        unit_rows(alone.projected(&["a dog", "a cat"]).unwrap()),
+        unit
+    );
 }

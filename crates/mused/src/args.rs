@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Describe and check a dataset
     Info(InfoArgs),
+    /// CLIP features of the stimuli, which guide training
+    Features(FeaturesArgs),
     /// Dissimilarity matrix of stimulus features, and its correlation with responses
     Rdm(RdmArgs),
     /// Train one model for all subjects of a dataset
@@ -128,6 +130,74 @@ pub(crate) struct InfoArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TokensArg {
+    /// Mean of all tokens
+    Mean,
+    /// Class token
+    Cls,
+    /// All tokens, one after another
+    Flatten,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum GuideArg {
+    /// Mean of image and captions
+    Both,
+    /// Image alone
+    Image,
+    /// Captions alone
+    Text,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused features data/mine --model models/clip-vit-base-patch32
+  mused features data/mine --model models/clip-vit-base-patch32 --high --guidance image
+
+Images are named in the `file` column of stimuli.tsv: an image, a row of an HDF5 file (NSD's
+imgBrick, with the row in `frame`) or a film (an image a second, through ffmpeg; with `frame` that
+second alone). Captions are the `caption` column or captions.tsv, several a stimulus.
+Without --low and --high both are made: features/NAME-low and features/NAME-high, which `mused train`
+finds by their level. What is there and unchanged is left; what was interrupted goes on.")]
+pub(crate) struct FeaturesArgs {
+    /// Dataset directory
+    pub(crate) dataset: PathBuf,
+    /// CLIP model: a folder in the layout of Hugging Face, or the id of a model there
+    #[arg(long, value_name = "DIR|HUB_ID")]
+    pub(crate) model: String,
+    /// Revision of a model from the hub
+    #[arg(long, default_value = "main")]
+    pub(crate) revision: String,
+    /// Make low-level features: the image encoder's first layer
+    #[arg(long)]
+    pub(crate) low: bool,
+    /// How that layer's tokens become a vector
+    #[arg(long, value_enum, default_value = "mean")]
+    pub(crate) low_tokens: TokensArg,
+    /// Make high-level features: the joint space of images and captions
+    #[arg(long)]
+    pub(crate) high: bool,
+    /// What the high-level features are made of
+    #[arg(long, value_enum, default_value = "both")]
+    pub(crate) guidance: GuideArg,
+    /// Bound every value by ±BOUND
+    #[arg(long, value_name = "BOUND", num_args = 0..=1, default_missing_value = "1.5")]
+    pub(crate) clip: Option<f32>,
+    /// Divide each stimulus' features by their norm
+    #[arg(long)]
+    pub(crate) normalise: bool,
+    /// Feature sets are called NAME-low and NAME-high
+    #[arg(long, default_value = "clip")]
+    pub(crate) name: String,
+    /// Images encoded at once
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) batch: u16,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
 }
 
 #[derive(Debug, Args)]

@@ -30,6 +30,58 @@ pub(crate) fn bar(total: usize, unit: &str) -> ProgressBar {
     ProgressBar::new(total as u64).with_style(style)
 }
 
+/// Whether Ctrl-C was pressed.
+pub(crate) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// Progress of counted work: a bar on a terminal, a line now and then elsewhere.
+pub(crate) struct Counter {
+    bar: ProgressBar,
+    unit: &'static str,
+    state: Mutex<CounterState>,
+}
+
+struct CounterState {
+    started: Instant,
+    printed: Instant,
+    first: Option<usize>,
+}
+
+impl Counter {
+    pub(crate) fn new(unit: &'static str) -> Self {
+        let now = Instant::now();
+        let state = CounterState {
+            started: now,
+            printed: now,
+            first: None,
+        };
+        Self {
+            bar: bar(0, unit),
+            unit,
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn set(&self, done: usize, total: usize) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+        let mut state = lock(&self.state);
+        let first = *state.first.get_or_insert(done);
+        if self.bar.is_hidden() && state.printed.elapsed() > LINE_EVERY {
+            let rate = (done - first) as f64 / state.started.elapsed().as_secs_f64();
+            let eta = (total - done) as f64 / rate;
+            let unit = self.unit;
+            eprintln!("{done}/{total} {unit}  {rate:.1}/s  ETA {eta:.0} s");
+            state.printed = Instant::now();
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// Progress of training: a bar on a terminal, a line now and then elsewhere.
 pub(crate) struct TrainingBar {
     bar: Mutex<Option<ProgressBar>>,
@@ -142,6 +194,6 @@ impl Progress for TrainingBar {
     }
 
     fn interrupted(&self) -> bool {
-        INTERRUPTED.load(Ordering::Relaxed)
+        interrupted()
     }
 }

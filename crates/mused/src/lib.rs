@@ -5,11 +5,15 @@
 //! verb of the binary:
 //!
 //! 1. [`data`]: import or simulate a dataset directory,
-//! 2. [`train`]: train a run directory, predict,
-//! 3. [`results`]: score it.
+//! 2. [`features`]: CLIP features of its stimuli,
+//! 3. [`train`]: train a run directory, predict,
+//! 4. [`results`]: score it.
 //!
 //! [`stats`], [`formats`], [`model`] and [`kernels`] are the parts they are made of.
 
+pub mod features;
+
+pub use mused_clip as clip;
 pub use mused_data as data;
 pub use mused_formats as formats;
 pub use mused_kernels as kernels;

@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Info(args) => commands::info::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
+        Command::Features(args) => commands::features::run(&args),
         Command::Rdm(args) => commands::rdm::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
     };

@@ -124,39 +124,14 @@ impl Preprocess {
     /// Normalised values of images, in parallel: what [`ImageEncoder`](crate::ImageEncoder) takes.
     ///
     /// # Errors
-    /// None for images made by [`RgbImage`].
+    /// None: crops have the size that is announced.
     pub fn pixels(&self, images: &[RgbImage]) -> Result<Pixels> {
-        self.gather(
-            images.par_iter().map(|image| Ok(self.crop(image))),
-            images.len(),
-        )
-    }
-
-    /// Reads, scales and normalises files, in parallel.
-    ///
-    /// # Errors
-    /// The first file, in order, that is not an image this crate reads.
-    pub fn open_pixels<P: AsRef<Path> + Sync>(&self, paths: &[P]) -> Result<Pixels> {
-        let images = paths.par_iter();
-        let images = images.map(|path| RgbImage::open(path).map(|image| self.crop(&image)));
-        self.gather(images, paths.len())
-    }
-
-    fn gather(
-        &self,
-        crops: impl IndexedParallelIterator<Item = Result<Vec<u8>>>,
-        count: usize,
-    ) -> Result<Pixels> {
         let plane = self.size * self.size;
-        let mut values = vec![0.0; count * 3 * plane];
-        let outcomes: Vec<Result<()>> = crops
+        let mut values = vec![0.0; images.len() * 3 * plane];
+        images
+            .par_iter()
             .zip(values.par_chunks_mut((3 * plane).max(1)))
-            .map(|(crop, out)| {
-                self.normalise(&crop?, out);
-                Ok(())
-            })
-            .collect();
-        outcomes.into_iter().collect::<Result<()>>()?;
+            .for_each(|(image, out)| self.normalise(&self.crop(image), out));
         Pixels::new(self.size, values)
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod demo;
 pub(crate) mod evaluate;
+pub(crate) mod features;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod predict;

@@ -129,7 +129,10 @@ pub fn extract<B: KernelBackend>(
             .collect();
         let texts = encoder.texts(&captions)?;
         for place in 0..end - start {
-            for job in jobs.iter_mut().filter(|job| job.store.done() == start + place) {
+            for job in jobs
+                .iter_mut()
+                .filter(|job| job.store.done() == start + place)
+            {
                 let row = match (job.level, request.high) {
                     (Level::Low, _) => sums.low.row(place).to_owned(),
                     (Level::High, Some(Guide::Image)) => sums.joint.row(place).to_owned(),
@@ -175,7 +178,10 @@ fn plan(request: &Extraction<'_>, sources: &[Source]) -> Result<(Vec<Job>, Vec<S
         .map(Source::identity)
         .collect::<Result<_>>()?;
     let mut common = Map::new();
-    common.insert("model".into(), json!(request.model.file_name().map(|n| n.to_string_lossy())));
+    common.insert(
+        "model".into(),
+        json!(request.model.file_name().map(|n| n.to_string_lossy())),
+    );
     common.insert("weights_sha256".into(), json!(weights));
     common.insert("clip".into(), json!(request.clip));
     common.insert("l2_normalised".into(), json!(request.normalise));

@@ -45,8 +45,8 @@ impl Store {
         let destination = features.join(name);
         let description = destination.join("feature.json");
         if destination.exists() {
-            let text = fs::read_to_string(&description)
-                .map_err(Error::io("cannot read", &description))?;
+            let text =
+                fs::read_to_string(&description).map_err(Error::io("cannot read", &description))?;
             let found: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
             match found.get(JOB) {
                 Some(found) if *found == job => return Ok(None),
@@ -101,8 +101,7 @@ impl Store {
                 width: left.width,
             });
         } else if self.partial.exists() {
-            fs::remove_dir_all(&self.partial)
-                .map_err(Error::io("cannot remove", &self.partial))?;
+            fs::remove_dir_all(&self.partial).map_err(Error::io("cannot remove", &self.partial))?;
         }
         Ok(())
     }
