@@ -168,7 +168,7 @@ fn hostile_pickles_are_errors() {
         ),
         (
             "eval",
-            b"\x80\x02cbuiltins\neval\nX\x01\0\0\01\x85R.".to_vec(),
+            b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.".to_vec(),
             "builtins.eval",
         ),
         (
