@@ -1,7 +1,7 @@
 """Seconds of PyTorch and onnxruntime to encode 8 images with a ViT-B/16 of random weights, beside mused.
 
     python bench/clip_pytorch.py FOLDER                    # makes the model, the reference and the ONNX graph
-    python bench/clip_pytorch.py FOLDER --bench BINARY     # alternates the three; BINARY is the example `bench`
+    python bench/clip_pytorch.py FOLDER --bench BINARY     # alternates the three; BINARY is the example `clip-bench`
 
 Two threads each, f32. Where the machine does other work, processor time says more than the clock (onnxruntime and
 PyTorch spin while they wait, which counts). Needs torch, transformers, safetensors, onnxruntime and (to make the model) onnx.

@@ -1,7 +1,7 @@
 //! Seconds to encode a batch of images, and how far the result is from PyTorch's (`bench/clip_pytorch.py` makes the
 //! model and the reference).
 //!
-//! `cargo run --release -p mused-clip --example bench -- FOLDER [RUNS]`
+//! `cargo run --release -p mused-clip --example clip-bench -- FOLDER [RUNS]`
 use std::error::Error;
 use std::path::Path;
 use std::time::Instant;

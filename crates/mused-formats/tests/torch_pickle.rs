@@ -82,6 +82,31 @@ fn programs_are_refused() {
     assert!(message.contains("before 1.6"), "{message}");
 }
 
+#[test]
+fn a_published_kind_of_checkpoint() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../../shared/golden/brainformer_narrow.pth"
+    );
+    if !std::path::Path::new(path).exists() {
+        eprintln!("skipped: {path} is absent");
+        return;
+    }
+    let state = torch_pickle::open(path).unwrap();
+    let names: Vec<String> = state.tensors().map(|(name, _)| name.to_owned()).collect();
+    assert!(names.len() > 100, "{}", names.len());
+    for name in names {
+        let elements = state
+            .tensor(&name)
+            .unwrap()
+            .shape()
+            .iter()
+            .product::<usize>();
+        let size = state.tensor(&name).unwrap().element_type().size();
+        assert_eq!(state.read(&name).unwrap().len(), elements * size, "{name}");
+    }
+}
+
 /// A zip archive with one stored entry `a/data.pkl`.
 fn archive(pickle: &[u8]) -> Vec<u8> {
     let name = b"a/data.pkl";
@@ -143,7 +168,7 @@ fn hostile_pickles_are_errors() {
         ),
         (
             "eval",
-            b"\x80\x02cbuiltins\neval\nX\x01\0\0\01\x85R.".to_vec(),
+            b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.".to_vec(),
             "builtins.eval",
         ),
         (

@@ -93,6 +93,9 @@ impl Preprocess {
     /// The image scaled and cut, 8-bit: `[size, size, 3]`, the values Pillow gives.
     pub fn crop(&self, image: &RgbImage) -> Vec<u8> {
         let (width, height, size) = (image.width(), image.height(), self.size);
+        if size == 0 {
+            return vec![];
+        }
         // In f64, truncated: what Python computes for `int(size * long / short)`.
         let long = |long: usize, short: usize| ((size * long) as f64 / short as f64) as usize;
         let (new_width, new_height) = if width <= height {
@@ -124,13 +127,20 @@ impl Preprocess {
     /// Normalised values of images, in parallel: what [`ImageEncoder`](crate::ImageEncoder) takes.
     ///
     /// # Errors
-    /// None: crops have the size that is announced.
+    /// A crop of size 0.
     pub fn pixels(&self, images: &[RgbImage]) -> Result<Pixels> {
+        if self.size == 0 {
+            return Err(Error::Mismatch {
+                what: "preprocessing",
+                expected: "crops of at least one pixel".into(),
+                found: "0".into(),
+            });
+        }
         let plane = self.size * self.size;
         let mut values = vec![0.0; images.len() * 3 * plane];
         images
             .par_iter()
-            .zip(values.par_chunks_mut((3 * plane).max(1)))
+            .zip(values.par_chunks_mut(3 * plane))
             .for_each(|(image, out)| self.normalise(&self.crop(image), out));
         Pixels::new(self.size, values)
     }
@@ -164,5 +174,18 @@ mod tests {
             ..preprocess
         };
         assert_eq!([5, 7, 9].map(|length| down.margin(length)), [0, 1, 2]);
+    }
+
+    #[test]
+    fn no_size_makes_a_panic() {
+        let image = RgbImage::new(1, 3, vec![7; 9]).unwrap();
+        assert!(
+            Preprocess::new(0)
+                .pixels(std::slice::from_ref(&image))
+                .is_err()
+        );
+        assert_eq!(Preprocess::new(1).crop(&image), [7, 7, 7]);
+        assert_eq!(Preprocess::new(5).crop(&image), [7; 75]);
+        assert!(RgbImage::new(0, 3, vec![]).is_err());
     }
 }

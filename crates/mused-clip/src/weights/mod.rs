@@ -24,9 +24,6 @@ const FILES: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// Differences from the configuration that one error lists.
-const LISTED: usize = 40;
-
 /// Data types weights are stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -139,7 +136,7 @@ impl Weights {
     /// # Errors
     /// [`Error::Contradiction`] with every difference.
     pub(crate) fn check(&self, expected: &[(String, Vec<usize>)]) -> Result<()> {
-        let mut differences: Vec<String> = expected
+        let differences: Vec<String> = expected
             .iter()
             .filter_map(|(name, shape)| match self.tensors.get(name) {
                 None => Some(format!("{name}: expected {shape:?}, missing")),
@@ -151,11 +148,6 @@ impl Weights {
             .collect();
         if differences.is_empty() {
             return Ok(());
-        }
-        if differences.len() > LISTED {
-            let more = differences.len() - LISTED;
-            differences.truncate(LISTED);
-            differences.push(format!("and {more} more"));
         }
         Err(Error::Contradiction {
             path: self.path.clone(),
