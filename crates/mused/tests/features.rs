@@ -1,0 +1,347 @@
+//! `mused features` and `mused rdm` on a miniature of NSD's stimulus file and the golden CLIP model.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use mused::clip::{Images, RgbImage, Texts, Tokens, unit_rows};
+use mused::formats::npy;
+use mused::kernels::Cpu;
+use ndarray::{Array2, Ix2};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const STIMULI: usize = 4;
+const CAPTIONS: [&[&str]; STIMULI] = [
+    &["a dog"],
+    &["a cat", "two cats"],
+    &["grass"],
+    &["a red car"],
+];
+
+/// A simulated dataset `data` whose stimuli are images, and a model folder `model`.
+struct Bench {
+    folder: TempDir,
+}
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Bench {
+    /// `None`, said on stderr, where the shared model is absent.
+    fn new() -> Option<Self> {
+        let shared = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
+        let files = [
+            "golden/clip_tiny/config.json",
+            "golden/clip_tiny/model.safetensors",
+            "data/clip-preprocess-sample/bpe_simple_vocab_16e6.txt.gz",
+        ]
+        .map(|file| shared.join(file));
+        if let Some(absent) = files.iter().find(|file| !file.exists()) {
+            eprintln!("skipped: {} is absent", absent.display());
+            return None;
+        }
+        let bench = Self {
+            folder: TempDir::new().unwrap(),
+        };
+        fs::create_dir(bench.path("model")).unwrap();
+        for file in files {
+            let name = Path::new("model").join(file.file_name().unwrap());
+            fs::write(bench.path(name), fs::read(&file).unwrap()).unwrap();
+        }
+        bench.dataset();
+        Some(bench)
+    }
+
+    fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// One subject, random responses, stimuli in the PNG files.
+    fn dataset(&self) {
+        let folder = self.path("data/subjects/sub-01");
+        fs::create_dir_all(&folder).unwrap();
+        let description =
+            r#"{"format": "mused-dataset/1", "name": "four", "kind": "roi", "response": "voxels"}"#;
+        fs::write(self.path("data/dataset.json"), description).unwrap();
+        self.stimuli(|row| (fixture(&format!("stimulus_{row}.png")), "n/a".to_owned()));
+        let mut captions = "stimulus_id\tcaption\n".to_owned();
+        for (row, texts) in CAPTIONS.iter().enumerate() {
+            for text in *texts {
+                captions.push_str(&format!("s{row}\t{text}\n"));
+            }
+        }
+        fs::write(self.path("data/captions.tsv"), captions).unwrap();
+        fs::write(self.path("data/labels.tsv"), "label\nanimal\n").unwrap();
+        let labels = ndarray::arr2(&[[1_u8], [1], [0], [0]]);
+        npy::write_npy_u8(self.path("data/labels.npy"), labels.view()).unwrap();
+        fs::write(folder.join("trials.tsv"), "stimulus_id\ns0\ns1\ns2\ns3\n").unwrap();
+        fs::write(folder.join("voxels.tsv"), "roi\nV1\nV1\nV1\n").unwrap();
+        let responses = ndarray::arr2(&[
+            [1.0_f32, 2.0, 5.0],
+            [2.0, 1.0, 7.0],
+            [9.0, 3.0, 1.0],
+            [4.0, 4.5, 8.0],
+        ]);
+        npy::write_npy_f32(folder.join("responses.npy"), responses.view()).unwrap();
+    }
+
+    /// Writes stimuli.tsv with these files and frames.
+    fn stimuli(&self, source: impl Fn(usize) -> (String, String)) {
+        let mut table = "stimulus_id\tfile\tframe\n".to_owned();
+        for row in 0..STIMULI {
+            let (file, frame) = source(row);
+            table.push_str(&format!("s{row}\t{file}\t{frame}\n"));
+        }
+        fs::write(self.path("data/stimuli.tsv"), table).unwrap();
+    }
+
+    fn features(&self, more: &[&str]) -> Assert {
+        Command::new(env!("CARGO_BIN_EXE_mused"))
+            .current_dir(self.folder.path())
+            .args(["features", "data", "--model", "model", "--batch", "3"])
+            .args(more)
+            .assert()
+    }
+
+    fn array(&self, name: &str) -> Array2<f32> {
+        let path = self.path(format!("data/features/{name}/features.npy"));
+        npy::read_npy_f32(path)
+            .unwrap()
+            .into_dimensionality::<Ix2>()
+            .unwrap()
+    }
+
+    fn description(&self, name: &str) -> Value {
+        let path = self.path(format!("data/features/{name}/feature.json"));
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    }
+}
+
+fn says(assert: Assert, words: &[&str]) {
+    let message = String::from_utf8(assert.code(1).get_output().stderr.clone()).unwrap();
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in: {message}");
+    }
+}
+
+fn close(found: &Array2<f32>, expected: &Array2<f32>) {
+    assert_eq!(found.dim(), expected.dim());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    }
+}
+
+#[test]
+fn both_levels_are_those_of_the_library() {
+    let Some(bench) = Bench::new() else { return };
+    bench.features(&[]).success();
+    let images = Images::<Cpu>::open(bench.path("model"), &Default::default()).unwrap();
+    let opened: Vec<RgbImage> = (0..STIMULI)
+        .map(|row| RgbImage::open(fixture(&format!("stimulus_{row}.png"))).unwrap())
+        .collect();
+    let expected = images
+        .features(&opened, Some((1, Tokens::Mean)), true)
+        .unwrap();
+    close(&bench.array("clip-low"), &expected.layer.unwrap());
+
+    let joint = unit_rows(expected.projected.unwrap());
+    let texts = Texts::<Cpu>::open(bench.path("model"), &Default::default()).unwrap();
+    let mut means = Array2::zeros(joint.dim());
+    for (mut mean, captions) in means.rows_mut().into_iter().zip(CAPTIONS) {
+        let rows = unit_rows(texts.projected(captions).unwrap());
+        mean.assign(&rows.mean_axis(ndarray::Axis(0)).unwrap());
+    }
+    close(
+        &bench.array("clip-high"),
+        &((joint + unit_rows(means)) * 0.5),
+    );
+    let description = bench.description("clip-high");
+    assert_eq!(description["level"], "high");
+    assert_eq!(description["guidance"], "both");
+
+    // Training finds both levels by themselves.
+    Command::new(env!("CARGO_BIN_EXE_mused"))
+        .current_dir(bench.folder.path())
+        .args(["rdm", "data", "--features", "clip-high", "--json"])
+        .assert()
+        .success();
+    assert!(bench.path("clip-high-rdm.npy").is_file());
+    let picture = fs::read_to_string(bench.path("clip-high-rdm.svg")).unwrap();
+    assert!(picture.contains("four: clip-high"));
+}
+
+#[test]
+fn rows_of_an_hdf5_file_are_their_images() {
+    let Some(bench) = Bench::new() else { return };
+    bench.features(&["--low"]).success();
+    let from_png = bench.array("clip-low");
+    bench.stimuli(|row| (fixture("stimuli.hdf5"), row.to_string()));
+    bench.features(&["--low", "--name", "brick"]).success();
+    assert_eq!(bench.array("brick-low"), from_png);
+    bench.stimuli(|row| (fixture("stimuli.hdf5"), (row + 1).to_string()));
+    says(
+        bench.features(&["--low", "--name", "far"]),
+        &["stimuli.hdf5", "below 4, found 4"],
+    );
+    bench.stimuli(|_| (fixture("stimuli.hdf5"), "n/a".to_owned()));
+    says(bench.features(&["--low", "--name", "none"]), &["frame"]);
+}
+
+#[test]
+fn what_is_there_is_left_and_what_changed_is_made_again() {
+    let Some(bench) = Bench::new() else { return };
+    bench.features(&["--high", "--guidance", "image"]).success();
+    let features = bench.path("data/features/clip-high/features.npy");
+    let made = fs::metadata(&features).unwrap().modified().unwrap();
+    let again = bench.features(&["--high", "--guidance", "image"]).success();
+    let said = String::from_utf8(again.get_output().stdout.clone()).unwrap();
+    assert!(said.contains("unchanged"), "{said}");
+    assert_eq!(fs::metadata(&features).unwrap().modified().unwrap(), made);
+
+    bench
+        .features(&[
+            "--high",
+            "--guidance",
+            "text",
+            "--clip",
+            "0.1",
+            "--normalise",
+        ])
+        .success();
+    let rows = bench.array("clip-high");
+    assert!(
+        rows.rows()
+            .into_iter()
+            .all(|row| (row.dot(&row) - 1.0).abs() < 1e-5)
+    );
+    assert_eq!(bench.description("clip-high")["l2_normalised"], true);
+}
+
+#[test]
+fn a_bad_image_names_itself_and_the_rest_goes_on_later() {
+    let Some(bench) = Bench::new() else { return };
+    bench.features(&["--low"]).success();
+    let whole = bench.array("clip-low");
+    let broken = bench.path("broken.png");
+    fs::write(&broken, b"no image").unwrap();
+    let file = broken.display().to_string();
+    let source = |row: usize| match row {
+        3 => (file.clone(), "n/a".to_owned()),
+        _ => (fixture(&format!("stimulus_{row}.png")), "n/a".to_owned()),
+    };
+    bench.stimuli(source);
+    says(
+        bench.features(&["--low", "--name", "late"]),
+        &["broken.png"],
+    );
+    let rows = bench.path("data/features/.late-low.partial/rows.f32");
+    assert_eq!(
+        fs::metadata(&rows).unwrap().len() as usize,
+        3 * whole.ncols() * 4
+    );
+    // The bytes of the image are part of the job: repaired, it starts over.
+    fs::write(&broken, fs::read(fixture("stimulus_3.png")).unwrap()).unwrap();
+    bench.features(&["--low", "--name", "late"]).success();
+    assert_eq!(bench.array("late-low"), whole);
+    assert!(!rows.exists());
+}
+
+#[test]
+fn an_interrupted_extraction_goes_on() {
+    let Some(bench) = Bench::new() else { return };
+    bench.features(&["--low"]).success();
+    let whole = bench.array("clip-low");
+    // As a killed run leaves it: two rows and a part of the third.
+    let job = bench.description("clip-low")["job_sha256"].clone();
+    fs::remove_dir_all(bench.path("data/features/clip-low")).unwrap();
+    let partial = bench.path("data/features/.clip-low.partial");
+    fs::create_dir(&partial).unwrap();
+    let left = serde_json::json!({"job_sha256": job, "width": whole.ncols()});
+    fs::write(partial.join("job.json"), left.to_string()).unwrap();
+    let mut rows: Vec<u8> = whole.iter().flat_map(|value| value.to_le_bytes()).collect();
+    rows.truncate(2 * whole.ncols() * 4 + 6);
+    // A value no model gives shows that the rows were kept.
+    rows[..4].copy_from_slice(&1234.5_f32.to_le_bytes());
+    fs::write(partial.join("rows.f32"), rows).unwrap();
+    bench.features(&["--low"]).success();
+    let mut expected = whole;
+    expected[[0, 0]] = 1234.5;
+    assert_eq!(bench.array("clip-low"), expected);
+}
+
+#[test]
+fn wrong_requests_say_what_to_do() {
+    let Some(bench) = Bench::new() else { return };
+    fs::write(
+        bench.path("data/captions.tsv"),
+        "stimulus_id\tcaption\ns0\ta dog\n",
+    )
+    .unwrap();
+    says(
+        bench.features(&[]),
+        &["3 of 4 stimuli", "s1", "--guidance image"],
+    );
+    fs::write(
+        bench.path("data/captions.tsv"),
+        "stimulus_id\tcaption\ns9\ta dog\n",
+    )
+    .unwrap();
+    says(bench.features(&[]), &["captions.tsv", "s9"]);
+    fs::remove_file(bench.path("data/captions.tsv")).unwrap();
+    bench.stimuli(|_| ("n/a".to_owned(), "n/a".to_owned()));
+    says(bench.features(&["--low"]), &["s0", "file"]);
+    bench.stimuli(|_| ("nowhere.png".to_owned(), "n/a".to_owned()));
+    says(bench.features(&["--low"]), &["nowhere.png"]);
+    says(bench.features(&["--low", "--name", "a/b"]), &["--name"]);
+    fs::remove_file(bench.path("model/model.safetensors")).unwrap();
+    says(bench.features(&["--low"]), &["model"]);
+    assert!(!bench.path("data/features").exists());
+}
+
+#[test]
+fn films_are_read_a_second_at_a_time() {
+    let Some(bench) = Bench::new() else { return };
+    bench.stimuli(|row| (fixture("stimulus_0.png").replace(".png", ".mp4"), row.to_string()));
+    says(bench.features(&["--low"]), &["stimulus_0.mp4"]);
+    let there = std::process::Command::new("ffmpeg").arg("-version").output();
+    if there.is_err() {
+        eprintln!("skipped: ffmpeg is not on the PATH");
+        return;
+    }
+    let film = bench.path("film.mkv");
+    let status = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-framerate", "1", "-i"])
+        .arg(fixture("stimulus_%d.png"))
+        .args(["-c:v", "ffv1", "-pix_fmt", "bgr0"])
+        .arg(&film)
+        .status();
+    assert!(status.unwrap().success());
+    bench.stimuli(|row| (fixture(&format!("stimulus_{row}.png")), "n/a".to_owned()));
+    bench.features(&["--low"]).success();
+    let images = bench.array("clip-low");
+    let file = film.display().to_string();
+    bench.stimuli(|row| (file.clone(), row.to_string()));
+    let without = Command::new(env!("CARGO_BIN_EXE_mused"))
+        .current_dir(bench.folder.path())
+        .args(["features", "data", "--model", "model", "--low", "--name", "without"])
+        .env("PATH", "")
+        .assert();
+    says(without, &["film.mkv", "ffmpeg on the PATH"]);
+    bench.features(&["--low", "--name", "seconds"]).success();
+    close(&bench.array("seconds-low"), &images);
+    // A stimulus that is the whole film is the mean over its seconds.
+    bench.stimuli(|_| (file.clone(), "n/a".to_owned()));
+    bench.features(&["--low", "--name", "film"]).success();
+    let mean = images.mean_axis(ndarray::Axis(0)).unwrap();
+    let mean = mean.broadcast(images.dim()).unwrap().to_owned();
+    close(&bench.array("film-low"), &mean);
+    bench.stimuli(|row| (file.clone(), (row + 1).to_string()));
+    says(
+        bench.features(&["--low", "--name", "long"]),
+        &["film.mkv", "found 4 seconds"],
+    );
+}
