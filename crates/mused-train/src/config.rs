@@ -164,8 +164,8 @@ impl Default for Config {
                 low: "auto".to_owned(),
             },
             loss: LossConfig {
-                high: 6.0,
-                low: 0.3,
+                high: 0.3,
+                low: 0.03,
                 orthogonality: 0.03,
                 orthogonality_form: Orthogonality::Cosine,
                 rsa_form: RsaForm::Centred,

@@ -291,6 +291,9 @@ fn wrong_requests_say_what_to_do() {
     )
     .unwrap();
     says(bench.features(&[]), &["captions.tsv", "s9"]);
+    let blank = "stimulus_id\tcaption\ns0\ta\ns1\tb\ns2\t&nbsp;\ns3\tc\n";
+    fs::write(bench.path("data/captions.tsv"), blank).unwrap();
+    says(bench.features(&[]), &["s2", "empty caption"]);
     fs::remove_file(bench.path("data/captions.tsv")).unwrap();
     bench.stimuli(|_| ("n/a".to_owned(), "n/a".to_owned()));
     says(bench.features(&["--low"]), &["s0", "file"]);
@@ -305,9 +308,16 @@ fn wrong_requests_say_what_to_do() {
 #[test]
 fn films_are_read_a_second_at_a_time() {
     let Some(bench) = Bench::new() else { return };
-    bench.stimuli(|row| (fixture("stimulus_0.png").replace(".png", ".mp4"), row.to_string()));
+    bench.stimuli(|row| {
+        (
+            fixture("stimulus_0.png").replace(".png", ".mp4"),
+            row.to_string(),
+        )
+    });
     says(bench.features(&["--low"]), &["stimulus_0.mp4"]);
-    let there = std::process::Command::new("ffmpeg").arg("-version").output();
+    let there = std::process::Command::new("ffmpeg")
+        .arg("-version")
+        .output();
     if there.is_err() {
         eprintln!("skipped: ffmpeg is not on the PATH");
         return;
@@ -327,7 +337,9 @@ fn films_are_read_a_second_at_a_time() {
     bench.stimuli(|row| (file.clone(), row.to_string()));
     let without = Command::new(env!("CARGO_BIN_EXE_mused"))
         .current_dir(bench.folder.path())
-        .args(["features", "data", "--model", "model", "--low", "--name", "without"])
+        .args([
+            "features", "data", "--model", "model", "--low", "--name", "without",
+        ])
         .env("PATH", "")
         .assert();
     says(without, &["film.mkv", "ffmpeg on the PATH"]);

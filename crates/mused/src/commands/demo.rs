@@ -129,7 +129,7 @@ fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
             three(floors.hamming_loss)
         );
     }
-    println!("\nfiles");
+    println!("one seed each: differences of a few hundredths are chance\n\nfiles");
     println!(
         "  {:<28} the dataset; `mused info` describes it",
         out.join("dataset").display()

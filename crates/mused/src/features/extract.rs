@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use mused_clip::{Images, RgbImage, Texts, Tokens, unit_rows, weights_sha256};
-use mused_data::{Dataset, Level};
+use mused_clip::{Images, RgbImage, Texts, Tokenizer, Tokens, unit_rows, weights_sha256};
+use mused_data::{Dataset, Level, Stimulus};
 use mused_kernels::KernelBackend;
 use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
@@ -99,6 +99,17 @@ pub fn extract<B: KernelBackend>(
                 silent.len(),
                 stimuli.len(),
                 first.id
+            )));
+        }
+        let empty = |stimulus: &&Stimulus| {
+            let mut captions = stimulus.captions.iter();
+            captions.any(|caption| Tokenizer::is_empty_text(caption))
+        };
+        if let Some(stimulus) = stimuli.iter().find(empty) {
+            return Err(Error::Request(format!(
+                "{}: stimulus {} has an empty caption: write one or leave the row out",
+                request.dataset.root.display(),
+                stimulus.id
             )));
         }
     }
