@@ -5,8 +5,9 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::ops::FloatTensor;
 
 use crate::backend::KernelBackend;
+use crate::conv3d::{self, Window};
 use crate::dropout::{self, Dropout};
-use crate::{attention, gelu, layer_norm, linear};
+use crate::{attention, batch_norm, gelu, layer_norm, linear};
 
 // The gradient methods keep their plain bodies: they run only where someone differentiates a gradient.
 impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
@@ -29,6 +30,25 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         epsilon: f64,
     ) -> FloatTensor<Self> {
         layer_norm::tracked::<B, C>(x, gamma, beta, epsilon)
+    }
+
+    fn kernel_conv3d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        window: Window,
+    ) -> FloatTensor<Self> {
+        conv3d::tracked::<B, C>(x, weight, window)
+    }
+
+    fn kernel_batch_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        residual: Option<FloatTensor<Self>>,
+        relu: bool,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        batch_norm::tracked::<B, C>(x, gamma, beta, residual, relu, epsilon)
     }
 
     fn kernel_attention(

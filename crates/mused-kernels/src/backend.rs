@@ -4,6 +4,8 @@ use burn::tensor::{Tensor, TensorPrimitive};
 
 use crate::adam::{self, AdamStep};
 use crate::attention;
+use crate::batch_norm::{self, BatchNormState};
+use crate::conv3d::{self, Window};
 use crate::dropout::{self, Dropout};
 use crate::gelu;
 use crate::layer_norm;
@@ -84,6 +86,69 @@ pub trait KernelBackend: Backend {
         epsilon: f64,
     ) -> [FloatTensor<Self>; 3] {
         layer_norm::plain_gradient::<Self>(x, gamma, gradient, epsilon)
+    }
+
+    /// Convolution. Shapes: `[batch, d, h, w, in]`, `[kd, kh, kw, in, out]` → `[batch, d, h, w, out]`.
+    fn kernel_conv3d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        window: Window,
+    ) -> FloatTensor<Self> {
+        conv3d::plain::<Self>(x, weight, window)
+    }
+
+    /// Gradient of [`Self::kernel_conv3d`] for `x`, whose grid is `input`.
+    fn kernel_conv3d_input_gradient(
+        gradient: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        input: [usize; 3],
+        window: Window,
+    ) -> FloatTensor<Self> {
+        conv3d::plain_input_gradient::<Self>(gradient, weight, input, window)
+    }
+
+    /// Gradient of [`Self::kernel_conv3d`] for `weight`, whose grid is `kernel`.
+    fn kernel_conv3d_weight_gradient(
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        kernel: [usize; 3],
+        window: Window,
+    ) -> FloatTensor<Self> {
+        conv3d::plain_weight_gradient::<Self>(x, gradient, kernel, window)
+    }
+
+    /// Batch normalisation of columns, + residual, ReLU: the rows, the mean and the biased variance of each column.
+    /// Shapes: `[rows, channels]`, `[channels]`, `[channels]`, `[rows, channels]` → the same, `[channels]`, `[channels]`.
+    fn kernel_batch_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        residual: Option<FloatTensor<Self>>,
+        relu: bool,
+        epsilon: f64,
+    ) -> [FloatTensor<Self>; 3] {
+        batch_norm::plain::<Self>(x, gamma, beta, residual, relu, epsilon)
+    }
+
+    /// Gradients of [`Self::kernel_batch_norm`] for `x`, `gamma`, `beta` and the residual; the last means nothing where
+    /// there was no residual.
+    fn kernel_batch_norm_gradient(
+        state: BatchNormState<Self>,
+        gradient: FloatTensor<Self>,
+        _residual: bool,
+    ) -> [FloatTensor<Self>; 4] {
+        batch_norm::plain_gradient::<Self>(state, gradient)
+    }
+
+    /// `x · scale + shift` of columns, + residual, ReLU. Shapes as [`Self::kernel_batch_norm`].
+    fn kernel_batch_affine(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        residual: Option<FloatTensor<Self>>,
+        relu: bool,
+    ) -> FloatTensor<Self> {
+        batch_norm::plain_affine::<Self>(x, scale, shift, residual, relu)
     }
 
     /// Multi-head attention. Shapes: `[batch, tokens, 3 dim]`, mask `[batch, tokens]` → `[batch, tokens, dim]`.

@@ -6,8 +6,12 @@ use burn_flex::{FlexTensor, Layout};
 use crate::adam::{self, AdamStep};
 use crate::attention_inference_cpu::{self, Attend};
 use crate::backend::{Cpu, KernelBackend};
+use crate::batch_norm::{self, BatchNormState};
+use crate::conv3d::{self, Sizes, Window};
 use crate::dropout::{self, Dropout};
-use crate::{attention, attention_cpu, gelu, layer_norm, layer_norm_cpu, linear, matmul};
+use crate::{
+    attention, attention_cpu, batch_norm_cpu, gelu, layer_norm, layer_norm_cpu, linear, matmul,
+};
 
 /// Contiguous tensors of `f32`, or nothing when one holds another type.
 fn floats<const N: usize>(tensors: [&FlexTensor; N]) -> Option<[FlexTensor; N]> {
@@ -77,6 +81,11 @@ fn inference(qkv: &FlexTensor, heads: usize, attend: Attend<'_>) -> FlexTensor {
     let sizes = attention_cpu::Sizes::of(qkv.layout().shape(), heads);
     let output = attention_inference_cpu::run(sizes, qkv.storage(), attend);
     tensor(output, [sizes.batch, sizes.tokens, sizes.dim()])
+}
+
+/// Five sizes of a tensor.
+fn sizes_of(tensor: &FlexTensor) -> [usize; 5] {
+    std::array::from_fn(|axis| tensor.layout().shape()[axis])
 }
 
 impl KernelBackend for Cpu {
@@ -186,6 +195,166 @@ impl KernelBackend for Cpu {
             tensor(gamma_gradient, [columns]),
             tensor(beta_gradient, [columns]),
         ]
+    }
+
+    fn kernel_conv3d(x: FlexTensor, weight: FlexTensor, window: Window) -> FlexTensor {
+        let Some([x, weight]) = floats([&x, &weight]) else {
+            return conv3d::plain::<Self>(x, weight, window);
+        };
+        let [batch, d, h, w, inputs] = sizes_of(&x);
+        let [kd, kh, kw, _, outputs] = sizes_of(&weight);
+        let (input, kernel) = ([d, h, w], [kd, kh, kw]);
+        let sizes = Sizes {
+            batch,
+            input,
+            inputs,
+            kernel,
+            // The public function has checked that the kernel fits.
+            output: window.output(input, kernel).unwrap_or_default(),
+            outputs,
+            window,
+        };
+        let [od, oh, ow] = sizes.output;
+        let y = conv3d::forward(sizes, x.storage(), weight.storage());
+        tensor(y, [batch, od, oh, ow, outputs])
+    }
+
+    fn kernel_conv3d_input_gradient(
+        gradient: FlexTensor,
+        weight: FlexTensor,
+        input: [usize; 3],
+        window: Window,
+    ) -> FlexTensor {
+        let Some([gradient, weight]) = floats([&gradient, &weight]) else {
+            return conv3d::plain_input_gradient::<Self>(gradient, weight, input, window);
+        };
+        let [batch, od, oh, ow, _] = sizes_of(&gradient);
+        let [kd, kh, kw, inputs, outputs] = sizes_of(&weight);
+        let sizes = Sizes {
+            batch,
+            input,
+            inputs,
+            kernel: [kd, kh, kw],
+            output: [od, oh, ow],
+            outputs,
+            window,
+        };
+        let [d, h, w] = input;
+        let value = conv3d::input_gradient(sizes, gradient.storage(), weight.storage());
+        tensor(value, [batch, d, h, w, inputs])
+    }
+
+    fn kernel_conv3d_weight_gradient(
+        x: FlexTensor,
+        gradient: FlexTensor,
+        kernel: [usize; 3],
+        window: Window,
+    ) -> FlexTensor {
+        let Some([x, gradient]) = floats([&x, &gradient]) else {
+            return conv3d::plain_weight_gradient::<Self>(x, gradient, kernel, window);
+        };
+        let [batch, d, h, w, inputs] = sizes_of(&x);
+        let [_, od, oh, ow, outputs] = sizes_of(&gradient);
+        let sizes = Sizes {
+            batch,
+            input: [d, h, w],
+            inputs,
+            kernel,
+            output: [od, oh, ow],
+            outputs,
+            window,
+        };
+        let [kd, kh, kw] = kernel;
+        let value = conv3d::weight_gradient(sizes, x.storage(), gradient.storage());
+        tensor(value, [kd, kh, kw, inputs, outputs])
+    }
+
+    fn kernel_batch_norm(
+        x: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        residual: Option<FlexTensor>,
+        relu: bool,
+        epsilon: f64,
+    ) -> [FlexTensor; 3] {
+        let residual = residual.map(|residual| residual.to_contiguous());
+        let fits = residual.as_ref().is_none_or(is_f32);
+        let Some([x, gamma, beta]) = floats([&x, &gamma, &beta]).filter(|_| fits) else {
+            return batch_norm::plain::<Self>(x, gamma, beta, residual, relu, epsilon);
+        };
+        let channels = gamma.layout().shape()[0];
+        let [mean, variance] = batch_norm_cpu::statistics(x.storage(), channels);
+        let scale: Vec<f32> = variance
+            .iter()
+            .zip(gamma.storage::<f32>())
+            .map(|(v, gamma)| (f64::from(*gamma) / (f64::from(*v) + epsilon).sqrt()) as f32)
+            .collect();
+        let y = batch_norm_cpu::affine(
+            x.storage(),
+            [&mean, &scale, beta.storage()],
+            residual.as_ref().map(FlexTensor::storage),
+            relu,
+        );
+        [
+            tensor(y, x.layout().shape().clone()),
+            tensor(mean, [channels]),
+            tensor(variance, [channels]),
+        ]
+    }
+
+    fn kernel_batch_norm_gradient(
+        state: BatchNormState<Self>,
+        gradient: FlexTensor,
+        residual: bool,
+    ) -> [FlexTensor; 4] {
+        let tensors = [&state.x, &state.gamma, &state.mean, &state.variance];
+        let fits = state.relu_output.as_ref().is_none_or(is_f32) && is_f32(&gradient);
+        let Some([x, gamma, mean, variance]) = floats(tensors).filter(|_| fits) else {
+            return batch_norm::plain_gradient::<Self>(state, gradient);
+        };
+        let relu_output = state.relu_output.map(|y| y.to_contiguous());
+        let forward = batch_norm_cpu::Forward {
+            x: x.storage(),
+            relu_output: relu_output.as_ref().map(FlexTensor::storage),
+            gamma: gamma.storage(),
+            mean: mean.storage(),
+            variance: variance.storage(),
+            epsilon: state.epsilon,
+        };
+        let mut gradient = owned(gradient);
+        let [gamma, beta] = batch_norm_cpu::gradient_sums(&forward, gradient.storage_mut());
+        let empty = || tensor(vec![], [0, 0]);
+        let passed_on = if residual { gradient.clone() } else { empty() };
+        batch_norm_cpu::input_gradient(&forward, [&gamma, &beta], gradient.storage_mut());
+        let channels = [gamma.len()];
+        [
+            gradient,
+            tensor(gamma, channels),
+            tensor(beta, channels),
+            passed_on,
+        ]
+    }
+
+    fn kernel_batch_affine(
+        x: FlexTensor,
+        scale: FlexTensor,
+        shift: FlexTensor,
+        residual: Option<FlexTensor>,
+        relu: bool,
+    ) -> FlexTensor {
+        let residual = residual.map(|residual| residual.to_contiguous());
+        let fits = residual.as_ref().is_none_or(is_f32);
+        let Some([x, scale, shift]) = floats([&x, &scale, &shift]).filter(|_| fits) else {
+            return batch_norm::plain_affine::<Self>(x, scale, shift, residual, relu);
+        };
+        let centre = vec![0.0; scale.layout().shape()[0]];
+        let y = batch_norm_cpu::affine(
+            x.storage(),
+            [&centre, scale.storage(), shift.storage()],
+            residual.as_ref().map(FlexTensor::storage),
+            relu,
+        );
+        tensor(y, x.layout().shape().clone())
     }
 
     fn kernel_attention(

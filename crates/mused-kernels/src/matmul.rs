@@ -270,7 +270,7 @@ pub(crate) fn serial_packed<S: Simd>(
 }
 
 /// `len` floats of the storage that start on a cache line: a vector across two lines costs two accesses.
-fn aligned(storage: &mut Vec<f32>, len: usize) -> &mut [f32] {
+pub(crate) fn aligned(storage: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if storage.len() < len + 16 {
         // Nothing of the old content is wanted: a new allocation comes zeroed without a copy.
         *storage = vec![0.0; len + 16];

@@ -5,8 +5,8 @@ mod support;
 
 use burn::tensor::Tensor;
 use mused_kernels::{
-    AdamStep, Cpu, Dropout, adam_update, attention, dropout_add, gelu, layer_norm, linear,
-    sum_of_squares,
+    AdamStep, BatchNormTail, Cpu, Dropout, Window, adam_update, attention, batch_norm, conv3d,
+    dropout_add, gelu, layer_norm, linear, sum_of_squares,
 };
 use support::{Train, floats, random};
 
@@ -60,6 +60,55 @@ fn step() -> Vec<Vec<u32>> {
     all.into_iter()
         .map(|v| v.into_iter().map(f32::to_bits).collect())
         .collect()
+}
+
+/// A residual block of volumes, forward and backward.
+fn volume_step() -> Vec<Vec<u32>> {
+    let x = random::<Train, 5>([2, 19, 18, 20, 5], 1).require_grad();
+    let stem = (random::<Train, 5>([7, 7, 7, 5, 40], 2) * 0.02).require_grad();
+    let first = (random::<Train, 5>([3, 3, 3, 40, 80], 3) * 0.02).require_grad();
+    let short = (random::<Train, 5>([1, 1, 1, 40, 80], 4) * 0.1).require_grad();
+    let stem = stem.detach().require_grad();
+    let (first, short) = (first.detach().require_grad(), short.detach().require_grad());
+    let gamma = random::<Train, 1>([80], 5).require_grad();
+    let beta = random::<Train, 1>([80], 6).require_grad();
+    let h = conv3d(x.clone(), stem.clone(), Window::cubic(1, 3));
+    let y = conv3d(h.clone(), first.clone(), Window::cubic(2, 1));
+    let residual = conv3d(h, short.clone(), Window::cubic(2, 0));
+    let rows = y.dims()[..4].iter().product::<usize>();
+    let tail = BatchNormTail {
+        residual: Some(residual.reshape([rows, 80])),
+        relu: true,
+    };
+    let y = batch_norm(
+        y.reshape([rows, 80]),
+        gamma.clone(),
+        beta.clone(),
+        tail,
+        1e-5,
+    );
+    let grads = (y.rows.clone() * y.rows.clone()).mean().backward();
+    let mut all = vec![floats(&y.rows), floats(&y.mean), floats(&y.variance)];
+    for volume in [&x, &stem, &first, &short] {
+        all.push(floats(&volume.grad(&grads).unwrap()));
+    }
+    for vector in [&gamma, &beta] {
+        all.push(floats(&vector.grad(&grads).unwrap()));
+    }
+    all.into_iter()
+        .map(|v| v.into_iter().map(f32::to_bits).collect())
+        .collect()
+}
+
+#[test]
+fn volumes_give_the_same_bits_for_any_number_of_threads() {
+    let expected = in_pool(1, volume_step);
+    for threads in [2, 3, 5] {
+        assert!(
+            in_pool(threads, volume_step) == expected,
+            "{threads} threads"
+        );
+    }
 }
 
 fn in_pool<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {

@@ -1,11 +1,18 @@
-//! The ROI Transformer with subject tokens (CLIP-MUSED, ICLR 2024, section 3.2) and its losses.
+//! Decoders with subject tokens (CLIP-MUSED, ICLR 2024) and their losses: the ROI Transformer (section 3.2) and
+//! BrainFormer, which reads whole volumes.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod brainformer;
 mod encoder;
+mod error;
 mod initial;
 pub mod losses;
 mod roi_transformer;
 
+pub use brainformer::{
+    BrainFormer, BrainFormerConfig, Depth, NamedTensors, StateTensor, VolumeBatch,
+};
 pub use encoder::{EncoderConfig, Noise};
+pub use error::{Error, Result};
 pub use losses::{LossConfig, LossTerms, Orthogonality, RsaForm, Targets};
 pub use roi_transformer::{RoiBatch, RoiTransformer, RoiTransformerConfig, TokenOutput};

@@ -1,0 +1,226 @@
+//! The weight gradient: for each element of the kernel the sum, over positions, of an input value times the gradient.
+
+use std::borrow::Cow;
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::cpu::{Padded, Sizes};
+use super::gather::{TILE, lanes, panel_width};
+use crate::simd::arch;
+
+/// Positions of a block: their gradients stay in cache while the tiles of a task read them.
+const BLOCK: usize = 256;
+/// Rows of the gradient matrix a task computes over all positions.
+const ROWS: usize = 96;
+/// Below this many weights, positions are split into parts whose sums are added at the end.
+const FEW_WEIGHTS: usize = 1 << 16;
+/// Positions of such a part.
+const PART: usize = 1 << 13;
+
+/// The gradient by panels of columns: in each, all positions one after another.
+struct Panels<'a> {
+    data: Cow<'a, [f32]>,
+    positions: usize,
+    columns: usize,
+    width: usize,
+    lanes: usize,
+}
+
+impl<'a> Panels<'a> {
+    fn new(gradient: &'a [f32], positions: usize, columns: usize) -> Self {
+        let (width, lanes) = (panel_width(), lanes());
+        let mut panels = Self {
+            data: Cow::Borrowed(gradient),
+            positions,
+            columns,
+            width,
+            lanes,
+        };
+        if panels.count() == 1 && columns.is_multiple_of(lanes) {
+            return panels;
+        }
+        let mut data = Vec::with_capacity(positions * columns.next_multiple_of(lanes));
+        for panel in 0..panels.count() {
+            let first = panel * width;
+            let count = width.min(columns - first);
+            for row in gradient.chunks_exact(columns) {
+                data.extend_from_slice(&row[first..first + count]);
+                data.resize(data.len().next_multiple_of(lanes), 0.0);
+            }
+        }
+        panels.data = data.into();
+        panels
+    }
+
+    fn count(&self) -> usize {
+        self.columns.div_ceil(self.width)
+    }
+
+    /// Width of a panel in whole vectors, and its gradients at some positions.
+    fn part(&self, panel: usize, first: usize, count: usize) -> (usize, &[f32]) {
+        let columns = self.columns - panel * self.width;
+        let width = columns.next_multiple_of(self.lanes).min(self.width);
+        let start = panel * self.positions * self.width + first * width;
+        (width, &self.data[start..start + count * width])
+    }
+}
+
+/// `[taps · in, out]`.
+pub(crate) fn weight_gradient(sizes: Sizes, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    let Sizes {
+        batch,
+        inputs,
+        kernel: [kd, kh, kw],
+        outputs,
+        window,
+        ..
+    } = sizes;
+    let weights = sizes.taps() * inputs;
+    let mut out = vec![0.0; weights * outputs];
+    let positions = sizes.positions();
+    if out.is_empty() || positions == 0 {
+        return out;
+    }
+    let padded = Padded::new(
+        x,
+        batch,
+        sizes.input,
+        inputs,
+        window.padding,
+        window.padding,
+    );
+    let from = padded.rows(batch, sizes.output, [0; 3], window.stride);
+    let lines = padded.lines([kd, kh]).into_iter();
+    let offsets: Vec<usize> = lines
+        .flat_map(|line| (0..kw * inputs).map(move |i| line + i))
+        .collect();
+    let panels = Panels::new(gradient, positions, outputs);
+    let task = |first: usize, last: usize, offsets, out| {
+        arch().dispatch(Task {
+            data: &padded.data,
+            from: &from,
+            first,
+            last,
+            offsets,
+            panels: &panels,
+            out,
+        });
+    };
+    if out.len() > FEW_WEIGHTS || positions <= PART {
+        out.par_chunks_mut(ROWS * outputs)
+            .zip(offsets.par_chunks(ROWS))
+            .with_max_len(1)
+            .for_each(|(out, offsets)| task(0, positions, offsets, out));
+        return out;
+    }
+    let parts = positions.div_ceil(PART);
+    let mut sums = vec![0.0; parts * out.len()];
+    sums.par_chunks_mut(out.len())
+        .with_max_len(1)
+        .enumerate()
+        .for_each(|(part, out)| {
+            let last = ((part + 1) * PART).min(positions);
+            task(part * PART, last, &offsets, out);
+        });
+    for part in sums.chunks_exact(out.len()) {
+        for (sum, value) in out.iter_mut().zip(part) {
+            *sum += value;
+        }
+    }
+    out
+}
+
+/// Some rows over some positions.
+struct Task<'a> {
+    data: &'a [f32],
+    /// Where the input of each position begins.
+    from: &'a [usize],
+    first: usize,
+    last: usize,
+    /// For each row, the distance of its input value from there.
+    offsets: &'a [usize],
+    panels: &'a Panels<'a>,
+    /// Rows of all columns, zero at first.
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let columns = self.panels.columns;
+        for start in (self.first..self.last).step_by(BLOCK) {
+            let from = &self.from[start..self.last.min(start + BLOCK)];
+            for index in 0..self.panels.count() {
+                let (width, panel) = self.panels.part(index, start, from.len());
+                let first = index * self.panels.width;
+                let used = width.min(columns - first);
+                let rows = self.offsets.chunks(TILE);
+                for (rows, out) in rows.zip(self.out.chunks_mut(TILE * columns)) {
+                    let mut offsets = [rows[rows.len() - 1]; TILE];
+                    offsets[..rows.len()].copy_from_slice(rows);
+                    let place = Place {
+                        out: &mut out[first..],
+                        stride: columns,
+                        columns: used,
+                    };
+                    match width / S::F32_LANES {
+                        1 => tile::<S, 1>(simd, self.data, from, offsets, panel, place),
+                        2 => tile::<S, 2>(simd, self.data, from, offsets, panel, place),
+                        3 => tile::<S, 3>(simd, self.data, from, offsets, panel, place),
+                        _ => tile::<S, 4>(simd, self.data, from, offsets, panel, place),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows at a stride; the first `columns` of each are added to.
+struct Place<'a> {
+    out: &'a mut [f32],
+    stride: usize,
+    columns: usize,
+}
+
+#[inline(always)]
+fn tile<S: Simd, const WIDTH: usize>(
+    simd: S,
+    data: &[f32],
+    from: &[usize],
+    offsets: [usize; TILE],
+    panel: &[f32],
+    place: Place<'_>,
+) {
+    let (vectors, _) = S::as_simd_f32s(panel);
+    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
+    for (from, b) in from.iter().zip(vectors.as_chunks::<WIDTH>().0) {
+        let data = &data[*from..];
+        for r in 0..TILE {
+            let value = simd.splat_f32s(data[offsets[r]]);
+            for c in 0..WIDTH {
+                sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
+            }
+        }
+    }
+    let Place {
+        out,
+        stride,
+        columns,
+    } = place;
+    // A copy: indexed by variables below, the sums themselves would live in memory during the loop above.
+    let mut edge = [[simd.splat_f32s(0.0); WIDTH]; TILE];
+    for r in 0..TILE {
+        for c in 0..WIDTH {
+            edge[r][c] = sums[r][c];
+        }
+    }
+    for (row, sums) in out.chunks_mut(stride).zip(&edge) {
+        for (part, sum) in row[..columns].chunks_mut(S::F32_LANES).zip(sums) {
+            let value = simd.add_f32s(simd.partial_load_f32s(part), *sum);
+            simd.partial_store_f32s(part, value);
+        }
+    }
+}
