@@ -208,7 +208,7 @@ pub(crate) struct SubjectsWritten {
 }
 
 impl SubjectsWritten {
-    /// Writes a subject without the voxels that cannot be used.
+    /// Writes a subject without the voxels that cannot be used, and returns how many are left.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn write(
         &mut self,
@@ -219,7 +219,7 @@ impl SubjectsWritten {
         rows: (&dyn ResponseRows, Dtype),
         flaws: &VoxelFlaws,
         findings: &mut Findings,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let kept = flaws.kept(subject, voxels, findings)?;
         let usable: Vec<Voxel> = kept.iter().map(|&voxel| voxels[voxel].clone()).collect();
         let mut out = writer.subject(subject, trials, &usable, rows.1)?;
@@ -240,7 +240,7 @@ impl SubjectsWritten {
             .hashes
             .insert(hash.finalize().to_vec(), subject.to_owned())
         {
-            None => Ok(()),
+            None => {}
             Some(other) => findings.report(
                 Check::IdenticalSubjects,
                 format!(
@@ -249,7 +249,8 @@ impl SubjectsWritten {
                     trials.len(),
                     usable.len()
                 ),
-            ),
+            )?,
         }
+        Ok(usable.len())
     }
 }

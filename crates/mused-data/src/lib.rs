@@ -20,6 +20,7 @@ mod error;
 mod fingerprint;
 mod geometry;
 mod guidance;
+pub mod import_bids;
 pub mod import_checks;
 pub mod import_npy;
 pub mod import_rdm;

@@ -52,7 +52,7 @@ impl Place {
 }
 
 /// What a path has at the places of a pattern.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Captured {
     pub(crate) subject: Option<String>,
     pub(crate) roi: Option<String>,
