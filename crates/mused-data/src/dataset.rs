@@ -71,6 +71,12 @@ pub struct Description {
     /// Whether the responses were computed, not measured.
     #[serde(default)]
     pub simulated: bool,
+    /// How the responses were made of the recordings, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processing: Option<String>,
+    /// What an import found and was told to let pass.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Files it was made from.
     #[serde(default)]
     pub sources: Vec<Source>,
@@ -89,6 +95,8 @@ impl Description {
             licence: None,
             citation: None,
             simulated: false,
+            processing: None,
+            warnings: Vec::new(),
             sources: Vec::new(),
         }
     }
@@ -381,7 +389,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&text).map_err(|error| Error::invalid(path, error.to_string()))
 }
 
-fn matrix<T>(path: &Path, array: ArrayD<T>) -> Result<Array2<T>> {
+pub(crate) fn matrix<T>(path: &Path, array: ArrayD<T>) -> Result<Array2<T>> {
     let shape = array.shape().to_vec();
     array.into_dimensionality::<Ix2>().map_err(|_| {
         Error::invalid(
@@ -416,7 +424,10 @@ fn folder_name(folder: &Path) -> Result<String> {
         .ok_or_else(|| Error::invalid(folder, "expected a folder name in UTF-8"))
 }
 
-fn unique<'a>(column: Column<'_>, values: impl IntoIterator<Item = &'a str>) -> Result<()> {
+pub(crate) fn unique<'a>(
+    column: Column<'_>,
+    values: impl IntoIterator<Item = &'a str>,
+) -> Result<()> {
     let mut seen = HashSet::new();
     for (row, value) in values.into_iter().enumerate() {
         if !seen.insert(value) {
@@ -426,7 +437,7 @@ fn unique<'a>(column: Column<'_>, values: impl IntoIterator<Item = &'a str>) -> 
     Ok(())
 }
 
-fn read_stimuli(root: &Path) -> Result<Vec<Stimulus>> {
+pub(crate) fn read_stimuli(root: &Path) -> Result<Vec<Stimulus>> {
     let path = root.join("stimuli.tsv");
     let table = Table::read(&path)?;
     let id_column = table.column("stimulus_id")?;
@@ -538,8 +549,8 @@ fn read_subject(
     stimuli: &HashMap<&str, usize>,
 ) -> Result<Subject> {
     let id = folder_name(&folder)?;
-    let trials = read_trials(&folder, stimuli)?;
-    let voxels = read_voxels(&folder, description.response, stimuli)?;
+    let trials = read_trials(&folder.join("trials.tsv"), stimuli)?;
+    let voxels = read_voxels(&folder.join("voxels.tsv"), description.response, stimuli)?;
     let path = folder.join("responses.npy");
     let responses = NpyMatrix::open(&path)?;
     if (responses.rows(), responses.columns()) != (trials.len(), voxels.len()) {
@@ -563,9 +574,8 @@ fn read_subject(
     })
 }
 
-fn read_trials(folder: &Path, stimuli: &HashMap<&str, usize>) -> Result<Vec<Trial>> {
-    let path = folder.join("trials.tsv");
-    let table = Table::read(&path)?;
+pub(crate) fn read_trials(path: &Path, stimuli: &HashMap<&str, usize>) -> Result<Vec<Trial>> {
+    let table = Table::read(path)?;
     if table.rows() == 0 {
         return Err(Error::invalid(
             path,
@@ -600,12 +610,12 @@ fn read_trials(folder: &Path, stimuli: &HashMap<&str, usize>) -> Result<Vec<Tria
     Ok(trials)
 }
 
-fn read_voxels(
-    folder: &Path,
+pub(crate) fn read_voxels(
+    path: &Path,
     response: Response,
     stimuli: &HashMap<&str, usize>,
 ) -> Result<Vec<Voxel>> {
-    let table = Table::read(folder.join("voxels.tsv"))?;
+    let table = Table::read(path)?;
     let rois = table.column("roi")?.strings()?;
     let mut axes = Vec::new();
     for axis in ["i", "j", "k"] {

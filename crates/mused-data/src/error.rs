@@ -28,6 +28,14 @@ pub enum Error {
     /// The destination already holds something.
     #[error("{} already exists: choose another name or remove it first", .0.display())]
     Exists(PathBuf),
+    /// A named check of an import found something; its user may let it pass.
+    #[error("{message}; `--allow {check}` lets it pass")]
+    Check {
+        /// The check.
+        check: crate::import_checks::Check,
+        /// Expected against found.
+        message: String,
+    },
     /// A request that this dataset cannot satisfy.
     #[error("{0}")]
     Request(String),

@@ -32,10 +32,8 @@
 //! rdms = [{ path = "RDMs/motion_rdm.npy" }]
 //! ```
 
-mod folder;
 mod labels;
 pub mod manifest;
-mod pattern;
 mod rdm;
 mod responses;
 
@@ -45,11 +43,11 @@ use std::path::Path;
 use mused_formats::npy::Dtype;
 use ndarray::{Array2, Ix2};
 
+use crate::data_folder::DataFolder;
 use crate::{
     DatasetWriter, Description, Error, FeatureSet, Kind, Response, Result, Source, Stimulus, Trial,
     Voxel,
 };
-use folder::DataFolder;
 pub use manifest::Manifest;
 use manifest::{ArrayFile, GuidanceTable};
 use responses::{Responses, Sessions};

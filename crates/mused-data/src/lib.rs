@@ -14,13 +14,18 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod checks;
+mod data_folder;
 mod dataset;
 mod error;
 mod fingerprint;
 mod geometry;
 mod guidance;
+pub mod import_bids;
+pub mod import_checks;
+pub mod import_npy;
 pub mod import_rdm;
 mod inputs;
+mod pattern;
 pub mod simulate;
 mod split;
 mod writer;

@@ -238,6 +238,16 @@ impl DatasetWriter {
         write_json(&folder.join("feature.json"), features)
     }
 
+    /// Adds what an import let pass to `dataset.json`.
+    pub(crate) fn warn(&mut self, warnings: Vec<String>) {
+        self.description.warnings.extend(warnings);
+    }
+
+    /// Where an import may keep a file until [`finish`](Self::finish); it must remove it before.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.partial.path.join(name)
+    }
+
     /// Completes the dataset and moves it to its destination.
     ///
     /// # Errors

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use ndarray::{Array2, Axis, Ix2};
 
-use super::folder::DataFolder;
 use super::manifest::LabelsTable;
+use crate::data_folder::DataFolder;
 use crate::{Error, Labels, Result};
 
 /// Reads the labels of `stimuli` stimuli; `manifest` is the file errors about the table name.

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::folder::DataFolder;
 use super::manifest::{ArrayFile, ResponsesTable};
-use super::pattern;
+use crate::data_folder::DataFolder;
+use crate::pattern::{self, Place};
 use crate::{Error, Result};
 
 /// The RDMs of a subject: session → region → file, all sorted.
@@ -55,7 +55,7 @@ fn discover(
     let invalid = |message: String| Error::invalid(manifest, message);
     // Refuses a pattern that leads out of the folder before any folder is listed.
     data.path(path)?;
-    let components = pattern::parse(path)
+    let components = pattern::parse(path, &[Place::Subject, Place::Roi])
         .map_err(|message| invalid(format!("responses.path: {message}, found {path:?}")))?;
     let files = data.matching(&components)?;
     if files.is_empty() {

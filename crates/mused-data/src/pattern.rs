@@ -2,18 +2,41 @@
 
 /// What a pattern can capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Subject,
     Roi,
     Session,
+    Task,
+    Run,
 }
 
 impl Place {
+    const ALL: [Self; 5] = [
+        Self::Subject,
+        Self::Roi,
+        Self::Session,
+        Self::Task,
+        Self::Run,
+    ];
+
+    /// As it stands in a pattern.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Subject => "{subject}",
+            Self::Roi => "{roi}",
+            Self::Session => "{session}",
+            Self::Task => "{task}",
+            Self::Run => "{run}",
+        }
+    }
+
     fn parse(name: &str) -> Option<Self> {
         match name {
             "subject" => Some(Self::Subject),
             "roi" => Some(Self::Roi),
             "session" => Some(Self::Session),
+            "task" => Some(Self::Task),
+            "run" => Some(Self::Run),
             _ => None,
         }
     }
@@ -23,38 +46,53 @@ impl Place {
             Self::Subject => character.is_alphanumeric() || character == '-',
             Self::Roi => character.is_alphanumeric() || "-_.".contains(character),
             Self::Session => character.is_ascii_digit(),
+            Self::Task | Self::Run => character.is_alphanumeric(),
         }
     }
 }
 
 /// What a path has at the places of a pattern.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Captured {
-    pub(super) subject: Option<String>,
-    pub(super) roi: Option<String>,
-    pub(super) session: Option<String>,
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Captured {
+    pub(crate) subject: Option<String>,
+    pub(crate) roi: Option<String>,
+    pub(crate) session: Option<String>,
+    pub(crate) task: Option<String>,
+    pub(crate) run: Option<String>,
 }
 
 impl Captured {
+    fn get(&self, place: Place) -> Option<&str> {
+        match place {
+            Place::Subject => self.subject.as_deref(),
+            Place::Roi => self.roi.as_deref(),
+            Place::Session => self.session.as_deref(),
+            Place::Task => self.task.as_deref(),
+            Place::Run => self.run.as_deref(),
+        }
+    }
+
     fn at(&mut self, place: Place) -> &mut Option<String> {
         match place {
             Place::Subject => &mut self.subject,
             Place::Roi => &mut self.roi,
             Place::Session => &mut self.session,
+            Place::Task => &mut self.task,
+            Place::Run => &mut self.run,
         }
     }
 }
 
 /// One folder or file name of a pattern: text, then places each followed by text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Component {
+pub(crate) struct Component {
     start: String,
     places: Vec<(Place, String)>,
 }
 
 impl Component {
     /// The name itself, where there is no place in it.
-    pub(super) fn literal(&self) -> Option<&str> {
+    pub(crate) fn literal(&self) -> Option<&str> {
         self.places.is_empty().then_some(self.start.as_str())
     }
 
@@ -62,7 +100,7 @@ impl Component {
     ///
     /// Without backtracking: a place ends where the text after it first occurs, the last place
     /// where the name without its final text ends. So each name has one reading.
-    pub(super) fn captures(&self, name: &str, so_far: &Captured) -> Option<Captured> {
+    pub(crate) fn captures(&self, name: &str, so_far: &Captured) -> Option<Captured> {
         let mut captured = so_far.clone();
         let mut rest = name.strip_prefix(self.start.as_str())?;
         for (index, (place, text)) in self.places.iter().enumerate() {
@@ -85,25 +123,48 @@ impl Component {
     }
 }
 
-/// Splits a pattern at `/` and into places.
+/// Splits a pattern at `/` and into places, among which all of `required` must be.
 ///
 /// # Errors
 /// Says what is wrong with it.
-pub(super) fn parse(pattern: &str) -> Result<Vec<Component>, String> {
+pub(crate) fn parse(pattern: &str, required: &[Place]) -> Result<Vec<Component>, String> {
     let components: Vec<Component> = pattern
         .split('/')
         .map(parse_component)
         .collect::<Result<_, _>>()?;
-    for (place, name) in [(Place::Subject, "{subject}"), (Place::Roi, "{roi}")] {
+    for place in required {
         if !components
             .iter()
             .flat_map(|part| &part.places)
-            .any(|(found, _)| *found == place)
+            .any(|(found, _)| found == place)
         {
-            return Err(format!("expected {name} in it"));
+            return Err(format!("expected {} in it", place.name()));
         }
     }
     Ok(components)
+}
+
+/// The pattern with what was captured in its places.
+///
+/// # Errors
+/// A place that nothing was captured for.
+pub(crate) fn fill(pattern: &str, captured: &Captured) -> Result<String, String> {
+    let mut filled = pattern.to_owned();
+    for place in Place::ALL
+        .into_iter()
+        .filter(|p| pattern.contains(p.name()))
+    {
+        let value = captured
+            .get(place)
+            .ok_or_else(|| format!("{} is not known here", place.name()))?;
+        filled = filled.replace(place.name(), value);
+    }
+    match filled.find('{') {
+        None => Ok(filled),
+        Some(_) => Err(format!(
+            "expected only {{subject}}, {{session}}, {{task}} and {{run}} in braces, found {pattern:?}"
+        )),
+    }
 }
 
 fn parse_component(component: &str) -> Result<Component, String> {
@@ -114,7 +175,8 @@ fn parse_component(component: &str) -> Result<Component, String> {
             .split_once('}')
             .ok_or_else(|| "expected } after {".to_owned())?;
         let place = Place::parse(name).ok_or_else(|| {
-            format!("expected {{subject}}, {{roi}} or {{session}}, found {{{name}}}")
+            let known = Place::ALL.map(Place::name).join(", ");
+            format!("expected one of {known}, found {{{name}}}")
         })?;
         let (text, next) = after.split_at(after.find('{').unwrap_or(after.len()));
         if text.is_empty() && !next.is_empty() {
@@ -133,8 +195,10 @@ fn parse_component(component: &str) -> Result<Component, String> {
 mod tests {
     use super::*;
 
+    const BOTH: [Place; 2] = [Place::Subject, Place::Roi];
+
     fn read(pattern: &str, name: &str) -> Option<(String, String)> {
-        let component = parse(pattern).unwrap().pop().unwrap();
+        let component = parse(pattern, &BOTH).unwrap().pop().unwrap();
         let captured = component.captures(name, &Captured::default())?;
         Some((captured.subject?, captured.roi?))
     }
@@ -168,11 +232,11 @@ mod tests {
             ),
             (
                 "{sub}_{roi}.npy",
-                "expected {subject}, {roi} or {session}, found {sub}",
+                "expected one of {subject}, {roi}, {session}, {task}, {run}, found {sub}",
             ),
             ("{subject", "expected } after {"),
         ] {
-            assert_eq!(parse(pattern).unwrap_err(), message);
+            assert_eq!(parse(pattern, &BOTH).unwrap_err(), message);
         }
     }
 }

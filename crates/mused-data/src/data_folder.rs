@@ -8,19 +8,19 @@ use mused_formats::mat::{MatFile, Variable};
 use mused_formats::npy;
 use ndarray::ArrayD;
 
-use super::pattern::{Captured, Component};
 use crate::fingerprint::{hexadecimal, sha256_file};
+use crate::pattern::{Captured, Component};
 use crate::{Error, Result, Source};
 
 /// Reads files below one folder; MATLAB files stay open, for they hold many arrays.
-pub(super) struct DataFolder {
+pub(crate) struct DataFolder {
     root: PathBuf,
     mat_files: HashMap<PathBuf, MatFile>,
     variables: HashMap<(PathBuf, String), Variable>,
 }
 
 impl DataFolder {
-    pub(super) fn new(root: &Path) -> Result<Self> {
+    pub(crate) fn new(root: &Path) -> Result<Self> {
         if !root.is_dir() {
             return Err(Error::invalid(
                 root,
@@ -35,7 +35,7 @@ impl DataFolder {
     }
 
     /// Where `relative` is. A manifest may come from a stranger: it names nothing outside.
-    pub(super) fn path(&self, relative: &str) -> Result<PathBuf> {
+    pub(crate) fn path(&self, relative: &str) -> Result<PathBuf> {
         let inside = Path::new(relative)
             .components()
             .all(|part| matches!(part, PathPart::Normal(_) | PathPart::CurDir));
@@ -49,7 +49,7 @@ impl DataFolder {
     }
 
     /// Path and hash of a file, for `dataset.json`.
-    pub(super) fn source(&self, relative: &str) -> Result<Source> {
+    pub(crate) fn source(&self, relative: &str) -> Result<Source> {
         let sha256 = hexadecimal(&sha256_file(&self.path(relative)?)?);
         Ok(Source {
             path: relative.to_owned(),
@@ -57,13 +57,13 @@ impl DataFolder {
         })
     }
 
-    pub(super) fn text(&self, relative: &str) -> Result<String> {
+    pub(crate) fn text(&self, relative: &str) -> Result<String> {
         let path = self.path(relative)?;
         fs::read_to_string(&path).map_err(Error::io("cannot read", &path))
     }
 
     /// Reads a .npy file, or the value `select` of a .mat file.
-    pub(super) fn array(&mut self, relative: &str, select: Option<&str>) -> Result<ArrayD<f64>> {
+    pub(crate) fn array(&mut self, relative: &str, select: Option<&str>) -> Result<ArrayD<f64>> {
         let path = self.path(relative)?;
         match (is_mat(relative), select) {
             (false, None) => Ok(npy::read_npy(path)?),
@@ -83,7 +83,7 @@ impl DataFolder {
     }
 
     /// Reads the strings `select` of a .mat file.
-    pub(super) fn strings(&mut self, relative: &str, select: &str) -> Result<Vec<String>> {
+    pub(crate) fn strings(&mut self, relative: &str, select: &str) -> Result<Vec<String>> {
         let path = self.path(relative)?;
         if !is_mat(relative) {
             return Err(Error::invalid(
@@ -109,7 +109,7 @@ impl DataFolder {
     }
 
     /// All files that match a pattern, with what they have at its places, sorted by path.
-    pub(super) fn matching(&self, pattern: &[Component]) -> Result<Vec<(String, Captured)>> {
+    pub(crate) fn matching(&self, pattern: &[Component]) -> Result<Vec<(String, Captured)>> {
         let mut found = vec![(String::new(), Captured::default())];
         for component in pattern {
             let mut deeper = Vec::new();

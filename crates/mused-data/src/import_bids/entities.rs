@@ -1,0 +1,194 @@
+//! Names of BIDS files: entities, suffix, extension; and which files apply to a recording.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// Deepest folder a recording stands in below its root: sub, ses, func and one to spare.
+const MAX_DEPTH: usize = 5;
+
+/// A file name taken apart, e.g. `sub-01_task-faces_run-2_bold.nii.gz`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BidsName {
+    /// Key → value: sub, ses, task, run, space, desc ….
+    pub(super) entities: BTreeMap<String, String>,
+    /// What stands behind the last underscore, e.g. `bold`.
+    pub(super) suffix: String,
+    /// From the first dot on, e.g. `.nii.gz`.
+    pub(super) extension: String,
+}
+
+impl BidsName {
+    /// `None` for a name of another form.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let (stem, extension) = name.split_at(name.find('.')?);
+        let mut parts: Vec<&str> = stem.split('_').collect();
+        let suffix = parts.pop()?;
+        if suffix.is_empty() || suffix.contains('-') {
+            return None;
+        }
+        let mut entities = BTreeMap::new();
+        for part in parts {
+            let (key, value) = part.split_once('-')?;
+            if key.is_empty() || value.is_empty() {
+                return None;
+            }
+            if entities.insert(key.to_owned(), value.to_owned()).is_some() {
+                return None;
+            }
+        }
+        Some(Self {
+            entities,
+            suffix: suffix.to_owned(),
+            extension: extension.to_owned(),
+        })
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&str> {
+        self.entities.get(key).map(String::as_str)
+    }
+
+    /// Whether a file of this name, standing at the recording's folder or above, speaks of it.
+    fn applies_to(&self, recording: &Self, ignored: &[&str]) -> bool {
+        self.entities.iter().all(|(key, value)| {
+            ignored.contains(&key.as_str()) || recording.entities.get(key) == Some(value)
+        })
+    }
+}
+
+/// All recordings (`*_bold.nii`, `*_bold.nii.gz`) below `root/sub-*`, sorted by path.
+pub(super) fn recordings(root: &Path) -> Result<Vec<(PathBuf, BidsName)>> {
+    let mut found = Vec::new();
+    for (path, name) in entries(root)? {
+        if name.starts_with("sub-") && path.is_dir() {
+            descend(&path, 1, &mut found)?;
+        }
+    }
+    Ok(found)
+}
+
+fn descend(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, BidsName)>) -> Result<()> {
+    for (path, name) in entries(folder)? {
+        if path.is_dir() {
+            if depth < MAX_DEPTH {
+                descend(&path, depth + 1, found)?;
+            }
+        } else if let Some(name) = BidsName::parse(&name)
+            && name.suffix == "bold"
+            && matches!(name.extension.as_str(), ".nii" | ".nii.gz")
+        {
+            found.push((path, name));
+        }
+    }
+    Ok(())
+}
+
+/// Visible entries by name.
+fn entries(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
+    let refused = || Error::io("cannot list", folder);
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(refused())? {
+        let entry = entry.map_err(refused())?;
+        if let Ok(name) = entry.file_name().into_string()
+            && !name.starts_with('.')
+        {
+            found.insert(entry.path(), name);
+        }
+    }
+    Ok(found)
+}
+
+/// Which kind of file is looked for beside a recording.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    /// One of these suffixes.
+    pub(super) suffixes: &'a [&'a str],
+    pub(super) extension: &'a str,
+    /// Entities of the file that need not be the recording's.
+    pub(super) ignored: &'a [&'a str],
+}
+
+/// Files that apply to a recording by the inheritance principle, from `root` down to the folder of the
+/// recording: its entities are a part of the recording's. The most specific is last: the deepest, and
+/// in one folder the one of most entities.
+///
+/// # Errors
+/// When two files of one folder are equally specific, or a folder cannot be listed.
+pub(super) fn applicable(
+    root: &Path,
+    recording: &BidsName,
+    wanted: Wanted<'_>,
+) -> Result<Vec<PathBuf>> {
+    let mut folders = vec![root.to_owned()];
+    if let Some(subject) = recording.get("sub") {
+        let mut folder = root.join(format!("sub-{subject}"));
+        folders.push(folder.clone());
+        if let Some(session) = recording.get("ses") {
+            folder = folder.join(format!("ses-{session}"));
+            folders.push(folder.clone());
+        }
+        folders.push(folder.join("func"));
+    }
+    let mut found = Vec::new();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        let mut here = Vec::new();
+        for (path, name) in entries(folder)? {
+            if let Some(name) = BidsName::parse(&name)
+                && wanted.suffixes.contains(&name.suffix.as_str())
+                && name.extension == wanted.extension
+                && name.applies_to(recording, wanted.ignored)
+            {
+                here.push((name.entities.len(), path));
+            }
+        }
+        here.sort();
+        if let [.., (a, first), (b, second)] = here.as_slice()
+            && a == b
+        {
+            return Err(Error::invalid(
+                first,
+                format!(
+                    "expected one {} file for a recording, found {} too",
+                    wanted.suffixes.join(" or "),
+                    second.display()
+                ),
+            ));
+        }
+        found.extend(here.into_iter().map(|(_, path)| path));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_apart() {
+        let name =
+            BidsName::parse("sub-01_ses-a_task-faces_run-2_space-MNI_desc-preproc_bold.nii.gz");
+        let name = name.unwrap();
+        assert_eq!(name.get("ses"), Some("a"));
+        assert_eq!(name.get("desc"), Some("preproc"));
+        assert_eq!(
+            (name.suffix.as_str(), name.extension.as_str()),
+            ("bold", ".nii.gz")
+        );
+        let root = BidsName::parse("task-faces_bold.json").unwrap();
+        assert!(root.applies_to(&name, &[]));
+        let other = BidsName::parse("task-faces_run-3_bold.json").unwrap();
+        assert!(!other.applies_to(&name, &[]));
+        assert!(other.applies_to(&name, &["run"]));
+        for wrong in [
+            "bold",
+            "sub_bold.nii",
+            "sub-01_sub-02_bold.nii",
+            "sub-01.nii",
+            "sub-_bold.nii",
+        ] {
+            assert_eq!(BidsName::parse(wrong), None, "{wrong}");
+        }
+    }
+}

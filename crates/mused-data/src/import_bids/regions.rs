@@ -1,0 +1,179 @@
+//! Which voxels of a subject are imported, and to which region each belongs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use mused_formats::nifti::Nifti;
+use mused_formats::table::Table;
+
+use super::runs::{Grid, Run};
+use super::{BidsConfig, Region};
+use crate::import_checks::Findings;
+use crate::pattern::{self, Captured};
+use crate::{Error, Result, Voxel};
+
+/// Name of the region of all voxels.
+const WHOLE: &str = "brain";
+
+/// Voxels of a subject.
+#[derive(Debug, Default)]
+pub(super) struct Chosen {
+    /// Index in a volume, i fastest; a voxel of two regions occurs twice.
+    pub(super) mask: Vec<usize>,
+    pub(super) voxels: Vec<Voxel>,
+    /// Files that decided it.
+    pub(super) files: Vec<PathBuf>,
+}
+
+impl Chosen {
+    fn push(&mut self, voxel: usize, shape: [usize; 3], roi: &str) {
+        let [width, height, _] = shape;
+        let coordinate = [
+            voxel % width,
+            voxel / width % height,
+            voxel / width / height,
+        ];
+        self.mask.push(voxel);
+        self.voxels.push(Voxel {
+            roi: roi.to_owned(),
+            coordinate: Some(coordinate.map(|index| index as i32)),
+            reference: None,
+        });
+    }
+}
+
+pub(super) fn select(
+    root: &Path,
+    config: &BidsConfig,
+    subject: &str,
+    runs: &[Run],
+    findings: &mut Findings,
+) -> Result<Chosen> {
+    let mut chosen = Chosen::default();
+    let Some(run) = runs.first() else {
+        return Ok(chosen);
+    };
+    let shape = run.grid.shape;
+    if config.regions.is_empty() {
+        for voxel in 0..shape.iter().product() {
+            chosen.push(voxel, shape, WHOLE);
+        }
+        return Ok(chosen);
+    }
+    let locate = |pattern: &str| locate(pattern, root, config, subject);
+    for region in &config.regions {
+        match region {
+            Region::Mask { name, path } => {
+                let path = locate(path)?;
+                let values = read(&path, run, findings)?;
+                for (voxel, value) in values.iter().enumerate() {
+                    // -1 marks what was not scanned in some published masks.
+                    if *value == 1.0 {
+                        chosen.push(voxel, shape, name);
+                    } else if *value != 0.0 && *value != -1.0 {
+                        let message = format!(
+                            "expected a mask of 0 and 1 (-1 is taken for 0), found {value}: several \
+                             regions in one image are an atlas"
+                        );
+                        return Err(Error::invalid(path, message));
+                    }
+                }
+                if !chosen.voxels.iter().any(|voxel| voxel.roi == *name) {
+                    let message = "expected a mask with voxels of value 1, found none";
+                    return Err(Error::invalid(path, message));
+                }
+                chosen.files.push(path);
+            }
+            Region::Atlas { path, names } => {
+                let path = locate(path)?;
+                let names = names.as_deref().map(locate).transpose()?;
+                let values = read(&path, run, findings)?;
+                let voxels = atlas(&path, &values, names.as_deref())?;
+                for (voxel, roi) in voxels {
+                    chosen.push(voxel, shape, &roi);
+                }
+                chosen.files.push(path);
+                chosen.files.extend(names);
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+/// Voxels of an atlas, region by region, with the names of their regions.
+fn atlas(path: &Path, values: &[f32], names: Option<&Path>) -> Result<Vec<(usize, String)>> {
+    let names = names.map(read_names).transpose()?;
+    let mut regions: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (voxel, value) in values.iter().enumerate() {
+        if *value < 0.0 || value.fract() != 0.0 || !value.is_finite() || *value > 1e7 {
+            let message = format!("expected an atlas of whole numbers from 0, found {value}");
+            return Err(Error::invalid(path, message));
+        }
+        if *value > 0.0 {
+            regions.entry(*value as u32).or_default().push(voxel);
+        }
+    }
+    let mut voxels = Vec::new();
+    for (index, members) in regions {
+        let name = match &names {
+            None => Some(format!("roi-{index}")),
+            Some(names) => names.get(&index).cloned(),
+        };
+        if let Some(name) = name {
+            voxels.extend(members.into_iter().map(|voxel| (voxel, name.clone())));
+        }
+    }
+    if voxels.is_empty() {
+        let message = "expected an atlas with voxels of the named regions, found none";
+        return Err(Error::invalid(path, message));
+    }
+    Ok(voxels)
+}
+
+fn read_names(path: &Path) -> Result<BTreeMap<u32, String>> {
+    let table = Table::read(path)?;
+    let column = table.column("index")?;
+    let indices: Vec<u32> = column.parse()?;
+    let mut names = BTreeMap::new();
+    for (row, (index, name)) in indices
+        .into_iter()
+        .zip(table.column("name")?.strings()?)
+        .enumerate()
+    {
+        if names.insert(index, name.to_owned()).is_some() {
+            return Err(column.invalid(row, "an index that occurs once").into());
+        }
+    }
+    Ok(names)
+}
+
+fn locate(pattern: &str, root: &Path, config: &BidsConfig, subject: &str) -> Result<PathBuf> {
+    let place = Captured {
+        subject: Some(subject.to_owned()),
+        ..Captured::default()
+    };
+    let filled = pattern::fill(pattern, &place)
+        .map_err(|message| Error::Request(format!("region {pattern:?}: {message}")))?;
+    let folders = config
+        .derivatives
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([root]);
+    let mut paths = folders.map(|folder| folder.join(&filled));
+    paths.find(|path| path.is_file()).ok_or_else(|| {
+        let message = format!("expected {filled} (a region of subject {subject}), found none");
+        Error::invalid(root, message)
+    })
+}
+
+/// The values of an image on the grid of a run.
+fn read(path: &Path, run: &Run, findings: &mut Findings) -> Result<Vec<f32>> {
+    let mut file = Nifti::open(path)?;
+    let grid = Grid::of(file.header());
+    run.grid.check(&run.bold, &grid, path, findings)?;
+    if file.header().volumes() != 1 {
+        let message = format!("expected one volume, found shape {:?}", file.header().shape);
+        return Err(Error::invalid(path, message));
+    }
+    Ok(file.read_volume(0)?)
+}

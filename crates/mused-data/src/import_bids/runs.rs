@@ -1,0 +1,494 @@
+//! Which runs there are, what belongs to them, and when their volumes were taken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use mused_formats::nifti::{Affine, Header, Nifti};
+use serde_json::Value;
+
+use super::design::Timing;
+use super::entities::{self, BidsName, Wanted};
+use super::{BidsConfig, FilePatterns};
+use crate::data_folder::DataFolder;
+use crate::dataset::read_json;
+use crate::import_checks::{Check, Findings};
+use crate::pattern::{self, Captured, Place};
+use crate::{Error, Result};
+
+/// Entities of a preprocessed run that its events, confounds and raw sidecars do not have.
+const DERIVED: &[&str] = &["space", "res", "den", "desc"];
+/// Repetition times that anyone has measured with, in seconds.
+const PLAUSIBLE_TR: std::ops::RangeInclusive<f64> = 0.05..=20.0;
+/// Relative difference up to which two repetition times are one, rounded differently.
+const SAME_TR: f64 = 1e-3;
+/// Distance in mm up to which two grids are one.
+const SAME_PLACE: f64 = 0.01;
+
+/// Where voxels lie.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Grid {
+    pub(super) shape: [usize; 3],
+    affine: Affine,
+}
+
+impl Grid {
+    pub(super) fn of(header: &Header) -> Self {
+        let length = |axis: usize| header.shape.get(axis).copied().unwrap_or(1);
+        Self {
+            shape: [length(0), length(1), length(2)],
+            affine: header.affine,
+        }
+    }
+
+    /// Compares the grid of a mask or run at `path` with this one, of the file at `own`.
+    pub(super) fn check(
+        &self,
+        own: &Path,
+        other: &Self,
+        path: &Path,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        if self.shape != other.shape {
+            let message = format!(
+                "expected the grid {:?} of {}, found {:?}",
+                self.shape,
+                own.display(),
+                other.shape
+            );
+            return Err(Error::invalid(path, message));
+        }
+        let distance = self.distance(other);
+        if distance <= SAME_PLACE {
+            return Ok(());
+        }
+        let message = format!(
+            "{}: expected the position of {}, found voxels up to {distance:.2} mm away from theirs",
+            path.display(),
+            own.display()
+        );
+        findings.report(Check::Affine, message)
+    }
+
+    /// Largest distance in mm between corresponding corners.
+    fn distance(&self, other: &Self) -> f64 {
+        let corner = |bits: usize| {
+            let end = |axis: usize| (self.shape[axis] - 1) as f64 * ((bits >> axis) & 1) as f64;
+            let index = [end(0), end(1), end(2), 1.0];
+            let difference = |row: usize| -> f64 {
+                let terms = self.affine[row].iter().zip(&other.affine[row]).zip(index);
+                terms.map(|((a, b), at)| (a - b) * at).sum()
+            };
+            (0..3)
+                .map(|row| difference(row).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
+        (0..8).map(corner).fold(0.0, f64::max)
+    }
+}
+
+/// One run of one subject.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) bold: PathBuf,
+    pub(super) events: PathBuf,
+    pub(super) confounds: Option<PathBuf>,
+    /// Start of the names of stimuli that occur in this run alone, e.g. `sub-01_run-2`.
+    pub(super) name: String,
+    /// Group of those stimuli, e.g. `run-2`.
+    pub(super) group: String,
+    /// Session and run, from 1.
+    pub(super) numbers: [u32; 2],
+    pub(super) grid: Grid,
+    pub(super) timing: Timing,
+}
+
+/// A run before its header is read.
+struct Found {
+    place: Captured,
+    bold: PathBuf,
+    events: PathBuf,
+    confounds: Option<PathBuf>,
+    sidecar: Sidecar,
+}
+
+#[derive(Default)]
+struct Sidecar {
+    tr: Option<(f64, PathBuf)>,
+    start: f64,
+}
+
+/// Runs by subject, in the order of sessions and runs.
+pub(super) fn find(
+    root: &Path,
+    config: &BidsConfig,
+    findings: &mut Findings,
+) -> Result<BTreeMap<String, Vec<Run>>> {
+    let mut found = match &config.patterns {
+        Some(patterns) => by_pattern(root, patterns, config)?,
+        None => by_name(root, config)?,
+    };
+    let order = |text: &Option<String>| {
+        let text = text.clone().unwrap_or_default();
+        (text.parse::<u64>().unwrap_or(u64::MAX), text)
+    };
+    found.sort_by_key(|run| {
+        let place = &run.place;
+        (order(&place.session), order(&place.run), order(&place.task))
+    });
+    let tasks: BTreeSet<_> = found
+        .iter()
+        .filter_map(|run| run.place.task.clone())
+        .collect();
+    let mut subjects: BTreeMap<String, Vec<Found>> = BTreeMap::new();
+    for run in found {
+        let subject = run.place.subject.clone().unwrap_or_default();
+        subjects.entry(subject).or_default().push(run);
+    }
+    let mut finished = BTreeMap::new();
+    for (subject, runs) in subjects {
+        let numbers = numbers(&runs)?;
+        let mut complete: Vec<Run> = Vec::with_capacity(runs.len());
+        for (run, numbers) in runs.into_iter().zip(numbers) {
+            let run = run.complete(&subject, tasks.len() > 1, numbers, config, findings)?;
+            if let Some(first) = complete.first() {
+                first
+                    .grid
+                    .check(&first.bold, &run.grid, &run.bold, findings)?;
+            }
+            complete.push(run);
+        }
+        finished.insert(subject, complete);
+    }
+    check_trs(&finished, findings)?;
+    Ok(finished)
+}
+
+fn check_trs(subjects: &BTreeMap<String, Vec<Run>>, findings: &mut Findings) -> Result<()> {
+    let mut runs = subjects.values().flatten();
+    let Some(first) = runs.next() else {
+        return Ok(());
+    };
+    for run in runs {
+        let (expected, found) = (first.timing.tr, run.timing.tr);
+        if (expected - found).abs() > SAME_TR * expected {
+            let message = format!(
+                "{}: expected the repetition time {expected} s of {}, found {found} s",
+                run.bold.display(),
+                first.bold.display()
+            );
+            findings.report(Check::TrDiffers, message)?;
+        }
+    }
+    Ok(())
+}
+
+/// Session and run a run; labels that are numbers keep them, others are counted.
+fn numbers(runs: &[Found]) -> Result<Vec<[u32; 2]>> {
+    let mut places: BTreeMap<&Captured, &Path> = BTreeMap::new();
+    for run in runs {
+        if let Some(other) = places.insert(&run.place, &run.bold) {
+            return Err(Error::invalid(
+                &run.bold,
+                format!(
+                    "expected one recording of a subject, session, task and run, found {} too: \
+                     choose with --task or --space",
+                    other.display()
+                ),
+            ));
+        }
+    }
+    let sessions: Vec<Option<&str>> = runs
+        .iter()
+        .map(|run| run.place.session.as_deref())
+        .collect();
+    let distinct: Vec<Option<&str>> = sessions.iter().fold(Vec::new(), |mut known, session| {
+        if !known.contains(session) {
+            known.push(*session);
+        }
+        known
+    });
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok());
+    let numeric = distinct.iter().all(|session| number(*session).is_some());
+    let session_of = |session: Option<&str>| {
+        let counted = distinct
+            .iter()
+            .position(|known| *known == session)
+            .unwrap_or(0) as u32
+            + 1;
+        if numeric {
+            number(session).unwrap_or(counted)
+        } else {
+            counted
+        }
+    };
+    let labelled: Vec<Option<[u32; 2]>> = runs
+        .iter()
+        .zip(&sessions)
+        .map(|(run, session)| Some([session_of(*session), number(run.place.run.as_deref())?]))
+        .collect();
+    let unique: BTreeSet<_> = labelled.iter().flatten().collect();
+    if unique.len() == runs.len() {
+        return Ok(labelled.into_iter().flatten().collect());
+    }
+    let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
+    Ok(sessions
+        .into_iter()
+        .map(|session| {
+            let session = session_of(session);
+            let count = counts.entry(session).or_default();
+            *count += 1;
+            [session, *count]
+        })
+        .collect())
+}
+
+fn wanted_subject(config: &BidsConfig, subject: &str) -> bool {
+    config.subjects.is_empty() || config.subjects.iter().any(|wanted| wanted == subject)
+}
+
+fn by_pattern(root: &Path, patterns: &FilePatterns, config: &BidsConfig) -> Result<Vec<Found>> {
+    let data = DataFolder::new(root)?;
+    let invalid = |message: String| Error::invalid(root, message);
+    data.path(&patterns.bold)?;
+    let components = pattern::parse(&patterns.bold, &[Place::Subject])
+        .map_err(|message| invalid(format!("pattern of the runs: {message}")))?;
+    let mut found = Vec::new();
+    for (relative, place) in data.matching(&components)? {
+        if !wanted_subject(config, place.subject.as_deref().unwrap_or_default())
+            || config.task.is_some() && place.task != config.task
+        {
+            continue;
+        }
+        let beside = |pattern: &str| {
+            let filled = pattern::fill(pattern, &place).map_err(|message| {
+                invalid(format!("pattern {pattern:?} for {relative}: {message}"))
+            })?;
+            let path = data.path(&filled)?;
+            if path.is_file() {
+                return Ok(path);
+            }
+            Err(invalid(format!(
+                "expected {filled} for the run {relative}, found none"
+            )))
+        };
+        let events = beside(&patterns.events)?;
+        let confounds = patterns.confounds.as_deref().map(beside).transpose()?;
+        let bold = data.path(&relative)?;
+        found.push(Found {
+            place,
+            bold,
+            events,
+            confounds,
+            sidecar: Sidecar::default(),
+        });
+    }
+    if found.is_empty() {
+        return Err(invalid(format!(
+            "expected runs like {:?}, found none",
+            patterns.bold
+        )));
+    }
+    Ok(found)
+}
+
+fn by_name(root: &Path, config: &BidsConfig) -> Result<Vec<Found>> {
+    let folder = config.derivatives.as_deref().unwrap_or(root);
+    let mut recordings = entities::recordings(folder)?;
+    let all = recordings.len();
+    recordings.retain(|(_, name)| {
+        wanted_subject(config, name.get("sub").unwrap_or_default())
+            && config
+                .task
+                .as_deref()
+                .is_none_or(|task| name.get("task") == Some(task))
+            && config
+                .space
+                .as_deref()
+                .is_none_or(|space| name.get("space") == Some(space))
+    });
+    // Raw and preprocessed runs may lie side by side.
+    let preprocessed = |name: &BidsName| name.get("desc") == Some("preproc");
+    if recordings.iter().any(|(_, name)| preprocessed(name)) {
+        recordings.retain(|(_, name)| preprocessed(name));
+    } else {
+        recordings.retain(|(_, name)| name.get("desc").is_none());
+    }
+    if recordings.is_empty() {
+        return Err(Error::invalid(
+            folder,
+            format!(
+                "expected *_bold.nii.gz below sub-* of the wanted subjects, task and space, found none \
+                 of {all} recordings; for other names give patterns (--bold, --events)"
+            ),
+        ));
+    }
+    let mut found = Vec::new();
+    for (bold, name) in recordings {
+        let value = |key: &str| name.get(key).map(str::to_owned);
+        let place = Captured {
+            subject: value("sub"),
+            session: value("ses"),
+            task: value("task"),
+            run: value("run"),
+            ..Captured::default()
+        };
+        let last = |root: &Path, suffixes: &[&str], extension: &str| {
+            let wanted = Wanted {
+                suffixes,
+                extension,
+                ignored: DERIVED,
+            };
+            Ok::<_, Error>(entities::applicable(root, &name, wanted)?.pop())
+        };
+        let events = match last(root, &["events"], ".tsv")? {
+            Some(events) => events,
+            None => last(folder, &["events"], ".tsv")?.ok_or_else(|| {
+                Error::invalid(
+                    &bold,
+                    format!(
+                        "expected an events.tsv of this run below {}, found none; where runs are \
+                         derivatives, give the raw dataset as ROOT and their folder as --derivatives",
+                        root.display()
+                    ),
+                )
+            })?,
+        };
+        let confounds = last(folder, &["timeseries", "regressors"], ".tsv")?;
+        let mut sidecar = read_sidecars(folder, &name, true)?;
+        if sidecar.tr.is_none() {
+            sidecar.tr = read_sidecars(root, &name, false)?.tr;
+        }
+        found.push(Found {
+            place,
+            bold,
+            events,
+            confounds,
+            sidecar,
+        });
+    }
+    Ok(found)
+}
+
+/// Fields of the sidecars that apply; the most specific that has a field decides it.
+fn read_sidecars(root: &Path, name: &BidsName, derived: bool) -> Result<Sidecar> {
+    let wanted = Wanted {
+        suffixes: &["bold"],
+        extension: ".json",
+        ignored: if derived { &[] } else { DERIVED },
+    };
+    let mut sidecar = Sidecar::default();
+    for path in entities::applicable(root, name, wanted)? {
+        let fields: Value = read_json(&path)?;
+        let number = |field: &str| match fields.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_f64().map(Some).ok_or_else(|| {
+                Error::invalid(&path, format!("{field}: expected a number, found {value}"))
+            }),
+        };
+        if fields.get("VolumeTiming").is_some() {
+            let message =
+                "VolumeTiming: expected volumes at equal distances, found times of their own";
+            return Err(Error::invalid(&path, message));
+        }
+        if let Some(tr) = number("RepetitionTime")? {
+            sidecar.tr = Some((tr, path.clone()));
+        }
+        if let Some(start) = number("StartTime")? {
+            sidecar.start = start;
+        }
+    }
+    Ok(sidecar)
+}
+
+impl Found {
+    fn complete(
+        self,
+        subject: &str,
+        tasks: bool,
+        numbers: [u32; 2],
+        config: &BidsConfig,
+        findings: &mut Findings,
+    ) -> Result<Run> {
+        let file = Nifti::open(&self.bold)?;
+        let header = file.header();
+        if header.shape.len() != 4 || header.volumes() < 2 || header.voxels() == 0 {
+            return Err(Error::invalid(
+                &self.bold,
+                format!(
+                    "expected 4 dimensions and at least 2 volumes, found shape {:?}",
+                    header.shape
+                ),
+            ));
+        }
+        let tr = repetition_time(&self, header.tr, config, findings)?;
+        let timing = Timing {
+            volumes: header.volumes(),
+            tr,
+            start: self.sidecar.start,
+        };
+        let place = &self.place;
+        let parts = [
+            ("ses", place.session.as_deref()),
+            ("task", place.task.as_deref().filter(|_| tasks)),
+            ("run", place.run.as_deref()),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter_map(|(key, value)| value.map(|value| format!("{key}-{value}")))
+            .collect();
+        let mut group = parts.join("_");
+        if group.is_empty() {
+            group = "run-1".to_owned();
+        }
+        Ok(Run {
+            name: format!("sub-{subject}_{group}"),
+            group,
+            numbers,
+            grid: Grid::of(header),
+            timing,
+            bold: self.bold,
+            events: self.events,
+            confounds: self.confounds,
+        })
+    }
+}
+
+/// What the user says, else the sidecar, else the header, which must agree with them.
+fn repetition_time(
+    run: &Found,
+    header: Option<f64>,
+    config: &BidsConfig,
+    findings: &mut Findings,
+) -> Result<f64> {
+    let user = config.tr.map(|tr| (tr, "--tr".to_owned()));
+    let sidecar = run.sidecar.tr.as_ref();
+    let stated = user.or_else(|| sidecar.map(|(tr, path)| (*tr, path.display().to_string())));
+    let tr = match (&stated, header) {
+        (Some((tr, origin)), Some(header)) if (tr - header).abs() > SAME_TR * tr.abs() => {
+            let message = format!(
+                "{}: expected the repetition time {tr} s of {origin} in the header, found {header} s",
+                run.bold.display()
+            );
+            findings.report(Check::TrHeader, message)?;
+            *tr
+        }
+        (Some((tr, _)), _) => *tr,
+        (None, Some(tr)) => tr,
+        (None, None) => {
+            let message =
+                "expected a repetition time in a sidecar or the header, found none: give --tr";
+            return Err(Error::invalid(&run.bold, message));
+        }
+    };
+    if PLAUSIBLE_TR.contains(&tr) {
+        return Ok(tr);
+    }
+    let (least, most) = (PLAUSIBLE_TR.start(), PLAUSIBLE_TR.end());
+    let message = format!(
+        "expected a repetition time from {least} to {most} seconds, found {tr}: if it is in other \
+         units, give --tr and --allow {}",
+        Check::TrHeader
+    );
+    Err(Error::invalid(&run.bold, message))
+}

@@ -1,0 +1,349 @@
+//! Imports arrays and tables that a few lines of Python write: `mused import npy DIR OUT`.
+//!
+//! ```text
+//! stimuli.tsv            stimulus_id, optional group, split, file, frame, caption
+//! labels.tsv             stimulus_id and a 0/1 column for every label, or
+//! labels.tsv labels.npy  the column label; stimuli × labels, 0 or 1 of any number type
+//! <subject>.npy          trials × voxels, float16, float32 or float64
+//! <subject>_trials.tsv   stimulus_id, optional session, run, onset, repeat
+//! <subject>_voxels.tsv   optional: roi, optional i j k
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::path::Path;
+
+use mused_formats::npy::{self, Dtype, Header, NpyMatrix};
+use mused_formats::table::Table;
+use ndarray::Array2;
+
+use crate::data_folder::DataFolder;
+use crate::dataset::{matrix, read_stimuli, read_trials, read_voxels, unique};
+use crate::import_checks::{Check, Findings, ResponseRows, SubjectsWritten, VoxelFlaws};
+use crate::{DatasetWriter, Description, Error, Kind, Labels, Response, Result, Trial, Voxel};
+
+/// Region of voxels that no table assigns to one.
+const WHOLE: &str = "brain";
+
+/// What the files themselves do not say.
+#[derive(Clone, Debug, Default)]
+pub struct NpyConfig {
+    /// Name of the dataset; the folder's where `None`.
+    pub name: Option<String>,
+    /// Licence of the data.
+    pub licence: Option<String>,
+    /// How to cite the data.
+    pub citation: Option<String>,
+    /// Checks that become warnings.
+    pub allow: Vec<Check>,
+}
+
+/// What an import found, for its user to compare with the paper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// Number of stimuli.
+    pub stimuli: usize,
+    /// Names of the labels.
+    pub labels: Vec<String>,
+    /// Subjects, sorted, with their numbers of trials.
+    pub subjects: Vec<(String, usize)>,
+    /// Checks that were let pass.
+    pub warnings: Vec<String>,
+}
+
+/// Makes a dataset directory at `out` of the files in `folder`. `progress` is told how many of how
+/// many subjects are done.
+///
+/// float16 and float32 arrays in C order are read a row at a time, others are held in memory.
+///
+/// # Errors
+/// Names the file, what was expected and what was found. Nothing is left at `out` then.
+pub fn import(
+    folder: &Path,
+    out: &Path,
+    config: &NpyConfig,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Imported> {
+    let data = DataFolder::new(folder)?;
+    let stimuli = read_stimuli(folder)?;
+    let ids: Vec<String> = stimuli.iter().map(|stimulus| stimulus.id.clone()).collect();
+    let index: HashMap<&str, usize> = ids.iter().map(String::as_str).zip(0..).collect();
+    let labels = read_labels(folder, &index)?;
+    let subjects = subjects(folder)?;
+
+    let name = config.name.clone().or_else(|| {
+        let name = folder.canonicalize().ok()?;
+        Some(name.file_name()?.to_str()?.to_owned())
+    });
+    let name = name.unwrap_or_else(|| "imported".to_owned());
+    let mut description = Description::new(name, Kind::Roi, Response::Voxels);
+    description.licence.clone_from(&config.licence);
+    description.citation.clone_from(&config.citation);
+    description.sources = files(folder)?
+        .iter()
+        .map(|file| data.source(file))
+        .collect::<Result<_>>()?;
+
+    let mut findings = Findings::new(&config.allow);
+    let mut written = SubjectsWritten::default();
+    let mut imported = Imported {
+        stimuli: ids.len(),
+        labels: labels.names.clone(),
+        subjects: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut writer = DatasetWriter::create(out, description, stimuli, &labels)?;
+    for (done, subject) in subjects.iter().enumerate() {
+        progress(done, subjects.len());
+        let mut trials = read_trials(&folder.join(format!("{subject}_trials.tsv")), &index)?;
+        count_repeats(folder, subject, &mut trials)?;
+        let path = folder.join(format!("{subject}.npy"));
+        let (rows, dtype, shape) = responses(&path)?;
+        let voxels = voxels(folder, subject, shape[1], &index)?;
+        if shape != [trials.len(), voxels.len()] {
+            return Err(Error::invalid(
+                path,
+                format!(
+                    "expected {} rows ({subject}_trials.tsv) × {} columns ({subject}_voxels.tsv), \
+                     found {} × {}",
+                    trials.len(),
+                    voxels.len(),
+                    shape[0],
+                    shape[1]
+                ),
+            ));
+        }
+        let flaws = flaws(rows.as_ref(), shape)?;
+        let rows = (rows.as_ref(), dtype);
+        written.write(
+            &mut writer,
+            subject,
+            &trials,
+            &voxels,
+            rows,
+            &flaws,
+            &mut findings,
+        )?;
+        imported.subjects.push((subject.clone(), trials.len()));
+    }
+    progress(subjects.len(), subjects.len());
+    imported.warnings = findings.take();
+    writer.warn(imported.warnings.clone());
+    writer.finish()?;
+    Ok(imported)
+}
+
+/// Names of the visible files, sorted.
+fn files(folder: &Path) -> Result<BTreeSet<String>> {
+    let refused = || Error::io("cannot list", folder);
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder).map_err(refused())? {
+        let entry = entry.map_err(refused())?;
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let ours = name.ends_with(".npy") || name.ends_with(".tsv");
+        if ours && !name.starts_with('.') && entry.path().is_file() {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Whoever has a table of trials; an array or table that belongs to nobody is a spelling mistake.
+fn subjects(folder: &Path) -> Result<Vec<String>> {
+    let files = files(folder)?;
+    let subjects: Vec<String> = files
+        .iter()
+        .filter_map(|file| file.strip_suffix("_trials.tsv").map(str::to_owned))
+        .collect();
+    if subjects.is_empty() {
+        let found = files.iter().cloned().collect::<Vec<_>>().join(", ");
+        let found = if found.is_empty() {
+            "no .npy or .tsv"
+        } else {
+            &found
+        };
+        let expected = "expected <subject>.npy and <subject>_trials.tsv for each subject";
+        return Err(Error::invalid(folder, format!("{expected}, found {found}")));
+    }
+    let mut known: BTreeSet<String> = ["stimuli.tsv", "captions.tsv", "labels.tsv", "labels.npy"]
+        .map(str::to_owned)
+        .into();
+    for subject in &subjects {
+        let array = format!("{subject}.npy");
+        if !files.contains(&array) {
+            let message = format!("expected {array} beside {subject}_trials.tsv, found none");
+            return Err(Error::invalid(folder, message));
+        }
+        known.extend([
+            array,
+            format!("{subject}_trials.tsv"),
+            format!("{subject}_voxels.tsv"),
+        ]);
+    }
+    match files.difference(&known).next() {
+        None => Ok(subjects),
+        Some(stray) => Err(Error::invalid(
+            folder.join(stray),
+            format!(
+                "expected a file of one of the subjects that have a _trials.tsv ({}), found this one",
+                subjects.join(", ")
+            ),
+        )),
+    }
+}
+
+/// Fills `repeat` by counting, where the table has no such column.
+fn count_repeats(folder: &Path, subject: &str, trials: &mut [Trial]) -> Result<()> {
+    let table = Table::read(folder.join(format!("{subject}_trials.tsv")))?;
+    if table.optional_column("repeat").is_none() {
+        let mut seen: BTreeMap<usize, u32> = BTreeMap::new();
+        for trial in trials {
+            let count = seen.entry(trial.stimulus).or_default();
+            *count += 1;
+            trial.repeat = *count;
+        }
+    }
+    Ok(())
+}
+
+fn voxels(
+    folder: &Path,
+    subject: &str,
+    columns: usize,
+    index: &HashMap<&str, usize>,
+) -> Result<Vec<Voxel>> {
+    let path = folder.join(format!("{subject}_voxels.tsv"));
+    if path.exists() {
+        return read_voxels(&path, Response::Voxels, index);
+    }
+    let voxel = Voxel {
+        roi: WHOLE.to_owned(),
+        coordinate: None,
+        reference: None,
+    };
+    Ok(vec![voxel; columns])
+}
+
+type Rows = (Box<dyn ResponseRows>, Dtype, [usize; 2]);
+
+fn responses(path: &Path) -> Result<Rows> {
+    // float16 or float32, trials × voxels, in C order.
+    if let Ok(matrix) = NpyMatrix::open(path) {
+        let shape = [matrix.rows(), matrix.columns()];
+        let dtype = matrix.dtype();
+        return Ok((Box::new(matrix), dtype, shape));
+    }
+    let bytes = fs::read(path).map_err(Error::io("cannot read", path))?;
+    let located = |error: mused_formats::Error| Error::invalid(path, error.to_string());
+    let header = Header::parse(&bytes).map_err(located)?;
+    let stored = match header.dtype {
+        Dtype::F16 => Dtype::F16,
+        Dtype::F32 | Dtype::F64 => Dtype::F32,
+        other => {
+            let expected = "expected float16, float32 or float64";
+            return Err(Error::invalid(path, format!("{expected}, found {other}")));
+        }
+    };
+    let array = matrix(path, npy::parse_f32(&bytes).map_err(located)?)?;
+    let shape = [array.nrows(), array.ncols()];
+    Ok((Box::new(array), stored, shape))
+}
+
+fn flaws(rows: &dyn ResponseRows, [trials, voxels]: [usize; 2]) -> Result<VoxelFlaws> {
+    let mut flaws = VoxelFlaws::none(voxels);
+    let mut first = vec![0.0; voxels];
+    let mut row = vec![0.0; voxels];
+    // One trial alone has no variation to look for.
+    let mut constant = vec![trials > 1; voxels];
+    for trial in 0..trials {
+        rows.copy_row(trial, &mut row)?;
+        if trial == 0 {
+            first.copy_from_slice(&row);
+        }
+        for (voxel, value) in row.iter().enumerate() {
+            flaws.nan[voxel] |= !value.is_finite();
+            constant[voxel] &= *value == first[voxel];
+        }
+    }
+    flaws.constant = constant;
+    Ok(flaws)
+}
+
+fn read_labels(folder: &Path, stimuli: &HashMap<&str, usize>) -> Result<Labels> {
+    let array = folder.join("labels.npy");
+    let table_path = folder.join("labels.tsv");
+    let table = Table::read(&table_path)?;
+    if !array.exists() {
+        return wide_labels(&table_path, &table, stimuli);
+    }
+    let column = table.column("label")?;
+    let names: Vec<String> = column.strings()?.into_iter().map(str::to_owned).collect();
+    unique(column, names.iter().map(String::as_str))?;
+    let values = matrix(&array, npy::read_npy(&array)?)?;
+    if values.dim() != (stimuli.len(), names.len()) {
+        return Err(Error::invalid(
+            array,
+            format!(
+                "expected {} rows (stimuli.tsv) × {} columns (labels.tsv), found {} × {}",
+                stimuli.len(),
+                names.len(),
+                values.nrows(),
+                values.ncols()
+            ),
+        ));
+    }
+    let wrong = values
+        .indexed_iter()
+        .find(|(_, value)| **value != 0.0 && **value != 1.0);
+    if let Some(((row, column), value)) = wrong {
+        let place = format!("in row {row}, column {column}");
+        return Err(Error::invalid(
+            array,
+            format!("expected 0 or 1, found {value} {place}"),
+        ));
+    }
+    let matrix = values.mapv(|value| u8::from(value == 1.0));
+    Ok(Labels { names, matrix })
+}
+
+/// A row for every stimulus, in any order, and a column for every label.
+fn wide_labels(path: &Path, table: &Table, stimuli: &HashMap<&str, usize>) -> Result<Labels> {
+    let ids = table.column("stimulus_id")?;
+    let rows = ids.strings()?;
+    unique(ids, rows.iter().copied())?;
+    let mut places = Vec::with_capacity(rows.len());
+    for (row, id) in rows.iter().enumerate() {
+        let place = stimuli.get(id).copied();
+        places.push(place.ok_or_else(|| ids.invalid(row, "a stimulus_id that stimuli.tsv lists"))?);
+    }
+    if places.len() != stimuli.len() {
+        let message = format!(
+            "expected a row for each of the {} stimuli of stimuli.tsv, found {}",
+            stimuli.len(),
+            places.len()
+        );
+        return Err(Error::invalid(path, message));
+    }
+    let names: Vec<String> = table
+        .columns()
+        .iter()
+        .filter(|name| *name != "stimulus_id")
+        .cloned()
+        .collect();
+    if names.is_empty() {
+        let message = "expected a column for each label, or labels.npy beside it, found neither";
+        return Err(Error::invalid(path, message));
+    }
+    let mut matrix = Array2::zeros((stimuli.len(), names.len()));
+    for (label, name) in names.iter().enumerate() {
+        let column = table.column(name)?;
+        for ((row, cell), place) in column.cells().enumerate().zip(&places) {
+            matrix[[*place, label]] = match cell {
+                Some("0" | "0.0" | "False" | "false") => 0,
+                Some("1" | "1.0" | "True" | "true") => 1,
+                _ => return Err(column.invalid(row, "0 or 1").into()),
+            };
+        }
+    }
+    Ok(Labels { names, matrix })
+}

@@ -1,0 +1,491 @@
+//! Responses of a generated BIDS dataset against nilearn's designs and numpy's least squares
+//! (`generate_bids.py`), and everything that can be wrong with one.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mused_data::import_bids::{BidsConfig, Drift, Estimate, Region, import};
+use mused_data::import_checks::Check;
+use mused_data::{Dataset, Error, Subject};
+use mused_formats::nifti::{NewNifti, Nifti, NiftiWriter, read_nifti};
+use mused_formats::npy::Dtype;
+use mused_formats::npz::NpzFile;
+use ndarray::{Array2, Ix2};
+use tempfile::TempDir;
+
+fn files() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files/bids")
+}
+
+fn config(root: &Path) -> BidsConfig {
+    BidsConfig {
+        derivatives: Some(root.join("derivatives/prep")),
+        exclude: vec!["rest".to_owned(), "button".to_owned()],
+        estimate: Estimate::Window(Some([4.0, 8.0])),
+        ..BidsConfig::default()
+    }
+}
+
+fn open(root: &Path, config: &BidsConfig) -> Result<Dataset, Error> {
+    let out = TempDir::new().unwrap();
+    let path = out.path().join("dataset");
+    match import(root, &path, config, &mut |_, _| {}) {
+        Ok(_) => Dataset::open(&path),
+        Err(error) => {
+            assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+            Err(error)
+        }
+    }
+}
+
+fn message(root: &Path, config: &BidsConfig) -> String {
+    open(root, config).unwrap_err().to_string()
+}
+
+fn responses(subject: &Subject) -> Array2<f64> {
+    let mut row = vec![0.0; subject.voxels.len()];
+    let mut all = Array2::zeros((subject.trials.len(), row.len()));
+    for (trial, mut out) in all.rows_mut().into_iter().enumerate() {
+        subject.read_response(trial, &mut row).unwrap();
+        out.assign(&ndarray::ArrayView1::from(&row).mapv(f64::from));
+    }
+    all
+}
+
+/// Largest difference relative to the largest value.
+fn difference(found: &Array2<f64>, expected: &Array2<f64>) -> f64 {
+    assert_eq!(found.dim(), expected.dim());
+    let size = expected
+        .iter()
+        .fold(0.0_f64, |most, value| most.max(value.abs()));
+    let pairs = found.iter().zip(expected);
+    pairs.fold(0.0_f64, |most, (a, b)| most.max((a - b).abs())) / size
+}
+
+#[test]
+fn responses_equal_numpy_and_nilearn() {
+    let root = files();
+    let expected = NpzFile::read(root.join("expected.npz")).unwrap();
+    let base = config(&root);
+    let confounds = ["trans_x*", "a_comp_cor_*"].map(str::to_owned).to_vec();
+    let cosine = Drift::Cosine { high_pass: 0.01 };
+    let with = |estimate, drift, confounds: &[String], zscore, nuisance: &[&str]| BidsConfig {
+        estimate,
+        drift,
+        confounds: confounds.to_vec(),
+        zscore,
+        exclude: if nuisance.is_empty() {
+            base.exclude.clone()
+        } else {
+            vec!["rest".to_owned()]
+        },
+        nuisance: nuisance.iter().map(|name| (*name).to_owned()).collect(),
+        ..base.clone()
+    };
+    let polynomial = Drift::Polynomial { order: 3 };
+    let cases = [
+        ("window", base.clone()),
+        (
+            "window_zscore",
+            with(Estimate::Window(Some([3.0, 9.0])), cosine, &[], true, &[]),
+        ),
+        ("lsa_cosine", with(Estimate::Lsa, cosine, &[], false, &[])),
+        ("lss_cosine", with(Estimate::Lss, cosine, &[], false, &[])),
+        (
+            "lsa_polynomial_confounds",
+            with(Estimate::Lsa, polynomial, &confounds, false, &[]),
+        ),
+        (
+            "lss_all_zscore",
+            with(Estimate::Lss, cosine, &confounds, true, &["button"]),
+        ),
+    ];
+    for (name, config) in cases {
+        let dataset = open(&root, &config).unwrap();
+        let expected = expected
+            .array(name)
+            .unwrap()
+            .into_dimensionality::<Ix2>()
+            .unwrap();
+        let found = difference(&responses(&dataset.subjects[0]), &expected);
+        eprintln!("{name}: {found:.1e}");
+        assert!(found < 1e-6, "{name}: {found:e}");
+    }
+}
+
+#[test]
+fn pictures_are_stimuli_that_repeat_over_runs_and_subjects() {
+    let root = files();
+    let config = BidsConfig {
+        label_columns: vec!["trial_type".to_owned(), "content".to_owned()],
+        ..config(&root)
+    };
+    let dataset = open(&root, &config).unwrap();
+    let names = ["building", "face", "house", "indoor", "outdoor", "person"];
+    assert_eq!(dataset.labels.names, names);
+    assert_eq!(dataset.stimuli.len(), 6);
+    assert!(
+        dataset
+            .stimuli
+            .iter()
+            .all(|stimulus| stimulus.group == stimulus.id)
+    );
+    let ids: Vec<&str> = dataset
+        .subjects
+        .iter()
+        .map(|subject| subject.id.as_str())
+        .collect();
+    assert_eq!(ids, ["sub-01", "sub-02"]);
+    let trials = &dataset.subjects[1].trials;
+    assert_eq!(trials.len(), 12);
+    assert!(
+        trials[..6]
+            .iter()
+            .all(|trial| (trial.run, trial.repeat) == (1, 1))
+    );
+    assert!(
+        trials[6..]
+            .iter()
+            .all(|trial| (trial.run, trial.repeat) == (2, 2))
+    );
+    let face = dataset
+        .stimuli
+        .iter()
+        .position(|s| s.id == "face1.png")
+        .unwrap();
+    assert_eq!(dataset.labels.matrix.row(face).to_vec(), [0, 1, 0, 1, 0, 1]);
+    assert_eq!(dataset.description.tr, Some(2.0));
+    assert_eq!(dataset.description.sources.len(), 8);
+    assert_eq!(
+        dataset.description.sources[0].path,
+        "derivatives/prep/sub-01/func/sub-01_task-see_run-1_space-T1w_desc-preproc_bold.nii.gz"
+    );
+}
+
+#[test]
+fn regions_come_from_masks_and_atlases() {
+    let root = files();
+    let config = BidsConfig {
+        regions: vec![
+            Region::Mask {
+                name: "V1".to_owned(),
+                path: "sub-{subject}/sub-{subject}_V1_mask.nii.gz".to_owned(),
+            },
+            Region::Atlas {
+                path: "sub-{subject}/sub-{subject}_dseg.nii.gz".to_owned(),
+                names: Some("dseg.tsv".to_owned()),
+            },
+        ],
+        ..config(&root)
+    };
+    let dataset = open(&root, &config).unwrap();
+    assert_eq!(dataset.roi_names(), ["V1", "FFA", "PPA"]);
+    let subject = &dataset.subjects[0];
+    assert_eq!(subject.voxels.len(), 6 + 6 + 6);
+    assert_eq!(subject.voxels[0].coordinate, Some([1, 0, 1]));
+    let whole = open(&root, &self::config(&root)).unwrap();
+    let (part, whole) = (responses(subject), responses(&whole.subjects[0]));
+    for (voxel, column) in subject.voxels.iter().zip(part.columns()) {
+        let [i, j, k] = voxel.coordinate.unwrap();
+        assert_eq!(column, whole.column((i + 4 * (j + 3 * k)) as usize));
+    }
+}
+
+/// A copy of the files that may be damaged.
+fn copy() -> TempDir {
+    fn copy_folder(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let path = entry.unwrap().path();
+            let target = to.join(path.file_name().unwrap());
+            if path.is_dir() {
+                copy_folder(&path, &target);
+            } else {
+                fs::copy(&path, &target).unwrap();
+            }
+        }
+    }
+    let folder = TempDir::new().unwrap();
+    copy_folder(&files(), folder.path());
+    folder
+}
+
+const RUN: &str =
+    "derivatives/prep/sub-01/func/sub-01_task-see_run-2_space-T1w_desc-preproc_bold.nii.gz";
+const EVENTS: &str = "sub-01/func/sub-01_task-see_run-2_events.tsv";
+
+/// Writes a run again with other values, repetition time or position.
+fn rewrite(path: &Path, tr: f64, shift: f64, value: impl Fn(usize, usize, f32) -> f32) {
+    let (header, _) = read_nifti(path).unwrap();
+    let mut volumes = Vec::new();
+    let mut file = Nifti::open(path).unwrap();
+    for volume in 0..header.volumes() {
+        let values = file.read_volume(volume).unwrap();
+        let values = values.into_iter().enumerate();
+        volumes.push(
+            values
+                .map(|(voxel, old)| value(volume, voxel, old))
+                .collect::<Vec<_>>(),
+        );
+    }
+    let mut affine = header.affine;
+    affine[0][3] += shift;
+    write(path, &header.shape, affine, tr, &volumes);
+}
+
+fn write(path: &Path, shape: &[usize], affine: [[f64; 4]; 4], tr: f64, volumes: &[Vec<f32>]) {
+    let new = NewNifti {
+        shape: shape.to_vec(),
+        affine,
+        tr: Some(tr),
+        dtype: Dtype::F32,
+    };
+    let mut writer = NiftiWriter::create(path, &new).unwrap();
+    for volume in volumes {
+        writer.write_volume(volume).unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+/// One thing that is wrong.
+type Damage<'a> = &'a dyn Fn(&Path);
+
+#[test]
+fn checks_fail_unless_allowed_and_are_kept() {
+    let nan: Damage<'_> = &|root| {
+        rewrite(&root.join(RUN), 2.0, 0.0, |volume, voxel, old| {
+            if (volume, voxel) == (50, 3) {
+                f32::NAN
+            } else {
+                old
+            }
+        });
+    };
+    let constant: Damage<'_> = &|root| {
+        rewrite(&root.join(RUN), 2.0, 0.0, |_, voxel, old| {
+            if voxel == 5 { 7.0 } else { old }
+        });
+    };
+    let moved: Damage<'_> = &|root| rewrite(&root.join(RUN), 2.0, 3.0, |_, _, old| old);
+    let slower: Damage<'_> = &|root| rewrite(&root.join(RUN), 2.5, 0.0, |_, _, old| old);
+    let own_tr: Damage<'_> = &|root| {
+        slower(root);
+        let sidecar = "sub-01_task-see_run-2_bold.json";
+        fs::write(
+            root.join("sub-01/func").join(sidecar),
+            r#"{"RepetitionTime": 2.5}"#,
+        )
+        .unwrap();
+    };
+    let late: Damage<'_> = &|root| {
+        let mut text = fs::read_to_string(root.join(EVENTS)).unwrap();
+        text += "300.0\t1.5\tface\tperson\tface0.png\n";
+        fs::write(root.join(EVENTS), text).unwrap();
+    };
+    let relabelled: Damage<'_> = &|root| {
+        let text = fs::read_to_string(root.join(EVENTS)).unwrap();
+        let text = text.replace(
+            "face\tperson;indoor\tface2.png",
+            "house\tperson;indoor\tface2.png",
+        );
+        fs::write(root.join(EVENTS), text).unwrap();
+    };
+    let copied: Damage<'_> = &|root| {
+        for run in ["1", "2"] {
+            let name =
+                |subject: &str| format!("sub-{subject}/func/sub-{subject}_task-see_run-{run}");
+            let prep = root.join("derivatives/prep");
+            let bold = "_space-T1w_desc-preproc_bold.nii.gz";
+            fs::copy(prep.join(name("01") + bold), prep.join(name("02") + bold)).unwrap();
+            fs::copy(
+                root.join(name("01") + "_events.tsv"),
+                root.join(name("02") + "_events.tsv"),
+            )
+            .unwrap();
+        }
+    };
+    let cases: [(Check, Damage<'_>, &str, usize); 8] = [
+        (
+            Check::NanVoxels,
+            nan,
+            "found NaN or infinite ones in 1 (the first is column 3, roi brain at i 3, j 0, k 0)",
+            23,
+        ),
+        (
+            Check::ConstantVoxels,
+            constant,
+            "found constant ones in 1",
+            23,
+        ),
+        (Check::Affine, moved, "found voxels up to 3.00 mm away", 24),
+        (
+            Check::TrHeader,
+            slower,
+            "expected the repetition time 2 s of",
+            24,
+        ),
+        (Check::TrDiffers, own_tr, "found 2.5 s", 24),
+        (
+            Check::EventsOutside,
+            late,
+            "found an event at 300 s whose response is taken from 304 to 308 s",
+            24,
+        ),
+        (
+            Check::LabelConflict,
+            relabelled,
+            "expected the labels face of stimulus face2.png",
+            24,
+        ),
+        (
+            Check::IdenticalSubjects,
+            copied,
+            "found those of sub-02 equal to those of sub-01",
+            24,
+        ),
+    ];
+    for (check, damage, expected, voxels) in cases {
+        let folder = copy();
+        damage(folder.path());
+        let mut config = config(folder.path());
+        let found = message(folder.path(), &config);
+        assert!(found.contains(expected), "{check}: {found}");
+        assert!(
+            found.ends_with(&format!("`--allow {check}` lets it pass")),
+            "{found}"
+        );
+        config.allow = vec![check];
+        let dataset = open(folder.path(), &config).unwrap();
+        assert_eq!(dataset.subjects[0].voxels.len(), voxels, "{check}");
+        assert_eq!(dataset.subjects[0].trials.len(), 12, "{check}");
+        assert_eq!(dataset.description.warnings.len(), 1, "{check}");
+        assert!(
+            dataset.description.warnings[0].contains(expected),
+            "{check}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_are_named() {
+    let root = files();
+    let base = config(&root);
+    let cases: Vec<(BidsConfig, &str)> = vec![
+        (
+            BidsConfig {
+                derivatives: None,
+                ..base.clone()
+            },
+            "found none of 0 recordings",
+        ),
+        (
+            BidsConfig {
+                space: Some("MNI".to_owned()),
+                ..base.clone()
+            },
+            "found none of 4 recordings",
+        ),
+        (
+            BidsConfig {
+                exclude: Vec::new(),
+                label_columns: vec!["content".to_owned()],
+                ..base.clone()
+            },
+            "expected a label in content, found none",
+        ),
+        (
+            BidsConfig {
+                label_columns: vec!["colour".to_owned()],
+                ..base.clone()
+            },
+            "no column `colour`; there is: onset",
+        ),
+        (
+            BidsConfig {
+                estimate: Estimate::Window(Some([8.0, 4.0])),
+                ..base.clone()
+            },
+            "found 8,4",
+        ),
+        (
+            BidsConfig {
+                estimate: Estimate::Window(Some([4.0, 4.5])),
+                ..base.clone()
+            },
+            "expected a volume in the window",
+        ),
+        (
+            BidsConfig {
+                confounds: vec!["trans_x".to_owned()],
+                ..base.clone()
+            },
+            "confounds and nuisance events are for models of betas",
+        ),
+        (
+            BidsConfig {
+                estimate: Estimate::Lsa,
+                confounds: vec!["rot*".to_owned()],
+                ..base.clone()
+            },
+            "expected columns like rot*, found none",
+        ),
+        (
+            BidsConfig {
+                estimate: Estimate::Lsa,
+                drift: Drift::Cosine { high_pass: 1.0 },
+                ..base.clone()
+            },
+            "found none for the event at 2.3 s",
+        ),
+        (
+            BidsConfig {
+                regions: vec![Region::Mask {
+                    name: "V1".to_owned(),
+                    path: "{roi}.nii".to_owned(),
+                }],
+                ..base.clone()
+            },
+            "{roi} is not known here",
+        ),
+        (
+            BidsConfig {
+                regions: vec![Region::Mask {
+                    name: "V1".to_owned(),
+                    path: "sub-{subject}/sub-{subject}_dseg.nii.gz".to_owned(),
+                }],
+                ..base.clone()
+            },
+            "expected a mask of 0 and 1",
+        ),
+    ];
+    for (config, expected) in cases {
+        let found = message(&root, &config);
+        assert!(found.contains(expected), "{found}");
+    }
+    let folder = copy();
+    fs::remove_file(folder.path().join(EVENTS)).unwrap();
+    let found = message(folder.path(), &config(folder.path()));
+    assert!(
+        found.contains("expected an events.tsv of this run"),
+        "{found}"
+    );
+    let folder = copy();
+    write(
+        &folder.path().join(RUN),
+        &[4, 3, 3, 2],
+        [
+            [1.0, 0.0, 0.0, 0.0],
+            [0.0, 1.0, 0.0, 0.0],
+            [0.0, 0.0, 1.0, 0.0],
+            [0.0, 0.0, 0.0, 1.0],
+        ],
+        2.0,
+        &[vec![1.0; 36], vec![2.0; 36]],
+    );
+    let found = message(folder.path(), &config(folder.path()));
+    assert!(
+        found.contains("expected the grid [4, 3, 2]") && found.contains("found [4, 3, 3]"),
+        "{found}"
+    );
+}

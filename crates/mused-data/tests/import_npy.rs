@@ -1,0 +1,194 @@
+//! Arrays and tables from Python: every mistake named, every value kept.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::Path;
+
+use mused_data::import_checks::Check;
+use mused_data::import_npy::{NpyConfig, import};
+use mused_data::{Dataset, Error};
+use mused_formats::npy;
+use ndarray::{Array2, array};
+use tempfile::TempDir;
+
+fn responses(seed: f64) -> Array2<f64> {
+    Array2::from_shape_fn((4, 3), |(row, column)| {
+        (seed + 1.7 * row as f64 * (column + 1) as f64).sin()
+    })
+}
+
+/// Three stimuli, two labels, two subjects of four trials and three voxels.
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("stimuli.tsv", "stimulus_id\tgroup\na\tx\nb\ty\nc\tz\n");
+    write(
+        "labels.tsv",
+        "stimulus_id\tcat\tdog\nb\t0\t1\na\t1\t0\nc\t1\t1\n",
+    );
+    for (subject, seed) in [("anna", 0.5), ("ben", 2.5)] {
+        write(
+            &format!("{subject}_trials.tsv"),
+            "stimulus_id\trun\na\t1\nb\t1\nc\t2\na\t2\n",
+        );
+        array_of(folder.path(), subject, &responses(seed));
+    }
+    write("anna_voxels.tsv", "roi\nV1\nV1\nV2\n");
+    folder
+}
+
+fn array_of(folder: &Path, subject: &str, values: &Array2<f64>) {
+    npy::write_npy_f64(folder.join(format!("{subject}.npy")), values.view()).unwrap();
+}
+
+fn try_import(folder: &Path, allow: &[Check]) -> Result<Dataset, Error> {
+    let out = TempDir::new().unwrap();
+    let root = out.path().join("dataset");
+    let config = NpyConfig {
+        allow: allow.to_vec(),
+        ..NpyConfig::default()
+    };
+    let imported = import(folder, &root, &config, &mut |_, _| {});
+    match imported {
+        Ok(_) => Dataset::open(&root),
+        Err(error) => {
+            assert!(!root.exists(), "a failed import leaves nothing");
+            Err(error)
+        }
+    }
+}
+
+fn message(folder: &Path) -> String {
+    try_import(folder, &[]).unwrap_err().to_string()
+}
+
+#[test]
+fn values_tables_and_labels_arrive() {
+    let folder = folder();
+    let dataset = try_import(folder.path(), &[]).unwrap();
+    assert_eq!(dataset.labels.names, ["cat", "dog"]);
+    assert_eq!(dataset.labels.matrix, array![[1, 0], [0, 1], [1, 1]]);
+    let anna = &dataset.subjects[0];
+    let repeats: Vec<u32> = anna.trials.iter().map(|trial| trial.repeat).collect();
+    assert_eq!(repeats, [1, 1, 1, 2]);
+    assert_eq!(dataset.roi_names(), ["V1", "V2", "brain"]);
+    let mut row = [0.0; 3];
+    anna.read_response(3, &mut row).unwrap();
+    assert_eq!(
+        row.to_vec(),
+        responses(0.5).row(3).mapv(|value| value as f32).to_vec()
+    );
+}
+
+#[test]
+fn a_label_matrix_of_any_number_type_serves() {
+    let folder = folder();
+    fs::write(folder.path().join("labels.tsv"), "label\ncat\ndog\n").unwrap();
+    let path = folder.path().join("labels.npy");
+    npy::write_npy_f64(&path, array![[1., 0.], [0., 1.], [1., 1.]].view()).unwrap();
+    let dataset = try_import(folder.path(), &[]).unwrap();
+    assert_eq!(dataset.labels.matrix, array![[1, 0], [0, 1], [1, 1]]);
+    npy::write_npy_f64(&path, array![[1., 0.], [0., 0.5], [1., 1.]].view()).unwrap();
+    assert!(message(folder.path()).contains("expected 0 or 1, found 0.5 in row 1, column 1"));
+    npy::write_npy_f64(&path, array![[1., 0.]].view()).unwrap();
+    assert!(message(folder.path()).contains("expected 3 rows (stimuli.tsv) × 2 columns"));
+}
+
+#[test]
+fn mistakes_are_named() {
+    let cases: [(&str, &str, &str); 6] = [
+        (
+            "ben_trials.tsv",
+            "stimulus_id\na\nb\nd\na\n",
+            "stimulus_id that stimuli.tsv lists",
+        ),
+        (
+            "ben_trials.tsv",
+            "stimulus_id\na\nb\n",
+            "expected 2 rows (ben_trials.tsv) × 3 columns",
+        ),
+        (
+            "anna_voxels.tsv",
+            "roi\nV1\n",
+            "× 1 columns (anna_voxels.tsv), found 4 × 3",
+        ),
+        (
+            "labels.tsv",
+            "stimulus_id\tcat\na\t1\nb\t2\nc\t0\n",
+            "expected 0 or 1",
+        ),
+        (
+            "labels.tsv",
+            "stimulus_id\tcat\na\t1\nb\t1\n",
+            "each of the 3 stimuli",
+        ),
+        (
+            "carl_voxels.tsv",
+            "roi\nV1\n",
+            "one of the subjects that have a _trials.tsv (anna, ben)",
+        ),
+    ];
+    for (file, text, expected) in cases {
+        let folder = folder();
+        fs::write(folder.path().join(file), text).unwrap();
+        let found = message(folder.path());
+        assert!(found.contains(expected), "{file}: {found}");
+    }
+}
+
+#[test]
+fn checks_fail_unless_allowed_and_are_kept() {
+    let broken = |change: &dyn Fn(&mut Array2<f64>)| {
+        let folder = folder();
+        let mut values = responses(2.5);
+        change(&mut values);
+        array_of(folder.path(), "ben", &values);
+        folder
+    };
+    let nan = broken(&|values| values[[2, 1]] = f64::NAN);
+    let constant = broken(&|values| values.column_mut(0).fill(3.0));
+    let copied = broken(&|values| values.assign(&responses(0.5)));
+    for (folder, check, text, voxels) in [
+        (
+            &nan,
+            Check::NanVoxels,
+            "subject ben: expected finite values in all 3 voxels, found NaN or infinite ones in 1",
+            2,
+        ),
+        (
+            &constant,
+            Check::ConstantVoxels,
+            "found constant ones in 1 (the first is column 0",
+            2,
+        ),
+        (
+            &copied,
+            Check::IdenticalSubjects,
+            "found those of ben equal to those of anna",
+            3,
+        ),
+    ] {
+        let error = message(folder.path());
+        assert!(error.contains(text), "{error}");
+        assert!(error.contains(&format!("--allow {check}")), "{error}");
+        let dataset = try_import(folder.path(), &[check]).unwrap();
+        assert_eq!(dataset.subjects[1].voxels.len(), voxels);
+        let warnings = &dataset.description.warnings;
+        assert_eq!(warnings.len(), 1);
+        assert!(warnings[0].contains(text));
+    }
+}
+
+#[test]
+fn checks_have_names() {
+    for check in Check::ALL {
+        assert_eq!(check.name().parse::<Check>().unwrap(), check);
+    }
+    assert!(
+        "nan"
+            .parse::<Check>()
+            .unwrap_err()
+            .to_string()
+            .contains("nan-voxels")
+    );
+}
