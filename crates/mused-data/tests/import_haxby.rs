@@ -38,7 +38,7 @@ const EXPECTED: [(usize, usize, f64); 4] = [
     (95, 529, 187.22222222222223),
 ];
 const SUM: f64 = 74_002_182.66666666;
-const SQUARES: f64 = 120_576_214_795.50616;
+const SQUARES: f64 = 120_576_214_795.506_16;
 const FIRST: [i32; 3] = [16, 1, 0];
 const LAST: [i32; 3] = [38, 19, 0];
 
