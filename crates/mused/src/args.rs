@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use mused::data::import_checks::Check;
 
 /// Decode what several people see from their fMRI, with one model for all of them
 #[derive(Debug, Parser)]
@@ -110,6 +111,127 @@ The manifest (TOML) names the files, labels and guidance; see examples/action-ge
 Example:
   mused import rdm examples/action-geometry.toml data/action --data DOWNLOAD")]
     Rdm(ImportRdmArgs),
+    /// Preprocessed BOLD runs with their events, in BIDS or by patterns
+    #[command(after_help = "\
+Examples:
+  mused import bids STUDY data/study --derivatives STUDY/derivatives/fmriprep --space T1w \\
+      --roi V1=masks/sub-{subject}_V1.nii.gz --betas lss --confound 'trans_*' --confound 'rot_*'
+  mused import bids STUDY data/study --window 4,8 --exclude rest
+
+Events that name a stim_file show that stimulus, again in every repeat. Others are a stimulus each,
+grouped by run, so that folds leave whole runs out.")]
+    Bids(Box<ImportBidsArgs>),
+    /// NumPy arrays and tables: stimuli.tsv, labels.tsv, SUBJECT.npy, SUBJECT_trials.tsv
+    Npy(ImportNpyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportNpyArgs {
+    /// Folder with the arrays and tables
+    pub(crate) folder: PathBuf,
+    /// Dataset directory to create
+    pub(crate) out: PathBuf,
+    /// Name of the dataset [default: the folder's]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Turn a named check into a warning
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) allow: Vec<Check>,
+}
+
+fn window(text: &str) -> Result<[f64; 2], String> {
+    let numbers = text
+        .split_once(',')
+        .and_then(|(from, to)| Some([from.trim().parse().ok()?, to.trim().parse().ok()?]));
+    numbers.ok_or_else(|| "expected two numbers of seconds, as 4,8".to_owned())
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BetasArg {
+    /// All trials of a run in one model
+    Lsa,
+    /// A model a trial
+    Lss,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportBidsArgs {
+    /// BIDS dataset, which has the events
+    pub(crate) root: PathBuf,
+    /// Dataset directory to create
+    pub(crate) out: PathBuf,
+    /// Name of the dataset [default: the folder's]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Folder of the preprocessed runs [default: ROOT]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) derivatives: Option<PathBuf>,
+    /// Runs without BIDS names, below ROOT, with {subject}, {session}, {task}, {run}
+    #[arg(long, value_name = "PATTERN", requires = "events")]
+    pub(crate) bold: Option<String>,
+    /// Events of such runs
+    #[arg(long, value_name = "PATTERN", requires = "bold")]
+    pub(crate) events: Option<String>,
+    /// Confounds of such runs
+    #[arg(long, value_name = "PATTERN", requires = "bold")]
+    pub(crate) confounds_file: Option<String>,
+    /// Subject to import, without sub- [default: all]
+    #[arg(long, value_name = "ID")]
+    pub(crate) subject: Vec<String>,
+    /// Task, where there are several
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// Space, where there are several
+    #[arg(long)]
+    pub(crate) space: Option<String>,
+    /// Region: a mask, with {subject} [default: all voxels]
+    #[arg(long, value_name = "NAME=PATTERN")]
+    pub(crate) roi: Vec<String>,
+    /// Regions: an image of whole numbers, with {subject}
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) atlas: Option<String>,
+    /// Its regions: a table with columns index and name
+    #[arg(long, value_name = "PATTERN", requires = "atlas")]
+    pub(crate) atlas_names: Option<String>,
+    /// Mean from FROM to TO seconds after onset [default: from 4 s, for the event's duration]
+    #[arg(long, value_name = "FROM,TO", value_parser = window, allow_hyphen_values = true, conflicts_with = "betas")]
+    pub(crate) window: Option<[f64; 2]>,
+    /// Least-squares betas in place of means
+    #[arg(long)]
+    pub(crate) betas: Option<BetasArg>,
+    /// Cut-off of the cosine drift of betas, in Hz
+    #[arg(long, value_name = "HZ", default_value_t = 0.01)]
+    pub(crate) high_pass: f64,
+    /// Polynomial drift of betas in place of cosines
+    #[arg(long, value_name = "ORDER", value_parser = clap::value_parser!(u32).range(0..=20))]
+    pub(crate) polynomial: Option<u32>,
+    /// Confound column of the model; a * at its end stands for any ending
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) confound: Vec<String>,
+    /// Z-score each voxel within run
+    #[arg(long)]
+    pub(crate) zscore: bool,
+    /// Column of the events with labels [default: trial_type]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label_column: Vec<String>,
+    /// Column of the events that names the stimulus [default: stim_file]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) stimulus_column: Option<String>,
+    /// trial_type or label to leave out
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) exclude: Vec<String>,
+    /// trial_type that is in the model but no trial
+    #[arg(long, value_name = "VALUE")]
+    pub(crate) nuisance: Vec<String>,
+    /// Join events of one kind at most so far apart into a block
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) merge_gap: Option<f64>,
+    /// Repetition time, against what files say
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) tr: Option<f64>,
+    /// Turn a named check into a warning
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) allow: Vec<Check>,
 }
 
 #[derive(Debug, Args)]

@@ -1,14 +1,118 @@
 use std::process::ExitCode;
 
-use mused::data::import_rdm;
+use anyhow::Context as _;
+use mused::data::import_bids::{BidsConfig, Drift, Estimate, FilePatterns, Region};
+use mused::data::{import_bids, import_npy, import_rdm};
 
-use crate::args::{ImportArgs, ImportRdmArgs, ImportSource};
+use crate::args::{
+    BetasArg, ImportArgs, ImportBidsArgs, ImportNpyArgs, ImportRdmArgs, ImportSource,
+};
 use crate::bars::bar;
 
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     match &args.source {
         ImportSource::Rdm(args) => rdm(args),
+        ImportSource::Bids(args) => bids(args),
+        ImportSource::Npy(args) => npy(args),
     }
+}
+
+fn bids(args: &ImportBidsArgs) -> anyhow::Result<ExitCode> {
+    let config = bids_config(args)?;
+    let runs = bar(0, "runs");
+    let imported = import_bids::import(&args.root, &args.out, &config, &mut |done, total| {
+        runs.set_length(total as u64);
+        runs.set_position(done as u64);
+    })?;
+    runs.finish_and_clear();
+    for warning in &imported.warnings {
+        eprintln!("warning: {warning}");
+    }
+    for (subject, [runs, trials, voxels]) in &imported.subjects {
+        println!("{subject}: {runs} runs, {trials} trials, {voxels} voxels");
+    }
+    println!(
+        "{}: imported; look at it with `mused info {0}`",
+        args.out.display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bids_config(args: &ImportBidsArgs) -> anyhow::Result<BidsConfig> {
+    let mut regions = Vec::new();
+    for roi in &args.roi {
+        let (name, path) = roi
+            .split_once('=')
+            .with_context(|| format!("--roi: expected NAME=PATTERN, found {roi:?}"))?;
+        regions.push(Region::Mask {
+            name: name.to_owned(),
+            path: path.to_owned(),
+        });
+    }
+    regions.extend(args.atlas.clone().map(|path| Region::Atlas {
+        path,
+        names: args.atlas_names.clone(),
+    }));
+    let patterns = args.bold.clone().zip(args.events.clone());
+    let mut config = BidsConfig {
+        name: args.name.clone(),
+        derivatives: args.derivatives.clone(),
+        patterns: patterns.map(|(bold, events)| FilePatterns {
+            bold,
+            events,
+            confounds: args.confounds_file.clone(),
+        }),
+        subjects: args.subject.clone(),
+        task: args.task.clone(),
+        space: args.space.clone(),
+        regions,
+        estimate: match (args.betas, args.window) {
+            (Some(BetasArg::Lsa), _) => Estimate::Lsa,
+            (Some(BetasArg::Lss), _) => Estimate::Lss,
+            (None, window) => Estimate::Window(window),
+        },
+        drift: match args.polynomial {
+            Some(order) => Drift::Polynomial { order },
+            None => Drift::Cosine {
+                high_pass: args.high_pass,
+            },
+        },
+        confounds: args.confound.clone(),
+        zscore: args.zscore,
+        stimulus_column: args.stimulus_column.clone(),
+        exclude: args.exclude.clone(),
+        nuisance: args.nuisance.clone(),
+        merge_gap: args.merge_gap,
+        tr: args.tr,
+        allow: args.allow.clone(),
+        ..BidsConfig::default()
+    };
+    if !args.label_column.is_empty() {
+        config.label_columns.clone_from(&args.label_column);
+    }
+    Ok(config)
+}
+
+fn npy(args: &ImportNpyArgs) -> anyhow::Result<ExitCode> {
+    let config = import_npy::NpyConfig {
+        name: args.name.clone(),
+        allow: args.allow.clone(),
+        ..import_npy::NpyConfig::default()
+    };
+    let subjects = bar(0, "subjects");
+    let imported = import_npy::import(&args.folder, &args.out, &config, &mut |done, total| {
+        subjects.set_length(total as u64);
+        subjects.set_position(done as u64);
+    })?;
+    subjects.finish_and_clear();
+    for warning in &imported.warnings {
+        eprintln!("warning: {warning}");
+    }
+    println!(
+        "{}: imported; look at it with `mused info {0}`",
+        args.out.display()
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 fn rdm(args: &ImportRdmArgs) -> anyhow::Result<ExitCode> {
