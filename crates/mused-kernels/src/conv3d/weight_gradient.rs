@@ -9,10 +9,10 @@ use super::cpu::{Padded, Sizes};
 use super::gather::{TILE, lanes, panel_width};
 use crate::simd::arch;
 
-/// Positions of a block: their gradients stay in cache while the tiles of a task read them.
-const BLOCK: usize = 256;
-/// Rows of the gradient matrix a task computes over all positions.
-const ROWS: usize = 96;
+/// Positions of a block: a panel of their gradients stays in the first-level cache while the tiles of a task read it.
+const BLOCK: usize = 128;
+/// Most weights of a task: their sums stay in the second-level cache over the blocks of positions.
+const TASK_WEIGHTS: usize = 1 << 16;
 /// Below this many weights, positions are split into parts whose sums are added at the end.
 const FEW_WEIGHTS: usize = 1 << 16;
 /// Positions of such a part.
@@ -108,8 +108,14 @@ pub(crate) fn weight_gradient(sizes: Sizes, x: &[f32], gradient: &[f32]) -> Vec<
         });
     };
     if out.len() > FEW_WEIGHTS || positions <= PART {
-        out.par_chunks_mut(ROWS * outputs)
-            .zip(offsets.par_chunks(ROWS))
+        // Rows are summed one by one: their share of a task changes nothing in the sums.
+        let share = weights
+            .div_ceil(3 * rayon::current_num_threads())
+            .min(TASK_WEIGHTS / outputs)
+            .max(1)
+            .next_multiple_of(TILE);
+        out.par_chunks_mut(share * outputs)
+            .zip(offsets.par_chunks(share))
             .with_max_len(1)
             .for_each(|(out, offsets)| task(0, positions, offsets, out));
         return out;
@@ -166,15 +172,79 @@ impl WithSimd for Task<'_> {
                         stride: columns,
                         columns: used,
                     };
-                    match width / S::F32_LANES {
-                        1 => tile::<S, 1>(simd, self.data, from, offsets, panel, place),
-                        2 => tile::<S, 2>(simd, self.data, from, offsets, panel, place),
-                        3 => tile::<S, 3>(simd, self.data, from, offsets, panel, place),
-                        _ => tile::<S, 4>(simd, self.data, from, offsets, panel, place),
+                    let first = offsets[0];
+                    if offsets.iter().enumerate().all(|(r, at)| *at == first + r) {
+                        let left = InARow { first };
+                        rows_of_tile(simd, self.data, from, left, panel, width, place);
+                    } else {
+                        let left = Apart { offsets };
+                        rows_of_tile(simd, self.data, from, left, panel, width, place);
                     }
                 }
             }
         }
+    }
+}
+
+/// Where the six input values of a tile lie, counted from where a position's input begins.
+trait Six: Copy {
+    /// The part of the data that holds them.
+    fn part(self, data: &[f32]) -> &[f32];
+
+    /// Where in this part the value of a row is.
+    fn at(self, row: usize) -> usize;
+}
+
+/// One after another: one check of bounds for all.
+#[derive(Clone, Copy)]
+struct InARow {
+    first: usize,
+}
+
+impl Six for InARow {
+    #[inline(always)]
+    fn part(self, data: &[f32]) -> &[f32] {
+        &data[self.first..][..TILE]
+    }
+
+    #[inline(always)]
+    fn at(self, row: usize) -> usize {
+        row
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Apart {
+    offsets: [usize; TILE],
+}
+
+impl Six for Apart {
+    #[inline(always)]
+    fn part(self, data: &[f32]) -> &[f32] {
+        data
+    }
+
+    #[inline(always)]
+    fn at(self, row: usize) -> usize {
+        self.offsets[row]
+    }
+}
+
+#[inline(always)]
+fn rows_of_tile<S: Simd>(
+    simd: S,
+    data: &[f32],
+    from: &[usize],
+    left: impl Six,
+    panel: &[f32],
+    width: usize,
+    place: Place<'_>,
+) {
+    match width / S::F32_LANES {
+        1 => tile::<S, 1>(simd, data, from, left, panel, place),
+        2 => tile::<S, 2>(simd, data, from, left, panel, place),
+        3 => tile::<S, 3>(simd, data, from, left, panel, place),
+        _ => tile::<S, 4>(simd, data, from, left, panel, place),
     }
 }
 
@@ -190,16 +260,16 @@ fn tile<S: Simd, const WIDTH: usize>(
     simd: S,
     data: &[f32],
     from: &[usize],
-    offsets: [usize; TILE],
+    left: impl Six,
     panel: &[f32],
     place: Place<'_>,
 ) {
     let (vectors, _) = S::as_simd_f32s(panel);
     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
     for (from, b) in from.iter().zip(vectors.as_chunks::<WIDTH>().0) {
-        let data = &data[*from..];
+        let six = left.part(&data[*from..]);
         for r in 0..TILE {
-            let value = simd.splat_f32s(data[offsets[r]]);
+            let value = simd.splat_f32s(six[left.at(r)]);
             for c in 0..WIDTH {
                 sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
             }
