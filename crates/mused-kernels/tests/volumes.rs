@@ -206,8 +206,8 @@ fn check_batch_norm(rows: usize, channels: usize, with_residual: bool, relu: boo
     let beta = random::<Train, 1>([channels], seed ^ 2).require_grad();
     let residual = random::<Train, 2>([rows, channels], seed ^ 3).require_grad();
     let cotangent = random::<Train, 2>([rows, channels], seed ^ 4);
-    let [xs, rs, cs] = [&x, &residual, &cotangent].map(|t| floats(t));
-    let [gs, bs] = [&gamma, &beta].map(|t| floats(t));
+    let [xs, rs, cs] = [&x, &residual, &cotangent].map(floats);
+    let [gs, bs] = [&gamma, &beta].map(floats);
     let count = rows as f64;
     let mut y = vec![0.0; rows * channels];
     let (mut dx, mut dr) = (y.clone(), y.clone());

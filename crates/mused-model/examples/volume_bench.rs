@@ -99,8 +99,11 @@ fn step(
     (model, [forward, backward - forward, all - backward, value])
 }
 
+/// Name, grid, channels, kernel, stride, count.
+type Layer = (&'static str, [usize; 3], [usize; 2], usize, usize, usize);
+
 /// Grid, channels, kernel, stride of each kind of convolution, and how many the model has.
-const LAYERS: [(&str, [usize; 3], [usize; 2], usize, usize, usize); 9] = [
+const LAYERS: [Layer; 9] = [
     ("conv1", [112, 128, 112], [1, 32], 7, 2, 1),
     ("conv2", [56, 64, 56], [32, 64], 7, 2, 1),
     ("layer1", [28, 32, 28], [64, 64], 3, 1, 4),
