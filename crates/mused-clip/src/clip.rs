@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mused_kernels::KernelBackend;
 use ndarray::Array2;
@@ -8,7 +8,7 @@ use crate::image_encoder::{Encoded, ImageEncoder};
 use crate::preprocess::{Preprocess, RgbImage};
 use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
-use crate::weights::{Weights, weights_sha256};
+use crate::weights::Weights;
 use crate::{Error, Result};
 
 /// A CLIP model: preprocessing and tokenizer with their encoders.
@@ -26,7 +26,6 @@ use crate::{Error, Result};
 /// ```
 #[derive(Debug)]
 pub struct Clip<B: KernelBackend> {
-    folder: PathBuf,
     config: ClipConfig,
     images: Images<B>,
     texts: Texts<B>,
@@ -64,7 +63,6 @@ impl<B: KernelBackend> Clip<B> {
         shapes.extend(TextEncoder::<B>::shapes(&config));
         weights.check(&shapes)?;
         Ok(Self {
-            folder: folder.to_owned(),
             images: Images {
                 preprocess,
                 encoder: ImageEncoder::load(&weights, &config, device)?,
@@ -90,14 +88,6 @@ impl<B: KernelBackend> Clip<B> {
     /// The text half.
     pub fn texts(&self) -> &Texts<B> {
         &self.texts
-    }
-
-    /// SHA-256 of the weights, in hexadecimal ([`weights_sha256`]): what a cache of features should carry.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn weights_sha256(&self) -> Result<String> {
-        weights_sha256(&self.folder)
     }
 }
 

@@ -18,8 +18,8 @@ use mused_formats::table::Table;
 use ndarray::Array2;
 
 use crate::data_folder::DataFolder;
-use crate::dataset::{matrix, read_stimuli, read_trials, read_voxels, unique};
 use crate::import_checks::{Check, Findings, ResponseRows, SubjectsWritten, VoxelFlaws};
+use crate::read::{matrix, read_stimuli, read_trials, read_voxels, unique};
 use crate::{DatasetWriter, Description, Error, Kind, Labels, Response, Result, Trial, Voxel};
 
 /// Region of voxels that no table assigns to one.

@@ -26,6 +26,7 @@ pub mod import_npy;
 pub mod import_rdm;
 mod inputs;
 mod pattern;
+mod read;
 pub mod simulate;
 mod split;
 mod writer;

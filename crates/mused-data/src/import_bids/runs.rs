@@ -10,9 +10,9 @@ use super::design::Timing;
 use super::entities::{self, BidsName, Wanted};
 use super::{BidsConfig, FilePatterns};
 use crate::data_folder::DataFolder;
-use crate::dataset::read_json;
 use crate::import_checks::{Check, Findings};
 use crate::pattern::{self, Captured, Place};
+use crate::read::read_json;
 use crate::{Error, Result};
 
 /// Entities of a preprocessed run that its events, confounds and raw sidecars do not have.

@@ -78,7 +78,7 @@ pub(super) struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
-    pub(super) fn expect(self, what: &str, data_type: DataType) -> Result<&'a [u8]> {
+    pub(super) fn require(self, what: &str, data_type: DataType) -> Result<&'a [u8]> {
         match self.data_type == data_type {
             true => Ok(self.data),
             false => Err(self.malformed(format!("{what} as {data_type:?}"))),

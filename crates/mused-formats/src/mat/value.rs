@@ -54,9 +54,9 @@ pub(super) fn name_of(contents: &[u8], order: ByteOrder) -> Result<String> {
     let mut cursor = Cursor::new(contents, 0, order);
     let (class, _) = flags(&mut cursor, order)?;
     if class != OPAQUE {
-        cursor.next()?.expect("dimensions", DataType::I32)?;
+        cursor.next()?.require("dimensions", DataType::I32)?;
     }
-    let name = cursor.next()?.expect("a variable name", DataType::I8)?;
+    let name = cursor.next()?.require("a variable name", DataType::I8)?;
     Ok(String::from_utf8_lossy(name).into_owned())
 }
 
@@ -64,7 +64,7 @@ const OPAQUE: Class = Class::Other("an object");
 
 fn flags(cursor: &mut Cursor<'_>, order: ByteOrder) -> Result<(Class, bool)> {
     let element = cursor.next()?;
-    let &[a, b, c, d, ..] = element.expect("array flags", DataType::U32)? else {
+    let &[a, b, c, d, ..] = element.require("array flags", DataType::U32)? else {
         let place = format!("byte {}", element.start);
         return Err(Error::malformed(
             place,
@@ -114,7 +114,7 @@ impl<'a> Matrix<'a> {
         if let Class::Other(what) = class {
             return Err(Error::unsupported(empty.place, what));
         }
-        let lengths = cursor.next()?.expect("dimensions", DataType::I32)?;
+        let lengths = cursor.next()?.require("dimensions", DataType::I32)?;
         let (lengths, _) = lengths.as_chunks::<4>();
         let shape: Option<Vec<usize>> = lengths
             .iter()
@@ -130,7 +130,7 @@ impl<'a> Matrix<'a> {
                 format!("{lengths:?}"),
             ));
         };
-        cursor.next()?.expect("an array name", DataType::I8)?;
+        cursor.next()?.require("an array name", DataType::I8)?;
         Ok(Self {
             class,
             complex,
@@ -172,7 +172,7 @@ impl<'a> Matrix<'a> {
         };
         let mut cursor = self.cursor.clone();
         let length = cursor.next()?;
-        let name_bytes = match length.expect("the length of field names", DataType::I32)? {
+        let name_bytes = match length.require("the length of field names", DataType::I32)? {
             &[a, b, c, d] => usize::try_from(self.order.u32([a, b, c, d])).unwrap_or(0),
             _ => 0,
         };
@@ -184,7 +184,7 @@ impl<'a> Matrix<'a> {
                 found,
             ));
         }
-        let names = cursor.next()?.expect("field names", DataType::I8)?;
+        let names = cursor.next()?.require("field names", DataType::I8)?;
         // Each name ends at its first zero byte.
         let names = names
             .chunks_exact(name_bytes)
@@ -214,9 +214,9 @@ impl<'a> Matrix<'a> {
     /// The array that stands `before` others behind the cursor. Each takes 8 bytes at least: the end stops a false count.
     fn child(&self, mut cursor: Cursor<'a>, before: usize, place: String) -> Result<Self> {
         for _ in 0..before {
-            cursor.next()?.expect("an array", DataType::Matrix)?;
+            cursor.next()?.require("an array", DataType::Matrix)?;
         }
-        let contents = cursor.next()?.expect("an array", DataType::Matrix)?;
+        let contents = cursor.next()?.require("an array", DataType::Matrix)?;
         Self::parse(contents, self.order, place)
     }
 

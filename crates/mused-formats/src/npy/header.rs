@@ -227,10 +227,10 @@ struct Dictionary<'a> {
 impl<'a> Dictionary<'a> {
     fn header(mut self, data_offset: usize) -> Result<Header> {
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-        self.expect('{')?;
+        self.require('{')?;
         while !self.accept('}') {
             let key = self.string()?;
-            self.expect(':')?;
+            self.require(':')?;
             let repeated = match key {
                 "descr" => descr.replace(self.string()?).is_some(),
                 "fortran_order" => fortran_order.replace(self.boolean()?).is_some(),
@@ -241,7 +241,7 @@ impl<'a> Dictionary<'a> {
                 return Err(self.malformed("each key once", key));
             }
             if !self.accept(',') {
-                self.expect('}')?;
+                self.require('}')?;
                 break;
             }
         }
@@ -266,7 +266,7 @@ impl<'a> Dictionary<'a> {
         after.is_some()
     }
 
-    fn expect(&mut self, character: char) -> Result<()> {
+    fn require(&mut self, character: char) -> Result<()> {
         match self.accept(character) {
             true => Ok(()),
             false => Err(self.malformed(format!("`{character}`"), self.rest)),
@@ -283,7 +283,7 @@ impl<'a> Dictionary<'a> {
                     "a structured dtype",
                 ));
             }
-            self.expect(quote)?;
+            self.require(quote)?;
         }
         let (text, rest) = self
             .rest
@@ -306,7 +306,7 @@ impl<'a> Dictionary<'a> {
 
     fn tuple(&mut self) -> Result<Vec<usize>> {
         let mut lengths = Vec::new();
-        self.expect('(')?;
+        self.require('(')?;
         while !self.accept(')') {
             let digits = self.rest.trim_start_matches(|c: char| c.is_ascii_digit());
             let (number, rest) = self.rest.split_at(self.rest.len() - digits.len());
@@ -320,7 +320,7 @@ impl<'a> Dictionary<'a> {
             // Python 2 wrote long integers as `3L`.
             self.rest = rest.strip_prefix('L').unwrap_or(rest);
             if !self.accept(',') {
-                self.expect(')')?;
+                self.require(')')?;
                 break;
             }
         }

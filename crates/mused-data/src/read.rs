@@ -1,0 +1,316 @@
+//! The tables and arrays of a dataset directory, each checked as it is read.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mused_formats::npy::{self, NpyMatrix};
+use mused_formats::table::{Column, Table};
+use ndarray::{Array2, ArrayD, Ix2};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Description, Error, FeatureSet, Labels, Part, Response, Result, Stimulus, Subject, Trial, Voxel,
+};
+
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
+    serde_json::from_str(&text).map_err(|error| Error::invalid(path, error.to_string()))
+}
+
+pub(crate) fn matrix<T>(path: &Path, array: ArrayD<T>) -> Result<Array2<T>> {
+    let shape = array.shape().to_vec();
+    array.into_dimensionality::<Ix2>().map_err(|_| {
+        Error::invalid(
+            path,
+            format!("expected a 2-dimensional array, found shape {shape:?}"),
+        )
+    })
+}
+
+/// Visible sub-folders by name; names starting with a dot are unfinished writes.
+pub(crate) fn folders(parent: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(parent).map_err(Error::io("cannot list", parent))?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(Error::io("cannot list", parent))?.path();
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.is_dir() && !hidden {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn folder_name(folder: &Path) -> Result<String> {
+    folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .map(str::to_owned)
+        .ok_or_else(|| Error::invalid(folder, "expected a folder name in UTF-8"))
+}
+
+pub(crate) fn unique<'a>(
+    column: Column<'_>,
+    values: impl IntoIterator<Item = &'a str>,
+) -> Result<()> {
+    let mut seen = HashSet::new();
+    for (row, value) in values.into_iter().enumerate() {
+        if !seen.insert(value) {
+            return Err(column.invalid(row, "an id that occurs once").into());
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn read_stimuli(root: &Path) -> Result<Vec<Stimulus>> {
+    let path = root.join("stimuli.tsv");
+    let table = Table::read(&path)?;
+    let id_column = table.column("stimulus_id")?;
+    let ids = id_column.strings()?;
+    unique(id_column, ids.iter().copied())?;
+    let mut stimuli: Vec<Stimulus> = ids.into_iter().map(Stimulus::new).collect();
+    if stimuli.is_empty() {
+        return Err(Error::invalid(
+            path,
+            "expected a row a stimulus, found none",
+        ));
+    }
+    if let Some(groups) = table.optional_column("group") {
+        for (stimulus, group) in stimuli.iter_mut().zip(groups.strings()?) {
+            stimulus.group = group.to_owned();
+        }
+    }
+    if let Some(parts) = table.optional_column("split") {
+        for (row, (stimulus, part)) in stimuli.iter_mut().zip(parts.cells()).enumerate() {
+            stimulus.part = match part {
+                None => None,
+                Some("train") => Some(Part::Train),
+                Some("test") => Some(Part::Test),
+                Some(_) => return Err(parts.invalid(row, "train, test or n/a").into()),
+            };
+        }
+    }
+    if let Some(files) = table.optional_column("file") {
+        for (stimulus, file) in stimuli.iter_mut().zip(files.cells()) {
+            stimulus.file = file.map(str::to_owned);
+        }
+    }
+    if let Some(captions) = table.optional_column("caption") {
+        for (stimulus, caption) in stimuli.iter_mut().zip(captions.cells()) {
+            stimulus.captions.extend(caption.map(str::to_owned));
+        }
+    }
+    if let Some(frames) = table.optional_column("frame") {
+        for (row, (stimulus, frame)) in stimuli.iter_mut().zip(frames.cells()).enumerate() {
+            stimulus.frame = frame
+                .map(|frame| {
+                    let number = frame.parse();
+                    number.map_err(|_| frames.invalid(row, "a whole number from 0"))
+                })
+                .transpose()?;
+        }
+    }
+    read_captions(root, &mut stimuli)?;
+    Ok(stimuli)
+}
+
+/// `captions.tsv`: as many rows a stimulus as there are captions.
+fn read_captions(root: &Path, stimuli: &mut [Stimulus]) -> Result<()> {
+    let path = root.join("captions.tsv");
+    if !path.exists() {
+        return Ok(());
+    }
+    let table = Table::read(&path)?;
+    let places: HashMap<String, usize> = stimuli
+        .iter()
+        .enumerate()
+        .map(|(place, stimulus)| (stimulus.id.clone(), place))
+        .collect();
+    let ids = table.column("stimulus_id")?;
+    let captions = table.column("caption")?.strings()?;
+    for (row, (id, caption)) in ids.strings()?.into_iter().zip(captions).enumerate() {
+        let place = places
+            .get(id)
+            .ok_or_else(|| ids.invalid(row, "a stimulus_id of stimuli.tsv"))?;
+        stimuli[*place].captions.push(caption.to_owned());
+    }
+    Ok(())
+}
+
+pub(crate) fn read_labels(root: &Path, stimuli: usize) -> Result<Labels> {
+    let table = Table::read(root.join("labels.tsv"))?;
+    let name_column = table.column("label")?;
+    let names: Vec<String> = name_column
+        .strings()?
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    unique(name_column, names.iter().map(String::as_str))?;
+    let path = root.join("labels.npy");
+    let matrix = matrix(&path, npy::read_npy_u8(&path)?)?;
+    if matrix.dim() != (stimuli, names.len()) {
+        return Err(Error::invalid(
+            &path,
+            format!(
+                "expected {stimuli} rows (stimuli.tsv) × {} columns (labels.tsv), found {} × {}",
+                names.len(),
+                matrix.nrows(),
+                matrix.ncols()
+            ),
+        ));
+    }
+    if let Some(((row, column), value)) = matrix.indexed_iter().find(|(_, value)| **value > 1) {
+        return Err(Error::invalid(
+            &path,
+            format!("expected 0 or 1, found {value} in row {row}, column {column}"),
+        ));
+    }
+    Ok(Labels { names, matrix })
+}
+
+pub(crate) fn read_subject(
+    folder: PathBuf,
+    description: &Description,
+    stimuli: &HashMap<&str, usize>,
+) -> Result<Subject> {
+    let id = folder_name(&folder)?;
+    let trials = read_trials(&folder.join("trials.tsv"), stimuli)?;
+    let voxels = read_voxels(&folder.join("voxels.tsv"), description.response, stimuli)?;
+    let path = folder.join("responses.npy");
+    let responses = NpyMatrix::open(&path)?;
+    if (responses.rows(), responses.columns()) != (trials.len(), voxels.len()) {
+        return Err(Error::invalid(
+            path,
+            format!(
+                "expected {} rows (trials.tsv) × {} columns (voxels.tsv), found {} × {}",
+                trials.len(),
+                voxels.len(),
+                responses.rows(),
+                responses.columns()
+            ),
+        ));
+    }
+    Ok(Subject {
+        id,
+        trials,
+        voxels,
+        responses,
+        folder,
+    })
+}
+
+pub(crate) fn read_trials(path: &Path, stimuli: &HashMap<&str, usize>) -> Result<Vec<Trial>> {
+    let table = Table::read(path)?;
+    if table.rows() == 0 {
+        return Err(Error::invalid(
+            path,
+            "expected at least one trial, found none",
+        ));
+    }
+    let ids = table.column("stimulus_id")?;
+    let counted = |name: &str| -> Result<Vec<Option<u32>>> {
+        match table.optional_column(name) {
+            Some(column) => Ok(column.parse_optional()?),
+            None => Ok(vec![None; table.rows()]),
+        }
+    };
+    let (sessions, runs, repeats) = (counted("session")?, counted("run")?, counted("repeat")?);
+    let onsets: Vec<Option<f64>> = match table.optional_column("onset") {
+        Some(column) => column.parse_optional()?,
+        None => vec![None; table.rows()],
+    };
+    let mut trials = Vec::with_capacity(table.rows());
+    for (row, id) in ids.strings()?.into_iter().enumerate() {
+        let stimulus = *stimuli
+            .get(id)
+            .ok_or_else(|| ids.invalid(row, "a stimulus_id that stimuli.tsv lists"))?;
+        trials.push(Trial {
+            stimulus,
+            session: sessions[row].unwrap_or(1),
+            run: runs[row].unwrap_or(1),
+            onset: onsets[row],
+            repeat: repeats[row].unwrap_or(1),
+        });
+    }
+    Ok(trials)
+}
+
+pub(crate) fn read_voxels(
+    path: &Path,
+    response: Response,
+    stimuli: &HashMap<&str, usize>,
+) -> Result<Vec<Voxel>> {
+    let table = Table::read(path)?;
+    let rois = table.column("roi")?.strings()?;
+    let mut axes = Vec::new();
+    for axis in ["i", "j", "k"] {
+        if let Some(column) = table.optional_column(axis) {
+            axes.push(column.parse_optional::<i32>()?);
+        }
+    }
+    let mut voxels: Vec<Voxel> = rois
+        .into_iter()
+        .enumerate()
+        .map(|(row, roi)| Voxel {
+            roi: roi.to_owned(),
+            coordinate: match axes.as_slice() {
+                [i, j, k] => i[row].zip(j[row]).zip(k[row]).map(|((i, j), k)| [i, j, k]),
+                _ => None,
+            },
+            reference: None,
+        })
+        .collect();
+    if response == Response::SimilarityProfiles {
+        let column = table.column("reference_stimulus")?;
+        let mut seen: HashSet<(&str, usize)> = HashSet::new();
+        for (row, id) in column.strings()?.into_iter().enumerate() {
+            let reference = *stimuli
+                .get(id)
+                .ok_or_else(|| column.invalid(row, "a stimulus_id that stimuli.tsv lists"))?;
+            voxels[row].reference = Some(reference);
+        }
+        for (row, voxel) in voxels.iter().enumerate() {
+            if let Some(reference) = voxel.reference
+                && !seen.insert((&voxel.roi, reference))
+            {
+                return Err(column
+                    .invalid(row, "a reference that occurs once in a roi")
+                    .into());
+            }
+        }
+    }
+    Ok(voxels)
+}
+
+pub(crate) fn read_feature_set(folder: &Path, stimuli: usize) -> Result<FeatureSet> {
+    let mut features: FeatureSet = read_json(&folder.join("feature.json"))?;
+    features.name = folder_name(folder)?;
+    let rdm = folder.join("rdm.npy");
+    features.is_rdm = rdm.is_file();
+    let path = if features.is_rdm {
+        rdm
+    } else {
+        folder.join("features.npy")
+    };
+    let array = NpyMatrix::open(&path)?;
+    features.shape = [array.rows(), array.columns()];
+    let columns = if features.is_rdm {
+        stimuli
+    } else {
+        features.shape[1]
+    };
+    if features.shape != [stimuli, columns] {
+        return Err(Error::invalid(
+            path,
+            format!(
+                "expected {stimuli} rows (stimuli.tsv) × {columns} columns, found {} × {}",
+                features.shape[0], features.shape[1]
+            ),
+        ));
+    }
+    Ok(features)
+}
