@@ -266,3 +266,24 @@ fn wrong_contents_and_names_are_refused() {
         .to_string();
     assert!(message.contains("pytorch_model.bin"), "{message}");
 }
+
+#[test]
+fn a_model_that_is_not_there_and_a_hub_out_of_reach_are_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = behaviour();
+    files.files.clear();
+    let server = Server::start(files);
+    let message = server
+        .hub(folder.path())
+        .model("org/absent", "main")
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("org/absent"), "{message}");
+    let mut hub = server.hub(folder.path());
+    // A port nothing listens on: bound once to learn a free number, then let go.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    hub.endpoint = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let message = hub.model("org/absent", "main").unwrap_err().to_string();
+    assert!(message.contains(&hub.endpoint), "{message}");
+}
