@@ -39,6 +39,9 @@ pub use dataset::{
 pub use error::{Error, Result};
 pub use geometry::{common_stimuli, feature_rdm, response_rdm};
 pub use guidance::{Guidance, GuidanceTarget};
-pub use inputs::{InputTransform, Layout, RoiSlot, Sample, SubjectInputs, samples};
+pub use inputs::{
+    Arrangement, Cuboid, InputReader, InputTransform, Layout, Sample, Slot, SubjectInputs, ZScore,
+    samples,
+};
 pub use split::{Fold, SplitPlan};
 pub use writer::{DatasetWriter, SubjectWriter};
