@@ -6,8 +6,8 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BrainFormer, BrainFormerConfig, Noise, Result, RoiTransformer, RoiTransformerConfig,
-    VolumeBatch,
+    BrainFormer, BrainFormerConfig, Error, NamedTensors, Noise, Result, RoiTransformer,
+    RoiTransformerConfig, VolumeBatch,
 };
 
 /// Everything that determines the shapes of a [`Decoder`].
@@ -64,6 +64,20 @@ impl DecoderConfig {
         }
     }
 
+    /// About the bytes of a training step that `samples` pass at once: what is kept of them for the
+    /// backward pass, and four values a weight (itself, its gradient, two moments) of the volume
+    /// model, whose weights are large.
+    ///
+    /// # Errors
+    /// Sizes that no model can have; the message names the field.
+    pub fn step_bytes(&self, samples: usize) -> Result<u64> {
+        let (weights, values) = match self {
+            Self::Roi(config) => (0, config.activations()),
+            Self::BrainFormer(config) => (config.convolution_weights(), config.activations()?),
+        };
+        Ok(4 * (4 * weights as u64 + samples as u64 * values as u64))
+    }
+
     /// A decoder with freshly drawn weights.
     ///
     /// # Errors
@@ -103,6 +117,37 @@ impl<B: KernelBackend> Decoder<B> {
             Self::BrainFormer(model) => model.forward(volumes(model, batch)),
         }
     }
+}
+
+impl<B: KernelBackend> Decoder<B> {
+    /// As [`BrainFormer::state`].
+    ///
+    /// # Errors
+    /// A Transformer over regions or patches, which has no published names.
+    pub fn state(&self) -> Result<NamedTensors> {
+        match self {
+            Self::BrainFormer(model) => model.state(),
+            Self::Roi(_) => Err(unpublished()),
+        }
+    }
+
+    /// As [`BrainFormer::load_state`].
+    ///
+    /// # Errors
+    /// As [`BrainFormer::load_state`]; a Transformer over regions or patches.
+    pub fn load_state(&mut self, tensors: NamedTensors) -> Result<()> {
+        match self {
+            Self::BrainFormer(model) => model.load_state(tensors),
+            Self::Roi(_) => Err(unpublished()),
+        }
+    }
+}
+
+fn unpublished() -> Error {
+    Error::State(
+        "only the volume model (model.tokenizer = \"convolutions\") has names in the published code"
+            .to_owned(),
+    )
 }
 
 fn volumes<B: KernelBackend>(model: &BrainFormer<B>, batch: Batch<B>) -> VolumeBatch<B> {

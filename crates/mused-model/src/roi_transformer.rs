@@ -114,6 +114,21 @@ pub struct RoiTransformer<B: Backend> {
 }
 
 impl RoiTransformerConfig {
+    /// Values that a training pass keeps for its backward pass, of one sample.
+    pub(crate) fn activations(&self) -> usize {
+        let (tokens, width) = match &self.tokenizer {
+            Tokenizer::Regions { lengths } => (lengths.len() + 2, lengths.iter().sum()),
+            Tokenizer::Patches { count, length } => (count + 2, count * length),
+        };
+        let EncoderConfig {
+            dim, depth, heads, ..
+        } = self.encoder;
+        let hidden = (self.encoder.mlp_ratio * dim as f64) as usize;
+        // Queries, keys, values, four sums and norms; the MLP before and after its activation.
+        let block = tokens * (7 * dim + 2 * hidden) + 2 * heads * tokens * tokens;
+        2 * width + tokens * dim + depth * block
+    }
+
     /// A model with freshly drawn weights.
     pub fn init<B: KernelBackend>(
         &self,

@@ -77,6 +77,12 @@ impl<'d> SampleSet<'d> {
         self.reader.layout().width()
     }
 
+    /// As if the set were too large to keep.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self) {
+        self.kept = None;
+    }
+
     /// Inputs of the samples `chosen`: chosen × width.
     pub(crate) fn inputs(&self, chosen: &[usize]) -> Result<Array2<f32>> {
         match &self.kept {

@@ -1,10 +1,11 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use mused_formats::replace_file;
-use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
+use mused_formats::WholeFile;
+use safetensors::tensor::{Dtype, View};
+use safetensors::{SafeTensors, serialize_to_file};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -22,27 +23,36 @@ pub(crate) fn write<T: Serialize>(
 ) -> Result<()> {
     let refused = |error: &dyn std::fmt::Display| Error::invalid(path, error.to_string());
     let description = serde_json::to_string(description).map_err(|error| refused(&error))?;
-    let bytes: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, (shape, values))| {
-            (
-                name,
-                shape,
-                values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect(),
-            )
-        })
-        .collect();
-    let mut views = Vec::with_capacity(bytes.len());
-    for (name, shape, bytes) in &bytes {
-        let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes);
-        views.push((name.as_str(), view.map_err(|error| refused(&error))?));
-    }
     let metadata = HashMap::from([(DESCRIPTION.to_owned(), description)]);
-    let content = serialize(views, Some(metadata)).map_err(|error| refused(&error))?;
-    Ok(replace_file(path, &content)?)
+    let file = WholeFile::create(path)?;
+    let views = tensors.iter().map(|(name, tensor)| (name, Values(tensor)));
+    serialize_to_file(views, Some(metadata), file.partial()).map_err(|error| refused(&error))?;
+    Ok(file.finish()?)
+}
+
+/// A tensor whose bytes are made when it is its turn, so that only one is in memory twice.
+struct Values<'t>(&'t (Vec<usize>, Vec<f32>));
+
+impl View for Values<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.0.0
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0
+            .1
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    }
+
+    fn data_len(&self) -> usize {
+        4 * self.0.1.len()
+    }
 }
 
 /// Reads what [`write`] wrote.

@@ -26,7 +26,8 @@ use crate::{Config, EpochLosses, Error, Progress, Result, ValidationScores, chec
 /// Most samples, and most values of inputs, of a forward pass without gradients.
 const EVALUATION_BATCH: (usize, usize) = (256, 1 << 24);
 
-/// Time between saved states: a killed run loses no more.
+/// Least time between saved states: a killed run loses no more, unless its state is so large that
+/// writing it would take more than a twentieth of the time.
 const SAVE_EVERY: Duration = Duration::from_secs(20);
 
 /// What a fold is trained on; read-only while it trains.
@@ -81,6 +82,7 @@ pub(crate) struct FoldTrainer<'r, B: TrainBackend> {
     /// Inputs of the step after this one, read while this one was computed.
     ahead: Option<Array2<f32>>,
     saved: Instant,
+    save_every: Duration,
 }
 
 /// Files of a fold, in the order they come to exist.
@@ -137,6 +139,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
             order: Vec::new(),
             ahead: None,
             saved: Instant::now(),
+            save_every: SAVE_EVERY,
         };
         if trainer.folder.join(STATE).exists() {
             trainer.load()?;
@@ -222,7 +225,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         if last {
             self.end_epoch(rate, journal, progress)?;
         }
-        if self.saved.elapsed() > SAVE_EVERY {
+        if self.saved.elapsed() > self.save_every {
             self.save()?;
         }
         Ok(())
@@ -310,6 +313,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
 
     /// Saves everything needed to go on later to the same bits.
     pub(crate) fn save(&mut self) -> Result<()> {
+        let start = Instant::now();
         let mut tensors = self.optimizer.state()?;
         let mut put = |prefix: &str, named: NamedTensors| {
             tensors.extend(
@@ -324,6 +328,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         }
         checkpoint::write(&self.folder.join(STATE), &self.standing, &tensors)?;
         self.saved = Instant::now();
+        self.save_every = SAVE_EVERY.max(20 * (self.saved - start));
         Ok(())
     }
 
@@ -355,15 +360,29 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
             Some(best) => best,
             None => self.evaluated_weights()?,
         };
-        checkpoint::write(&self.folder.join(MODEL), &self.data.description, &weights)?;
-        inputs::write(&self.folder.join(INPUTS), &self.data.transform)?;
-        let model = restore(self.model.valid(), weights)?;
-        let probabilities = probabilities(&model, &self.data.test, &self.device)?;
-        npy::write_npy_f32(self.folder.join(PREDICTIONS), probabilities.view())?;
+        let model = restore(self.model.valid(), weights.clone())?;
+        write_fold(&self.folder, &self.data, &weights, &model, &self.device)?;
         // Absent where the fold was shorter than one interval.
         let _ = fs::remove_file(self.folder.join(STATE));
         Ok(())
     }
+}
+
+/// Writes the weights of a fold's model, its input transform and its test probabilities.
+pub(crate) fn write_fold<B: KernelBackend>(
+    folder: &Path,
+    data: &FoldData<'_>,
+    weights: &NamedTensors,
+    model: &Decoder<B>,
+    device: &B::Device,
+) -> Result<()> {
+    checkpoint::write(&folder.join(MODEL), &data.description, weights)?;
+    inputs::write(&folder.join(INPUTS), &data.transform)?;
+    let probabilities = probabilities(model, &data.test, device)?;
+    Ok(npy::write_npy_f32(
+        folder.join(PREDICTIONS),
+        probabilities.view(),
+    )?)
 }
 
 /// Label probabilities of all samples of a set: samples × labels.

@@ -2,25 +2,19 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use mused_data::{
-    Dataset, Fold, Guidance, InputReader, InputTransform, Level, Sample, Severity, samples,
-};
-use mused_formats::table::TableWriter;
-use mused_formats::{npy, replace_file};
+use mused_data::Dataset;
+use mused_formats::replace_file;
 use mused_kernels::TrainBackend;
-use ndarray::{Array2, Axis, concatenate};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::batches::SampleSet;
-use crate::fold::{
-    FoldData, FoldTrainer, Guides, ModelDescription, PREDICTIONS, fold_folder, saved_step, steps,
-};
+use crate::fold::{FoldTrainer, PREDICTIONS, fold_folder, saved_step, steps};
 use crate::journal::Journal;
+use crate::plan::Plan;
 use crate::{Config, Error, Layers, Progress, Result};
 
 /// What to train, where to, and on how many threads.
@@ -47,7 +41,7 @@ pub enum Outcome {
 
 /// The content of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct RunDescription {
+pub(crate) struct RunDescription {
     schema: String,
     version: String,
     dataset: DatasetReference,
@@ -79,6 +73,73 @@ struct Machine {
 const RUN: &str = "run.json";
 const CONFIG: &str = "config.toml";
 
+impl RunDescription {
+    /// Describes a run that starts now.
+    pub(crate) fn new(dataset: &Dataset, plan: &Plan, threads: usize) -> Result<Self> {
+        Ok(Self {
+            schema: "mused-run/1".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            dataset: DatasetReference {
+                name: dataset.description.name.clone(),
+                path: fs::canonicalize(&dataset.root).unwrap_or_else(|_| dataset.root.clone()),
+                sha256: dataset.fingerprint()?,
+                simulated: dataset.description.simulated,
+            },
+            subjects: plan.trained_ids(dataset),
+            folds: plan.folds.len(),
+            machine: Machine {
+                os: std::env::consts::OS.to_owned(),
+                architecture: std::env::consts::ARCH.to_owned(),
+                cpus: std::thread::available_parallelism().map_or(1, usize::from),
+                threads,
+            },
+            started: timestamp(),
+            finished: None,
+        })
+    }
+
+    fn read(run: &Path) -> Result<Self> {
+        let path = run.join(RUN);
+        let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
+        serde_json::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))
+    }
+
+    fn write(&self, run: &Path) -> Result<()> {
+        let path = run.join(RUN);
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::invalid(&path, error.to_string()))?;
+        Ok(replace_file(&path, text.as_bytes())?)
+    }
+
+    /// Marks the run as complete.
+    pub(crate) fn finish(mut self, run: &Path) -> Result<()> {
+        self.finished = Some(timestamp());
+        self.write(run)
+    }
+}
+
+/// Refuses a run directory that holds something.
+pub(crate) fn refuse_occupied(run: &Path) -> Result<()> {
+    let occupied = fs::read_dir(run).map_or(run.exists(), |mut entries| entries.next().is_some());
+    if !occupied {
+        return Ok(());
+    }
+    Err(Error::Request(format!(
+        "{} already exists: choose another --out, or continue it with --resume",
+        run.display()
+    )))
+}
+
+/// Creates a run directory with its plan and configuration.
+pub(crate) fn create(run: &Path, dataset: &Dataset, plan: &Plan, layers: &Layers) -> Result<()> {
+    fs::create_dir_all(run).map_err(Error::io("cannot create", run))?;
+    plan.write(dataset, run)?;
+    Ok(replace_file(
+        run.join(CONFIG),
+        layers.annotated().as_bytes(),
+    )?)
+}
+
 /// Trains a new run.
 ///
 /// # Errors
@@ -94,44 +155,13 @@ pub fn train<B: TrainBackend>(
         run,
         threads,
     } = *request;
-    let occupied = fs::read_dir(run).map_or(run.exists(), |mut entries| entries.next().is_some());
-    if occupied {
-        return Err(Error::Request(format!(
-            "{} already exists: choose another --out, or continue it with --resume",
-            run.display()
-        )));
-    }
+    refuse_occupied(run)?;
     let config = layers.config()?;
     let plan = Plan::new(dataset, &config)?;
-    let description = RunDescription {
-        schema: "mused-run/1".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        dataset: DatasetReference {
-            name: dataset.description.name.clone(),
-            path: fs::canonicalize(&dataset.root).unwrap_or_else(|_| dataset.root.clone()),
-            sha256: dataset.fingerprint()?,
-            simulated: dataset.description.simulated,
-        },
-        subjects: plan
-            .trained
-            .iter()
-            .map(|&s| dataset.subjects[s].id.clone())
-            .collect(),
-        folds: plan.folds.len(),
-        machine: Machine {
-            os: std::env::consts::OS.to_owned(),
-            architecture: std::env::consts::ARCH.to_owned(),
-            cpus: std::thread::available_parallelism().map_or(1, usize::from),
-            threads,
-        },
-        started: timestamp(),
-        finished: None,
-    };
-    fs::create_dir_all(run).map_err(Error::io("cannot create", run))?;
-    plan.write(dataset, run)?;
-    replace_file(run.join(CONFIG), layers.annotated().as_bytes())?;
+    let description = RunDescription::new(dataset, &plan, threads)?;
+    create(run, dataset, &plan, layers)?;
     // Last, so that a directory with a run.json can be resumed.
-    write_description(run, &description)?;
+    description.write(run)?;
     execute::<B>(dataset, &config, &plan, run, threads, description, progress)
 }
 
@@ -152,9 +182,7 @@ pub fn resume<B: TrainBackend>(
             run.display()
         )));
     }
-    let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-    let description: RunDescription =
-        serde_json::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))?;
+    let description = RunDescription::read(run)?;
     let found = dataset.fingerprint()?;
     if found != description.dataset.sha256 {
         return Err(Error::Request(format!(
@@ -172,143 +200,13 @@ pub fn resume<B: TrainBackend>(
     execute::<B>(dataset, &config, &plan, run, threads, description, progress)
 }
 
-/// Who and what is trained and tested in each fold.
-struct Plan {
-    trained: Vec<usize>,
-    tested: Vec<usize>,
-    holdout: Option<usize>,
-    folds: Vec<Fold>,
-    guides: Guides,
-}
-
-impl Plan {
-    fn new(dataset: &Dataset, config: &Config) -> Result<Self> {
-        let problems = dataset.problems();
-        if let Some(problem) = problems.iter().find(|p| p.severity == Severity::Error) {
-            return Err(Error::Request(format!(
-                "{}: {}",
-                dataset.root.display(),
-                problem.message
-            )));
-        }
-        let holdout = config
-            .holdout_subject()
-            .map(|id| dataset.subject(id))
-            .transpose()?;
-        let everyone: Vec<usize> = (0..dataset.subjects.len()).collect();
-        let trained: Vec<usize> = everyone
-            .iter()
-            .copied()
-            .filter(|&subject| Some(subject) != holdout)
-            .collect();
-        if trained.is_empty() {
-            return Err(Error::Request(
-                "the only subject is held out; none is left to train on".to_owned(),
-            ));
-        }
-        let tested = holdout.map_or(everyone, |subject| vec![subject]);
-        let folds = config.split_plan().folds(dataset)?;
-        let guides = Guides {
-            high: Guidance::load(dataset, Level::High, &config.guidance.high)?,
-            low: Guidance::load(dataset, Level::Low, &config.guidance.low)?,
-        };
-        let plan = Self {
-            trained,
-            tested,
-            holdout,
-            folds,
-            guides,
-        };
-        for (index, fold) in plan.folds.iter().enumerate() {
-            let subjects = [
-                (&plan.trained, &fold.train, "train"),
-                (&plan.tested, &fold.test, "test"),
-            ];
-            for (subjects, stimuli, part) in subjects {
-                if samples(dataset, subjects, stimuli).is_empty() {
-                    return Err(Error::Request(format!(
-                        "fold {index}: no trial shows a {part} stimulus to a {part} subject"
-                    )));
-                }
-            }
-        }
-        Ok(plan)
-    }
-
-    fn train_samples(&self, dataset: &Dataset, fold: usize) -> Vec<Sample> {
-        samples(dataset, &self.trained, &self.folds[fold].train)
-    }
-
-    fn test_samples(&self, dataset: &Dataset, fold: usize) -> Vec<Sample> {
-        samples(dataset, &self.tested, &self.folds[fold].test)
-    }
-
-    /// Everything fold `fold` reads, with nothing fitted outside its training part.
-    fn load<'d>(&self, dataset: &'d Dataset, config: &Config, fold: usize) -> Result<FoldData<'d>> {
-        let train = self.train_samples(dataset, fold);
-        let unlabelled: Vec<usize> = self.holdout.into_iter().collect();
-        let arrangement = config.arrangement(dataset.description.kind);
-        let zscore = config.model.zscore;
-        let transform = InputTransform::fit(dataset, arrangement, zscore, &train, &unlabelled)?;
-        let subjects: Vec<String> = self
-            .trained
-            .iter()
-            .map(|&s| dataset.subjects[s].id.clone())
-            .collect();
-        let labels = &dataset.labels.names;
-        let model = config.decoder(&transform.layout, subjects.len(), labels.len());
-        let transform = Arc::new(transform);
-        let known: Vec<usize> = self.trained.iter().copied().chain(unlabelled).collect();
-        let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
-        let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, model.subjects());
-        let validation = samples(dataset, &self.trained, &self.folds[fold].validation);
-        Ok(FoldData {
-            train: set(train)?,
-            validation: set(validation)?,
-            test: set(self.test_samples(dataset, fold))?,
-            description: ModelDescription {
-                model: model.clone(),
-                subjects: subjects.clone(),
-                labels: labels.clone(),
-            },
-            transform,
-        })
-    }
-
-    fn write(&self, dataset: &Dataset, run: &Path) -> Result<()> {
-        let mut table = TableWriter::create(
-            run.join("split.tsv"),
-            &["fold", "part", "stimulus_id", "group"],
-        )?;
-        for (index, fold) in self.folds.iter().enumerate() {
-            let parts = [
-                ("train", &fold.train),
-                ("validation", &fold.validation),
-                ("test", &fold.test),
-            ];
-            for (part, stimuli) in parts {
-                for &stimulus in stimuli {
-                    let stimulus = &dataset.stimuli[stimulus];
-                    table.write_row([&index.to_string(), part, &stimulus.id, &stimulus.group])?;
-                }
-            }
-        }
-        table.finish()?;
-        let mut table = TableWriter::create(run.join("labels.tsv"), &["label"])?;
-        for name in &dataset.labels.names {
-            table.write_row([name])?;
-        }
-        Ok(table.finish()?)
-    }
-}
-
 fn execute<B: TrainBackend>(
     dataset: &Dataset,
     config: &Config,
     plan: &Plan,
     run: &Path,
     threads: usize,
-    mut description: RunDescription,
+    description: RunDescription,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let folds = plan.folds.len();
@@ -364,9 +262,8 @@ fn execute<B: TrainBackend>(
     if crew.stopped.load(Ordering::Relaxed) {
         return Ok(Outcome::Interrupted);
     }
-    gather(dataset, plan, run)?;
-    description.finished = Some(timestamp());
-    write_description(run, &description)?;
+    plan.gather(dataset, run)?;
+    description.finish(run)?;
     Ok(Outcome::Complete)
 }
 
@@ -417,51 +314,6 @@ impl Pools {
     }
 }
 
-/// Puts the folds' test predictions together: `predictions.npy`, `targets.npy`, `trials.tsv`.
-fn gather(dataset: &Dataset, plan: &Plan, run: &Path) -> Result<()> {
-    let trials = run.join("trials.tsv");
-    let mut table = TableWriter::create(&trials, &["fold", "subject", "stimulus_id"])?;
-    let (mut predictions, mut targets) = (Vec::new(), Vec::new());
-    for fold in 0..plan.folds.len() {
-        let rows = plan.test_samples(dataset, fold);
-        let path = fold_folder(run, fold).join(PREDICTIONS);
-        let values = npy::read_npy_f32(&path)?;
-        let shape = (rows.len(), dataset.labels.names.len());
-        let values: Array2<f32> = values.into_shape_with_order(shape).map_err(|error| {
-            Error::invalid(
-                &path,
-                format!("expected {} × {} values: {error}", shape.0, shape.1),
-            )
-        })?;
-        let stimuli: Vec<usize> = rows.iter().map(|sample| sample.stimulus).collect();
-        for sample in &rows {
-            table.write_row([
-                &fold.to_string(),
-                &dataset.subjects[sample.subject].id,
-                &dataset.stimuli[sample.stimulus].id,
-            ])?;
-        }
-        predictions.push(values);
-        targets.push(dataset.labels.matrix.select(Axis(0), &stimuli));
-    }
-    table.finish()?;
-    let mismatch = |error: ndarray::ShapeError| Error::Request(error.to_string());
-    let views: Vec<_> = targets.iter().map(|array| array.view()).collect();
-    let all = concatenate(Axis(0), &views).map_err(mismatch)?;
-    npy::write_npy_u8(run.join("targets.npy"), all.view())?;
-    let views: Vec<_> = predictions.iter().map(|array| array.view()).collect();
-    let all = concatenate(Axis(0), &views).map_err(mismatch)?;
-    // Last: a run with predictions is complete.
-    Ok(npy::write_npy_f32(run.join("predictions.npy"), all.view())?)
-}
-
-fn write_description(run: &Path, description: &RunDescription) -> Result<()> {
-    let path = run.join(RUN);
-    let text = serde_json::to_string_pretty(description)
-        .map_err(|error| Error::invalid(&path, error.to_string()))?;
-    Ok(replace_file(&path, text.as_bytes())?)
-}
-
 fn timestamp() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
@@ -471,10 +323,7 @@ fn timestamp() -> String {
 /// # Errors
 /// When the run is not complete.
 pub(crate) fn complete_folds(run: &Path) -> Result<Vec<PathBuf>> {
-    let path = run.join(RUN);
-    let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-    let description: RunDescription =
-        serde_json::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))?;
+    let description = RunDescription::read(run)?;
     if description.finished.is_none() {
         return Err(Error::Request(format!(
             "{} is not complete: continue it with `mused train {} --out {} --resume`",

@@ -128,3 +128,143 @@ fn read<B: TrainBackend>(terms: &LossTerms<B>) -> EpochLosses {
         low: terms.low.as_ref().map(read),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use burn::backend::Autodiff;
+    use mused_data::simulate::{SimulateConfig, simulate};
+    use mused_data::{Dataset, Guidance, InputReader, InputTransform, Kind, Level, samples};
+    use mused_kernels::Cpu;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::parameters::to_host;
+    use crate::{Layers, TokenizerKind};
+
+    type B = Autodiff<Cpu>;
+
+    fn dataset(folder: &TempDir) -> Dataset {
+        let config = SimulateConfig {
+            kind: Kind::Volume,
+            subjects: 2,
+            stimuli: 12,
+            labels: 5,
+            ..SimulateConfig::default()
+        };
+        let path = folder.path().join("data");
+        simulate(&config, &path, &mut |_, _| ()).unwrap();
+        Dataset::open(path).unwrap()
+    }
+
+    fn config(tokenizer: TokenizerKind, micro_batch: usize) -> Config {
+        let mut layers = Layers::preset("default").unwrap();
+        for setting in [
+            "brainformer.depth=10",
+            "brainformer.stem=[4, 8]",
+            "brainformer.stages=[8, 8, 8, 8]",
+            "brainformer.head_dim=4",
+            "brainformer.mlp=[8, 8]",
+            "model.dropout=0",
+            "model.attention_dropout=0",
+            "model.input_dropout=0",
+        ] {
+            layers.set(setting).unwrap();
+        }
+        let mut config = layers.config().unwrap();
+        config.model.tokenizer = tokenizer;
+        config.train.micro_batch = micro_batch;
+        config
+    }
+
+    /// Losses and gradients of all samples of both subjects, and the model's state afterwards.
+    fn step(dataset: &Dataset, config: &Config) -> (EpochLosses, Vec<(String, Vec<f32>)>) {
+        let stimuli: Vec<usize> = (0..dataset.stimuli.len()).collect();
+        let everyone = samples(dataset, &[0, 1], &stimuli);
+        let arrangement = config.arrangement(dataset.description.kind);
+        let transform = InputTransform::fit(dataset, arrangement, true, &everyone, &[]).unwrap();
+        let decoder = config.decoder(&transform.layout, 2, 5);
+        let reader = InputReader::new(dataset, Arc::new(transform), &[0, 1]).unwrap();
+        let ids: Vec<String> = dataset.subjects.iter().map(|s| s.id.clone()).collect();
+        let set = SampleSet::new(Arc::new(reader), everyone, &ids, 2).unwrap();
+        let chosen: Vec<usize> = (0..set.len()).rev().collect();
+        let inputs = set.inputs(&chosen).unwrap();
+        let guide = |level| Guidance::load(dataset, level, "auto").unwrap();
+        let guides = Guides {
+            high: guide(Level::High),
+            low: guide(Level::Low),
+        };
+        let device = Default::default();
+        let rng = &mut ChaCha8Rng::seed_from_u64(3);
+        let mut model = decoder.init::<B>(rng, &device).unwrap();
+        let chosen = Chosen {
+            set: &set,
+            samples: &chosen,
+            inputs: &inputs,
+            seed: 1,
+        };
+        let (losses, gradients) =
+            losses_and_gradients(&mut model, &chosen, &guides, config, &device);
+        let gradients = gradients.into_iter();
+        let gradients = gradients.map(|(name, values)| (name, to_host(values).unwrap()));
+        (losses, gradients.collect())
+    }
+
+    fn largest_difference(a: &[(String, Vec<f32>)], b: &[(String, Vec<f32>)]) -> f32 {
+        assert_eq!(a.len(), b.len());
+        let pairs = a.iter().zip(b);
+        pairs
+            .map(|((name, a), (other, b))| {
+                assert_eq!(name, other);
+                let size = a.iter().fold(1e-3_f32, |most, value| most.max(value.abs()));
+                let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+                differences.fold(0.0_f32, f32::max) / size
+            })
+            .fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn parts_of_a_batch_give_the_gradients_of_the_whole() {
+        let folder = TempDir::new().unwrap();
+        let dataset = dataset(&folder);
+        let whole = step(&dataset, &config(TokenizerKind::Patches, 0));
+        assert!(whole.0.high.is_some() && whole.0.orthogonality.is_some());
+        // 24 samples in parts of 7, 7, 7 and 3.
+        let parts = step(&dataset, &config(TokenizerKind::Patches, 7));
+        assert!((whole.0.total - parts.0.total).abs() < 1e-5);
+        let difference = largest_difference(&whole.1, &parts.1);
+        assert!(difference < 1e-4, "{difference}");
+    }
+
+    #[test]
+    fn batch_normalisation_alone_sees_the_parts() {
+        let folder = TempDir::new().unwrap();
+        let dataset = dataset(&folder);
+        let whole = step(&dataset, &config(TokenizerKind::Convolutions, 0));
+        let one_part = step(&dataset, &config(TokenizerKind::Convolutions, 24));
+        assert_eq!(whole.1, one_part.1);
+        let parts = step(&dataset, &config(TokenizerKind::Convolutions, 8));
+        assert!(largest_difference(&whole.1, &parts.1) > 1e-4);
+        assert!(parts.0.total.is_finite());
+    }
+
+    #[test]
+    fn inputs_read_again_are_those_kept_in_memory() {
+        let folder = TempDir::new().unwrap();
+        let dataset = dataset(&folder);
+        let stimuli: Vec<usize> = (0..dataset.stimuli.len()).collect();
+        let everyone = samples(&dataset, &[0, 1], &stimuli);
+        let arrangement = config(TokenizerKind::Convolutions, 0).arrangement(Kind::Volume);
+        let transform = InputTransform::fit(&dataset, arrangement, true, &everyone, &[]).unwrap();
+        let reader = InputReader::new(&dataset, Arc::new(transform), &[0, 1]).unwrap();
+        let mut set = SampleSet::new(Arc::new(reader), everyone, &[], 1).unwrap();
+        let chosen = [5, 20, 0];
+        let kept = set.inputs(&chosen).unwrap();
+        set.forget();
+        assert_eq!(set.inputs(&chosen).unwrap(), kept);
+        assert!(kept.iter().any(|value| *value != 0.0));
+    }
+}

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Dataset, Error, Result, Subject};
+use crate::{Dataset, Error, Response, Result, Subject};
 
 /// No place in the input row: a held-out reference, or a voxel outside the box.
 pub(super) const NOWHERE: u32 = u32::MAX;
@@ -137,14 +137,19 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// The layout for `subjects`; `references` is the number of values of a similarity profile.
-    pub(super) fn new(
+    /// The layout for `subjects`; similarity profiles have a value for each of `references` stimuli.
+    ///
+    /// # Errors
+    /// Voxels without a position in a volume, or none of them in the chosen part of it.
+    pub fn new(
         dataset: &Dataset,
         arrangement: Arrangement,
         subjects: &[usize],
-        references: Option<usize>,
+        references: usize,
     ) -> Result<Self> {
-        if references.is_some() && arrangement != Arrangement::Regions {
+        let profiles = dataset.description.response == Response::SimilarityProfiles;
+        let references = profiles.then_some(references);
+        if profiles && arrangement != Arrangement::Regions {
             return Err(Error::Request(
                 "similarity profiles have no place in a volume; train them by regions".to_owned(),
             ));

@@ -105,12 +105,7 @@ impl InputTransform {
         });
         let trained: BTreeSet<usize> = training.iter().map(|sample| sample.subject).collect();
         let fitted: Vec<usize> = trained.into_iter().chain(unlabelled.to_vec()).collect();
-        let layout = Layout::new(
-            dataset,
-            arrangement,
-            &fitted,
-            references.as_ref().map(Vec::len),
-        )?;
+        let layout = Layout::new(dataset, arrangement, &fitted, stimuli.len())?;
         // Similarities have one scale for everybody already.
         let z_score = z_score && !profiles;
         let fit = |subject: usize| {

@@ -2,6 +2,7 @@
 
 mod attention;
 mod block;
+mod config;
 #[cfg(test)]
 mod golden_tests;
 mod layers;
@@ -10,9 +11,8 @@ mod state;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use mused_kernels::{BatchNormTail, KernelBackend, Window, linear};
+use mused_kernels::{BatchNormTail, KernelBackend, linear};
 use rand::Rng;
-use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, TokenOutput, initial};
 use attention::{DeepAttention, DeepAttentionSizes, ShallowAttention, Tokens};
@@ -20,131 +20,13 @@ use block::BasicBlock;
 use layers::{BatchNorm, Convolution, Linear, Mode, Volume};
 use state::{Check, Collect, Load};
 
+pub use config::{BrainFormerConfig, Depth};
 pub use state::{NamedTensors, StateTensor};
 
 /// Standard deviation the subject tokens start with (published code).
 const TOKEN_SD: f32 = 0.02;
 
-/// Most values one volume may have in its first feature map: beyond, a grid is a mistake.
-const MOST_VALUES: usize = 1 << 32;
-
-/// Number of layers of the residual network, counted as ResNets are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Depth {
-    /// One block a stage.
-    #[serde(rename = "10")]
-    Ten,
-    /// Two blocks a stage.
-    #[serde(rename = "18")]
-    Eighteen,
-    /// 3, 4, 6 and 3 blocks.
-    #[serde(rename = "34")]
-    ThirtyFour,
-}
-
-impl Depth {
-    /// Basic blocks of the four stages.
-    pub fn blocks(self) -> [usize; 4] {
-        match self {
-            Self::Ten => [1; 4],
-            Self::Eighteen => [2; 4],
-            Self::ThirtyFour => [3, 4, 6, 3],
-        }
-    }
-}
-
-/// Everything that determines the shapes of a [`BrainFormer`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BrainFormerConfig {
-    /// Number of layers.
-    pub depth: Depth,
-    /// Voxels along the three axes of a volume.
-    pub grid: [usize; 3],
-    /// Channels of the two convolutions before the blocks.
-    pub stem: [usize; 2],
-    /// Channels of the four stages; the last two are equal.
-    pub stages: [usize; 4],
-    /// Attention heads.
-    pub heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
-    /// Hidden widths of the MLPs after the two deep attentions.
-    pub mlp: [usize; 2],
-    /// Subjects with tokens of their own.
-    pub subjects: usize,
-    /// Labels to decode.
-    pub labels: usize,
-}
-
 impl BrainFormerConfig {
-    /// The published model for HCP 7T movies (MNI 1.6 mm, cropped and padded to 112 × 128 × 112).
-    pub fn published(depth: Depth, subjects: usize, labels: usize) -> Self {
-        Self {
-            depth,
-            grid: [112, 128, 112],
-            stem: [32, 64],
-            stages: [64, 128, 512, 512],
-            heads: 4,
-            head_dim: 64,
-            mlp: [256, 512],
-            subjects,
-            labels,
-        }
-    }
-
-    /// Grids after the second convolution, the second stage and the third.
-    ///
-    /// # Errors
-    /// A size of 0, a grid that leaves fewer than two positions to the second stage, stages that do not fit together.
-    fn grids(&self) -> Result<[[usize; 3]; 3]> {
-        let sizes = [
-            ("stem", self.stem.to_vec()),
-            ("stages", self.stages.to_vec()),
-            ("heads", vec![self.heads]),
-            ("head_dim", vec![self.head_dim]),
-            ("mlp", self.mlp.to_vec()),
-            ("subjects", vec![self.subjects]),
-            ("labels", vec![self.labels]),
-            ("grid", self.grid.to_vec()),
-        ];
-        for (name, values) in sizes {
-            if values.contains(&0) {
-                let message = format!("{name}: expected sizes of at least 1, found {values:?}");
-                return Err(Error::Config(message));
-            }
-        }
-        let [.., third, fourth] = self.stages;
-        if third != fourth {
-            return Err(Error::Config(format!(
-                "stages: expected the last two equal (subject tokens pass both), found {third} and {fourth}"
-            )));
-        }
-        if self.stages[1] < 2 {
-            let message = "stages: expected at least 2 channels in the second, found 1";
-            return Err(Error::Config(message.to_owned()));
-        }
-        let mut values = self.grid.iter().chain(&self.stem);
-        let values = values.try_fold(1_usize, |product, n| product.checked_mul(*n));
-        if values.is_none_or(|n| n > MOST_VALUES) {
-            let message = format!("grid: {:?} is larger than any volume", self.grid);
-            return Err(Error::Config(message));
-        }
-        let halved = |grid: [usize; 3]| grid.map(|n| n.div_ceil(2));
-        let first = Window::cubic(2, 3).output(self.grid, [7; 3]);
-        let second = first.and_then(|grid| Window::cubic(2, 3).output(grid, [7; 3]));
-        let grids = second.map(|grid| [grid, halved(grid), halved(halved(grid))]);
-        // Statistics of a batch need two rows, the MLP along positions a half of them.
-        match grids {
-            Some(grids) if grids[1].iter().product::<usize>() >= 2 => Ok(grids),
-            _ => Err(Error::Config(format!(
-                "grid: {:?} is too small: each axis is halved three times before the first attention, which needs at \
-                 least two positions; expected more than 8 voxels along one axis",
-                self.grid
-            ))),
-        }
-    }
-
     /// A model with freshly drawn weights.
     ///
     /// # Errors
