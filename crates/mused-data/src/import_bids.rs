@@ -273,6 +273,11 @@ pub fn import(
             &mut findings,
         )?;
         std::fs::remove_file(&scratch).map_err(Error::io("cannot remove", &scratch))?;
+        if let Some(run) = runs.first() {
+            let usable = flaws.usable();
+            let usable: Vec<_> = usable.iter().map(|&voxel| &chosen.voxels[voxel]).collect();
+            writer.mask(&name, &run.grid, &usable)?;
+        }
         imported
             .subjects
             .push((name, [runs.len(), trials.len(), kept]));

@@ -30,6 +30,7 @@ pub mod import_hcp;
 pub mod import_npy;
 pub mod import_rdm;
 mod inputs;
+pub mod map;
 mod pattern;
 mod places;
 mod read;

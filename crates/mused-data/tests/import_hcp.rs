@@ -398,6 +398,24 @@ fn what_cannot_be_imported_says_why() {
 }
 
 #[test]
+fn the_only_time_series_needs_no_variant() {
+    let folder = copy();
+    let name = |what: &str| format!("tfMRI_MOVIE4_7T_AP_{what}");
+    let run = folder.path().join(RUN_4);
+    let image = files().join("atlas.nii.gz");
+    fs::copy(image, run.join(name("SBRef.nii.gz"))).unwrap();
+    let scalars = files().join("mean.dscalar.nii");
+    fs::copy(scalars, run.join(name("Atlas_mean.dscalar.nii"))).unwrap();
+    let config = HcpConfig {
+        subjects: vec!["102311".to_owned()],
+        ..HcpConfig::default()
+    };
+    let dataset = open(folder.path(), &config).unwrap();
+    let found = responses(&dataset.subjects[0]).into_dyn();
+    assert_eq!(found, expected("102311_zscore"));
+}
+
+#[test]
 fn damaged_files_are_named() {
     let wave = |volume: usize| (volume % 7) as f32;
     let folder = copy();

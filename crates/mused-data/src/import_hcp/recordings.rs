@@ -16,8 +16,6 @@ pub(super) const TR: f64 = 1.0;
 /// Relative difference up to which two repetition times are one, rounded differently.
 const SAME_TR: f64 = 1e-3;
 const ENDINGS: [&str; 3] = [".nii.gz", ".dtseries.nii", ".nii"];
-/// Ends of the names of images that are no time series.
-const OTHERS: [&str; 3] = ["SBRef", "mean", "bias"];
 
 /// What the values of a volume or of a time point lie on.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,9 +124,7 @@ fn file(folder: &Path, movie: &Movie, variant: Option<&str>) -> Result<Option<Pa
             continue;
         };
         let kind = rest.trim_end_matches(end).trim_start_matches(['_', '.']);
-        // A .dscalar.nii or .dlabel.nii is not a time series.
-        let other = kind.contains(".d") || OTHERS.iter().any(|other| kind.ends_with(other));
-        if !other && path.is_file() {
+        if path.is_file() && is_series(&path, kind, end) {
             variants.insert((kind.to_owned(), *end), path);
         }
     }
@@ -155,6 +151,14 @@ fn file(folder: &Path, movie: &Movie, variant: Option<&str>) -> Result<Option<Pa
             Err(Error::invalid(folder, message))
         }
     }
+}
+
+/// Whether a file may be a time series: the folder also holds reference images, masks and .dscalar.nii.
+fn is_series(path: &Path, kind: &str, end: &str) -> bool {
+    let other_cifti = kind.contains(".d");
+    // One that cannot be opened is kept, so that its error is told.
+    let volumes = || Nifti::open(path).map_or(2, |file| file.header().volumes());
+    !other_cifti && (end == ".dtseries.nii" || volumes() > 1)
 }
 
 fn open(path: PathBuf, movie: usize, findings: &mut Findings) -> Result<Recording> {
