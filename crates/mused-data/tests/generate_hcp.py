@@ -149,6 +149,9 @@ with h5py.File(ROOT / "WordNetFeatures.hdf5", "w") as file:
 with h5py.File(ROOT / "short.hdf5", "w") as file:  # too short for the clips of run 4
     for name, seconds in zip(MOVIES, [*SECONDS[:3], 770]):
         file.create_dataset(name, data=np.ones((seconds, 1), np.uint8), compression="gzip")
+with h5py.File(ROOT / "plain.hdf5", "w") as file:  # no names, datasets by number alone
+    for number, seconds in enumerate(SECONDS, 1):
+        file.create_dataset(f"movie{number}", data=np.ones((seconds, 2), np.uint8), compression="gzip")
 shown = np.concatenate([matrix[seconds] for matrix, seconds in zip(matrices, rows)])
 frequent = shown[:training].mean(0) >= 0.1
 assert frequent.tolist() == [False, True, True, True, False, False]

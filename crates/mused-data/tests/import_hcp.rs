@@ -215,6 +215,55 @@ fn stimuli_are_seconds_in_clips_and_the_fourth_run_is_the_test() {
 }
 
 #[test]
+fn labels_without_names_are_numbered_or_named_by_a_list() {
+    let root = files();
+    let config = HcpConfig {
+        wordnet: Some(root.join("plain.hdf5")),
+        ..config()
+    };
+    let dataset = open(&root, &config).unwrap();
+    assert_eq!(dataset.labels.names, ["wordnet_0001", "wordnet_0002"]);
+    let folder = TempDir::new().unwrap();
+    let list = folder.path().join("names.txt");
+    fs::write(&list, "face\nhand\n").unwrap();
+    let config = HcpConfig {
+        label_names: Some(list),
+        ..config
+    };
+    let dataset = open(&root, &config).unwrap();
+    assert_eq!(dataset.labels.names, ["face", "hand"]);
+    let last = dataset.description.sources.last().unwrap();
+    assert_eq!(last.path, "plain.hdf5");
+}
+
+#[test]
+fn voxels_of_a_mask_that_never_vary_are_left_out_when_allowed() {
+    let folder = copy();
+    let new = NewNifti {
+        dtype: Dtype::U8,
+        shape: vec![3, 4, 3],
+        affine: read_nifti(files().join("atlas.nii.gz")).unwrap().0.affine,
+        tr: None,
+    };
+    let path = folder.path().join("everything.nii.gz");
+    let mut writer = NiftiWriter::create(path, &new).unwrap();
+    writer.write_volume(&[1.0; 36]).unwrap();
+    writer.finish().unwrap();
+    let mut config = HcpConfig {
+        mask: Some("everything.nii.gz".to_owned()),
+        ..config()
+    };
+    let found = message(folder.path(), &config);
+    let expected = "expected values that vary in all 36 voxels, found constant ones in 27";
+    assert!(found.contains(expected), "{found}");
+    config.allow.push(Check::ConstantVoxels);
+    let dataset = open(folder.path(), &config).unwrap();
+    let found = responses(&dataset.subjects[0]).into_dyn();
+    assert_eq!(found, self::expected("100610_zscore"));
+    assert!(dataset.subjects[0].grid().unwrap().is_some());
+}
+
+#[test]
 fn the_mask_keeps_the_grid() {
     let root = files();
     let dataset = open(&root, &config()).unwrap();
