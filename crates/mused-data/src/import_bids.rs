@@ -274,8 +274,9 @@ pub fn import(
         )?;
         std::fs::remove_file(&scratch).map_err(Error::io("cannot remove", &scratch))?;
         if let Some(run) = runs.first() {
-            let usable = flaws.usable();
-            let usable: Vec<_> = usable.iter().map(|&voxel| &chosen.voxels[voxel]).collect();
+            let voxels = chosen.voxels.iter().enumerate();
+            let usable = voxels.filter(|(voxel, _)| flaws.usable(*voxel));
+            let usable: Vec<_> = usable.map(|(_, voxel)| voxel).collect();
             writer.mask(&name, &run.grid, &usable)?;
         }
         imported

@@ -140,11 +140,9 @@ impl VoxelFlaws {
         }
     }
 
-    /// Indices of the voxels without flaws.
-    pub(crate) fn usable(&self) -> Vec<usize> {
-        let flaws = self.nan.iter().zip(&self.constant).enumerate();
-        let usable = flaws.filter(|(_, (nan, constant))| !**nan && !**constant);
-        usable.map(|(index, _)| index).collect()
+    /// Whether a voxel is kept.
+    pub(crate) fn usable(&self, voxel: usize) -> bool {
+        !self.nan[voxel] && !self.constant[voxel]
     }
 
     /// Indices of the voxels to keep; flaws are reported.
@@ -188,7 +186,8 @@ impl VoxelFlaws {
                 )?;
             }
         }
-        let kept = self.usable();
+        let voxels = 0..self.nan.len();
+        let kept: Vec<usize> = voxels.filter(|&voxel| self.usable(voxel)).collect();
         if kept.is_empty() {
             return Err(Error::Request(format!(
                 "subject {subject}: expected at least one usable voxel, found none of {}",

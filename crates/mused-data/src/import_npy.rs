@@ -133,8 +133,9 @@ pub fn import(
         let mask = folder.join(format!("{subject}{MASK}"));
         if mask.exists() {
             let grid = Grid::of(Nifti::open(&mask)?.header());
-            let usable = flaws.usable();
-            let usable: Vec<_> = usable.iter().map(|&voxel| &voxels[voxel]).collect();
+            let usable = voxels.iter().enumerate();
+            let usable = usable.filter(|(voxel, _)| flaws.usable(*voxel));
+            let usable: Vec<_> = usable.map(|(_, voxel)| voxel).collect();
             writer.mask(subject, &grid, &usable)?;
         }
         imported.subjects.push((subject.clone(), trials.len()));

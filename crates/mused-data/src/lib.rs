@@ -47,7 +47,10 @@ pub use error::{Error, Result};
 pub use geometry::{common_stimuli, feature_rdm, response_rdm};
 pub use grid::Grid;
 pub use guidance::{Guidance, GuidanceTarget};
-pub use inputs::{InputTransform, Layout, RoiSlot, Sample, SubjectInputs, samples};
+pub use inputs::{
+    Arrangement, Cuboid, InputReader, InputTransform, Layout, Sample, Slot, SubjectInputs, ZScore,
+    samples,
+};
 pub use places::Grayordinates;
 pub use split::{Fold, SplitPlan};
 pub use writer::{DatasetWriter, SubjectWriter};

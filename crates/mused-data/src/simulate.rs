@@ -67,6 +67,9 @@ pub struct SimulatedRoi {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimulateConfig {
+    /// Whether the dataset is said to be regions or a volume: the voxels, which have a place in
+    /// both, are the same.
+    pub kind: Kind,
     /// Number of people.
     pub subjects: usize,
     /// Number of pictures, all seen by everybody.
@@ -113,6 +116,7 @@ impl Default for SimulateConfig {
             ("TPJ", 1.0),
         ];
         Self {
+            kind: Kind::Roi,
             subjects: 4,
             stimuli: 1000,
             labels: 80,
@@ -215,7 +219,7 @@ pub fn simulate(
     let scenes = Scenes::draw(config, &mut config.stream(STIMULI));
     let mut description = Description::new(
         format!("simulated-{}", config.seed),
-        Kind::Roi,
+        config.kind,
         Response::Voxels,
     );
     description.simulated = true;

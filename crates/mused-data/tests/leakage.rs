@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use mused_data::{
-    Dataset, DatasetWriter, Description, Fold, InputTransform, Kind, Labels, Response, Sample,
-    SplitPlan, Stimulus, Trial, Voxel, samples,
+    Arrangement, Dataset, DatasetWriter, Description, Fold, InputReader, InputTransform, Kind,
+    Labels, Response, Sample, SplitPlan, Stimulus, Trial, Voxel, samples,
 };
 use mused_formats::npy::Dtype;
 use ndarray::Array2;
@@ -98,7 +99,7 @@ fn plan() -> SplitPlan {
 
 /// The transform and the inputs of the train, validation and test samples of both subjects.
 struct Seen {
-    transform: InputTransform,
+    transform: Arc<InputTransform>,
     parts: [Array2<f32>; 3],
 }
 
@@ -111,11 +112,14 @@ fn seen(dataset: &Dataset, fold: &Fold, trained: &[usize]) -> Seen {
         .filter(|subject| !trained.contains(subject))
         .collect();
     let training: Vec<Sample> = samples(dataset, trained, &fold.train);
-    let transform = InputTransform::fit(dataset, &training, &others).unwrap();
+    let regions = Arrangement::Regions;
+    let transform = InputTransform::fit(dataset, regions, true, &training, &others).unwrap();
+    let transform = Arc::new(transform);
+    let reader = InputReader::new(dataset, transform.clone(), &everyone).unwrap();
     let parts = [&fold.train, &fold.validation, &fold.test].map(|stimuli| {
         let wanted = samples(dataset, &everyone, stimuli);
         assert_eq!(wanted.len(), everyone.len() * stimuli.len());
-        transform.apply(dataset, &wanted).unwrap()
+        reader.read(&wanted.iter().collect::<Vec<_>>()).unwrap()
     });
     Seen { transform, parts }
 }

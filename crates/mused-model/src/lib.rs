@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod brainformer;
+mod decoder;
 mod encoder;
 mod error;
 mod initial;
@@ -12,7 +13,8 @@ mod roi_transformer;
 pub use brainformer::{
     BrainFormer, BrainFormerConfig, Depth, NamedTensors, StateTensor, VolumeBatch,
 };
+pub use decoder::{Batch, Decoder, DecoderConfig, TokenOutput};
 pub use encoder::{EncoderConfig, Noise};
 pub use error::{Error, Result};
 pub use losses::{LossConfig, LossTerms, Orthogonality, RsaForm, Targets};
-pub use roi_transformer::{RoiBatch, RoiTransformer, RoiTransformerConfig, TokenOutput};
+pub use roi_transformer::{RoiTransformer, RoiTransformerConfig, Tokenizer};

@@ -6,16 +6,36 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::encoder::{Affine, Block, EncoderConfig, Noise, Norm};
-use crate::initial;
+use crate::{Batch, TokenOutput, initial};
 
 /// Standard deviation the subject tokens and ROI embeddings start with (published code).
 const TOKEN_SD: f32 = 0.02;
 
+/// What an input row is made of, and how it becomes tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "of")]
+pub enum Tokenizer {
+    /// Regions of interest, each with a Linear of its own: voxels of two regions have nothing in
+    /// common.
+    Regions {
+        /// Values of each, in input order.
+        lengths: Vec<usize>,
+    },
+    /// Cubic patches of a volume with one Linear for all and an embedding for each, as in a
+    /// Vision Transformer.
+    Patches {
+        /// Number of patches.
+        count: usize,
+        /// Values of each.
+        length: usize,
+    },
+}
+
 /// Everything that determines the shapes of a [`RoiTransformer`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoiTransformerConfig {
-    /// Values of each region, in input order.
-    pub roi_lengths: Vec<usize>,
+    /// What an input row is made of.
+    pub tokenizer: Tokenizer,
     /// Subjects with tokens of their own; 1 = all share one pair.
     pub subjects: usize,
     /// Labels to decode.
@@ -26,34 +46,30 @@ pub struct RoiTransformerConfig {
     pub encoder: EncoderConfig,
 }
 
-/// Inputs of one batch, subjects mixed.
-#[derive(Clone, Debug)]
-pub struct RoiBatch<B: Backend> {
-    /// [batch, width], the regions side by side.
-    pub inputs: Tensor<B, 2>,
-    /// [batch, subjects]: each row a weighted mean of subject tokens; one-hot for a known
-    /// subject, uniform for a new one.
-    pub subject_weights: Tensor<B, 2>,
-    /// [batch, regions], 1 = present, 0 = the subject lacks the region; `None` = all present.
-    pub roi_mask: Option<Tensor<B, 2>>,
-}
-
-/// What the encoder makes of a batch.
-#[derive(Clone, Debug)]
-pub struct TokenOutput<B: Backend> {
-    /// [batch, labels]
-    pub logits: Tensor<B, 2>,
-    /// [batch, dim]
-    pub high_level: Tensor<B, 2>,
-    /// [batch, dim]
-    pub low_level: Tensor<B, 2>,
-}
-
 /// A region's Linear, [length, dim]; its bias is the region's embedding.
 #[derive(Module, Debug)]
 struct RoiTokenizer<B: Backend> {
     weight: Param<Tensor<B, 2>>,
     embedding: Param<Tensor<B, 1>>,
+}
+
+/// One Linear for all patches, [length, dim], and an embedding for each, [patches, dim].
+#[derive(Module, Debug)]
+struct PatchTokenizer<B: Backend> {
+    weight: Param<Tensor<B, 2>>,
+    embedding: Param<Tensor<B, 2>>,
+}
+
+impl<B: KernelBackend> PatchTokenizer<B> {
+    /// # Shapes
+    /// [batch, patches · length] → [batch, patches, dim]
+    fn forward(&self, inputs: Tensor<B, 2>) -> Tensor<B, 3> {
+        let [batch, width] = inputs.dims();
+        let ([length, dim], [patches, _]) = (self.weight.dims(), self.embedding.dims());
+        let rows = inputs.reshape([batch * width / length, length]);
+        let tokens = linear(rows, self.weight.val(), None);
+        tokens.reshape([batch, patches, dim]) + self.embedding.val().unsqueeze_dim(0)
+    }
 }
 
 /// A learnable token: a shared part and one row a subject.
@@ -81,13 +97,14 @@ impl<B: KernelBackend> SubjectToken<B> {
     }
 }
 
-/// Multi-label decoder of regional responses, one network for all subjects.
+/// Multi-label decoder of regions or patches, one network for all subjects.
 ///
-/// The token sequence is [high-level; low-level; one token a region] (order of the published
+/// The token sequence is [high-level; low-level; one token a region or patch] (order of the published
 /// code). Both subject tokens, normalised, concatenated, give the logits through one Linear.
 #[derive(Module, Debug)]
 pub struct RoiTransformer<B: Backend> {
     rois: Vec<RoiTokenizer<B>>,
+    patches: Option<PatchTokenizer<B>>,
     high_level_token: SubjectToken<B>,
     low_level_token: SubjectToken<B>,
     blocks: Vec<Block<B>>,
@@ -108,12 +125,22 @@ impl RoiTransformerConfig {
             weight: initial::uniform([*length, dim], *length, rng, device),
             embedding: initial::normal([dim], TOKEN_SD, rng, device),
         };
+        let (rois, patches) = match &self.tokenizer {
+            Tokenizer::Regions { lengths } => {
+                let rois = lengths.iter().map(|length| tokenizer(length, rng));
+                (rois.collect(), None)
+            }
+            Tokenizer::Patches { count, length } => {
+                let patches = PatchTokenizer {
+                    weight: initial::uniform([*length, dim], *length, rng, device),
+                    embedding: initial::normal([*count, dim], TOKEN_SD, rng, device),
+                };
+                (Vec::new(), Some(patches))
+            }
+        };
         RoiTransformer {
-            rois: self
-                .roi_lengths
-                .iter()
-                .map(|length| tokenizer(length, rng))
-                .collect(),
+            rois,
+            patches,
             high_level_token: SubjectToken::init(self.subjects, dim, rng, device),
             low_level_token: SubjectToken::init(self.subjects, dim, rng, device),
             blocks: (0..self.encoder.depth)
@@ -128,8 +155,8 @@ impl RoiTransformerConfig {
 
 impl<B: KernelBackend> RoiTransformer<B> {
     /// # Shapes
-    /// See [`RoiBatch`] and [`TokenOutput`].
-    pub fn forward(&self, batch: RoiBatch<B>, mut noise: Noise) -> TokenOutput<B> {
+    /// See [`Batch`] and [`TokenOutput`].
+    pub fn forward(&self, batch: Batch<B>, mut noise: Noise) -> TokenOutput<B> {
         let [size, _] = batch.inputs.dims();
         let inputs = match noise.site(self.input_dropout) {
             Some(Dropout { rate, seed }) => dropout(batch.inputs, rate, seed),
@@ -147,7 +174,10 @@ impl<B: KernelBackend> RoiTransformer<B> {
             tokens.push(token.unsqueeze_dim(1));
             offset += length;
         }
-        let key_mask = batch.roi_mask.map(|mask| {
+        if let Some(patches) = &self.patches {
+            tokens.push(patches.forward(inputs));
+        }
+        let key_mask = batch.mask.map(|mask| {
             let always = Tensor::ones([size, 2], &mask.device());
             Tensor::cat(vec![always, mask], 1)
         });

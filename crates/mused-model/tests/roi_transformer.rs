@@ -9,8 +9,8 @@ use burn::tensor::{Tensor, TensorData};
 use mused_kernels::Cpu;
 use mused_model::losses::rdm;
 use mused_model::{
-    EncoderConfig, LossConfig, Noise, Orthogonality, RoiBatch, RoiTransformerConfig, RsaForm,
-    Targets,
+    Batch, EncoderConfig, LossConfig, Noise, Orthogonality, RoiTransformerConfig, RsaForm, Targets,
+    Tokenizer,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -26,7 +26,9 @@ const BATCH: usize = 6;
 
 fn config(lengths: &[usize], subjects: usize, labels: usize, dim: usize) -> RoiTransformerConfig {
     RoiTransformerConfig {
-        roi_lengths: lengths.to_vec(),
+        tokenizer: Tokenizer::Regions {
+            lengths: lengths.to_vec(),
+        },
         subjects,
         labels,
         input_dropout: 0.0,
@@ -150,10 +152,10 @@ fn outputs_and_gradients_equal_pytorch() {
     mask[3 + 2] = 0.0;
     mask[4 * 3] = 0.0;
     let subject_weights = (0..BATCH).flat_map(|row| (0..3).map(move |s| f32::from(s == row % 3)));
-    let batch = RoiBatch {
+    let batch = Batch {
         inputs: tensor(wave("inputs", BATCH * 15, 1.0), 15),
         subject_weights: tensor(subject_weights.collect(), 3),
-        roi_mask: Some(tensor(mask, 3)),
+        mask: Some(tensor(mask, 3)),
     };
     let output = model.forward(batch, Noise::none());
     close("logits", output.logits.to_data(), &values(&file, "logits"));
@@ -212,10 +214,10 @@ fn a_new_subject_reads_the_mean_token() {
     let device = Default::default();
     let model = config(&[4, 4], 2, 3, 8).init::<Cpu>(&mut ChaCha8Rng::seed_from_u64(1), &device);
     let forward = |weights: [f32; 2]| {
-        let batch = RoiBatch {
+        let batch = Batch {
             inputs: Tensor::from_data([[0.5; 8]], &device),
             subject_weights: Tensor::from_data([weights], &device),
-            roi_mask: None,
+            mask: None,
         };
         model
             .forward(batch, Noise::none())

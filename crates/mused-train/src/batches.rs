@@ -1,37 +1,48 @@
+use std::sync::Arc;
+
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor, TensorData};
-use mused_data::{Dataset, Guidance, GuidanceTarget, InputTransform, Sample};
+use mused_data::{Guidance, GuidanceTarget, InputReader, Sample};
 use mused_model::losses::rdm;
-use mused_model::{RoiBatch, Targets};
-use ndarray::{Array2, Axis};
+use mused_model::{Batch, Targets};
+use ndarray::{Array2, ArrayView2, Axis};
 
 use crate::Result;
 
-/// Model inputs and labels of a list of samples, in memory.
-pub(crate) struct SampleSet {
+/// Most values of inputs that are kept in memory (256 MiB); larger sets are read again every time
+/// they are used.
+const KEPT_VALUES: usize = 1 << 26;
+
+/// A list of samples: their inputs, labels and subjects.
+pub(crate) struct SampleSet<'d> {
     pub(crate) samples: Vec<Sample>,
-    /// samples × input width
-    inputs: Array2<f32>,
+    reader: Arc<InputReader<'d>>,
+    /// samples × input width, where it is small.
+    kept: Option<Array2<f32>>,
     /// samples × labels
     labels: Array2<f32>,
     /// Column of each sample's subject among the subject tokens; `None` = the mean of all.
     tokens: Vec<Option<usize>>,
     token_count: usize,
-    /// samples × regions, where some subject lacks a region
-    roi_mask: Option<Array2<f32>>,
+    /// samples × regions or patches, where some subject lacks one
+    mask: Option<Array2<f32>>,
 }
 
-impl SampleSet {
-    /// Reads and transforms `samples`. `subjects` are those with tokens of their own; a subject
-    /// outside gets their mean. Without subject tokens (`token_count` 1) all share the one.
-    pub(crate) fn load(
-        dataset: &Dataset,
-        transform: &InputTransform,
+impl<'d> SampleSet<'d> {
+    /// Prepares `samples`. `subjects` are those with tokens of their own; a subject outside gets
+    /// their mean. Without subject tokens (`token_count` 1) all share the one.
+    pub(crate) fn new(
+        reader: Arc<InputReader<'d>>,
         samples: Vec<Sample>,
         subjects: &[String],
         token_count: usize,
     ) -> Result<Self> {
-        let inputs = transform.apply(dataset, &samples)?;
+        let dataset = reader.dataset();
+        let kept = if samples.len() * reader.layout().width() <= KEPT_VALUES {
+            Some(reader.read(&samples.iter().collect::<Vec<_>>())?)
+        } else {
+            None
+        };
         let stimuli: Vec<usize> = samples.iter().map(|sample| sample.stimulus).collect();
         let labels = dataset
             .labels
@@ -39,26 +50,42 @@ impl SampleSet {
             .select(Axis(0), &stimuli)
             .mapv(f32::from);
         let mut tokens = Vec::with_capacity(samples.len());
-        let mut roi_mask = Array2::ones((samples.len(), transform.layout.rois.len()));
+        let mut mask = Array2::ones((samples.len(), reader.layout().slots().len()));
         let mut complete = true;
-        for (sample, mut mask) in samples.iter().zip(roi_mask.rows_mut()) {
+        for (sample, mut mask) in samples.iter().zip(mask.rows_mut()) {
             let id = &dataset.subjects[sample.subject].id;
             let own = subjects.iter().position(|subject| subject == id);
             tokens.push(own.filter(|_| token_count > 1));
-            for (mask, &has) in mask.iter_mut().zip(&transform.subject(id)?.has_roi) {
+            for (mask, &has) in mask.iter_mut().zip(reader.has_slot(sample.subject)) {
                 *mask = f32::from(u8::from(has));
                 complete &= has;
             }
         }
-        let roi_mask = (!complete).then_some(roi_mask);
         Ok(Self {
             samples,
-            inputs,
+            reader,
+            kept,
             labels,
             tokens,
             token_count,
-            roi_mask,
+            mask: (!complete).then_some(mask),
         })
+    }
+
+    /// Length of an input row.
+    pub(crate) fn width(&self) -> usize {
+        self.reader.layout().width()
+    }
+
+    /// Inputs of the samples `chosen`: chosen × width.
+    pub(crate) fn inputs(&self, chosen: &[usize]) -> Result<Array2<f32>> {
+        match &self.kept {
+            Some(kept) => Ok(kept.select(Axis(0), chosen)),
+            None => {
+                let chosen: Vec<&Sample> = chosen.iter().map(|&s| &self.samples[s]).collect();
+                Ok(self.reader.read(&chosen)?)
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -70,8 +97,13 @@ impl SampleSet {
         self.labels.select(Axis(0), rows).mapv(|label| label as u8)
     }
 
-    /// The model's view of the samples `chosen`.
-    pub(crate) fn batch<B: Backend>(&self, chosen: &[usize], device: &B::Device) -> RoiBatch<B> {
+    /// The model's view of the samples `chosen`, whose inputs are given.
+    pub(crate) fn batch<B: Backend>(
+        &self,
+        chosen: &[usize],
+        inputs: ArrayView2<'_, f32>,
+        device: &B::Device,
+    ) -> Batch<B> {
         let mut weights = Array2::zeros((chosen.len(), self.token_count));
         for (&sample, mut weights) in chosen.iter().zip(weights.rows_mut()) {
             match self.tokens[sample] {
@@ -79,13 +111,11 @@ impl SampleSet {
                 None => weights.fill(1.0 / self.token_count as f32),
             }
         }
-        RoiBatch {
-            inputs: tensor(self.inputs.select(Axis(0), chosen), device),
+        let mask = self.mask.as_ref();
+        Batch {
+            inputs: tensor(inputs.to_owned(), device),
             subject_weights: tensor(weights, device),
-            roi_mask: self
-                .roi_mask
-                .as_ref()
-                .map(|m| tensor(m.select(Axis(0), chosen), device)),
+            mask: mask.map(|mask| tensor(mask.select(Axis(0), chosen), device)),
         }
     }
 
@@ -124,7 +154,7 @@ impl SampleSet {
 
 fn tensor<B: Backend>(array: Array2<f32>, device: &B::Device) -> Tensor<B, 2> {
     let shape = [array.nrows(), array.ncols()];
-    // `select` and `zeros` make arrays in standard order, whose iteration is their memory.
-    let values: Vec<f32> = array.into_iter().collect();
+    // `select`, `zeros` and whole rows of an owned array are in standard order from offset 0.
+    let values = array.into_raw_vec_and_offset().0;
     Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 
-use mused_data::SplitPlan;
-use mused_model::{EncoderConfig, LossConfig, Orthogonality, RoiTransformerConfig, RsaForm};
+use mused_data::{Arrangement, Kind, Layout, SplitPlan};
+use mused_model::{
+    BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, LossConfig, Orthogonality,
+    RoiTransformerConfig, RsaForm, Tokenizer,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -12,8 +15,10 @@ use crate::{Error, Result};
 pub struct Config {
     /// Division into training, validation and test stimuli.
     pub split: SplitConfig,
-    /// The network.
+    /// What the network reads, and the Transformer over regions or patches.
     pub model: ModelConfig,
+    /// The 3-D network that reads whole volumes.
+    pub brainformer: BrainFormerSize,
     /// Which stimulus geometry guides the tokens.
     pub guidance: GuidanceConfig,
     /// Loss terms.
@@ -38,10 +43,33 @@ pub struct SplitConfig {
     pub seed: u64,
 }
 
-/// The network.
+/// How responses become tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenizerKind {
+    /// Patches for a dataset of kind volume, regions for others.
+    Auto,
+    /// A token a region of interest, each with its own Linear.
+    Regions,
+    /// A token a cube of voxels, one Linear for all.
+    Patches,
+    /// 3-D convolutions: the published volume model, BrainFormer.
+    Convolutions,
+}
+
+/// What the network reads, and the Transformer over regions or patches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
+    /// How responses become tokens.
+    pub tokenizer: TokenizerKind,
+    /// Voxels a side of a patch.
+    pub patch_size: usize,
+    /// Part of the volume that patches and convolutions read: [from, to] on each axis, in voxels
+    /// of the dataset; beyond the brain it is zero. Empty = the smallest box around all brains.
+    pub grid: Vec<[i32; 2]>,
+    /// Whether voxels are z-scored with training statistics, a subject.
+    pub zscore: bool,
     /// Width of a token.
     pub dim: usize,
     /// Transformer blocks.
@@ -58,6 +86,24 @@ pub struct ModelConfig {
     pub input_dropout: f64,
     /// Two tokens for each subject; `false` = all subjects share one pair.
     pub subject_tokens: bool,
+}
+
+/// Size of the published volume model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrainFormerSize {
+    /// Layers as ResNets are counted: 10, 18 or 34.
+    pub depth: Depth,
+    /// Channels of the two convolutions before the blocks.
+    pub stem: [usize; 2],
+    /// Channels of the four stages; the last two are equal.
+    pub stages: [usize; 4],
+    /// Attention heads.
+    pub heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Hidden widths of the MLPs after the two deep attentions.
+    pub mlp: [usize; 2],
 }
 
 /// Which stimulus geometry guides the tokens: the name of a folder in `features/`, `auto` (the
@@ -105,6 +151,9 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Samples a step, subjects mixed.
     pub batch_size: usize,
+    /// Samples that pass the network at once, to bound memory; 0 = the whole batch. Losses and
+    /// guidance are of the whole batch all the same; batch normalisation sees this many.
+    pub micro_batch: usize,
     /// Optimiser.
     pub optimizer: OptimizerKind,
     /// Highest learning rate.
@@ -128,7 +177,7 @@ pub struct TrainConfig {
 }
 
 /// Names of the presets and what they are.
-pub const PRESETS: [(&str, &str); 2] = [
+pub const PRESETS: [(&str, &str); 3] = [
     (
         "default",
         "small and well regularised, for tens to thousands of stimuli",
@@ -136,6 +185,10 @@ pub const PRESETS: [(&str, &str); 2] = [
     (
         "clip-mused",
         "the published optimiser, schedule and loss coefficients",
+    ),
+    (
+        "clip-mused-hcp",
+        "the published volume model and recipe for HCP 7T movies; a GPU is advised",
     ),
 ];
 
@@ -150,6 +203,10 @@ impl Default for Config {
                 seed: 0,
             },
             model: ModelConfig {
+                tokenizer: TokenizerKind::Auto,
+                patch_size: 8,
+                grid: Vec::new(),
+                zscore: true,
                 dim: 128,
                 depth: 1,
                 heads: 4,
@@ -158,6 +215,14 @@ impl Default for Config {
                 attention_dropout: 0.2,
                 input_dropout: 0.7,
                 subject_tokens: true,
+            },
+            brainformer: BrainFormerSize {
+                depth: Depth::Eighteen,
+                stem: [32, 64],
+                stages: [64, 128, 512, 512],
+                heads: 4,
+                head_dim: 64,
+                mlp: [256, 512],
             },
             guidance: GuidanceConfig {
                 high: "auto".to_owned(),
@@ -174,6 +239,7 @@ impl Default for Config {
                 seed: 0,
                 epochs: 25,
                 batch_size: 64,
+                micro_batch: 0,
                 optimizer: OptimizerKind::AdamW,
                 learning_rate: 3e-3,
                 rate_factors: BTreeMap::new(),
@@ -198,6 +264,7 @@ impl Config {
         match name {
             "default" => Ok(Self::default()),
             "clip-mused" => Ok(Self::clip_mused()),
+            "clip-mused-hcp" => Ok(Self::clip_mused_hcp()),
             _ => {
                 let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
                 Err(Error::Config(format!(
@@ -228,6 +295,7 @@ impl Config {
             seed: 0,
             epochs: 500,
             batch_size: 64,
+            micro_batch: 0,
             optimizer: OptimizerKind::Adam,
             learning_rate: 1e-3,
             rate_factors: BTreeMap::from([("attention".to_owned(), 0.1)]),
@@ -242,6 +310,18 @@ impl Config {
         config
     }
 
+    /// Published code for HCP 7T movies: as [`Self::clip_mused`], with BrainFormer-18 on the
+    /// 1.6 mm volume from voxel (2, 4, 0), 112 × 128 × 112, as the import scaled it.
+    fn clip_mused_hcp() -> Self {
+        let mut config = Self::clip_mused();
+        config.model.tokenizer = TokenizerKind::Convolutions;
+        config.model.grid = vec![[2, 114], [4, 132], [0, 112]];
+        config.model.zscore = false;
+        // 64 volumes at once want more memory than most GPUs have.
+        config.train.micro_batch = 8;
+        config
+    }
+
     /// Checks ranges that types do not express.
     ///
     /// # Errors
@@ -252,6 +332,12 @@ impl Config {
         let factor = |value: f64| value.is_finite() && value >= 0.0;
         let rules = [
             (self.split.folds > 0, "split.folds", "at least 1"),
+            (model.patch_size > 0, "model.patch_size", "at least 1"),
+            (
+                [0, 3].contains(&model.grid.len()),
+                "model.grid",
+                "empty or three pairs [from, to]",
+            ),
             (model.dim > 0, "model.dim", "at least 1"),
             (model.depth > 0, "model.depth", "at least 1"),
             (
@@ -339,16 +425,49 @@ impl Config {
         }
     }
 
-    pub(crate) fn model(
-        &self,
-        roi_lengths: Vec<usize>,
-        subjects: usize,
-        labels: usize,
-    ) -> RoiTransformerConfig {
-        let model = &self.model;
-        RoiTransformerConfig {
-            roi_lengths,
-            subjects: if model.subject_tokens { subjects } else { 1 },
+    /// How the voxels of a dataset of some kind are arranged for the model.
+    pub(crate) fn arrangement(&self, kind: Kind) -> Arrangement {
+        let range = <[_; 3]>::try_from(self.model.grid.as_slice()).ok();
+        let patches = Arrangement::Patches {
+            edge: self.model.patch_size,
+            range,
+        };
+        match (self.model.tokenizer, kind) {
+            (TokenizerKind::Auto, Kind::Volume) | (TokenizerKind::Patches, _) => patches,
+            (TokenizerKind::Auto | TokenizerKind::Regions, _) => Arrangement::Regions,
+            (TokenizerKind::Convolutions, _) => Arrangement::Grid { range },
+        }
+    }
+
+    /// The network that reads inputs of such a layout.
+    pub(crate) fn decoder(&self, layout: &Layout, subjects: usize, labels: usize) -> DecoderConfig {
+        let (model, volume) = (&self.model, &self.brainformer);
+        let subjects = if model.subject_tokens { subjects } else { 1 };
+        let tokenizer = match layout {
+            Layout::Grid { cuboid } => {
+                return DecoderConfig::BrainFormer(BrainFormerConfig {
+                    depth: volume.depth,
+                    grid: cuboid.shape,
+                    stem: volume.stem,
+                    stages: volume.stages,
+                    heads: volume.heads,
+                    head_dim: volume.head_dim,
+                    mlp: volume.mlp,
+                    subjects,
+                    labels,
+                });
+            }
+            Layout::Regions { slots } => Tokenizer::Regions {
+                lengths: slots.iter().map(|slot| slot.length).collect(),
+            },
+            Layout::Patches { edge, slots, .. } => Tokenizer::Patches {
+                count: slots.len(),
+                length: edge.pow(3),
+            },
+        };
+        DecoderConfig::Roi(RoiTransformerConfig {
+            tokenizer,
+            subjects,
             labels,
             input_dropout: model.input_dropout,
             encoder: EncoderConfig {
@@ -359,34 +478,65 @@ impl Config {
                 dropout: model.dropout,
                 attention_dropout: model.attention_dropout,
             },
-        }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use burn::module::Module as _;
+    use mused_data::{Cuboid, Slot};
     use mused_kernels::Cpu;
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
 
-    /// 18 regions of 90 values, 23 subjects, 32 labels; counted by hand from the layers.
+    /// 18 regions of 90 values, 23 subjects, 32 labels, counted by hand from the layers; and the
+    /// published count of the volume model with 9 subjects and 53 labels.
     #[test]
     fn parameter_counts_of_the_presets() {
-        let expected = [("default", 356_768), ("clip-mused", 19_811_360)];
+        let slot = |roi: usize| Slot {
+            name: roi.to_string(),
+            offset: 90 * roi,
+            length: 90,
+        };
+        let regions = Layout::Regions {
+            slots: (0..18).map(slot).collect(),
+        };
+        let grid = Layout::Grid {
+            cuboid: Cuboid {
+                origin: [2, 4, 0],
+                shape: [112, 128, 112],
+            },
+        };
+        let expected = [
+            ("default", &regions, 23, 32, 356_768),
+            ("clip-mused", &regions, 23, 32, 19_811_360),
+            ("clip-mused-hcp", &grid, 9, 53, 65_865_461),
+        ];
         assert_eq!(
-            expected.map(|(name, _)| name),
+            expected.map(|(name, ..)| name),
             PRESETS.map(|(name, _)| name)
         );
-        for (name, count) in expected {
+        for (name, layout, subjects, labels, count) in expected {
             let config = Config::preset(name).unwrap();
             config.check().unwrap();
-            let model = config.model(vec![90; 18], 23, 32);
+            let decoder = config.decoder(layout, subjects, labels);
             let rng = &mut ChaCha8Rng::seed_from_u64(0);
-            let model = model.init::<Cpu>(rng, &Default::default());
-            assert_eq!(model.num_params(), count, "{name}");
+            let model = decoder.init::<Cpu>(rng, &Default::default()).unwrap();
+            let statistics = match decoder {
+                DecoderConfig::Roi(_) => 0,
+                DecoderConfig::BrainFormer(_) => running_statistics(&model),
+            };
+            assert_eq!(model.num_params() - statistics, count, "{name}");
         }
+    }
+
+    /// Values that training moves but no gradient does.
+    fn running_statistics(model: &mused_model::Decoder<Cpu>) -> usize {
+        let tensors = crate::parameters::collect(model).unwrap();
+        let running = tensors.iter().filter(|(name, _)| name.contains("running_"));
+        running.map(|(_, (_, values))| values.len()).sum()
     }
 }

@@ -13,6 +13,9 @@ pub enum Error {
     /// Scores of validation samples could not be computed.
     #[error(transparent)]
     Stats(#[from] mused_stats::Error),
+    /// The configuration describes a network that cannot be.
+    #[error("{0} (see brainformer and model.grid in the configuration)")]
+    Model(#[from] mused_model::Error),
     /// The operating system refused.
     #[error("{action} {}: {source}", path.display())]
     Io {

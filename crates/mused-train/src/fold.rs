@@ -1,13 +1,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::module::AutodiffModule;
-use burn::tensor::{ElementConversion, Tensor};
 use mused_data::{Guidance, InputTransform};
-use mused_formats::{npy, replace_file};
+use mused_formats::npy;
 use mused_kernels::{KernelBackend, TrainBackend};
-use mused_model::{LossTerms, Noise, RoiTransformer, RoiTransformerConfig};
+use mused_model::{Decoder, DecoderConfig};
 use mused_stats::metrics::{Undefined, score};
 use ndarray::Array2;
 use rand::SeedableRng;
@@ -20,27 +20,28 @@ use crate::journal::{EpochRecord, Journal, now};
 use crate::optimizer::Optimizer;
 use crate::parameters::{NamedTensors, collect, restore, to_host};
 use crate::schedule::learning_rate;
-use crate::{Config, EpochLosses, Error, Progress, Result, ValidationScores, checkpoint};
+use crate::update::{Chosen, losses_and_gradients};
+use crate::{Config, EpochLosses, Error, Progress, Result, ValidationScores, checkpoint, inputs};
 
-/// Samples a forward pass without gradients.
-const EVALUATION_BATCH: usize = 256;
+/// Most samples, and most values of inputs, of a forward pass without gradients.
+const EVALUATION_BATCH: (usize, usize) = (256, 1 << 24);
 
 /// Time between saved states: a killed run loses no more.
 const SAVE_EVERY: Duration = Duration::from_secs(20);
 
 /// What a fold is trained on; read-only while it trains.
-pub(crate) struct FoldData {
-    pub(crate) train: SampleSet,
-    pub(crate) validation: SampleSet,
-    pub(crate) test: SampleSet,
-    pub(crate) transform: InputTransform,
+pub(crate) struct FoldData<'d> {
+    pub(crate) train: SampleSet<'d>,
+    pub(crate) validation: SampleSet<'d>,
+    pub(crate) test: SampleSet<'d>,
+    pub(crate) transform: Arc<InputTransform>,
     pub(crate) description: ModelDescription,
 }
 
 /// Stored beside the weights: everything needed to build the model again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ModelDescription {
-    pub(crate) model: RoiTransformerConfig,
+    pub(crate) model: DecoderConfig,
     /// Subjects trained on, in the order of their tokens.
     pub(crate) subjects: Vec<String>,
     pub(crate) labels: Vec<String>,
@@ -67,15 +68,18 @@ struct Standing {
 pub(crate) struct FoldTrainer<'r, B: TrainBackend> {
     fold: usize,
     config: &'r Config,
-    data: FoldData,
+    data: FoldData<'r>,
     guides: &'r Guides,
     folder: PathBuf,
     device: B::Device,
-    model: RoiTransformer<B>,
+    model: Decoder<B>,
     optimizer: Optimizer<B>,
     standing: Standing,
     best: Option<NamedTensors>,
+    /// Order of the training samples in the current epoch.
     order: Vec<usize>,
+    /// Inputs of the step after this one, read while this one was computed.
+    ahead: Option<Array2<f32>>,
     saved: Instant,
 }
 
@@ -89,7 +93,7 @@ const STATE: &str = "state.safetensors";
 /// Selected weights.
 pub(crate) const MODEL: &str = "model.safetensors";
 /// Input transform.
-pub(crate) const INPUTS: &str = "inputs.json";
+pub(crate) const INPUTS: &str = "inputs.safetensors";
 /// Test probabilities: the last file written, so its presence says that the fold is done.
 pub(crate) const PREDICTIONS: &str = "predictions.npy";
 
@@ -110,7 +114,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         run: &Path,
         fold: usize,
         config: &'r Config,
-        data: FoldData,
+        data: FoldData<'r>,
         guides: &'r Guides,
     ) -> Result<Self> {
         let folder = fold_folder(run, fold);
@@ -118,7 +122,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let device = B::Device::default();
         let mut rng =
             ChaCha8Rng::seed_from_u64(stream(config.train.seed, fold, Purpose::Weights, 0));
-        let model = data.description.model.init::<B>(&mut rng, &device);
+        let model = data.description.model.init::<B>(&mut rng, &device)?;
         let mut trainer = Self {
             fold,
             config,
@@ -131,12 +135,13 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
             standing: Standing::default(),
             best: None,
             order: Vec::new(),
+            ahead: None,
             saved: Instant::now(),
         };
         if trainer.folder.join(STATE).exists() {
             trainer.load()?;
         }
-        trainer.shuffle();
+        trainer.order = trainer.epoch_order(trainer.standing.step);
         Ok(trainer)
     }
 
@@ -148,61 +153,74 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         self.standing.step >= steps(self.config, self.data.train.len())
     }
 
-    /// Order of the training samples in the current epoch.
-    fn shuffle(&mut self) {
-        let epoch = self.standing.step / self.steps_per_epoch();
+    /// Order of the training samples in the epoch of a step.
+    fn epoch_order(&self, step: usize) -> Vec<usize> {
+        let epoch = step / self.steps_per_epoch();
         let seed = stream(self.config.train.seed, self.fold, Purpose::Order, epoch);
-        self.order = (0..self.data.train.len()).collect();
-        self.order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        let mut order: Vec<usize> = (0..self.data.train.len()).collect();
+        order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        order
     }
 
     /// One optimisation step; at the end of an epoch also validation and the journal.
     pub(crate) fn step(&mut self, journal: &Journal, progress: &dyn Progress) -> Result<()> {
-        let (per_epoch, size) = (self.steps_per_epoch(), self.config.train.batch_size);
-        let within = self.standing.step % per_epoch;
-        let end = (within + 1) * size;
-        let chosen = &self.order[within * size..end.min(self.order.len())];
-        let noise = stream(
-            self.config.train.seed,
-            self.fold,
-            Purpose::Dropout,
-            self.standing.step,
+        let (config, step) = (self.config, self.standing.step);
+        let (per_epoch, size) = (self.steps_per_epoch(), config.train.batch_size);
+        let within = |step: usize| step % per_epoch * size..;
+        let samples: Vec<usize> = self.order[within(step)]
+            .iter()
+            .copied()
+            .take(size)
+            .collect();
+        let last = (step + 1).is_multiple_of(per_epoch);
+        if last {
+            self.order = self.epoch_order(step + 1);
+        }
+        let next: Vec<usize> = self.order[within(step + 1)]
+            .iter()
+            .copied()
+            .take(size)
+            .collect();
+        let total_steps = steps(config, self.data.train.len());
+
+        let set = &self.data.train;
+        let inputs = match self.ahead.take() {
+            Some(inputs) => inputs,
+            None => set.inputs(&samples)?,
+        };
+        let chosen = Chosen {
+            set,
+            samples: &samples,
+            inputs: &inputs,
+            seed: stream(config.train.seed, self.fold, Purpose::Dropout, step),
+        };
+        let (model, guides, device) = (&mut self.model, self.guides, &self.device);
+        let ((losses, gradients), ahead) = rayon::join(
+            || losses_and_gradients(model, &chosen, guides, config, device),
+            || {
+                (step + 1 < total_steps)
+                    .then(|| set.inputs(&next))
+                    .transpose()
+            },
         );
-        let batch = self.data.train.batch::<B>(chosen, &self.device);
-        let (high, low) = (self.guides.high.as_ref(), self.guides.low.as_ref());
-        let targets = self
-            .data
-            .train
-            .targets::<B>(chosen, high, low, &self.device);
-        let output = self.model.forward(batch, Noise::training(noise));
-        let terms = self.config.loss.terms(output, targets);
-        let losses = read_losses(&terms);
-        let total_steps = steps(self.config, self.data.train.len());
-        let rate = learning_rate(
-            &self.config.train,
-            self.standing.step,
-            total_steps,
-            per_epoch,
-        );
+        self.ahead = ahead?;
+
+        let rate = learning_rate(&config.train, step, total_steps, per_epoch);
         if !losses.total.is_finite() {
             return Err(Error::Diverged {
                 fold: self.fold,
-                step: self.standing.step + 1,
+                step: step + 1,
                 loss: losses.total as f32,
                 learning_rate: rate,
             });
         }
-        let gradients = terms.total.backward();
         let model = self.model.clone();
-        self.model = self
-            .optimizer
-            .step(model, gradients, rate, &self.config.train);
+        self.model = self.optimizer.step(model, gradients, rate, &config.train);
         self.standing.step += 1;
         add(&mut self.standing.sums, &losses, 1.0);
         progress.step(self.fold, &losses);
-        if self.standing.step.is_multiple_of(per_epoch) {
+        if last {
             self.end_epoch(rate, journal, progress)?;
-            self.shuffle();
         }
         if self.saved.elapsed() > SAVE_EVERY {
             self.save()?;
@@ -338,10 +356,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
             None => self.evaluated_weights()?,
         };
         checkpoint::write(&self.folder.join(MODEL), &self.data.description, &weights)?;
-        let path = self.folder.join(INPUTS);
-        let inputs = serde_json::to_vec(&self.data.transform)
-            .map_err(|error| Error::invalid(&path, error.to_string()))?;
-        replace_file(&path, &inputs)?;
+        inputs::write(&self.folder.join(INPUTS), &self.data.transform)?;
         let model = restore(self.model.valid(), weights)?;
         let probabilities = probabilities(&model, &self.data.test, &self.device)?;
         npy::write_npy_f32(self.folder.join(PREDICTIONS), probabilities.view())?;
@@ -353,32 +368,24 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
 
 /// Label probabilities of all samples of a set: samples × labels.
 pub(crate) fn probabilities<B: KernelBackend>(
-    model: &RoiTransformer<B>,
-    set: &SampleSet,
+    model: &Decoder<B>,
+    set: &SampleSet<'_>,
     device: &B::Device,
 ) -> Result<Array2<f32>> {
     let rows: Vec<usize> = (0..set.len()).collect();
+    let (samples, most_values) = EVALUATION_BATCH;
+    let size = (most_values / set.width()).clamp(1, samples);
     let mut values = Vec::new();
     let mut labels = 0;
-    for chosen in rows.chunks(EVALUATION_BATCH) {
-        let output = model.forward(set.batch::<B>(chosen, device), Noise::none());
+    for chosen in rows.chunks(size) {
+        let inputs = set.inputs(chosen)?;
+        let output = model.forward(set.batch::<B>(chosen, inputs.view(), device));
         labels = output.logits.dims()[1];
         let logits = to_host(output.logits)?;
         values.extend(logits.into_iter().map(|logit| 1.0 / (1.0 + (-logit).exp())));
     }
     Array2::from_shape_vec((set.len(), labels), values)
         .map_err(|error| Error::Request(format!("model output of unexpected shape: {error}")))
-}
-
-fn read_losses<B: TrainBackend>(terms: &LossTerms<B>) -> EpochLosses {
-    let read = |term: &Tensor<B, 1>| f64::from(term.clone().into_scalar().elem::<f32>());
-    EpochLosses {
-        total: read(&terms.total),
-        classification: read(&terms.classification),
-        orthogonality: terms.orthogonality.as_ref().map(read),
-        high: terms.high.as_ref().map(read),
-        low: terms.low.as_ref().map(read),
-    }
 }
 
 fn add(sum: &mut EpochLosses, losses: &EpochLosses, weight: f64) {

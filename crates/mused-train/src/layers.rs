@@ -101,6 +101,10 @@ impl Layers {
                         (Value::Integer(whole), Some(Value::Float(_))) => {
                             Value::Float(*whole as f64)
                         }
+                        // `--set brainformer.depth=34` means the one called "34".
+                        (Value::Integer(whole), Some(Value::String(_))) => {
+                            Value::String(whole.to_string())
+                        }
                         _ => value.clone(),
                     };
                     store(&mut self.values, &key, value);

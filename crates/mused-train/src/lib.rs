@@ -6,6 +6,7 @@ mod checkpoint;
 mod config;
 mod error;
 mod fold;
+mod inputs;
 mod journal;
 mod layers;
 mod optimizer;
@@ -15,10 +16,11 @@ mod progress;
 mod run;
 mod schedule;
 mod tensorboard;
+mod update;
 
 pub use config::{
-    Config, GuidanceConfig, ModelConfig, OptimizerKind, PRESETS, ScheduleKind, SplitConfig,
-    TrainConfig,
+    BrainFormerSize, Config, GuidanceConfig, ModelConfig, OptimizerKind, PRESETS, ScheduleKind,
+    SplitConfig, TokenizerKind, TrainConfig,
 };
 pub use error::{Error, Result};
 pub use layers::Layers;

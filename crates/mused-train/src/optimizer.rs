@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use mused_kernels::{AdamStep, TrainBackend, adam_update, ema_update, sum_of_squares};
 
@@ -14,6 +14,50 @@ struct Slot<B: Backend> {
     exp_avg_sq: Tensor<B, 1>,
     ema: Option<Tensor<B, 1>>,
     shape: Vec<usize>,
+}
+
+/// Gradients by parameter name, flattened.
+pub(crate) type Gradients<B> = BTreeMap<String, Tensor<B, 1>>;
+
+/// Takes a module's gradients out of a backward pass and adds them to those of earlier ones.
+pub(crate) fn add_gradients<B: TrainBackend, M: Module<B>>(
+    sum: &mut Gradients<B::InnerBackend>,
+    module: &M,
+    mut gradients: B::Gradients,
+) {
+    module.visit(&mut Take::<B> {
+        path: NamePath::default(),
+        gradients: &mut gradients,
+        sum,
+    });
+}
+
+struct Take<'g, B: TrainBackend> {
+    path: NamePath,
+    gradients: &'g mut B::Gradients,
+    sum: &'g mut Gradients<B::InnerBackend>,
+}
+
+impl<B: TrainBackend> ModuleVisitor<B> for Take<'_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+        if let Some(gradient) = param.val().grad_remove(self.gradients) {
+            let gradient = gradient.flatten::<1>(0, D - 1);
+            let name = self.path.name();
+            let gradient = match self.sum.remove(&name) {
+                Some(earlier) => earlier + gradient,
+                None => gradient,
+            };
+            self.sum.insert(name, gradient);
+        }
+    }
 }
 
 /// Adam or AdamW with learning-rate factors by parameter name, gradient clipping by global norm
@@ -35,18 +79,15 @@ impl<B: TrainBackend> Optimizer<B> {
     pub(crate) fn step<M: Module<B>>(
         &mut self,
         module: M,
-        mut gradients: B::Gradients,
+        gradients: Gradients<B::InnerBackend>,
         learning_rate: f64,
         config: &TrainConfig,
     ) -> M {
         self.step += 1;
         let gradient_scale = if config.gradient_clip > 0.0 {
-            let mut norm = SquaredNorm::<B> {
-                gradients: &gradients,
-                sum: 0.0,
-            };
-            module.visit(&mut norm);
-            (config.gradient_clip / (norm.sum.sqrt() + 1e-6)).min(1.0)
+            let squares = gradients.values().cloned().map(sum_of_squares);
+            let norm = squares.sum::<f64>().sqrt();
+            (config.gradient_clip / (norm + 1e-6)).min(1.0)
         } else {
             1.0
         };
@@ -60,10 +101,10 @@ impl<B: TrainBackend> Optimizer<B> {
             step: self.step,
             gradient_scale,
         };
-        module.map(&mut Update {
+        module.map(&mut Update::<B> {
             path: NamePath::default(),
             slots: &mut self.slots,
-            gradients: &mut gradients,
+            gradients,
             config,
             step,
         })
@@ -135,24 +176,10 @@ impl<B: TrainBackend> Optimizer<B> {
     }
 }
 
-/// Sum of squares over all gradients.
-struct SquaredNorm<'g, B: AutodiffBackend> {
-    gradients: &'g B::Gradients,
-    sum: f64,
-}
-
-impl<B: TrainBackend> ModuleVisitor<B> for SquaredNorm<'_, B> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-        if let Some(gradient) = param.val().grad(self.gradients) {
-            self.sum += sum_of_squares(gradient);
-        }
-    }
-}
-
 struct Update<'o, B: TrainBackend> {
     path: NamePath,
     slots: &'o mut BTreeMap<String, Slot<B::InnerBackend>>,
-    gradients: &'o mut B::Gradients,
+    gradients: Gradients<B::InnerBackend>,
     config: &'o TrainConfig,
     step: AdamStep,
 }
@@ -169,7 +196,7 @@ impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         let name = self.path.name();
         let (id, tensor, mapper) = param.consume();
-        let Some(gradient) = tensor.grad_remove(self.gradients) else {
+        let Some(gradient) = self.gradients.remove(&name) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
         let shape = tensor.dims();
@@ -197,7 +224,6 @@ impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
             },
             ..self.step
         };
-        let gradient = gradient.flatten::<1>(0, D - 1);
         let (value, exp_avg, exp_avg_sq) =
             adam_update(value, gradient, slot.exp_avg, slot.exp_avg_sq, &step);
         let ema = slot

@@ -1,7 +1,7 @@
-use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use mused_data::{Dataset, InputTransform, samples};
+use mused_data::{Dataset, InputReader, samples};
 use mused_formats::npy;
 use mused_formats::table::TableWriter;
 use mused_kernels::KernelBackend;
@@ -13,7 +13,7 @@ use crate::batches::SampleSet;
 use crate::fold::{INPUTS, MODEL, ModelDescription, probabilities};
 use crate::parameters::restore;
 use crate::run::complete_folds;
-use crate::{Error, Result, checkpoint};
+use crate::{Error, Result, checkpoint, inputs};
 
 /// Label probabilities of every subject and stimulus of `dataset`, the mean over the run's folds:
 /// `out` as .npy (rows × labels, f32) and, beside it, the rows as .tsv.
@@ -36,21 +36,18 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
     let mut sum: Option<Array2<f32>> = None;
     for folder in &folds {
         let (description, weights) = checkpoint::read::<ModelDescription>(&folder.join(MODEL))?;
-        let path = folder.join(INPUTS);
-        let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-        let transform: InputTransform = serde_json::from_str(&text)
-            .map_err(|error| Error::invalid(&path, error.to_string()))?;
+        let transform = Arc::new(inputs::read(&folder.join(INPUTS))?);
+        let reader = Arc::new(InputReader::new(dataset, transform, &subjects)?);
         // The drawn weights are all replaced.
         let drawn = description
             .model
-            .init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device);
+            .init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device)?;
         let model = restore(drawn, weights)?;
-        let set = SampleSet::load(
-            dataset,
-            &transform,
+        let set = SampleSet::new(
+            reader,
             rows.clone(),
             &description.subjects,
-            description.model.subjects,
+            description.model.subjects(),
         )?;
         let values = probabilities(&model, &set, &device)?;
         sum = Some(match sum {

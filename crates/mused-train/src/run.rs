@@ -2,11 +2,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
-use mused_data::{Dataset, Fold, Guidance, InputTransform, Kind, Level, Sample, Severity, samples};
+use mused_data::{
+    Dataset, Fold, Guidance, InputReader, InputTransform, Level, Sample, Severity, samples,
+};
 use mused_formats::table::TableWriter;
 use mused_formats::{npy, replace_file};
 use mused_kernels::TrainBackend;
@@ -181,12 +183,6 @@ struct Plan {
 
 impl Plan {
     fn new(dataset: &Dataset, config: &Config) -> Result<Self> {
-        if dataset.description.kind == Kind::Volume {
-            return Err(Error::Request(format!(
-                "{} is of kind volume; this version trains on kind roi and vector",
-                dataset.root.display()
-            )));
-        }
         let problems = dataset.problems();
         if let Some(problem) = problems.iter().find(|p| p.severity == Severity::Error) {
             return Err(Error::Request(format!(
@@ -248,31 +244,32 @@ impl Plan {
     }
 
     /// Everything fold `fold` reads, with nothing fitted outside its training part.
-    fn load(&self, dataset: &Dataset, config: &Config, fold: usize) -> Result<FoldData> {
+    fn load<'d>(&self, dataset: &'d Dataset, config: &Config, fold: usize) -> Result<FoldData<'d>> {
         let train = self.train_samples(dataset, fold);
         let unlabelled: Vec<usize> = self.holdout.into_iter().collect();
-        let transform = InputTransform::fit(dataset, &train, &unlabelled)?;
+        let arrangement = config.arrangement(dataset.description.kind);
+        let zscore = config.model.zscore;
+        let transform = InputTransform::fit(dataset, arrangement, zscore, &train, &unlabelled)?;
         let subjects: Vec<String> = self
             .trained
             .iter()
             .map(|&s| dataset.subjects[s].id.clone())
             .collect();
-        let model = config.model(
-            transform.layout.rois.iter().map(|roi| roi.length).collect(),
-            subjects.len(),
-            dataset.labels.names.len(),
-        );
-        let load =
-            |samples| SampleSet::load(dataset, &transform, samples, &subjects, model.subjects);
+        let labels = &dataset.labels.names;
+        let model = config.decoder(&transform.layout, subjects.len(), labels.len());
+        let transform = Arc::new(transform);
+        let known: Vec<usize> = self.trained.iter().copied().chain(unlabelled).collect();
+        let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
+        let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, model.subjects());
         let validation = samples(dataset, &self.trained, &self.folds[fold].validation);
         Ok(FoldData {
-            train: load(train)?,
-            validation: load(validation)?,
-            test: load(self.test_samples(dataset, fold))?,
+            train: set(train)?,
+            validation: set(validation)?,
+            test: set(self.test_samples(dataset, fold))?,
             description: ModelDescription {
                 model: model.clone(),
                 subjects: subjects.clone(),
-                labels: dataset.labels.names.clone(),
+                labels: labels.clone(),
             },
             transform,
         })

@@ -75,6 +75,8 @@ impl ThreadArgs {
 pub(crate) enum SimulatedKind {
     /// Regions of interest with different voxels a subject
     Roi,
+    /// The same voxels as a volume, for patches and convolutions
+    Volume,
 }
 
 #[derive(Debug, Args)]

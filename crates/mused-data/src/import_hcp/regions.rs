@@ -141,11 +141,11 @@ impl Files {
                 }
             }
         } else {
-            let voxels = match &mask {
-                Some(_) => (0..grid.voxels()).filter(|voxel| inside(*voxel)).collect(),
-                None => flaws.usable(),
+            let wanted = |voxel: &usize| match &mask {
+                Some(_) => inside(*voxel),
+                None => flaws.usable(*voxel),
             };
-            for voxel in voxels {
+            for voxel in (0..grid.voxels()).filter(wanted) {
                 chosen.push(voxel, Some(grid.coordinate(voxel)), BRAIN);
             }
         }

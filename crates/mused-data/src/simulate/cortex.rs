@@ -149,18 +149,19 @@ fn warp(positions: &Array2<f64>, amount: f64, random: &mut ChaCha8Rng) -> Array2
     basis.dot(&normal_matrix(PATTERNS, 2, random)) * amount
 }
 
-/// Coordinates on a gently curved sheet; regions lie side by side without touching.
+/// Coordinates on a gently curved sheet; sheets lie beside and above one another without touching.
 fn voxels(roi: &str, index: usize, count: usize) -> Vec<Voxel> {
-    let column = (index % 4) as i32;
-    let row = (index / 4) as i32;
+    let column = (index % 3) as i32;
+    let layer = (index / 3) as i32;
     (0..count)
         .map(|voxel| {
             let (i, j) = ((voxel % SHEET_WIDTH) as i32, (voxel / SHEET_WIDTH) as i32);
-            let curve = (f64::from(i - 5).powi(2) + f64::from(j - 5).powi(2)) / 12.0;
+            // At most 4 at the corners of the first ten rows.
+            let curve = (f64::from(i - 5).powi(2) + f64::from(j % 10 - 5).powi(2)) / 12.0;
             let coordinate = [
-                10 + column * (SHEET_WIDTH as i32 + 4) + i,
-                10 + row * 24 + j,
-                20 + curve as i32,
+                2 + column * (SHEET_WIDTH as i32 + 2) + i,
+                2 + j,
+                2 + layer * 7 + curve as i32,
             ];
             Voxel {
                 roi: roi.to_owned(),

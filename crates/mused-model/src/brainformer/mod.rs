@@ -233,6 +233,11 @@ fn added<B: Backend>(read: &Tokens<B>, out: Tokens<B>) -> Tokens<B> {
 }
 
 impl<B: KernelBackend> BrainFormer<B> {
+    /// Voxels along the three axes of a volume.
+    pub fn grid(&self) -> [usize; 3] {
+        self.grid
+    }
+
     /// A training pass: normalises with the statistics of the batch and moves the running ones towards them.
     ///
     /// # Shapes

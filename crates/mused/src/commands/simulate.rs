@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 
+use mused::data::Kind;
 use mused::data::simulate::{SimulateConfig, simulate};
 
 use crate::args::{SimulateArgs, SimulatedKind};
@@ -10,9 +11,10 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
         seed: args.seed,
         ..SimulateConfig::default()
     };
-    match args.kind {
-        SimulatedKind::Roi => {}
-    }
+    config.kind = match args.kind {
+        SimulatedKind::Roi => Kind::Roi,
+        SimulatedKind::Volume => Kind::Volume,
+    };
     if let Some(subjects) = args.subjects {
         config.subjects = subjects;
     }

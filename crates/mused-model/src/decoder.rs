@@ -1,0 +1,115 @@
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+use mused_kernels::KernelBackend;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BrainFormer, BrainFormerConfig, Noise, Result, RoiTransformer, RoiTransformerConfig,
+    VolumeBatch,
+};
+
+/// Everything that determines the shapes of a [`Decoder`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "architecture")]
+pub enum DecoderConfig {
+    /// A Transformer over regions or patches.
+    Roi(RoiTransformerConfig),
+    /// 3-D convolutions over the whole volume.
+    BrainFormer(BrainFormerConfig),
+}
+
+/// Inputs of one batch, subjects mixed.
+#[derive(Clone, Debug)]
+pub struct Batch<B: Backend> {
+    /// [batch, width]: regions or patches side by side, or a grid with its last axis fastest.
+    pub inputs: Tensor<B, 2>,
+    /// [batch, subjects]: each row a weighted mean of subject tokens; one-hot for a known
+    /// subject, uniform for a new one.
+    pub subject_weights: Tensor<B, 2>,
+    /// [batch, regions or patches], 1 = present, 0 = the subject has no voxel there; `None` = all
+    /// present.
+    pub mask: Option<Tensor<B, 2>>,
+}
+
+/// What a decoder makes of a batch.
+#[derive(Clone, Debug)]
+pub struct TokenOutput<B: Backend> {
+    /// [batch, labels]
+    pub logits: Tensor<B, 2>,
+    /// [batch, dim]
+    pub high_level: Tensor<B, 2>,
+    /// [batch, dim]
+    pub low_level: Tensor<B, 2>,
+}
+
+/// A multi-label decoder with two tokens a subject, one network for all.
+#[derive(Module, Debug)]
+// There is one of it at a time.
+#[allow(clippy::large_enum_variant)]
+pub enum Decoder<B: Backend> {
+    /// A Transformer over regions or patches.
+    Roi(RoiTransformer<B>),
+    /// 3-D convolutions over the whole volume.
+    BrainFormer(BrainFormer<B>),
+}
+
+impl DecoderConfig {
+    /// Subjects with tokens of their own; 1 = all share one pair.
+    pub fn subjects(&self) -> usize {
+        match self {
+            Self::Roi(config) => config.subjects,
+            Self::BrainFormer(config) => config.subjects,
+        }
+    }
+
+    /// A decoder with freshly drawn weights.
+    ///
+    /// # Errors
+    /// Sizes that no model can have; the message names the field.
+    pub fn init<B: KernelBackend>(
+        &self,
+        rng: &mut impl Rng,
+        device: &B::Device,
+    ) -> Result<Decoder<B>> {
+        Ok(match self {
+            Self::Roi(config) => Decoder::Roi(config.init(rng, device)),
+            Self::BrainFormer(config) => Decoder::BrainFormer(config.init(rng, device)?),
+        })
+    }
+}
+
+impl<B: KernelBackend> Decoder<B> {
+    /// A training pass: dropout masks by `seed`; batch normalisation with the statistics of the
+    /// batch, which move the running ones.
+    ///
+    /// # Shapes
+    /// See [`Batch`] and [`TokenOutput`].
+    pub fn forward_train(&mut self, batch: Batch<B>, seed: u64) -> TokenOutput<B> {
+        match self {
+            Self::Roi(model) => model.forward(batch, Noise::training(seed)),
+            Self::BrainFormer(model) => model.forward_train(volumes(model, batch)),
+        }
+    }
+
+    /// An evaluation pass: no dropout, running statistics.
+    ///
+    /// # Shapes
+    /// See [`Batch`] and [`TokenOutput`].
+    pub fn forward(&self, batch: Batch<B>) -> TokenOutput<B> {
+        match self {
+            Self::Roi(model) => model.forward(batch, Noise::none()),
+            Self::BrainFormer(model) => model.forward(volumes(model, batch)),
+        }
+    }
+}
+
+fn volumes<B: KernelBackend>(model: &BrainFormer<B>, batch: Batch<B>) -> VolumeBatch<B> {
+    let [size, _] = batch.inputs.dims();
+    let [d, h, w] = model.grid();
+    VolumeBatch {
+        volumes: batch.inputs.reshape([size, d, h, w]),
+        subject_weights: batch.subject_weights,
+    }
+}
