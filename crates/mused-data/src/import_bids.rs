@@ -273,6 +273,12 @@ pub fn import(
             &mut findings,
         )?;
         std::fs::remove_file(&scratch).map_err(Error::io("cannot remove", &scratch))?;
+        if let Some(run) = runs.first() {
+            let voxels = chosen.voxels.iter().enumerate();
+            let usable = voxels.filter(|(voxel, _)| flaws.usable(*voxel));
+            let usable: Vec<_> = usable.map(|(_, voxel)| voxel).collect();
+            writer.mask(&name, &run.grid, &usable)?;
+        }
         imported
             .subjects
             .push((name, [runs.len(), trials.len(), kept]));

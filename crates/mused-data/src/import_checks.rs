@@ -31,11 +31,17 @@ pub enum Check {
     EventsOutside,
     /// One stimulus with different labels in different trials. Let pass, it has them all.
     LabelConflict,
+    /// A run with more or fewer volumes, or labels for more or fewer seconds, than it is known to have.
+    RunLength,
+    /// A subject without one of the runs everybody has. Let pass, the others are imported.
+    RunMissing,
+    /// Another number of test seconds than published results were scored on.
+    TestSeconds,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Affine,
         Self::NanVoxels,
         Self::ConstantVoxels,
@@ -44,6 +50,9 @@ impl Check {
         Self::TrHeader,
         Self::EventsOutside,
         Self::LabelConflict,
+        Self::RunLength,
+        Self::RunMissing,
+        Self::TestSeconds,
     ];
 
     /// Its name on the command line.
@@ -57,6 +66,9 @@ impl Check {
             Self::TrHeader => "tr-header",
             Self::EventsOutside => "events-outside",
             Self::LabelConflict => "label-conflict",
+            Self::RunLength => "run-length",
+            Self::RunMissing => "run-missing",
+            Self::TestSeconds => "test-seconds",
         }
     }
 }
@@ -128,8 +140,18 @@ impl VoxelFlaws {
         }
     }
 
-    /// Indices of the voxels to keep.
-    fn kept(&self, subject: &str, voxels: &[Voxel], findings: &mut Findings) -> Result<Vec<usize>> {
+    /// Whether a voxel is kept.
+    pub(crate) fn usable(&self, voxel: usize) -> bool {
+        !self.nan[voxel] && !self.constant[voxel]
+    }
+
+    /// Indices of the voxels to keep; flaws are reported.
+    pub(crate) fn kept(
+        &self,
+        subject: &str,
+        voxels: &[Voxel],
+        findings: &mut Findings,
+    ) -> Result<Vec<usize>> {
         let flaws = [
             (
                 Check::NanVoxels,
@@ -164,12 +186,8 @@ impl VoxelFlaws {
                 )?;
             }
         }
-        let usable = self.nan.iter().zip(&self.constant);
-        let kept: Vec<usize> = usable
-            .enumerate()
-            .filter(|(_, (nan, constant))| !**nan && !**constant)
-            .map(|(index, _)| index)
-            .collect();
+        let voxels = 0..self.nan.len();
+        let kept: Vec<usize> = voxels.filter(|&voxel| self.usable(voxel)).collect();
         if kept.is_empty() {
             return Err(Error::Request(format!(
                 "subject {subject}: expected at least one usable voxel, found none of {}",
@@ -236,21 +254,29 @@ impl SubjectsWritten {
             out.write_response(&chosen)?;
         }
         out.finish()?;
-        match self
-            .hashes
-            .insert(hash.finalize().to_vec(), subject.to_owned())
-        {
-            None => {}
+        let size = [trials.len(), usable.len()];
+        self.note(subject, hash, size, findings)?;
+        Ok(usable.len())
+    }
+
+    /// Reports a subject whose responses (trials × voxels, hashed row by row) equal those of another.
+    pub(crate) fn note(
+        &mut self,
+        subject: &str,
+        hash: Sha256,
+        [trials, voxels]: [usize; 2],
+        findings: &mut Findings,
+    ) -> Result<()> {
+        let hash = hash.finalize().to_vec();
+        match self.hashes.insert(hash, subject.to_owned()) {
+            None => Ok(()),
             Some(other) => findings.report(
                 Check::IdenticalSubjects,
                 format!(
                     "expected responses of their own for each subject, found those of {subject} \
-                     equal to those of {other} in all {} trials and {} voxels",
-                    trials.len(),
-                    usable.len()
+                     equal to those of {other} in all {trials} trials and {voxels} voxels"
                 ),
-            )?,
+            ),
         }
-        Ok(usable.len())
     }
 }

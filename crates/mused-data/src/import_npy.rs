@@ -7,12 +7,14 @@
 //! <subject>.npy          trials × voxels, float16, float32 or float64
 //! <subject>_trials.tsv   stimulus_id, optional session, run, onset, repeat
 //! <subject>_voxels.tsv   optional: roi, optional i j k
+//! <subject>_mask.nii.gz  optional: an image on the grid that i j k count in, so that maps can be written
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
+use mused_formats::nifti::Nifti;
 use mused_formats::npy::{self, Dtype, Header, NpyMatrix};
 use mused_formats::table::Table;
 use ndarray::Array2;
@@ -20,10 +22,14 @@ use ndarray::Array2;
 use crate::data_folder::DataFolder;
 use crate::import_checks::{Check, Findings, ResponseRows, SubjectsWritten, VoxelFlaws};
 use crate::read::{matrix, read_stimuli, read_trials, read_voxels, unique};
-use crate::{DatasetWriter, Description, Error, Kind, Labels, Response, Result, Trial, Voxel};
+use crate::{
+    DatasetWriter, Description, Error, Grid, Kind, Labels, Response, Result, Trial, Voxel,
+};
 
 /// Region of voxels that no table assigns to one.
 const WHOLE: &str = "brain";
+/// Ends the name of an image on the grid of a subject's voxels.
+const MASK: &str = "_mask.nii.gz";
 
 /// What the files themselves do not say.
 #[derive(Clone, Debug, Default)]
@@ -124,6 +130,14 @@ pub fn import(
             &flaws,
             &mut findings,
         )?;
+        let mask = folder.join(format!("{subject}{MASK}"));
+        if mask.exists() {
+            let grid = Grid::of(Nifti::open(&mask)?.header());
+            let usable = voxels.iter().enumerate();
+            let usable = usable.filter(|(voxel, _)| flaws.usable(*voxel));
+            let usable: Vec<_> = usable.map(|(_, voxel)| voxel).collect();
+            writer.mask(subject, &grid, &usable)?;
+        }
         imported.subjects.push((subject.clone(), trials.len()));
     }
     progress(subjects.len(), subjects.len());
@@ -140,7 +154,7 @@ fn files(folder: &Path) -> Result<BTreeSet<String>> {
     for entry in fs::read_dir(folder).map_err(refused())? {
         let entry = entry.map_err(refused())?;
         let name = entry.file_name().into_string().unwrap_or_default();
-        let ours = name.ends_with(".npy") || name.ends_with(".tsv");
+        let ours = [".npy", ".tsv", MASK].iter().any(|end| name.ends_with(end));
         if ours && !name.starts_with('.') && entry.path().is_file() {
             names.insert(name);
         }
@@ -178,6 +192,7 @@ fn subjects(folder: &Path) -> Result<Vec<String>> {
             array,
             format!("{subject}_trials.tsv"),
             format!("{subject}_voxels.tsv"),
+            format!("{subject}{MASK}"),
         ]);
     }
     match files.difference(&known).next() {

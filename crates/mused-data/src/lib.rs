@@ -9,23 +9,30 @@
 //! subjects/<id>/trials.tsv     stimulus_id, session, run, onset, repeat
 //! subjects/<id>/responses.npy  trials × voxels, f16 or f32
 //! subjects/<id>/voxels.tsv     voxel → roi, optional i j k, optional reference_stimulus
+//! subjects/<id>/mask.nii.gz    optional: the grid that i j k count in, 1 where a voxel is
+//! subjects/<id>/grayordinates.dscalar.nii  optional, from CIFTI: vertex or voxel → column, from 1
 //! features/<name>/             features.npy or rdm.npy, and feature.json
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod atlas;
 mod checks;
 mod data_folder;
 mod dataset;
 mod error;
 mod fingerprint;
 mod geometry;
+mod grid;
 mod guidance;
 pub mod import_bids;
 pub mod import_checks;
+pub mod import_hcp;
 pub mod import_npy;
 pub mod import_rdm;
 mod inputs;
+pub mod map;
 mod pattern;
+mod places;
 mod read;
 pub mod simulate;
 mod split;
@@ -38,10 +45,12 @@ pub use dataset::{
 };
 pub use error::{Error, Result};
 pub use geometry::{common_stimuli, feature_rdm, response_rdm};
+pub use grid::Grid;
 pub use guidance::{Guidance, GuidanceTarget};
 pub use inputs::{
     Arrangement, Cuboid, InputReader, InputTransform, Layout, Sample, Slot, SubjectInputs, ZScore,
     samples,
 };
+pub use places::Grayordinates;
 pub use split::{Fold, SplitPlan};
 pub use writer::{DatasetWriter, SubjectWriter};

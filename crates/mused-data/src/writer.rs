@@ -2,13 +2,15 @@ use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use mused_formats::cifti::BrainModels;
 use mused_formats::npy::{self, Dtype, NpyWriter};
 use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
 use ndarray::ArrayView2;
 
 use crate::{
-    Description, Error, FeatureSet, Labels, Part, Response, Result, Stimulus, Trial, Voxel,
+    Description, Error, FeatureSet, Grid, Labels, Part, Response, Result, Stimulus, Trial, Voxel,
+    places,
 };
 
 /// Writes a dataset directory beside its destination and moves it there when it is whole.
@@ -204,6 +206,30 @@ impl DatasetWriter {
                     self.stimuli.len()
                 ))
             })
+    }
+
+    /// Adds `mask.nii.gz` to a subject: where its voxels lie.
+    ///
+    /// # Errors
+    /// When a voxel has no coordinate or lies outside the grid, or writing fails.
+    pub fn mask(&self, subject: &str, grid: &Grid, voxels: &[&Voxel]) -> Result<()> {
+        places::write_mask(
+            &self.partial.path.join("subjects").join(subject),
+            grid,
+            voxels,
+        )
+    }
+
+    /// Adds `grayordinates.dscalar.nii` to a subject; `columns` has the place of each response column
+    /// in `brain`.
+    pub(crate) fn grayordinates(
+        &self,
+        subject: &str,
+        brain: &BrainModels,
+        columns: &[usize],
+    ) -> Result<()> {
+        let folder = self.partial.path.join("subjects").join(subject);
+        places::write_grayordinates(&folder, brain, columns)
     }
 
     /// Adds guidance: stimuli × features, or stimuli × stimuli where `features.is_rdm`.

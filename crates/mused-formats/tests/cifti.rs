@@ -193,3 +193,41 @@ fn no_damage_panics_or_allocates_hugely() {
         let _ = Cifti::parse(bytes).and_then(|mut cifti| cifti.read_all());
     });
 }
+
+#[test]
+fn scalars_written_are_read_back() {
+    let mut original = open("dscalar");
+    let Axis::BrainModels(brain) = original.rows().clone() else {
+        panic!()
+    };
+    let values = original.read_all().unwrap();
+    let columns: Vec<Vec<f32>> = values.columns().into_iter().map(|c| c.to_vec()).collect();
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("b.dscalar.nii");
+    let maps = [
+        ("beta", columns[0].as_slice()),
+        ("auc & <more>", &columns[1]),
+    ];
+    write_scalars(&path, &brain, &maps).unwrap();
+    let mut written = Cifti::open(&path).unwrap();
+    assert_eq!(written.read_all().unwrap(), values);
+    assert_eq!(written.rows(), original.rows());
+    let names = |cifti: &Cifti| {
+        let Axis::Scalars(maps) = cifti.columns() else {
+            panic!()
+        };
+        maps.iter().map(|map| map.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&written), names(&original));
+    let (own, other) = (written.header(), original.header());
+    assert_eq!((own.version, &own.shape), (other.version, &other.shape));
+    // ConnDenseScalar in the list of CIFTI-2, which nibabel leaves to the caller.
+    assert_eq!(own.intent_code, 3006);
+    for (maps, expected) in [
+        (vec![], "maps: expected a value and a map at least"),
+        (vec![("beta", &columns[0][..8])], "expected 9, given 8"),
+    ] {
+        let error = write_scalars(&path, &brain, &maps).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Label probabilities of a run's models for a dataset
     Predict(PredictArgs),
+    /// A value a voxel, back in the subject's space: NIfTI or CIFTI
+    Map(MapArgs),
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +125,17 @@ Examples:
 Events that name a stim_file show that stimulus, again in every repeat. Others are a stimulus each,
 grouped by run, so that folds leave whole runs out.")]
     Bids(Box<ImportBidsArgs>),
+    /// The 7T movie runs of the Human Connectome Project
+    #[command(after_help = "\
+Examples:
+  mused import hcp HCP_1200 data/hcp --variant hp2000_clean --movies Post_20140821_version
+  mused import hcp HCP_1200 data/hcp --variant hp2000_clean --scale minmax --subjects 233326,172130
+  mused import hcp HCP_1200 data/hcp --variant Atlas_1.6mm_MSMAll_hp2000_clean --atlas glasser.dlabel.nii
+
+Reads ROOT/SUBJECT/MNINonLinear/Results/tfMRI_MOVIE1_7T_AP/tfMRI_MOVIE1_7T_AP_VARIANT.nii.gz (or
+.dtseries.nii) and the three other runs. A stimulus is a second of a clip, run 4 is the test part. Each
+run is scaled a voxel at a time by itself. The clip that ends every run is left out.")]
+    Hcp(Box<ImportHcpArgs>),
     /// NumPy arrays and tables: stimuli.tsv, labels.tsv, SUBJECT.npy, SUBJECT_trials.tsv
     Npy(ImportNpyArgs),
 }
@@ -231,6 +244,74 @@ pub(crate) struct ImportBidsArgs {
     /// Repetition time, against what files say
     #[arg(long, value_name = "SECONDS")]
     pub(crate) tr: Option<f64>,
+    /// Turn a named check into a warning
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) allow: Vec<Check>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ScaleArg {
+    /// To mean 0 and variance 1
+    Zscore,
+    /// From 0 to 1, as the published code
+    Minmax,
+    /// Not at all
+    None,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FloatArg {
+    /// float16
+    F16,
+    /// float32
+    F32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportHcpArgs {
+    /// Folder with a folder a subject
+    pub(crate) root: PathBuf,
+    /// Dataset directory to create
+    pub(crate) out: PathBuf,
+    /// Name of the dataset [default: hcp-7t-movies]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Subjects to import [default: all with a movie run]
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',')]
+    pub(crate) subjects: Vec<String>,
+    /// What follows the run's name in its files' names, where there are several, as hp2000_clean
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) variant: Option<String>,
+    /// From a second of a movie to the volume that answers it
+    #[arg(long, value_name = "SECONDS", default_value_t = 4)]
+    pub(crate) delay: usize,
+    /// Scaling of each voxel within a run
+    #[arg(long, value_enum, default_value = "zscore")]
+    pub(crate) scale: ScaleArg,
+    /// How responses are stored [default: f16; f32 if they are not scaled]
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<FloatArg>,
+    /// Volume whose voxels above 0 are imported, with {subject} [default: voxels that vary in all runs]
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) mask: Option<String>,
+    /// Regions: a volume of whole numbers or a .dlabel.nii, with {subject}
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) atlas: Option<String>,
+    /// Regions of a volume: a table with columns index and name
+    #[arg(long, value_name = "PATTERN", requires = "atlas")]
+    pub(crate) atlas_names: Option<String>,
+    /// Labels [default: ROOT/WordNetFeatures.hdf5]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) wordnet: Option<PathBuf>,
+    /// Names of all labels, one a line, where that file has none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) label_names: Option<PathBuf>,
+    /// Leave out labels that fewer of the training seconds have
+    #[arg(long, value_name = "PART", default_value_t = 0.1)]
+    pub(crate) label_frequency: f64,
+    /// Folder with the films, for `mused features`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) movies: Option<PathBuf>,
     /// Turn a named check into a warning
     #[arg(long, value_name = "CHECK")]
     pub(crate) allow: Vec<Check>,
@@ -436,5 +517,49 @@ pub(crate) struct PredictArgs {
     pub(crate) dataset: PathBuf,
     /// Probabilities to write
     #[arg(long, value_name = "FILE.npy")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum QuantityArg {
+    /// Mean response over trials
+    Mean,
+    /// Standard deviation over trials
+    Sd,
+    /// Number of the region, from 1; printed with its name
+    Roi,
+    /// Correlation over stimuli of odd with even presentations
+    Repeatability,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused map data/hcp --subject 100610 --quantity sd --out sd.nii.gz
+  mused map data/hcp --subject 100610 --values weights.npy --out weights.nii.gz
+  mused map data/grayordinates --subject 100610 --values auc.tsv --out auc.dscalar.nii
+
+--values is an array with a value a voxel (.npy), or a table with a column `value` and either a row
+a voxel or a column `roi` and a row a region; regions it does not list are 0. Elsewhere a map is 0
+where the subject has no voxel. Where regions share a voxel, the first counts.")]
+pub(crate) struct MapArgs {
+    /// Dataset directory
+    pub(crate) dataset: PathBuf,
+    /// Subject
+    #[arg(long, value_name = "ID")]
+    pub(crate) subject: String,
+    /// What to compute of the responses
+    #[arg(
+        long,
+        value_enum,
+        conflicts_with = "values",
+        required_unless_present = "values"
+    )]
+    pub(crate) quantity: Option<QuantityArg>,
+    /// What was computed elsewhere
+    #[arg(long, value_name = "FILE")]
+    pub(crate) values: Option<PathBuf>,
+    /// Image to write: .nii, .nii.gz, or .dscalar.nii of a dataset from CIFTI
+    #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Features(args) => commands::features::run(&args),
         Command::Rdm(args) => commands::rdm::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Map(args) => commands::map::run(&args),
     };
     match done {
         Ok(code) => code,

@@ -1,13 +1,13 @@
 //! Which voxels of a subject are imported, and to which region each belongs.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use mused_formats::nifti::Nifti;
-use mused_formats::table::Table;
 
-use super::runs::{Grid, Run};
+use super::runs::Run;
 use super::{BidsConfig, Region};
+use crate::atlas;
+use crate::grid::Grid;
 use crate::import_checks::Findings;
 use crate::pattern::{self, Captured};
 use crate::{Error, Result, Voxel};
@@ -26,17 +26,11 @@ pub(super) struct Chosen {
 }
 
 impl Chosen {
-    fn push(&mut self, voxel: usize, shape: [usize; 3], roi: &str) {
-        let [width, height, _] = shape;
-        let coordinate = [
-            voxel % width,
-            voxel / width % height,
-            voxel / width / height,
-        ];
+    fn push(&mut self, voxel: usize, grid: &Grid, roi: &str) {
         self.mask.push(voxel);
         self.voxels.push(Voxel {
             roi: roi.to_owned(),
-            coordinate: Some(coordinate.map(|index| index as i32)),
+            coordinate: Some(grid.coordinate(voxel)),
             reference: None,
         });
     }
@@ -53,10 +47,10 @@ pub(super) fn select(
     let Some(run) = runs.first() else {
         return Ok(chosen);
     };
-    let shape = run.grid.shape;
+    let grid = &run.grid;
     if config.regions.is_empty() {
-        for voxel in 0..shape.iter().product() {
-            chosen.push(voxel, shape, WHOLE);
+        for voxel in 0..grid.voxels() {
+            chosen.push(voxel, grid, WHOLE);
         }
         return Ok(chosen);
     }
@@ -69,7 +63,7 @@ pub(super) fn select(
                 for (voxel, value) in values.iter().enumerate() {
                     // -1 marks what was not scanned in some published masks.
                     if *value == 1.0 {
-                        chosen.push(voxel, shape, name);
+                        chosen.push(voxel, grid, name);
                     } else if *value != 0.0 && *value != -1.0 {
                         let message = format!(
                             "expected a mask of 0 and 1 (-1 is taken for 0), found {value}: several \
@@ -88,9 +82,9 @@ pub(super) fn select(
                 let path = locate(path)?;
                 let names = names.as_deref().map(locate).transpose()?;
                 let values = read(&path, run, findings)?;
-                let voxels = atlas(&path, &values, names.as_deref())?;
+                let voxels = atlas::voxels(&path, &values, names.as_deref())?;
                 for (voxel, roi) in voxels {
-                    chosen.push(voxel, shape, &roi);
+                    chosen.push(voxel, grid, &roi);
                 }
                 chosen.files.push(path);
                 chosen.files.extend(names);
@@ -98,53 +92,6 @@ pub(super) fn select(
         }
     }
     Ok(chosen)
-}
-
-/// Voxels of an atlas, region by region, with the names of their regions.
-fn atlas(path: &Path, values: &[f32], names: Option<&Path>) -> Result<Vec<(usize, String)>> {
-    let names = names.map(read_names).transpose()?;
-    let mut regions: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for (voxel, value) in values.iter().enumerate() {
-        if *value < 0.0 || value.fract() != 0.0 || !value.is_finite() || *value > 1e7 {
-            let message = format!("expected an atlas of whole numbers from 0, found {value}");
-            return Err(Error::invalid(path, message));
-        }
-        if *value > 0.0 {
-            regions.entry(*value as u32).or_default().push(voxel);
-        }
-    }
-    let mut voxels = Vec::new();
-    for (index, members) in regions {
-        let name = match &names {
-            None => Some(format!("roi-{index}")),
-            Some(names) => names.get(&index).cloned(),
-        };
-        if let Some(name) = name {
-            voxels.extend(members.into_iter().map(|voxel| (voxel, name.clone())));
-        }
-    }
-    if voxels.is_empty() {
-        let message = "expected an atlas with voxels of the named regions, found none";
-        return Err(Error::invalid(path, message));
-    }
-    Ok(voxels)
-}
-
-fn read_names(path: &Path) -> Result<BTreeMap<u32, String>> {
-    let table = Table::read(path)?;
-    let column = table.column("index")?;
-    let indices: Vec<u32> = column.parse()?;
-    let mut names = BTreeMap::new();
-    for (row, (index, name)) in indices
-        .into_iter()
-        .zip(table.column("name")?.strings()?)
-        .enumerate()
-    {
-        if names.insert(index, name.to_owned()).is_some() {
-            return Err(column.invalid(row, "an index that occurs once").into());
-        }
-    }
-    Ok(names)
 }
 
 fn locate(pattern: &str, root: &Path, config: &BidsConfig, subject: &str) -> Result<PathBuf> {

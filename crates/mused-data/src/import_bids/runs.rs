@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use mused_formats::nifti::{Affine, Header, Nifti};
+use mused_formats::nifti::Nifti;
 use serde_json::Value;
 
 use super::design::Timing;
 use super::entities::{self, BidsName, Wanted};
 use super::{BidsConfig, FilePatterns};
 use crate::data_folder::DataFolder;
+use crate::grid::Grid;
 use crate::import_checks::{Check, Findings};
 use crate::pattern::{self, Captured, Place};
 use crate::read::read_json;
@@ -21,71 +22,6 @@ const DERIVED: &[&str] = &["space", "res", "den", "desc"];
 const PLAUSIBLE_TR: std::ops::RangeInclusive<f64> = 0.05..=20.0;
 /// Relative difference up to which two repetition times are one, rounded differently.
 const SAME_TR: f64 = 1e-3;
-/// Distance in mm up to which two grids are one.
-const SAME_PLACE: f64 = 0.01;
-
-/// Where voxels lie.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Grid {
-    pub(super) shape: [usize; 3],
-    affine: Affine,
-}
-
-impl Grid {
-    pub(super) fn of(header: &Header) -> Self {
-        let length = |axis: usize| header.shape.get(axis).copied().unwrap_or(1);
-        Self {
-            shape: [length(0), length(1), length(2)],
-            affine: header.affine,
-        }
-    }
-
-    /// Compares the grid of a mask or run at `path` with this one, of the file at `own`.
-    pub(super) fn check(
-        &self,
-        own: &Path,
-        other: &Self,
-        path: &Path,
-        findings: &mut Findings,
-    ) -> Result<()> {
-        if self.shape != other.shape {
-            let message = format!(
-                "expected the grid {:?} of {}, found {:?}",
-                self.shape,
-                own.display(),
-                other.shape
-            );
-            return Err(Error::invalid(path, message));
-        }
-        let distance = self.distance(other);
-        if distance <= SAME_PLACE {
-            return Ok(());
-        }
-        let message = format!(
-            "{}: expected the position of {}, found voxels up to {distance:.2} mm away from theirs",
-            path.display(),
-            own.display()
-        );
-        findings.report(Check::Affine, message)
-    }
-
-    /// Largest distance in mm between corresponding corners.
-    fn distance(&self, other: &Self) -> f64 {
-        let corner = |bits: usize| {
-            let end = |axis: usize| (self.shape[axis] - 1) as f64 * ((bits >> axis) & 1) as f64;
-            let index = [end(0), end(1), end(2), 1.0];
-            let difference = |row: usize| -> f64 {
-                let terms = self.affine[row].iter().zip(&other.affine[row]).zip(index);
-                terms.map(|((a, b), at)| (a - b) * at).sum()
-            };
-            (0..3)
-                .map(|row| difference(row).powi(2))
-                .sum::<f64>()
-                .sqrt()
-        };
-        (0..8).map(corner).fold(0.0, f64::max)
-    }
-}
 
 /// One run of one subject.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use crate::xml::Element;
 use crate::{Error, Result, number};
 
 /// Code of the header extension that holds the XML.
-const EXTENSION_CODE: i32 = 32;
+pub(super) const EXTENSION_CODE: i32 = 32;
 /// A row is held in memory. The longest are those of connectivity matrices, 91,282.
 const MAX_COLUMNS: usize = 1 << 24;
 /// NIfTI's dimensions before those of the matrix.

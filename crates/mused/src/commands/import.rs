@@ -2,17 +2,21 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use mused::data::import_bids::{BidsConfig, Drift, Estimate, FilePatterns, Region};
-use mused::data::{import_bids, import_npy, import_rdm};
+use mused::data::import_hcp::{HcpConfig, Scale};
+use mused::data::{import_bids, import_hcp, import_npy, import_rdm};
+use mused::formats::npy::Dtype;
 
 use crate::args::{
-    BetasArg, ImportArgs, ImportBidsArgs, ImportNpyArgs, ImportRdmArgs, ImportSource,
+    BetasArg, FloatArg, ImportArgs, ImportBidsArgs, ImportHcpArgs, ImportNpyArgs, ImportRdmArgs,
+    ImportSource, ScaleArg,
 };
-use crate::bars::bar;
+use crate::bars::{Counter, bar};
 
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     match &args.source {
         ImportSource::Rdm(args) => rdm(args),
         ImportSource::Bids(args) => bids(args),
+        ImportSource::Hcp(args) => hcp(args),
         ImportSource::Npy(args) => npy(args),
     }
 }
@@ -91,6 +95,50 @@ fn bids_config(args: &ImportBidsArgs) -> anyhow::Result<BidsConfig> {
         config.label_columns.clone_from(&args.label_column);
     }
     Ok(config)
+}
+
+fn hcp(args: &ImportHcpArgs) -> anyhow::Result<ExitCode> {
+    let default = HcpConfig::default();
+    let config = HcpConfig {
+        name: args.name.clone().unwrap_or(default.name),
+        subjects: args.subjects.clone(),
+        variant: args.variant.clone(),
+        delay: args.delay,
+        scale: match args.scale {
+            ScaleArg::Zscore => Scale::Zscore,
+            ScaleArg::Minmax => Scale::MinMax,
+            ScaleArg::None => Scale::None,
+        },
+        dtype: args.dtype.map(|dtype| match dtype {
+            FloatArg::F16 => Dtype::F16,
+            FloatArg::F32 => Dtype::F32,
+        }),
+        mask: args.mask.clone(),
+        atlas: args.atlas.clone(),
+        atlas_names: args.atlas_names.clone(),
+        wordnet: args.wordnet.clone(),
+        label_names: args.label_names.clone(),
+        label_frequency: args.label_frequency,
+        movies: args.movies.clone(),
+        allow: args.allow.clone(),
+    };
+    let passes = Counter::new("passes over runs");
+    let imported = import_hcp::import(&args.root, &args.out, &config, &mut |done, total| {
+        passes.set(done, total);
+    })?;
+    passes.finish();
+    for warning in &imported.warnings {
+        eprintln!("warning: {warning}");
+    }
+    for (subject, [runs, trials, voxels]) in &imported.subjects {
+        println!("{subject}: {runs} runs, {trials} trials, {voxels} voxels");
+    }
+    println!(
+        "{}: imported, {} labels; look at it with `mused info {0}`",
+        args.out.display(),
+        imported.labels.len()
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 fn npy(args: &ImportNpyArgs) -> anyhow::Result<ExitCode> {

@@ -1,0 +1,362 @@
+//! Imports the movie runs of the Human Connectome Project at 7 T: `mused import hcp ROOT OUT`.
+//!
+//! ```text
+//! ROOT/<subject>/MNINonLinear/Results/tfMRI_MOVIE1_7T_AP/tfMRI_MOVIE1_7T_AP_hp2000_clean.nii.gz
+//! …                                   tfMRI_MOVIE2_7T_PA  tfMRI_MOVIE3_7T_PA  tfMRI_MOVIE4_7T_AP
+//! ROOT/WordNetFeatures.hdf5           MOVIE1_CC1 … MOVIE4_HO2 (seconds × labels), synsets (names)
+//! ```
+//!
+//! A stimulus is one second of a clip; its clip is its group, so that no clip straddles a split. Run 4 is
+//! the test part. The volume `delay` seconds later answers it. Each run is scaled by itself, a voxel at a
+//! time, over all its volumes: nothing passes from one run to another.
+//!
+//! Every run is read twice, volume by volume: once for the voxels that vary and what scales them, once
+//! for the responses. Memory holds some numbers a voxel, never a run (of CIFTI: the clips of one run).
+
+mod clips;
+mod labels;
+mod recordings;
+mod regions;
+mod series;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use mused_formats::npy::Dtype;
+use sha2::{Digest, Sha256};
+
+use crate::fingerprint::{hexadecimal, sha256_file};
+use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
+use crate::{DatasetWriter, Description, Error, Kind, Response, Result, Source, Trial};
+use clips::{MOVIES, Second};
+use recordings::{Recording, Space, TR};
+use regions::Chosen;
+use series::Scaling;
+
+const LABELS: &str = "WordNetFeatures.hdf5";
+const TERMS: &str = "WU-Minn HCP Open Access Data Use Terms; not to be passed on";
+const CITATION: &str = "Van Essen et al. (2013), The WU-Minn Human Connectome Project: an overview, \
+                        NeuroImage 80, 62-79";
+
+/// How the values of a voxel are scaled within a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// To mean 0 and variance 1.
+    Zscore,
+    /// From 0 to 1, as the published code does.
+    MinMax,
+    /// Not at all.
+    None,
+}
+
+/// What to import and how. Paths of masks and atlases may hold `{subject}`; they start from the root or
+/// from the current folder.
+#[derive(Clone, Debug)]
+pub struct HcpConfig {
+    /// Name of the dataset.
+    pub name: String,
+    /// Subjects; empty = all that have a movie run.
+    pub subjects: Vec<String>,
+    /// What stands behind the run's name in the names of its files, as `hp2000_clean`; needed where there
+    /// are several.
+    pub variant: Option<String>,
+    /// Seconds from a stimulus to the volume that answers it.
+    pub delay: usize,
+    /// Scaling within a run.
+    pub scale: Scale,
+    /// Element type of the responses: float16 or float32; `None` = float16 if scaled, else float32.
+    pub dtype: Option<Dtype>,
+    /// Volume whose voxels above 0 are imported; `None` = those that vary in every run.
+    pub mask: Option<String>,
+    /// Regions: a volume of whole numbers, or for CIFTI a .dlabel.nii.
+    pub atlas: Option<String>,
+    /// Names of a volume's regions: a table with columns `index` and `name`.
+    pub atlas_names: Option<String>,
+    /// The labels; `None` = `WordNetFeatures.hdf5` in the root.
+    pub wordnet: Option<PathBuf>,
+    /// Names of all labels, one a line, where the labels' file has none.
+    pub label_names: Option<PathBuf>,
+    /// Part of the training seconds that a label must have to be kept.
+    pub label_frequency: f64,
+    /// Folder with the films, for the stimuli's files.
+    pub movies: Option<PathBuf>,
+    /// Checks that become warnings.
+    pub allow: Vec<Check>,
+}
+
+impl Default for HcpConfig {
+    fn default() -> Self {
+        Self {
+            name: "hcp-7t-movies".to_owned(),
+            subjects: Vec::new(),
+            variant: None,
+            delay: 4,
+            scale: Scale::Zscore,
+            dtype: None,
+            mask: None,
+            atlas: None,
+            atlas_names: None,
+            wordnet: None,
+            label_names: None,
+            label_frequency: 0.1,
+            movies: None,
+            allow: Vec::new(),
+        }
+    }
+}
+
+/// What an import found, for its user to compare with the paper.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// Subjects, sorted, with their numbers of runs, trials and voxels.
+    pub subjects: Vec<(String, [usize; 3])>,
+    /// Number of stimuli.
+    pub stimuli: usize,
+    /// Names of the labels.
+    pub labels: Vec<String>,
+    /// Checks that were let pass.
+    pub warnings: Vec<String>,
+}
+
+/// Makes a dataset directory at `out` of the runs below `root`. `progress` is told how many of how many
+/// passes over runs are done, two a run.
+///
+/// # Errors
+/// Names the file, what was expected and what was found; a named check says how to let it pass.
+/// Nothing is left at `out` then.
+pub fn import(
+    root: &Path,
+    out: &Path,
+    config: &HcpConfig,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Imported> {
+    check(config)?;
+    let mut findings = Findings::new(&config.allow);
+    let variant = config.variant.as_deref();
+    let subjects = recordings::find(root, &config.subjects, variant, &mut findings)?;
+    let seconds = clips::seconds();
+    let stimuli = clips::stimuli(&seconds, config.movies.as_deref())?;
+    let wordnet = config.wordnet.clone().unwrap_or_else(|| root.join(LABELS));
+    if !wordnet.is_file() {
+        let message = "expected the labels of the movies, found none: give --wordnet";
+        return Err(Error::invalid(&wordnet, message));
+    }
+    let names = config.label_names.as_deref();
+    let frequency = config.label_frequency;
+    let labels = labels::read(&wordnet, names, &seconds, frequency, &mut findings)?;
+
+    let mut plans = Vec::new();
+    let mut files = BTreeSet::from([wordnet]);
+    files.extend(config.label_names.clone());
+    for (subject, runs) in &subjects {
+        let trials = Trials::of(subject, runs, &seconds, config.delay, &mut findings)?;
+        let regions = regions::Files::of(root, config, subject)?;
+        files.extend(runs.iter().map(|run| run.path.clone()));
+        files.extend(regions.all().cloned());
+        plans.push((subject, runs, trials, regions));
+    }
+    let mut imported = Imported {
+        subjects: Vec::new(),
+        stimuli: stimuli.len(),
+        labels: labels.names.clone(),
+        warnings: Vec::new(),
+    };
+    let first = subjects.values().flatten().next();
+    let mut description = describe(config, first.map(|run| &run.space));
+    for file in &files {
+        description.sources.push(Source {
+            path: file
+                .strip_prefix(root)
+                .unwrap_or(file)
+                .display()
+                .to_string(),
+            sha256: hexadecimal(&sha256_file(file)?),
+        });
+    }
+
+    let mut writer = DatasetWriter::create(out, description, stimuli, &labels)?;
+    let mut written = SubjectsWritten::default();
+    let passes = 2 * subjects.values().flatten().count();
+    let mut done = 0;
+    let mut step = || {
+        progress(done, passes);
+        done += 1;
+    };
+    for (subject, runs, trials, regions) in plans {
+        let (chosen, scalings) = choose(runs, &regions, config, &mut findings, &mut step)?;
+        let (places, voxels) = (&chosen.places, &chosen.voxels);
+        let mut rows = writer.subject(subject, &trials.rows, voxels, dtype(config))?;
+        let mut hash = Sha256::new();
+        for ((run, scalings), volumes) in runs.iter().zip(&scalings).zip(&trials.volumes) {
+            step();
+            series::for_each_response(run, places, scalings, volumes, |row| {
+                for value in row {
+                    hash.update(value.to_le_bytes());
+                }
+                rows.write_response(row)
+            })?;
+        }
+        rows.finish()?;
+        match runs.first().map(|run| &run.space) {
+            Some(Space::Volume(grid)) => {
+                writer.mask(subject, grid, &voxels.iter().collect::<Vec<_>>())?;
+            }
+            Some(Space::Grayordinates(brain)) => writer.grayordinates(subject, brain, places)?,
+            None => {}
+        }
+        let size = [trials.rows.len(), places.len()];
+        written.note(subject, hash, size, &mut findings)?;
+        let counts = [runs.len(), size[0], size[1]];
+        imported.subjects.push((subject.clone(), counts));
+    }
+    progress(passes, passes);
+    imported.warnings = findings.take();
+    writer.warn(imported.warnings.clone());
+    writer.finish()?;
+    Ok(imported)
+}
+
+/// Reads all runs of a subject for what its voxels are and what scales them, run by run.
+fn choose(
+    runs: &[Recording],
+    regions: &regions::Files,
+    config: &HcpConfig,
+    findings: &mut Findings,
+    step: &mut dyn FnMut(),
+) -> Result<(Chosen, Vec<Vec<Scaling>>)> {
+    let places = runs.first().map_or(0, |run| run.space.places());
+    let mut flaws = VoxelFlaws::none(places);
+    let mut scalings = Vec::with_capacity(runs.len());
+    for run in runs {
+        step();
+        scalings.push(series::scalings(run, config.scale, &mut flaws)?);
+    }
+    let chosen = regions.select(runs, &flaws, findings)?;
+    let of_chosen = |flags: &[bool]| chosen.places.iter().map(|&place| flags[place]).collect();
+    let flaws = VoxelFlaws {
+        nan: of_chosen(&flaws.nan),
+        constant: of_chosen(&flaws.constant),
+    };
+    let kept = flaws.kept(regions.subject(), &chosen.voxels, findings)?;
+    Ok((chosen.only(&kept), scalings))
+}
+
+fn check(config: &HcpConfig) -> Result<()> {
+    let frequency = config.label_frequency;
+    if !(0.0..=1.0).contains(&frequency) {
+        let message = format!("expected a label frequency from 0 to 1, found {frequency}");
+        return Err(Error::Request(message));
+    }
+    if let Some(dtype) = config
+        .dtype
+        .filter(|dtype| !matches!(dtype, Dtype::F16 | Dtype::F32))
+    {
+        let message = format!("expected responses as float16 or float32, found {dtype}");
+        return Err(Error::Request(message));
+    }
+    Ok(())
+}
+
+/// Raw signals of some ten thousand keep 3 digits in float16, too few.
+fn dtype(config: &HcpConfig) -> Dtype {
+    let fitting = match config.scale {
+        Scale::None => Dtype::F32,
+        Scale::Zscore | Scale::MinMax => Dtype::F16,
+    };
+    config.dtype.unwrap_or(fitting)
+}
+
+fn describe(config: &HcpConfig, space: Option<&Space>) -> Description {
+    let volume = matches!(space, Some(Space::Volume(_)));
+    let kind = match (volume, &config.atlas) {
+        (true, None) => Kind::Volume,
+        _ => Kind::Roi,
+    };
+    let mut description = Description::new(&config.name, kind, Response::Voxels);
+    let space = if volume {
+        "MNI152NLin6Asym"
+    } else {
+        "fsLR and MNI152NLin6Asym (grayordinates)"
+    };
+    description.space = Some(space.to_owned());
+    description.tr = Some(TR);
+    description.licence = Some(TERMS.to_owned());
+    description.citation = Some(CITATION.to_owned());
+    let scaled = match config.scale {
+        Scale::Zscore => "z-scored a voxel over all volumes of its run",
+        Scale::MinMax => "scaled a voxel to 0..1 over all volumes of its run",
+        Scale::None => "not scaled",
+    };
+    description.processing = Some(format!(
+        "the volume {} s after each second of a clip; {scaled}; stored as {}",
+        config.delay,
+        dtype(config)
+    ));
+    description
+}
+
+/// A subject's trials, one a second.
+struct Trials {
+    rows: Vec<Trial>,
+    /// Volumes of each run, in the order of `rows`.
+    volumes: Vec<Vec<usize>>,
+}
+
+impl Trials {
+    fn of(
+        subject: &str,
+        runs: &[Recording],
+        seconds: &[Second],
+        delay: usize,
+        findings: &mut Findings,
+    ) -> Result<Self> {
+        let mut trials = Self {
+            rows: Vec::new(),
+            volumes: Vec::new(),
+        };
+        let mut tested = 0;
+        for run in runs {
+            let mut volumes = Vec::new();
+            let shown = seconds
+                .iter()
+                .enumerate()
+                .filter(|(_, second)| second.movie == run.movie);
+            let mut outside = 0;
+            for (stimulus, second) in shown {
+                let volume = second.second + delay;
+                if volume >= run.volumes {
+                    outside += 1;
+                    continue;
+                }
+                volumes.push(volume);
+                tested += usize::from(second.is_test());
+                trials.rows.push(Trial {
+                    stimulus,
+                    session: second.movie().session,
+                    run: run.movie as u32 + 1,
+                    onset: Some(second.second as f64 * TR),
+                    repeat: 1,
+                });
+            }
+            if outside > 0 {
+                let message = format!(
+                    "{}: expected a volume {delay} s after every second of a clip, the last of them \
+                     {}, found {outside} seconds without one: the run has {} volumes",
+                    run.path.display(),
+                    MOVIES[run.movie].last_second(),
+                    run.volumes
+                );
+                findings.report(Check::EventsOutside, message)?;
+            }
+            trials.volumes.push(volumes);
+        }
+        if tested != clips::TEST_SECONDS {
+            let expected = clips::TEST_SECONDS;
+            let message = format!(
+                "subject {subject}: expected {expected} test seconds (run 4), found {tested}"
+            );
+            findings.report(Check::TestSeconds, message)?;
+        }
+        Ok(trials)
+    }
+}
