@@ -44,7 +44,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use crate::{DatasetWriter, Description, Error, FeatureSet, Kind, Level, Response, Result};
+use crate::{DatasetWriter, Description, Error, FeatureSet, Kind, Level, Response, Result, Voxel};
 use cortex::{SubjectRegion, Topography};
 use scenes::Scenes;
 
@@ -267,12 +267,10 @@ fn write_subject(
         responses.push(scanner::scan(&region, &trials, &mut random));
         voxels.extend(region.voxels);
     }
-    let mut rows = writer.subject(
-        &format!("sub-{:02}", subject + 1),
-        &trials,
-        &voxels,
-        Dtype::F16,
-    )?;
+    let name = format!("sub-{:02}", subject + 1);
+    let mut rows = writer.subject(&name, &trials, &voxels, Dtype::F16)?;
+    let places: Vec<&Voxel> = voxels.iter().collect();
+    writer.mask(&name, &cortex::grid(config), &places)?;
     let mut row = Vec::with_capacity(voxels.len());
     for trial in 0..trials.len() {
         row.clear();

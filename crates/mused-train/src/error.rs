@@ -13,8 +13,8 @@ pub enum Error {
     /// Scores of validation samples could not be computed.
     #[error(transparent)]
     Stats(#[from] mused_stats::Error),
-    /// The configuration describes a network that cannot be.
-    #[error("{0} (see brainformer and model.grid in the configuration)")]
+    /// Sizes that no network can have, or weights of another one.
+    #[error(transparent)]
     Model(#[from] mused_model::Error),
     /// The operating system refused.
     #[error("{action} {}: {source}", path.display())]

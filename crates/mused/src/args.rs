@@ -43,6 +43,10 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// A value a voxel, back in the subject's space: NIfTI or CIFTI
     Map(MapArgs),
+    /// Make a run of a checkpoint of the published volume model
+    ImportCheckpoint(ImportCheckpointArgs),
+    /// Weights of a volume model under the published names, for PyTorch
+    ExportCheckpoint(ExportCheckpointArgs),
 }
 
 #[derive(Debug, Args)]
@@ -562,4 +566,45 @@ pub(crate) struct MapArgs {
     /// Image to write: .nii, .nii.gz, or .dscalar.nii of a dataset from CIFTI
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  mused import-checkpoint best_model.pth runs/published --dataset data/hcp \\
+    --subjects 233326,172130,951457,191336,169040,878776,169343,102816,573249
+  mused evaluate runs/published
+
+The file holds tensors alone: anything else in it is refused, nothing in it is executed. Sizes of
+the network are read from the tensors; the number of heads, which they do not tell, is 4 unless
+--set brainformer.heads says otherwise.")]
+pub(crate) struct ImportCheckpointArgs {
+    /// State dict of the published code: .pth of torch.save, or .safetensors
+    pub(crate) checkpoint: PathBuf,
+    /// Run directory to create
+    pub(crate) run: PathBuf,
+    /// Dataset directory whose test part is decoded; its labels are those of the checkpoint
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dataset: PathBuf,
+    /// Subjects in the order of the checkpoint's tokens [default: those of the dataset]
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    pub(crate) subjects: Vec<String>,
+    /// A configuration value, e.g. model.grid=[]; repeatable
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  mused export-checkpoint runs/hcp weights.safetensors
+  python -c \"from safetensors.torch import load_file; model.load_state_dict(load_file('weights.safetensors'))\"")]
+pub(crate) struct ExportCheckpointArgs {
+    /// Run directory of a volume model (model.tokenizer = \"convolutions\")
+    pub(crate) run: PathBuf,
+    /// File to write
+    pub(crate) out: PathBuf,
+    /// Fold whose weights to write
+    #[arg(long, default_value_t = 0)]
+    pub(crate) fold: usize,
 }

@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         Command::Features(args) => commands::features::run(&args),
         Command::Rdm(args) => commands::rdm::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::ImportCheckpoint(args) => commands::checkpoint::import(&args),
+        Command::ExportCheckpoint(args) => commands::checkpoint::export(&args),
         Command::Map(args) => commands::map::run(&args),
     };
     match done {

@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::scenes::{HIGH, LOW, centre};
 use super::{SimulateConfig, SimulatedRoi, normal_matrix};
-use crate::Voxel;
+use crate::{Grid, Voxel};
 
 /// Smooth patterns over the sheet that a map is made of, hence content directions a map can show.
 const PATTERNS: usize = 6;
@@ -149,25 +149,42 @@ fn warp(positions: &Array2<f64>, amount: f64, random: &mut ChaCha8Rng) -> Array2
     basis.dot(&normal_matrix(PATTERNS, 2, random)) * amount
 }
 
+/// Sheets side by side.
+const COLUMNS: usize = 3;
+/// Voxels from layer to layer: a sheet curves by up to 4.
+const LAYER: usize = 7;
+/// Voxels of air around everything.
+const MARGIN: usize = 2;
+
+/// The grid that all regions of all subjects fit in, 2 mm voxels.
+pub(super) fn grid(config: &SimulateConfig) -> Grid {
+    let layers = config.rois.len().div_ceil(COLUMNS);
+    let shape = [
+        2 * MARGIN + COLUMNS * (SHEET_WIDTH + 2),
+        2 * MARGIN + config.voxels_per_roi.1.div_ceil(SHEET_WIDTH),
+        2 * MARGIN + layers * LAYER,
+    ];
+    let mut affine = [[0.0; 4]; 4];
+    affine[3][3] = 1.0;
+    for axis in 0..3 {
+        affine[axis][axis] = 2.0;
+        affine[axis][3] = -(shape[axis] as f64);
+    }
+    Grid { shape, affine }
+}
+
 /// Coordinates on a gently curved sheet; sheets lie beside and above one another without touching.
 fn voxels(roi: &str, index: usize, count: usize) -> Vec<Voxel> {
-    let column = (index % 3) as i32;
-    let layer = (index / 3) as i32;
-    (0..count)
-        .map(|voxel| {
-            let (i, j) = ((voxel % SHEET_WIDTH) as i32, (voxel / SHEET_WIDTH) as i32);
-            // At most 4 at the corners of the first ten rows.
-            let curve = (f64::from(i - 5).powi(2) + f64::from(j % 10 - 5).powi(2)) / 12.0;
-            let coordinate = [
-                2 + column * (SHEET_WIDTH as i32 + 2) + i,
-                2 + j,
-                2 + layer * 7 + curve as i32,
-            ];
-            Voxel {
-                roi: roi.to_owned(),
-                coordinate: Some(coordinate),
-                reference: None,
-            }
-        })
-        .collect()
+    let (column, layer) = (index % COLUMNS, index / COLUMNS);
+    let place = |voxel: usize| {
+        let (i, j) = (voxel % SHEET_WIDTH, voxel / SHEET_WIDTH);
+        let curve = (i.abs_diff(5).pow(2) + (j % 10).abs_diff(5).pow(2)) / 12;
+        let offset = [column * (SHEET_WIDTH + 2) + i, j, layer * LAYER + curve];
+        Voxel {
+            roi: roi.to_owned(),
+            coordinate: Some(offset.map(|offset| (MARGIN + offset) as i32)),
+            reference: None,
+        }
+    };
+    (0..count).map(place).collect()
 }
