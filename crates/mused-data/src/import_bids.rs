@@ -27,6 +27,7 @@ use crate::{
     DatasetWriter, Description, Error, Kind, Labels, Response, Result, Source, Stimulus, Trial,
 };
 use events::Event;
+pub(crate) use runs::Grid;
 use runs::Run;
 
 /// How a trial's response is read from the time series.

@@ -31,11 +31,17 @@ pub enum Check {
     EventsOutside,
     /// One stimulus with different labels in different trials. Let pass, it has them all.
     LabelConflict,
+    /// NSD: a session that was measured but is not there.
+    SessionMissing,
+    /// NSD: sessions of another number of trials than 750.
+    TrialCount,
+    /// NSD: another number of voxels in `nsdgeneral` than was released.
+    VoxelCount,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Affine,
         Self::NanVoxels,
         Self::ConstantVoxels,
@@ -44,6 +50,9 @@ impl Check {
         Self::TrHeader,
         Self::EventsOutside,
         Self::LabelConflict,
+        Self::SessionMissing,
+        Self::TrialCount,
+        Self::VoxelCount,
     ];
 
     /// Its name on the command line.
@@ -57,6 +66,9 @@ impl Check {
             Self::TrHeader => "tr-header",
             Self::EventsOutside => "events-outside",
             Self::LabelConflict => "label-conflict",
+            Self::SessionMissing => "session-missing",
+            Self::TrialCount => "trial-count",
+            Self::VoxelCount => "voxel-count",
         }
     }
 }
@@ -128,6 +140,11 @@ impl VoxelFlaws {
         }
     }
 
+    /// Whether a voxel is kept.
+    pub(crate) fn usable(&self, voxel: usize) -> bool {
+        !self.nan[voxel] && !self.constant[voxel]
+    }
+
     /// Indices of the voxels to keep.
     fn kept(&self, subject: &str, voxels: &[Voxel], findings: &mut Findings) -> Result<Vec<usize>> {
         let flaws = [
@@ -164,12 +181,8 @@ impl VoxelFlaws {
                 )?;
             }
         }
-        let usable = self.nan.iter().zip(&self.constant);
-        let kept: Vec<usize> = usable
-            .enumerate()
-            .filter(|(_, (nan, constant))| !**nan && !**constant)
-            .map(|(index, _)| index)
-            .collect();
+        let voxels = 0..self.nan.len();
+        let kept: Vec<usize> = voxels.filter(|&voxel| self.usable(voxel)).collect();
         if kept.is_empty() {
             return Err(Error::Request(format!(
                 "subject {subject}: expected at least one usable voxel, found none of {}",

@@ -8,6 +8,7 @@
 //! labels.tsv  labels.npy       label names; stimuli × labels, u8
 //! subjects/<id>/trials.tsv     stimulus_id, session, run, onset, repeat
 //! subjects/<id>/responses.npy  trials × voxels, f16 or f32
+//! subjects/<id>/mask.nii.gz    optional: where the voxels lie
 //! subjects/<id>/voxels.tsv     voxel → roi, optional i j k, optional reference_stimulus
 //! features/<name>/             features.npy or rdm.npy, and feature.json
 //! ```
@@ -23,6 +24,7 @@ mod guidance;
 pub mod import_bids;
 pub mod import_checks;
 pub mod import_npy;
+pub mod import_nsd;
 pub mod import_rdm;
 mod inputs;
 mod pattern;

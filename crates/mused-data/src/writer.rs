@@ -2,13 +2,14 @@ use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use mused_formats::nifti::{Affine, NewNifti, NiftiWriter};
 use mused_formats::npy::{self, Dtype, NpyWriter};
 use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
 use ndarray::ArrayView2;
 
 use crate::{
-    Description, Error, FeatureSet, Labels, Part, Response, Result, Stimulus, Trial, Voxel,
+    Description, Error, FeatureSet, Labels, Part, Response, Result, Source, Stimulus, Trial, Voxel,
 };
 
 /// Writes a dataset directory beside its destination and moves it there when it is whole.
@@ -150,6 +151,35 @@ impl DatasetWriter {
         Ok(SubjectWriter { responses })
     }
 
+    /// Writes `mask.nii.gz` of a subject: 1 where it has a voxel, on the grid the voxels' coordinates are of.
+    pub(crate) fn mask(
+        &self,
+        id: &str,
+        shape: [usize; 3],
+        affine: Affine,
+        coordinates: impl Iterator<Item = [i32; 3]>,
+    ) -> Result<()> {
+        let mut values = vec![0.0; shape.iter().product()];
+        for [i, j, k] in coordinates.map(|at| at.map(|index| index as usize)) {
+            values[i + shape[0] * (j + shape[1] * k)] = 1.0;
+        }
+        let path = self
+            .partial
+            .path
+            .join("subjects")
+            .join(id)
+            .join("mask.nii.gz");
+        let new = NewNifti {
+            dtype: Dtype::U8,
+            shape: shape.to_vec(),
+            affine,
+            tr: None,
+        };
+        let mut file = NiftiWriter::create(path, &new)?;
+        file.write_volume(&values)?;
+        Ok(file.finish()?)
+    }
+
     fn write_trials(&self, folder: &Path, trials: &[Trial]) -> Result<()> {
         let mut table = TableWriter::create(
             folder.join("trials.tsv"),
@@ -241,6 +271,11 @@ impl DatasetWriter {
     /// Adds what an import let pass to `dataset.json`.
     pub(crate) fn warn(&mut self, warnings: Vec<String>) {
         self.description.warnings.extend(warnings);
+    }
+
+    /// Adds files that were read meanwhile to `dataset.json`.
+    pub(crate) fn sources(&mut self, sources: Vec<Source>) {
+        self.description.sources.extend(sources);
     }
 
     /// Where an import may keep a file until [`finish`](Self::finish); it must remove it before.

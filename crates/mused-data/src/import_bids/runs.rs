@@ -26,13 +26,13 @@ const SAME_PLACE: f64 = 0.01;
 
 /// Where voxels lie.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Grid {
-    pub(super) shape: [usize; 3],
-    affine: Affine,
+pub(crate) struct Grid {
+    pub(crate) shape: [usize; 3],
+    pub(crate) affine: Affine,
 }
 
 impl Grid {
-    pub(super) fn of(header: &Header) -> Self {
+    pub(crate) fn of(header: &Header) -> Self {
         let length = |axis: usize| header.shape.get(axis).copied().unwrap_or(1);
         Self {
             shape: [length(0), length(1), length(2)],
@@ -41,7 +41,7 @@ impl Grid {
     }
 
     /// Compares the grid of a mask or run at `path` with this one, of the file at `own`.
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         own: &Path,
         other: &Self,

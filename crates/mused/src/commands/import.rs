@@ -2,10 +2,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use mused::data::import_bids::{BidsConfig, Drift, Estimate, FilePatterns, Region};
-use mused::data::{import_bids, import_npy, import_rdm};
+use mused::data::import_nsd::{NsdConfig, Repeats};
+use mused::data::{import_bids, import_npy, import_nsd, import_rdm};
 
 use crate::args::{
-    BetasArg, ImportArgs, ImportBidsArgs, ImportNpyArgs, ImportRdmArgs, ImportSource,
+    BetasArg, ImportArgs, ImportBidsArgs, ImportNpyArgs, ImportNsdArgs, ImportRdmArgs,
+    ImportSource, RepeatsArg, ZscoreArg,
 };
 use crate::bars::bar;
 
@@ -13,6 +15,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
     match &args.source {
         ImportSource::Rdm(args) => rdm(args),
         ImportSource::Bids(args) => bids(args),
+        ImportSource::Nsd(args) => nsd(args),
         ImportSource::Npy(args) => npy(args),
     }
 }
@@ -91,6 +94,44 @@ fn bids_config(args: &ImportBidsArgs) -> anyhow::Result<BidsConfig> {
         config.label_columns.clone_from(&args.label_column);
     }
     Ok(config)
+}
+
+fn nsd(args: &ImportNsdArgs) -> anyhow::Result<ExitCode> {
+    let config = NsdConfig {
+        name: args.name.clone(),
+        subjects: args.subjects.clone(),
+        sessions: args.sessions.clone(),
+        betas: args.betas.clone(),
+        resolution: args.resolution.clone(),
+        rois: args.roi.clone(),
+        coco: args.coco.clone(),
+        zscore: matches!(args.zscore, ZscoreArg::Session),
+        repeats: match args.repeats {
+            RepeatsArg::Average => Repeats::Average,
+            RepeatsArg::Keep => Repeats::Keep,
+        },
+        allow: args.allow.clone(),
+    };
+    let sessions = bar(0, "sessions");
+    let imported = import_nsd::import(&args.root, &args.out, &config, &mut |done, total| {
+        sessions.set_length(total as u64);
+        sessions.set_position(done as u64);
+    })?;
+    sessions.finish_and_clear();
+    for note in &imported.notes {
+        eprintln!("note: {note}");
+    }
+    for warning in &imported.warnings {
+        eprintln!("warning: {warning}");
+    }
+    for (subject, [sessions, trials, voxels]) in &imported.subjects {
+        println!("{subject}: {sessions} sessions, {trials} trials, {voxels} voxels");
+    }
+    println!(
+        "{}: imported; look at it with `mused info {0}`",
+        args.out.display()
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 fn npy(args: &ImportNpyArgs) -> anyhow::Result<ExitCode> {
