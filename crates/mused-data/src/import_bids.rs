@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use mused_formats::npy::{Dtype, NpyMatrix, NpyWriter};
 use ndarray::Array2;
 
-use crate::fingerprint::{hexadecimal, sha256_file};
+use crate::fingerprint::{hexadecimal, of_import, sha256_file};
 use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
 use crate::{
     DatasetWriter, Description, Error, Kind, Labels, Response, Result, Source, Stimulus, Trial,
@@ -241,13 +241,21 @@ pub fn import(
         .map(|path| source(root, config, path))
         .collect::<Result<_>>()?;
 
-    let mut writer = DatasetWriter::create(out, description, stimuli, &labels)?;
+    let fingerprint = of_import(config, sources.iter().map(PathBuf::as_path))?;
+    let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, &labels)?;
     let mut written = SubjectsWritten::default();
     let total = trs.len();
     let mut done = 0;
     for (subject, runs) in &subjects {
         let chosen = &grids[subject];
         let trials = trials(runs, &events, &index);
+        let name = format!("sub-{subject}");
+        if let Some(kept) = written.completed(&mut writer, &name, &mut findings)? {
+            done += runs.len();
+            let counts = [runs.len(), trials.len(), kept];
+            imported.subjects.push((name, counts));
+            continue;
+        }
         let scratch = writer.scratch("responses.npy");
         let mut flaws = VoxelFlaws::none(chosen.voxels.len());
         let mut spill = NpyWriter::create(&scratch, Dtype::F32, trials.len(), chosen.voxels.len())?;
@@ -262,7 +270,6 @@ pub fn import(
         }
         spill.finish()?;
         let rows = NpyMatrix::open(&scratch)?;
-        let name = format!("sub-{subject}");
         let rows = (&rows as &dyn crate::import_checks::ResponseRows, Dtype::F32);
         let kept = written.write(
             &mut writer,
@@ -273,6 +280,7 @@ pub fn import(
             &flaws,
             &mut findings,
         )?;
+        written.complete(&writer, &name)?;
         std::fs::remove_file(&scratch).map_err(Error::io("cannot remove", &scratch))?;
         imported
             .subjects

@@ -6,8 +6,10 @@ use std::str::FromStr;
 
 use mused_formats::npy::{Dtype, NpyMatrix};
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::fingerprint::hexadecimal;
 use crate::{DatasetWriter, Error, Result, Trial, Voxel};
 
 /// What an import can be told to let pass, with a warning kept in `dataset.json`.
@@ -214,13 +216,47 @@ impl ResponseRows for Array2<f32> {
     }
 }
 
-/// Subjects as they are written, so that copies of one another are seen.
+/// Subjects as they are written, so that copies of one another are seen, and a killed import goes on behind them.
 #[derive(Debug, Default)]
 pub(crate) struct SubjectsWritten {
-    hashes: HashMap<Vec<u8>, String>,
+    hashes: HashMap<String, String>,
+    last: Option<WrittenSubject>,
+}
+
+/// What is recorded of a subject that is complete.
+#[derive(Debug, Serialize, Deserialize)]
+struct WrittenSubject {
+    hash: String,
+    voxels: usize,
+    warnings: Vec<String>,
 }
 
 impl SubjectsWritten {
+    /// The number of voxels of a subject that a killed import had completed; it is taken over.
+    pub(crate) fn completed(
+        &mut self,
+        writer: &mut DatasetWriter,
+        subject: &str,
+        findings: &mut Findings,
+    ) -> Result<Option<usize>> {
+        let record: Option<WrittenSubject> = writer.recorded(&format!("subject-{subject}"));
+        let Some(written) = record else {
+            return Ok(None);
+        };
+        writer.keep_subject(subject)?;
+        self.hashes.insert(written.hash, subject.to_owned());
+        findings.warnings.extend(written.warnings);
+        Ok(Some(written.voxels))
+    }
+
+    /// Records that the subject written last is complete.
+    pub(crate) fn complete(&mut self, writer: &DatasetWriter, subject: &str) -> Result<()> {
+        match self.last.take() {
+            Some(written) => writer.record(&format!("subject-{subject}"), &written),
+            None => Ok(()),
+        }
+    }
+
     /// Writes a subject without the voxels that cannot be used, and returns how many are left.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn write(
@@ -233,6 +269,7 @@ impl SubjectsWritten {
         flaws: &VoxelFlaws,
         findings: &mut Findings,
     ) -> Result<usize> {
+        let before = findings.warnings.len();
         let kept = flaws.kept(subject, voxels, findings)?;
         let usable: Vec<Voxel> = kept.iter().map(|&voxel| voxels[voxel].clone()).collect();
         let mut out = writer.subject(subject, trials, &usable, rows.1)?;
@@ -249,10 +286,8 @@ impl SubjectsWritten {
             out.write_response(&chosen)?;
         }
         out.finish()?;
-        match self
-            .hashes
-            .insert(hash.finalize().to_vec(), subject.to_owned())
-        {
+        let hash = hexadecimal(&hash.finalize());
+        match self.hashes.insert(hash.clone(), subject.to_owned()) {
             None => {}
             Some(other) => findings.report(
                 Check::IdenticalSubjects,
@@ -264,6 +299,11 @@ impl SubjectsWritten {
                 ),
             )?,
         }
+        self.last = Some(WrittenSubject {
+            hash,
+            voxels: usable.len(),
+            warnings: findings.warnings[before..].to_vec(),
+        });
         Ok(usable.len())
     }
 }

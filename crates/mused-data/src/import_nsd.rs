@@ -15,7 +15,8 @@
 //! sums; a response is rounded to f32 and stored as f16 (11 bits: an error of 0.0005 at 1 standard deviation).
 //!
 //! Each session is read once. Memory holds one session of the chosen voxels as int16 (24 MB of `nsdgeneral`) and the
-//! means of all; the rest of a subject's betas waits in the folder that is being written.
+//! means of all; the rest of a subject's betas waits in the folder that is being written. A killed import that is started
+//! again goes on behind the last session it had read.
 //!
 //! Labels are COCO's 80 categories: an image has those with an annotation whose box and the crop that was shown share an
 //! area above 0. Stimuli are the images that an imported subject has seen in an imported session; NSD's shared 1,000 are
@@ -32,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 use mused_formats::npy::Dtype;
 
-use crate::fingerprint::{hexadecimal, sha256_file};
+use crate::fingerprint::{hexadecimal, of_import, sha256_file};
 use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
 use crate::{
     DatasetWriter, Description, Error, Kind, Part, Response, Result, Source, Stimulus, Trial,
@@ -160,7 +161,8 @@ pub fn import(
     let files = design.files.iter().chain(&annotated.files);
     let regions = subjects.iter().flat_map(|subject| &subject.regions.files);
     description.sources = files
-        .chain(regions)
+        .clone()
+        .chain(regions.clone())
         .map(|path| source(root, path))
         .collect::<Result<_>>()?;
     let mut imported = Imported {
@@ -170,7 +172,11 @@ pub fn import(
         notes,
         warnings: Vec::new(),
     };
-    let mut writer = DatasetWriter::create(out, description, stimuli, &annotated.labels)?;
+    let betas = subjects.iter().flat_map(|subject| &subject.files.sessions);
+    let read = files.chain(regions).chain(betas.map(|(_, path)| path));
+    let fingerprint = of_import(config, read.map(PathBuf::as_path))?;
+    let labels = &annotated.labels;
+    let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, labels)?;
     let mut written = SubjectsWritten::default();
     let total = subjects.iter().map(|subject| subject.shown.len()).sum();
     let mut done = 0;
@@ -180,26 +186,43 @@ pub fn import(
             regions,
             shown,
         } = subject;
+        let completed = written.completed(&mut writer, &files.id, &mut findings)?;
         let mut flaws = VoxelFlaws::none(regions.voxels.len());
         let mut sessions = Vec::new();
         for ((number, path), shown) in files.sessions.iter().zip(shown) {
             progress(done, total);
             done += 1;
-            let training: Vec<bool> = shown
-                .iter()
-                .map(|&image| !design.images[image].shared)
-                .collect();
-            sessions.push(Session::read(
-                path,
-                regions,
-                shown.len(),
-                config.zscore.then_some(&training),
-                &writer.scratch(&format!("betas_session{number:02}")),
-                &mut flaws,
-            )?);
-            writer.sources(vec![source(root, path)?]);
+            let name = format!("{}_session{number:02}", files.id);
+            let spill = writer.scratch(&name);
+            let recorded: Option<Source> = writer.recorded(&name);
+            let values = match (&recorded, completed) {
+                (_, Some(_)) => None,
+                (Some(_), None) => Some(betas::spilled(&spill, shown.len(), regions.voxels.len())?),
+                (None, None) => {
+                    let values = betas::read(path, regions, shown.len())?;
+                    betas::spill(&values, &spill)?;
+                    Some(values)
+                }
+            };
+            let source = match recorded {
+                Some(source) => source,
+                None => source(root, path)?,
+            };
+            writer.record(&name, &source)?;
+            writer.sources(vec![source]);
+            if let Some(values) = values {
+                let images = shown.iter().map(|&image| &design.images[image]);
+                let training: Vec<bool> = images.map(|image| !image.shared).collect();
+                let training = config.zscore.then_some(training.as_slice());
+                sessions.push(Session::open(spill, &values, training, &mut flaws)?);
+            }
         }
         let (trials, showings) = trials(subject, config, &design, &index);
+        if let Some(kept) = completed {
+            let counts = [shown.len(), trials.len(), kept];
+            imported.subjects.push((files.id.clone(), counts));
+            continue;
+        }
         let responses = Responses {
             sessions: &sessions,
             showings,
@@ -222,6 +245,7 @@ pub fn import(
             regions.grid.affine,
             coordinates,
         )?;
+        written.complete(&writer, &files.id)?;
         let counts = [sessions.len(), trials.len(), kept];
         for session in sessions {
             session.remove()?;

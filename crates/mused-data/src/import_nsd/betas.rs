@@ -65,7 +65,7 @@ pub(super) fn trials(path: &Path, regions: &Regions, findings: &mut Findings) ->
 }
 
 /// Stored values of the regions' voxels: trials × voxels.
-fn read(path: &Path, regions: &Regions, trials: usize) -> Result<Array2<i16>> {
+pub(super) fn read(path: &Path, regions: &Regions, trials: usize) -> Result<Array2<i16>> {
     if is_hdf5(path) {
         let betas = hdf5::File::open(path)?.dataset(DATASET)?;
         return Ok(betas.read_columns_i16(&regions.indices)?);
@@ -78,6 +78,34 @@ fn read(path: &Path, regions: &Regions, trials: usize) -> Result<Array2<i16>> {
             .for_each(|(value, read)| *value = *read as i16);
         Ok::<_, Error>(())
     })?;
+    Ok(values)
+}
+
+/// Keeps the values of a session in a file.
+pub(super) fn spill(values: &Array2<i16>, path: &Path) -> Result<()> {
+    let failed = || Error::io("cannot write", path);
+    let file = File::create(path).map_err(failed())?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    for value in values {
+        out.write_all(&value.to_le_bytes()).map_err(failed())?;
+    }
+    let file = out.into_inner().map_err(|error| error.into_error());
+    file.and_then(|file| file.sync_all()).map_err(failed())
+}
+
+/// Values of a session that were kept in a file.
+pub(super) fn spilled(path: &Path, trials: usize, voxels: usize) -> Result<Array2<i16>> {
+    let failed = || Error::io("cannot read", path);
+    let mut file = File::open(path).map_err(failed())?;
+    let mut values = Array2::zeros((trials, voxels));
+    let mut bytes = vec![0; voxels * VALUE_BYTES];
+    for row in values.rows_mut() {
+        file.read_exact(&mut bytes).map_err(failed())?;
+        let stored = bytes.as_chunks::<VALUE_BYTES>().0;
+        for (value, stored) in row.into_iter().zip(stored) {
+            *value = i16::from_le_bytes(*stored);
+        }
+    }
     Ok(values)
 }
 
@@ -98,40 +126,25 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Reads a session into the file `spill`, and notes voxels without variation.
+    /// The session whose `values` are in the file `path`; notes voxels without variation.
     ///
     /// With `training`, which says of each trial whether it may be trained on, a voxel's values get mean 0 and variance
     /// 1 over those trials; without, they become percent signal change.
-    pub(super) fn read(
-        path: &Path,
-        regions: &Regions,
-        trials: usize,
+    pub(super) fn open(
+        path: PathBuf,
+        values: &Array2<i16>,
         training: Option<&[bool]>,
-        spill: &Path,
         flaws: &mut VoxelFlaws,
     ) -> Result<Self> {
-        let values = read(path, regions, trials)?;
-        let failed = || Error::io("cannot write", spill);
-        let file = File::options()
-            .create(true)
-            .truncate(true)
-            .read(true)
-            .write(true)
-            .open(spill)
-            .map_err(failed())?;
-        let mut out = BufWriter::with_capacity(1 << 20, file);
-        for value in &values {
-            out.write_all(&value.to_le_bytes()).map_err(failed())?;
-        }
-        let file = out.into_inner().map_err(|error| error.into_error());
-        let all = vec![true; trials];
-        let moments = Moments::of(&values, training.unwrap_or(&all));
+        let file = File::open(&path).map_err(Error::io("cannot read", &path))?;
+        let all = vec![true; values.nrows()];
+        let moments = Moments::of(values, training.unwrap_or(&all));
         for (voxel, constant) in flaws.constant.iter_mut().enumerate() {
             *constant |= moments.spread(voxel) == 0;
         }
         Ok(Self {
-            path: spill.to_owned(),
-            file: RefCell::new(file.map_err(failed())?),
+            path,
+            file: RefCell::new(file),
             scaling: match training {
                 Some(_) => moments.zscore(),
                 None => Scaling {
