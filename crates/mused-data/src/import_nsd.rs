@@ -20,13 +20,14 @@
 //!
 //! Labels are COCO's 80 categories: an image has those with an annotation whose box and the crop that was shown share an
 //! area above 0. Stimuli are the images that an imported subject has seen in an imported session; NSD's shared 1,000 are
-//! the test part.
+//! the test part. Trials have their session; their run is written as 1, for betas are numbered within sessions.
 
 mod betas;
 mod coco;
 mod design;
 mod regions;
 mod tree;
+mod trials;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -35,17 +36,12 @@ use mused_formats::npy::Dtype;
 
 use crate::fingerprint::{hexadecimal, of_import, sha256_file};
 use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
-use crate::{
-    DatasetWriter, Description, Error, Kind, Part, Response, Result, Source, Stimulus, Trial,
-};
+use crate::{DatasetWriter, Description, Error, Kind, Part, Response, Result, Source, Stimulus};
 use betas::{Responses, Session};
 use coco::Annotated;
 use design::Design;
-use regions::Regions;
-use tree::SubjectFiles;
+use trials::Planned;
 
-/// Trials of a session.
-const SESSION_TRIALS: usize = 750;
 const CITATION: &str = "Allen et al. (2022). A massive 7T fMRI dataset to bridge cognitive neuroscience and artificial \
                         intelligence. Nature Neuroscience 25, 116–126. https://doi.org/10.1038/s41593-021-00962-x";
 const LICENCE: &str = "NSD Data Access Agreement: not to be redistributed";
@@ -116,14 +112,6 @@ pub struct Imported {
     pub warnings: Vec<String>,
 }
 
-/// A subject before its betas are read.
-struct Planned {
-    files: SubjectFiles,
-    regions: Regions,
-    /// Image of every trial, by session.
-    shown: Vec<Vec<usize>>,
-}
-
 /// Makes a dataset directory at `out` of the tree `root`. `progress` is told how many of how many sessions are done.
 ///
 /// # Errors
@@ -139,7 +127,7 @@ pub fn import(
     let mut findings = Findings::new(&config.allow);
     let subjects = tree::find(root, config, &mut findings)?;
     let design = Design::read(root, subjects.iter().map(|subject| subject.number))?;
-    let subjects = plan(root, config, subjects, &design, &mut findings)?;
+    let subjects = trials::plan(root, config, subjects, &design, &mut findings)?;
 
     let all = subjects.iter().flat_map(|subject| &subject.shown).flatten();
     let seen: BTreeSet<usize> = all.copied().collect();
@@ -217,7 +205,7 @@ pub fn import(
                 sessions.push(Session::open(spill, &values, training, &mut flaws)?);
             }
         }
-        let (trials, showings) = trials(subject, config, &design, &index);
+        let (trials, showings) = trials::list(subject, config, &design, &index);
         if let Some(kept) = completed {
             let counts = [shown.len(), trials.len(), kept];
             imported.subjects.push((files.id.clone(), counts));
@@ -277,65 +265,6 @@ fn check(config: &NsdConfig) -> Result<()> {
     Ok(())
 }
 
-/// Looks at every file of betas before any is read.
-fn plan(
-    root: &Path,
-    config: &NsdConfig,
-    subjects: Vec<SubjectFiles>,
-    design: &Design,
-    findings: &mut Findings,
-) -> Result<Vec<Planned>> {
-    let mut planned = Vec::new();
-    let mut first: Option<(usize, PathBuf)> = None;
-    for files in subjects {
-        let regions = regions::select(root, &files, config, findings)?;
-        let all = design.shown(files.number);
-        let mut shown = Vec::new();
-        for (number, path) in &files.sessions {
-            let trials = betas::trials(path, &regions, findings)?;
-            let (length, origin) = first.get_or_insert_with(|| (trials, path.clone()));
-            if trials != *length {
-                // Which trials of the design would the others be?
-                let message = format!(
-                    "expected {length} trials, as in {}, found {trials}",
-                    origin.display()
-                );
-                return Err(Error::invalid(path, message));
-            }
-            if trials != SESSION_TRIALS {
-                let message = format!(
-                    "{}: expected {SESSION_TRIALS} trials, found {trials}",
-                    path.display()
-                );
-                findings.report(Check::TrialCount, message)?;
-            }
-            let end = trials * *number as usize;
-            let own = all.get(end - trials..end).filter(|own| !own.is_empty());
-            let own = own.ok_or_else(|| {
-                let message = format!(
-                    "expected session {number} within the {} trials of nsd_expdesign.mat, found trials \
-                     to {end}",
-                    all.len()
-                );
-                Error::invalid(path, message)
-            })?;
-            let training = own.iter().filter(|&&image| !design.images[image].shared);
-            if config.zscore && training.count() < 2 {
-                let message = "expected at least 2 trials of images that are not shared, for mean and \
-                               standard deviation, found fewer";
-                return Err(Error::invalid(path, message));
-            }
-            shown.push(own.to_vec());
-        }
-        planned.push(Planned {
-            files,
-            regions,
-            shown,
-        });
-    }
-    Ok(planned)
-}
-
 /// Images by their number from 0.
 fn stimuli(
     root: &Path,
@@ -375,56 +304,6 @@ fn stimuli(
             stimulus
         });
     Ok(stimuli.collect())
-}
-
-/// Trials in the order they were shown, and the showings that each is the mean of.
-fn trials(
-    subject: &Planned,
-    config: &NsdConfig,
-    design: &Design,
-    index: &HashMap<usize, usize>,
-) -> (Vec<Trial>, Vec<Vec<[usize; 2]>>) {
-    let mut trials: Vec<Trial> = Vec::new();
-    let mut showings: Vec<Vec<[usize; 2]>> = Vec::new();
-    let mut places: HashMap<usize, usize> = HashMap::new();
-    // Showings in sessions that are not imported count too.
-    let mut counts: HashMap<usize, u32> = HashMap::new();
-    let repeats: Vec<u32> = design
-        .shown(subject.files.number)
-        .iter()
-        .map(|&image| {
-            let count = counts.entry(image).or_default();
-            *count += 1;
-            *count
-        })
-        .collect();
-    let average = config.repeats == Repeats::Average;
-    for (place, ((session, _), shown)) in subject
-        .files
-        .sessions
-        .iter()
-        .zip(&subject.shown)
-        .enumerate()
-    {
-        let start = shown.len() * (*session as usize - 1);
-        for (trial, &image) in shown.iter().enumerate() {
-            let showing = [place, trial];
-            if let Some(&known) = places.get(&image).filter(|_| average) {
-                showings[known].push(showing);
-                continue;
-            }
-            places.insert(image, trials.len());
-            trials.push(Trial {
-                stimulus: index.get(&image).copied().unwrap_or_default(),
-                session: *session,
-                run: 1,
-                onset: None,
-                repeat: if average { 1 } else { repeats[start + trial] },
-            });
-            showings.push(vec![showing]);
-        }
-    }
-    (trials, showings)
 }
 
 fn describe(config: &NsdConfig) -> Description {
