@@ -758,6 +758,64 @@ fn bad_designs_are_named() {
 }
 
 #[test]
+fn masks_lie_where_the_betas_do() {
+    let tree = copy();
+    let path = tree.path().join(ROIS).join("nsdgeneral.nii.gz");
+    let (header, mask) = read_nifti(&path).unwrap();
+    let mut new = NewNifti {
+        dtype: Dtype::I16,
+        shape: header.shape.clone(),
+        affine: header.affine,
+        tr: None,
+    };
+    let values: Vec<f32> = mask.t().iter().copied().collect();
+    let write = |new: &NewNifti| {
+        let mut writer = NiftiWriter::create(&path, new).unwrap();
+        writer.write_volume(&values).unwrap();
+        writer.finish().unwrap();
+    };
+    new.affine[0][3] += 3.0;
+    write(&new);
+    let mut case = NsdConfig {
+        betas: "betas_fithrf".to_owned(),
+        ..config()
+    };
+    let found = message(tree.path(), &case);
+    for part in ["betas_session01.nii.gz", "3.00 mm away", "--allow affine"] {
+        assert!(found.contains(part), "{found}");
+    }
+    case.allow.push(Check::Affine);
+    assert_responses(&open(tree.path(), &case), "default");
+    // An HDF5 file says nothing of space but its shape.
+    assert_responses(&open(tree.path(), &config()), "default");
+    new.shape.swap(0, 1);
+    write(&new);
+    for (case, parts) in [
+        (
+            config(),
+            [
+                "betas_session01.hdf5",
+                "expected trials × 4 × 7 × 5",
+                "found [24, 4, 5, 7]",
+            ],
+        ),
+        (
+            case,
+            [
+                "betas_session01.nii.gz",
+                "expected the grid [5, 7, 4]",
+                "found [7, 5, 4]",
+            ],
+        ),
+    ] {
+        let found = message(tree.path(), &case);
+        for part in parts {
+            assert!(found.contains(part), "{found}");
+        }
+    }
+}
+
+#[test]
 fn constant_voxels_are_left_out_where_they_are_let_pass() {
     let tree = copy();
     write_session(tree.path(), Dtype::I16, 24, |trial, voxel| {
