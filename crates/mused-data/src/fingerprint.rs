@@ -1,3 +1,4 @@
+use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -57,4 +58,19 @@ pub(crate) fn sha256_file(path: &Path) -> Result<Vec<u8>> {
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// SHA-256 over what an import was told and the sizes and times of its files: equal for the same work.
+pub(crate) fn of_import<'p>(
+    config: &impl Debug,
+    files: impl Iterator<Item = &'p Path>,
+) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(format!("{} {config:?}", env!("CARGO_PKG_VERSION")));
+    for path in files {
+        let metadata = fs::metadata(path).map_err(Error::io("cannot read", path))?;
+        let modified = metadata.modified().ok();
+        hash.update(format!("{path:?} {} {modified:?}", metadata.len()));
+    }
+    Ok(hexadecimal(&hash.finalize()))
 }

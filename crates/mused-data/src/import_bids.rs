@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use mused_formats::npy::{Dtype, NpyMatrix, NpyWriter};
 use ndarray::Array2;
 
-use crate::fingerprint::{hexadecimal, sha256_file};
+use crate::fingerprint::{hexadecimal, of_import, sha256_file};
 use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
 use crate::{
     DatasetWriter, Description, Error, Kind, Labels, Response, Result, Source, Stimulus, Trial,
@@ -240,13 +240,21 @@ pub fn import(
         .map(|path| source(root, config, path))
         .collect::<Result<_>>()?;
 
-    let mut writer = DatasetWriter::create(out, description, stimuli, &labels)?;
+    let fingerprint = of_import(config, sources.iter().map(PathBuf::as_path))?;
+    let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, &labels)?;
     let mut written = SubjectsWritten::default();
     let total = trs.len();
     let mut done = 0;
     for (subject, runs) in &subjects {
         let chosen = &grids[subject];
         let trials = trials(runs, &events, &index);
+        let name = format!("sub-{subject}");
+        if let Some(kept) = written.completed(&mut writer, &name, &mut findings)? {
+            done += runs.len();
+            let counts = [runs.len(), trials.len(), kept];
+            imported.subjects.push((name, counts));
+            continue;
+        }
         let scratch = writer.scratch("responses.npy");
         let mut flaws = VoxelFlaws::none(chosen.voxels.len());
         let mut spill = NpyWriter::create(&scratch, Dtype::F32, trials.len(), chosen.voxels.len())?;
@@ -261,7 +269,6 @@ pub fn import(
         }
         spill.finish()?;
         let rows = NpyMatrix::open(&scratch)?;
-        let name = format!("sub-{subject}");
         let rows = (&rows as &dyn crate::import_checks::ResponseRows, Dtype::F32);
         let kept = written.write(
             &mut writer,
@@ -279,6 +286,7 @@ pub fn import(
             let usable: Vec<_> = usable.map(|(_, voxel)| voxel).collect();
             writer.mask(&name, &run.grid, &usable)?;
         }
+        written.complete(&writer, &name)?;
         imported
             .subjects
             .push((name, [runs.len(), trials.len(), kept]));

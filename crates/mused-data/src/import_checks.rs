@@ -6,8 +6,10 @@ use std::str::FromStr;
 
 use mused_formats::npy::{Dtype, NpyMatrix};
 use ndarray::Array2;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::fingerprint::hexadecimal;
 use crate::{DatasetWriter, Error, Result, Trial, Voxel};
 
 /// What an import can be told to let pass, with a warning kept in `dataset.json`.
@@ -37,11 +39,17 @@ pub enum Check {
     RunMissing,
     /// Another number of test seconds than published results were scored on.
     TestSeconds,
+    /// NSD: a session that was measured but is not there.
+    SessionMissing,
+    /// NSD: sessions of another number of trials than 750.
+    TrialCount,
+    /// NSD: another number of voxels in `nsdgeneral` than was released.
+    VoxelCount,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Affine,
         Self::NanVoxels,
         Self::ConstantVoxels,
@@ -53,6 +61,9 @@ impl Check {
         Self::RunLength,
         Self::RunMissing,
         Self::TestSeconds,
+        Self::SessionMissing,
+        Self::TrialCount,
+        Self::VoxelCount,
     ];
 
     /// Its name on the command line.
@@ -69,6 +80,9 @@ impl Check {
             Self::RunLength => "run-length",
             Self::RunMissing => "run-missing",
             Self::TestSeconds => "test-seconds",
+            Self::SessionMissing => "session-missing",
+            Self::TrialCount => "trial-count",
+            Self::VoxelCount => "voxel-count",
         }
     }
 }
@@ -219,13 +233,50 @@ impl ResponseRows for Array2<f32> {
     }
 }
 
-/// Subjects as they are written, so that copies of one another are seen.
+/// Subjects as they are written, so that copies of one another are seen, and a killed import goes on behind them.
 #[derive(Debug, Default)]
 pub(crate) struct SubjectsWritten {
-    hashes: HashMap<Vec<u8>, String>,
+    hashes: HashMap<String, String>,
+    last: Option<WrittenSubject>,
+    /// Warnings that are not of the subject at work.
+    before: usize,
+}
+
+/// What is recorded of a subject that is complete.
+#[derive(Debug, Serialize, Deserialize)]
+struct WrittenSubject {
+    hash: String,
+    voxels: usize,
+    warnings: Vec<String>,
 }
 
 impl SubjectsWritten {
+    /// The number of voxels of a subject that a killed import had completed; it is taken over.
+    pub(crate) fn completed(
+        &mut self,
+        writer: &mut DatasetWriter,
+        subject: &str,
+        findings: &mut Findings,
+    ) -> Result<Option<usize>> {
+        let record: Option<WrittenSubject> = writer.recorded(&format!("subject-{subject}"));
+        let Some(written) = record else {
+            self.before = findings.warnings.len();
+            return Ok(None);
+        };
+        writer.keep_subject(subject)?;
+        self.hashes.insert(written.hash, subject.to_owned());
+        findings.warnings.extend(written.warnings);
+        Ok(Some(written.voxels))
+    }
+
+    /// Records that the subject written last is complete.
+    pub(crate) fn complete(&mut self, writer: &DatasetWriter, subject: &str) -> Result<()> {
+        match self.last.take() {
+            Some(written) => writer.record(&format!("subject-{subject}"), &written),
+            None => Ok(()),
+        }
+    }
+
     /// Writes a subject without the voxels that cannot be used, and returns how many are left.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn write(
@@ -267,16 +318,21 @@ impl SubjectsWritten {
         [trials, voxels]: [usize; 2],
         findings: &mut Findings,
     ) -> Result<()> {
-        let hash = hash.finalize().to_vec();
-        match self.hashes.insert(hash, subject.to_owned()) {
-            None => Ok(()),
-            Some(other) => findings.report(
+        let hash = hexadecimal(&hash.finalize());
+        if let Some(other) = self.hashes.insert(hash.clone(), subject.to_owned()) {
+            findings.report(
                 Check::IdenticalSubjects,
                 format!(
                     "expected responses of their own for each subject, found those of {subject} \
                      equal to those of {other} in all {trials} trials and {voxels} voxels"
                 ),
-            ),
+            )?;
         }
+        self.last = Some(WrittenSubject {
+            hash,
+            voxels,
+            warnings: findings.warnings[self.before..].to_vec(),
+        });
+        Ok(())
     }
 }

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use mused_formats::npy::Dtype;
 use sha2::{Digest, Sha256};
 
-use crate::fingerprint::{hexadecimal, sha256_file};
+use crate::fingerprint::{hexadecimal, of_import, sha256_file};
 use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
 use crate::{DatasetWriter, Description, Error, Kind, Response, Result, Source, Trial};
 use clips::{MOVIES, Second};
@@ -174,7 +174,8 @@ pub fn import(
         });
     }
 
-    let mut writer = DatasetWriter::create(out, description, stimuli, &labels)?;
+    let fingerprint = of_import(config, files.iter().map(PathBuf::as_path))?;
+    let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, &labels)?;
     let mut written = SubjectsWritten::default();
     let passes = 2 * subjects.values().flatten().count();
     let mut done = 0;
@@ -183,6 +184,12 @@ pub fn import(
         done += 1;
     };
     for (subject, runs, trials, regions) in plans {
+        if let Some(kept) = written.completed(&mut writer, subject, &mut findings)? {
+            runs.iter().chain(runs).for_each(|_| step());
+            let counts = [runs.len(), trials.rows.len(), kept];
+            imported.subjects.push((subject.clone(), counts));
+            continue;
+        }
         let (chosen, scalings) = choose(runs, &regions, config, &mut findings, &mut step)?;
         let (places, voxels) = (&chosen.places, &chosen.voxels);
         let mut rows = writer.subject(subject, &trials.rows, voxels, dtype(config))?;
@@ -206,6 +213,7 @@ pub fn import(
         }
         let size = [trials.rows.len(), places.len()];
         written.note(subject, hash, size, &mut findings)?;
+        written.complete(&writer, subject)?;
         let counts = [runs.len(), size[0], size[1]];
         imported.subjects.push((subject.clone(), counts));
     }

@@ -12,7 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mused_formats::nifti::Nifti;
 use mused_formats::npy::{self, Dtype, Header, NpyMatrix};
@@ -20,6 +20,7 @@ use mused_formats::table::Table;
 use ndarray::Array2;
 
 use crate::data_folder::DataFolder;
+use crate::fingerprint::of_import;
 use crate::import_checks::{Check, Findings, ResponseRows, SubjectsWritten, VoxelFlaws};
 use crate::read::{matrix, read_stimuli, read_trials, read_voxels, unique};
 use crate::{
@@ -98,11 +99,23 @@ pub fn import(
         subjects: Vec::new(),
         warnings: Vec::new(),
     };
-    let mut writer = DatasetWriter::create(out, description, stimuli, &labels)?;
+    let paths: Vec<PathBuf> = files(folder)?
+        .iter()
+        .map(|file| folder.join(file))
+        .collect();
+    let fingerprint = of_import(config, paths.iter().map(PathBuf::as_path))?;
+    let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, &labels)?;
     for (done, subject) in subjects.iter().enumerate() {
         progress(done, subjects.len());
         let mut trials = read_trials(&folder.join(format!("{subject}_trials.tsv")), &index)?;
         count_repeats(folder, subject, &mut trials)?;
+        if written
+            .completed(&mut writer, subject, &mut findings)?
+            .is_some()
+        {
+            imported.subjects.push((subject.clone(), trials.len()));
+            continue;
+        }
         let path = folder.join(format!("{subject}.npy"));
         let (rows, dtype, shape) = responses(&path)?;
         let voxels = voxels(folder, subject, shape[1], &index)?;
@@ -138,6 +151,7 @@ pub fn import(
             let usable: Vec<_> = usable.map(|(_, voxel)| voxel).collect();
             writer.mask(subject, &grid, &usable)?;
         }
+        written.complete(&writer, subject)?;
         imported.subjects.push((subject.clone(), trials.len()));
     }
     progress(subjects.len(), subjects.len());

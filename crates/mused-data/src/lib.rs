@@ -8,6 +8,7 @@
 //! labels.tsv  labels.npy       label names; stimuli × labels, u8
 //! subjects/<id>/trials.tsv     stimulus_id, session, run, onset, repeat
 //! subjects/<id>/responses.npy  trials × voxels, f16 or f32
+//! subjects/<id>/mask.nii.gz    optional: where the voxels lie
 //! subjects/<id>/voxels.tsv     voxel → roi, optional i j k, optional reference_stimulus
 //! subjects/<id>/mask.nii.gz    optional: the grid that i j k count in, 1 where a voxel is
 //! subjects/<id>/grayordinates.dscalar.nii  optional, from CIFTI: vertex or voxel → column, from 1
@@ -28,6 +29,7 @@ pub mod import_bids;
 pub mod import_checks;
 pub mod import_hcp;
 pub mod import_npy;
+pub mod import_nsd;
 pub mod import_rdm;
 mod inputs;
 pub mod map;

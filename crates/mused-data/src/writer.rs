@@ -8,15 +8,16 @@ use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
 use ndarray::ArrayView2;
 
+use crate::read::read_json;
 use crate::{
-    Description, Error, FeatureSet, Grid, Labels, Part, Response, Result, Stimulus, Trial, Voxel,
-    places,
+    Description, Error, FeatureSet, Grid, Labels, Part, Response, Result, Source, Stimulus, Trial,
+    Voxel, places,
 };
 
 /// Writes a dataset directory beside its destination and moves it there when it is whole.
 ///
 /// Dropped before [`finish`](Self::finish), it removes what it wrote and leaves the destination
-/// as it was.
+/// as it was. What a killed process leaves is removed, or taken up by the same import, the next time.
 #[derive(Debug)]
 pub struct DatasetWriter {
     partial: PartialFolder,
@@ -37,9 +38,30 @@ impl DatasetWriter {
         stimuli: Vec<Stimulus>,
         labels: &Labels,
     ) -> Result<Self> {
-        let partial = PartialFolder::create(destination.as_ref())?;
+        let partial = PartialFolder::create(destination.as_ref(), None)?;
+        Self::start(partial, description, stimuli, labels)
+    }
+
+    /// [`Self::create`], but what a killed process with the same `fingerprint` has recorded is still there.
+    pub(crate) fn resume(
+        destination: &Path,
+        fingerprint: &str,
+        description: Description,
+        stimuli: Vec<Stimulus>,
+        labels: &Labels,
+    ) -> Result<Self> {
+        let partial = PartialFolder::create(destination, Some(fingerprint))?;
+        Self::start(partial, description, stimuli, labels)
+    }
+
+    fn start(
+        partial: PartialFolder,
+        description: Description,
+        stimuli: Vec<Stimulus>,
+        labels: &Labels,
+    ) -> Result<Self> {
         let subjects = partial.path.join("subjects");
-        fs::create_dir(&subjects).map_err(Error::io("cannot create", &subjects))?;
+        fs::create_dir_all(&subjects).map_err(Error::io("cannot create", &subjects))?;
         let writer = Self {
             partial,
             description,
@@ -140,6 +162,10 @@ impl DatasetWriter {
             )));
         }
         let folder = self.partial.path.join("subjects").join(id);
+        if folder.exists() {
+            // A killed process did not come to its end.
+            fs::remove_dir_all(&folder).map_err(Error::io("cannot remove", &folder))?;
+        }
         fs::create_dir(&folder).map_err(Error::io("cannot create", &folder))?;
         self.write_trials(&folder, trials)?;
         self.write_voxels(&folder, voxels)?;
@@ -269,9 +295,29 @@ impl DatasetWriter {
         self.description.warnings.extend(warnings);
     }
 
-    /// Where an import may keep a file until [`finish`](Self::finish); it must remove it before.
+    /// Adds files that were read meanwhile to `dataset.json`.
+    pub(crate) fn sources(&mut self, sources: Vec<Source>) {
+        self.description.sources.extend(sources);
+    }
+
+    /// Where an import may keep a file until [`finish`](Self::finish).
     pub(crate) fn scratch(&self, name: &str) -> PathBuf {
-        self.partial.path.join(name)
+        self.partial.path.join(WORK).join(name)
+    }
+
+    /// Records that a piece of work is done: a process that resumes this one finds it by its name.
+    pub(crate) fn record<T: serde::Serialize>(&self, name: &str, result: &T) -> Result<()> {
+        write_json(&self.scratch(&format!("{name}.json")), result)
+    }
+
+    /// What was recorded, if that is whole.
+    pub(crate) fn recorded<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
+        read_json(&self.scratch(&format!("{name}.json"))).ok()
+    }
+
+    /// Takes over a subject that an earlier process has written.
+    pub(crate) fn keep_subject(&mut self, id: &str) -> Result<()> {
+        claim_folder_name("subject id", id, &mut self.subjects)
     }
 
     /// Completes the dataset and moves it to its destination.
@@ -328,9 +374,11 @@ struct PartialFolder {
 }
 
 const LOCK: &str = ".lock";
+/// Folder of scratch files and records.
+const WORK: &str = "work";
 
 impl PartialFolder {
-    fn create(destination: &Path) -> Result<Self> {
+    fn create(destination: &Path, fingerprint: Option<&str>) -> Result<Self> {
         let occupied = match fs::read_dir(destination) {
             Ok(mut entries) => entries.next().is_some(),
             Err(_) => destination.exists(),
@@ -357,7 +405,14 @@ impl PartialFolder {
             path,
             _lock: lock,
         };
-        folder.empty()?;
+        let work = folder.path.join(WORK);
+        let mark = work.join("fingerprint");
+        let found = fs::read_to_string(&mark).ok();
+        if found.is_none() || found.as_deref() != fingerprint {
+            folder.empty()?;
+            fs::create_dir(&work).map_err(Error::io("cannot create", &work))?;
+            replace_file(&mark, fingerprint.unwrap_or_default().as_bytes())?;
+        }
         Ok(folder)
     }
 
@@ -381,6 +436,8 @@ impl PartialFolder {
     }
 
     fn finish(self) -> Result<()> {
+        let work = self.path.join(WORK);
+        fs::remove_dir_all(&work).map_err(Error::io("cannot remove", &work))?;
         let lock = self.path.join(LOCK);
         fs::remove_file(&lock).map_err(Error::io("cannot remove", &lock))?;
         // An empty folder made by the user is taken over; anything else is an error of `rename`.

@@ -243,3 +243,34 @@ fn matlab_wrote_it() {
             .is_some_and(|path| path.starts_with("/#refs#/"))
     }));
 }
+
+#[test]
+fn columns_are_those_of_the_whole_array_in_every_storage() {
+    for stem in FILES {
+        for name in ["compact", "chunked", "whole_rows"] {
+            let dataset = open(stem).dataset(name).unwrap();
+            let whole = dataset.read().unwrap();
+            let rows = whole.shape()[0];
+            let count = whole.len() / rows;
+            let flat = whole.to_shape((rows, count)).unwrap();
+            // In any order, one of them twice.
+            let all: Vec<usize> = (0..count).rev().chain([1]).collect();
+            let some: Vec<usize> = all.iter().copied().step_by(5).collect();
+            for columns in [all, some, Vec::new()] {
+                let found = dataset.read_columns_i16(&columns).unwrap();
+                let expected = flat.select(ndarray::Axis(1), &columns);
+                assert_eq!(found.mapv(f64::from), expected, "{stem} {name} {columns:?}");
+            }
+            let error = dataset.read_columns_i16(&[0, count]).unwrap_err();
+            assert!(error.to_string().contains("column"), "{error}");
+        }
+        for (name, expected) in [("contiguous", "int16"), ("types/le_i2", "rows and columns")] {
+            let dataset = open(stem).dataset(name).unwrap();
+            let error = dataset.read_columns_i16(&[0]).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(expected), "{error}");
+        }
+    }
+    let tree = open("old").dataset("deep_tree").unwrap();
+    let found = tree.read_columns_i16(&[29, 0, 3]).unwrap();
+    assert_eq!(found.row(39).to_vec(), [40 * 30 - 1, 39 * 30, 39 * 30 + 3]);
+}

@@ -140,8 +140,75 @@ Reads ROOT/SUBJECT/MNINonLinear/Results/tfMRI_MOVIE1_7T_AP/tfMRI_MOVIE1_7T_AP_VA
 .dtseries.nii) and the three other runs. A stimulus is a second of a clip, run 4 is the test part. Each
 run is scaled a voxel at a time by itself. The clip that ends every run is left out.")]
     Hcp(Box<ImportHcpArgs>),
+    /// The Natural Scenes Dataset, from its official tree
+    #[command(after_help = "\
+Examples:
+  mused import nsd NSD data/nsd --coco COCO/annotations
+  mused import nsd NSD data/nsd-streams --roi streams --roi prf-visualrois --subjects 1,2,5,7
+
+NSD holds nsddata, nsddata_betas and nsddata_stimuli as released. Test images are the shared 1,000. An
+image has the COCO labels whose boxes share an area with the crop that was shown.")]
+    Nsd(ImportNsdArgs),
     /// NumPy arrays and tables: stimuli.tsv, labels.tsv, SUBJECT.npy, SUBJECT_trials.tsv
     Npy(ImportNpyArgs),
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ZscoreArg {
+    /// By mean and standard deviation of a session's training trials
+    Session,
+    /// Percent signal change as released
+    None,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RepeatsArg {
+    /// One trial an image
+    Average,
+    /// A trial each
+    Keep,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportNsdArgs {
+    /// Folder with nsddata, nsddata_betas and nsddata_stimuli
+    pub(crate) root: PathBuf,
+    /// Dataset directory to create
+    pub(crate) out: PathBuf,
+    /// Name of the dataset [default: nsd]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Subjects by number [default: all that have betas]
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub(crate) subjects: Vec<u8>,
+    /// Sessions by number [default: all]
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub(crate) sessions: Vec<u32>,
+    /// Image of roi/: nsdgeneral, streams, prf-visualrois, floc-faces, HCP_MMP1 …; voxels of several belong to the first
+    #[arg(long, value_name = "NAME", default_value = "nsdgeneral")]
+    pub(crate) roi: Vec<String>,
+    /// Version of the betas
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "betas_fithrf_GLMdenoise_RR"
+    )]
+    pub(crate) betas: String,
+    /// Space of betas and regions: func1pt8mm or func1mm
+    #[arg(long, value_name = "NAME", default_value = "func1pt8mm")]
+    pub(crate) resolution: String,
+    /// Folder of COCO's instances_*.json and captions_*.json [default: annotations beside nsd_stimuli.hdf5]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) coco: Option<PathBuf>,
+    /// Z-scoring of each voxel
+    #[arg(long, value_enum, default_value = "session")]
+    pub(crate) zscore: ZscoreArg,
+    /// What becomes of an image's repeats
+    #[arg(long, value_enum, default_value = "average")]
+    pub(crate) repeats: RepeatsArg,
+    /// Turn a named check into a warning
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) allow: Vec<Check>,
 }
 
 #[derive(Debug, Args)]

@@ -41,11 +41,11 @@ impl fmt::Display for DataType {
 /// A dataset, its values still in the file.
 #[derive(Clone)]
 pub struct Dataset {
-    file: File,
-    path: String,
-    dataset: Box<hdf5_reader::Dataset>,
-    shape: Vec<usize>,
-    dtype: DataType,
+    pub(super) file: File,
+    pub(super) path: String,
+    pub(super) dataset: Box<hdf5_reader::Dataset>,
+    pub(super) shape: Vec<usize>,
+    pub(super) dtype: DataType,
 }
 
 impl fmt::Debug for Dataset {
@@ -208,7 +208,7 @@ impl Dataset {
         self.dataset.attributes()
     }
 
-    fn malformed(&self, expected: &str, found: String) -> Error {
+    pub(super) fn malformed(&self, expected: &str, found: String) -> Error {
         let error = Error::malformed(self.path.as_str(), expected, found);
         self.file.in_file(error)
     }

@@ -5,6 +5,7 @@
 //! and scale-offset (n-bit and szip too, though no test holds them to h5py); integers, floats, booleans, text of fixed and
 //! variable length, references. Not read: other filters (lzf, blosc, lz4), compounds, files and links outside the file.
 
+mod columns;
 mod dataset;
 mod number_type;
 

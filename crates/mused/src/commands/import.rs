@@ -3,12 +3,13 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use mused::data::import_bids::{BidsConfig, Drift, Estimate, FilePatterns, Region};
 use mused::data::import_hcp::{HcpConfig, Scale};
-use mused::data::{import_bids, import_hcp, import_npy, import_rdm};
+use mused::data::import_nsd::{NsdConfig, Repeats};
+use mused::data::{import_bids, import_hcp, import_npy, import_nsd, import_rdm};
 use mused::formats::npy::Dtype;
 
 use crate::args::{
-    BetasArg, FloatArg, ImportArgs, ImportBidsArgs, ImportHcpArgs, ImportNpyArgs, ImportRdmArgs,
-    ImportSource, ScaleArg,
+    BetasArg, FloatArg, ImportArgs, ImportBidsArgs, ImportHcpArgs, ImportNpyArgs, ImportNsdArgs,
+    ImportRdmArgs, ImportSource, RepeatsArg, ScaleArg, ZscoreArg,
 };
 use crate::bars::{Counter, bar};
 
@@ -17,6 +18,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
         ImportSource::Rdm(args) => rdm(args),
         ImportSource::Bids(args) => bids(args),
         ImportSource::Hcp(args) => hcp(args),
+        ImportSource::Nsd(args) => nsd(args),
         ImportSource::Npy(args) => npy(args),
     }
 }
@@ -137,6 +139,43 @@ fn hcp(args: &ImportHcpArgs) -> anyhow::Result<ExitCode> {
         "{}: imported, {} labels; look at it with `mused info {0}`",
         args.out.display(),
         imported.labels.len()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn nsd(args: &ImportNsdArgs) -> anyhow::Result<ExitCode> {
+    let config = NsdConfig {
+        name: args.name.clone(),
+        subjects: args.subjects.clone(),
+        sessions: args.sessions.clone(),
+        betas: args.betas.clone(),
+        resolution: args.resolution.clone(),
+        rois: args.roi.clone(),
+        coco: args.coco.clone(),
+        zscore: matches!(args.zscore, ZscoreArg::Session),
+        repeats: match args.repeats {
+            RepeatsArg::Average => Repeats::Average,
+            RepeatsArg::Keep => Repeats::Keep,
+        },
+        allow: args.allow.clone(),
+    };
+    let sessions = Counter::new("sessions");
+    let imported = import_nsd::import(&args.root, &args.out, &config, &mut |done, total| {
+        sessions.set(done, total);
+    })?;
+    sessions.finish();
+    for note in &imported.notes {
+        eprintln!("note: {note}");
+    }
+    for warning in &imported.warnings {
+        eprintln!("warning: {warning}");
+    }
+    for (subject, [sessions, trials, voxels]) in &imported.subjects {
+        println!("{subject}: {sessions} sessions, {trials} trials, {voxels} voxels");
+    }
+    println!(
+        "{}: imported; look at it with `mused info {0}`",
+        args.out.display()
     );
     Ok(ExitCode::SUCCESS)
 }
