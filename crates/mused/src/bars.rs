@@ -69,10 +69,8 @@ impl Counter {
         let mut state = lock(&self.state);
         let first = *state.first.get_or_insert(done);
         if self.bar.is_hidden() && state.printed.elapsed() > LINE_EVERY {
-            let rate = (done - first) as f64 / state.started.elapsed().as_secs_f64();
-            let eta = (total - done) as f64 / rate;
-            let unit = self.unit;
-            eprintln!("{done}/{total} {unit}  {rate:.1}/s  ETA {eta:.0} s");
+            let pace = pace(done - first, total - done, state.started);
+            eprintln!("{done}/{total} {}  {pace}", self.unit);
             state.printed = Instant::now();
         }
     }
@@ -124,11 +122,24 @@ impl TrainingBar {
         let line = lock(&self.line);
         let seconds = line.started.elapsed().as_secs_f64();
         let steps = line.done - line.first;
-        eprintln!(
-            "{steps} steps in {seconds:.1} s ({:.1} a second)",
-            steps as f64 / seconds
-        );
+        eprintln!("{steps} steps in {seconds:.1} s ({})", rate(steps, seconds));
     }
+}
+
+fn rate(count: usize, seconds: f64) -> String {
+    let each = seconds / count.max(1) as f64;
+    if each < 1.0 {
+        format!("{:.1} a second", 1.0 / each)
+    } else {
+        format!("{each:.1} s each")
+    }
+}
+
+fn pace(done: usize, left: usize, started: Instant) -> String {
+    let seconds = started.elapsed().as_secs_f64();
+    let eta = seconds / done.max(1) as f64 * left as f64;
+    let eta = humantime::format_duration(Duration::from_secs(eta as u64));
+    format!("{}  ETA {eta}", rate(done, seconds))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -173,13 +184,9 @@ impl Progress for TrainingBar {
             }
         }
         if line.printed.elapsed() > LINE_EVERY {
-            let rate = (line.done - line.first) as f64 / line.started.elapsed().as_secs_f64();
-            let eta = (line.total - line.done) as f64 / rate;
             let (done, total) = (line.done, line.total);
-            eprintln!(
-                "{done}/{total} steps  {rate:.1}/s  ETA {eta:.0} s  {}",
-                message()
-            );
+            let pace = pace(done - line.first, total - done, line.started);
+            eprintln!("{done}/{total} steps  {pace}  {}", message());
             line.printed = Instant::now();
         }
     }

@@ -11,6 +11,7 @@ use clap::Parser as _;
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
+    end_with_the_reader();
     // clap itself ends with 2 on wrong usage and 0 after help.
     let cli = Cli::parse();
     let done = match cli.command {
@@ -40,5 +41,15 @@ fn main() -> ExitCode {
             eprintln!("mused: {message}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// `mused info data | head` ends when `head` does, as other programs; Rust's default is a panic.
+fn end_with_the_reader() {
+    #[cfg(unix)]
+    #[allow(unsafe_code)]
+    // SAFETY: the default action of a signal, set before any other thread runs.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
 }
