@@ -7,14 +7,14 @@ use burn::backend::Autodiff;
 use burn::module::Param;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
-use mused_kernels::Cpu;
+use mused_kernels::{BatchNormTail, Cpu};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use safetensors::SafeTensors;
 
 use super::attention::{DeepAttention, DeepAttentionSizes, ShallowAttention, Tokens};
 use super::block::BasicBlock;
-use super::layers::{Mode, Volume};
+use super::layers::{BatchNorm, Convolution, Mode, Volume};
 use super::state::{Check, Collect, Layout, Load, NamedTensors, StateTensor, StateVisitor};
 
 type B = Autodiff<Cpu>;
@@ -173,6 +173,7 @@ macro_rules! part {
 }
 
 part!(BasicBlock);
+part!(Bottleneck);
 part!(ShallowAttention);
 part!(DeepAttention);
 
@@ -188,6 +189,66 @@ impl<V: StateVisitor<B>> StateVisitor<B> for Unprefixed<'_, V> {
     ) {
         self.0.tensor(name.trim_start_matches('.'), layout, param);
     }
+}
+
+/// The block of the published depths above 34, which cannot run as a whole: here it holds the layers, 1³ convolutions
+/// among them, to PyTorch in another arrangement. Convolutions and norms, the last pair on the shortcut.
+struct Bottleneck<Back: burn::tensor::backend::Backend>([(Convolution<Back>, BatchNorm<Back>); 4]);
+
+impl Bottleneck<B> {
+    fn init([inputs, inner]: [usize; 2], stride: usize) -> Self {
+        let device = Default::default();
+        let layer = |[inputs, outputs]: [usize; 2], size, stride| {
+            let convolution =
+                Convolution::init([inputs, outputs], size, stride, &mut rng(), &device);
+            (convolution, BatchNorm::init(outputs, 1.0, &device))
+        };
+        Self([
+            layer([inputs, inner], 1, 1),
+            layer([inner, inner], 3, stride),
+            layer([inner, 4 * inner], 1, 1),
+            layer([inputs, 4 * inner], 1, stride),
+        ])
+    }
+
+    fn forward(&mut self, x: &Volume<B>, mode: Mode) -> Volume<B> {
+        let [first, second, third, shortcut] = &mut self.0;
+        let residual = shortcut.0.forward(x).rows();
+        let residual = shortcut.1.forward(residual, BatchNormTail::none(), mode);
+        let mut hidden = x.clone();
+        for (convolution, norm) in [first, second] {
+            hidden = convolution.forward(&hidden);
+            hidden = hidden.with_rows(norm.forward(hidden.rows(), BatchNormTail::relu(), mode));
+        }
+        hidden = third.0.forward(&hidden);
+        let tail = BatchNormTail {
+            residual: Some(residual),
+            relu: true,
+        };
+        hidden.with_rows(third.1.forward(hidden.rows(), tail, mode))
+    }
+
+    fn visit_state(&mut self, _: &str, visitor: &mut impl StateVisitor<B>) {
+        let names = [
+            [".conv1", ".bn1"],
+            [".conv2", ".bn2"],
+            [".conv3", ".bn3"],
+            [".downsample.0", ".downsample.1"],
+        ];
+        for ((convolution, norm), [first, second]) in self.0.iter_mut().zip(names) {
+            convolution.visit_state(first, visitor);
+            norm.visit_state(second, visitor);
+        }
+    }
+}
+
+#[test]
+fn bottleneck_equals_the_published_one() {
+    check_volume_part(
+        "bottleneck",
+        Bottleneck::init([4, 4], 2),
+        Bottleneck::forward,
+    );
 }
 
 fn rng() -> ChaCha8Rng {
