@@ -36,6 +36,7 @@ pub mod map;
 mod pattern;
 mod places;
 mod read;
+mod shuffle;
 pub mod simulate;
 mod split;
 mod writer;

@@ -6,8 +6,8 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BrainFormer, BrainFormerConfig, Error, NamedTensors, Noise, Result, RoiTransformer,
-    RoiTransformerConfig, VolumeBatch,
+    BrainFormer, BrainFormerConfig, Error, Mlp, MlpConfig, NamedTensors, Noise, Result,
+    RoiTransformer, RoiTransformerConfig, VolumeBatch,
 };
 
 /// Everything that determines the shapes of a [`Decoder`].
@@ -18,6 +18,8 @@ pub enum DecoderConfig {
     Roi(RoiTransformerConfig),
     /// 3-D convolutions over the whole volume.
     BrainFormer(BrainFormerConfig),
+    /// One hidden layer, without tokens.
+    Mlp(MlpConfig),
 }
 
 /// Inputs of one batch, subjects mixed.
@@ -38,13 +40,13 @@ pub struct Batch<B: Backend> {
 pub struct TokenOutput<B: Backend> {
     /// [batch, labels]
     pub logits: Tensor<B, 2>,
-    /// [batch, dim]
-    pub high_level: Tensor<B, 2>,
-    /// [batch, dim]
-    pub low_level: Tensor<B, 2>,
+    /// [batch, dim]; `None` where the network has no such token.
+    pub high_level: Option<Tensor<B, 2>>,
+    /// [batch, dim]; `None` where the network has no such token.
+    pub low_level: Option<Tensor<B, 2>>,
 }
 
-/// A multi-label decoder with two tokens a subject, one network for all.
+/// A multi-label decoder.
 #[derive(Module, Debug)]
 // There is one of it at a time.
 #[allow(clippy::large_enum_variant)]
@@ -53,14 +55,17 @@ pub enum Decoder<B: Backend> {
     Roi(RoiTransformer<B>),
     /// 3-D convolutions over the whole volume.
     BrainFormer(BrainFormer<B>),
+    /// One hidden layer, without tokens.
+    Mlp(Mlp<B>),
 }
 
 impl DecoderConfig {
-    /// Subjects with tokens of their own; 1 = all share one pair.
+    /// Subjects that are told apart; 1 = nobody is.
     pub fn subjects(&self) -> usize {
         match self {
             Self::Roi(config) => config.subjects,
             Self::BrainFormer(config) => config.subjects,
+            Self::Mlp(_) => 1,
         }
     }
 
@@ -74,6 +79,7 @@ impl DecoderConfig {
         let (weights, values) = match self {
             Self::Roi(config) => (0, config.activations()),
             Self::BrainFormer(config) => (config.convolution_weights(), config.activations()?),
+            Self::Mlp(config) => (0, 2 * config.inputs + 4 * config.hidden),
         };
         Ok(4 * (4 * weights as u64 + samples as u64 * values as u64))
     }
@@ -90,6 +96,7 @@ impl DecoderConfig {
         Ok(match self {
             Self::Roi(config) => Decoder::Roi(config.init(rng, device)),
             Self::BrainFormer(config) => Decoder::BrainFormer(config.init(rng, device)?),
+            Self::Mlp(config) => Decoder::Mlp(config.init(rng, device)),
         })
     }
 }
@@ -104,6 +111,7 @@ impl<B: KernelBackend> Decoder<B> {
         match self {
             Self::Roi(model) => model.forward(batch, Noise::training(seed)),
             Self::BrainFormer(model) => model.forward_train(volumes(model, batch)),
+            Self::Mlp(model) => model.forward(batch, Noise::training(seed)),
         }
     }
 
@@ -115,6 +123,7 @@ impl<B: KernelBackend> Decoder<B> {
         match self {
             Self::Roi(model) => model.forward(batch, Noise::none()),
             Self::BrainFormer(model) => model.forward(volumes(model, batch)),
+            Self::Mlp(model) => model.forward(batch, Noise::none()),
         }
     }
 }
@@ -123,22 +132,22 @@ impl<B: KernelBackend> Decoder<B> {
     /// As [`BrainFormer::state`].
     ///
     /// # Errors
-    /// A Transformer over regions or patches, which has no published names.
+    /// Any other network, which has no published names.
     pub fn state(&self) -> Result<NamedTensors> {
         match self {
             Self::BrainFormer(model) => model.state(),
-            Self::Roi(_) => Err(unpublished()),
+            Self::Roi(_) | Self::Mlp(_) => Err(unpublished()),
         }
     }
 
     /// As [`BrainFormer::load_state`].
     ///
     /// # Errors
-    /// As [`BrainFormer::load_state`]; a Transformer over regions or patches.
+    /// As [`BrainFormer::load_state`]; any other network.
     pub fn load_state(&mut self, tensors: NamedTensors) -> Result<()> {
         match self {
             Self::BrainFormer(model) => model.load_state(tensors),
-            Self::Roi(_) => Err(unpublished()),
+            Self::Roi(_) | Self::Mlp(_) => Err(unpublished()),
         }
     }
 }

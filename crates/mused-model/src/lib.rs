@@ -8,6 +8,7 @@ mod encoder;
 mod error;
 mod initial;
 pub mod losses;
+mod mlp;
 mod roi_transformer;
 
 pub use brainformer::{
@@ -17,4 +18,5 @@ pub use decoder::{Batch, Decoder, DecoderConfig, TokenOutput};
 pub use encoder::{EncoderConfig, Noise};
 pub use error::{Error, Result};
 pub use losses::{LossConfig, LossTerms, Orthogonality, RsaForm, Targets};
-pub use roi_transformer::{RoiTransformer, RoiTransformerConfig, Tokenizer};
+pub use mlp::{Mlp, MlpConfig};
+pub use roi_transformer::{Identity, Levels, RoiTransformer, RoiTransformerConfig, Tokenizer};

@@ -152,7 +152,7 @@ pub fn binary_cross_entropy<B: Backend>(
 }
 
 impl LossConfig {
-    /// All terms of a batch.
+    /// All terms of a batch; a term that speaks of a token the network lacks is left out.
     ///
     /// # Shapes
     /// - high_level, low_level: [batch, dim]
@@ -168,15 +168,12 @@ impl LossConfig {
             low_level,
         } = output;
         let classification = binary_cross_entropy(logits, targets.labels);
-        let orthogonality = (self.orthogonality != 0.0).then(|| {
-            orthogonality(
-                high_level.clone(),
-                low_level.clone(),
-                self.orthogonality_form,
-            )
-        });
-        let guided = |tokens: Tensor<B, 2>, target: Option<Tensor<B, 2>>, weight: f64| {
-            let target = target.filter(|_| weight != 0.0)?;
+        let both = high_level.clone().zip(low_level.clone());
+        let orthogonality = both
+            .filter(|_| self.orthogonality != 0.0)
+            .map(|(high, low)| orthogonality(high, low, self.orthogonality_form));
+        let guided = |tokens: Option<Tensor<B, 2>>, target: Option<Tensor<B, 2>>, weight: f64| {
+            let (tokens, target) = tokens.zip(target).filter(|_| weight != 0.0)?;
             Some(rsa(rdm(tokens), target, &targets.different, self.rsa_form))
         };
         let high = guided(high_level, targets.high_rdm, self.high);

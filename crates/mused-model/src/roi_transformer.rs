@@ -31,12 +31,38 @@ pub enum Tokenizer {
     },
 }
 
+/// How the network is told whose responses it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Identity {
+    /// By tokens of their own for each subject.
+    Tokens,
+    /// By a vector of each subject, added to every token; the tokens are everybody's.
+    Embedding,
+}
+
+/// Which tokens there are for the logits to be read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Levels {
+    /// The high-level and the low-level one.
+    Both,
+    /// The high-level one alone.
+    High,
+    /// The low-level one alone.
+    Low,
+}
+
 /// Everything that determines the shapes of a [`RoiTransformer`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoiTransformerConfig {
     /// What an input row is made of.
     pub tokenizer: Tokenizer,
-    /// Subjects with tokens of their own; 1 = all share one pair.
+    /// How the network is told whose responses it reads.
+    pub identity: Identity,
+    /// Tokens for the logits.
+    pub levels: Levels,
+    /// Subjects that are told apart; 1 = nobody is.
     pub subjects: usize,
     /// Labels to decode.
     pub labels: usize,
@@ -100,13 +126,15 @@ impl<B: KernelBackend> SubjectToken<B> {
 /// Multi-label decoder of regions or patches, one network for all subjects.
 ///
 /// The token sequence is [high-level; low-level; one token a region or patch] (order of the published
-/// code). Both subject tokens, normalised, concatenated, give the logits through one Linear.
+/// code). The subject tokens, normalised, concatenated, give the logits through one Linear.
 #[derive(Module, Debug)]
 pub struct RoiTransformer<B: Backend> {
     rois: Vec<RoiTokenizer<B>>,
     patches: Option<PatchTokenizer<B>>,
-    high_level_token: SubjectToken<B>,
-    low_level_token: SubjectToken<B>,
+    high_level_token: Option<SubjectToken<B>>,
+    low_level_token: Option<SubjectToken<B>>,
+    /// [subjects, dim]
+    subject_embedding: Option<Param<Tensor<B, 2>>>,
     blocks: Vec<Block<B>>,
     norm: Norm<B>,
     head: Affine<B>,
@@ -153,16 +181,28 @@ impl RoiTransformerConfig {
                 (Vec::new(), Some(patches))
             }
         };
+        let (tokens, embeddings) = match self.identity {
+            Identity::Tokens => (self.subjects, None),
+            Identity::Embedding => (1, Some(self.subjects)),
+        };
+        let mut token = |level: Levels| {
+            let present = [Levels::Both, level].contains(&self.levels);
+            present.then(|| SubjectToken::init(tokens, dim, rng, device))
+        };
+        let (high_level_token, low_level_token) = (token(Levels::High), token(Levels::Low));
+        let count = 2 - usize::from(self.levels != Levels::Both);
         RoiTransformer {
             rois,
             patches,
-            high_level_token: SubjectToken::init(self.subjects, dim, rng, device),
-            low_level_token: SubjectToken::init(self.subjects, dim, rng, device),
+            high_level_token,
+            low_level_token,
+            subject_embedding: embeddings
+                .map(|subjects| initial::normal([subjects, dim], TOKEN_SD, rng, device)),
             blocks: (0..self.encoder.depth)
                 .map(|_| Block::init(&self.encoder, rng, device))
                 .collect(),
             norm: Norm::init(dim, device),
-            head: Affine::init(2 * dim, self.labels, rng, device),
+            head: Affine::init(count * dim, self.labels, rng, device),
             input_dropout: self.input_dropout,
         }
     }
@@ -177,10 +217,19 @@ impl<B: KernelBackend> RoiTransformer<B> {
             Some(Dropout { rate, seed }) => dropout(batch.inputs, rate, seed),
             None => batch.inputs,
         };
-        let mut tokens = vec![
-            self.high_level_token.forward(batch.subject_weights.clone()),
-            self.low_level_token.forward(batch.subject_weights),
-        ];
+        let weights = batch.subject_weights;
+        // Without tokens of their own everybody has the one pair.
+        let token_weights = match self.subject_embedding {
+            None => weights.clone(),
+            Some(_) => Tensor::ones([size, 1], &weights.device()),
+        };
+        let levels = [&self.high_level_token, &self.low_level_token];
+        let mut tokens: Vec<Tensor<B, 3>> = levels
+            .into_iter()
+            .flatten()
+            .map(|token| token.forward(token_weights.clone()))
+            .collect();
+        let read = tokens.len();
         let mut offset = 0;
         for roi in &self.rois {
             let [length, _] = roi.weight.dims();
@@ -193,24 +242,32 @@ impl<B: KernelBackend> RoiTransformer<B> {
             tokens.push(patches.forward(inputs));
         }
         let key_mask = batch.mask.map(|mask| {
-            let always = Tensor::ones([size, 2], &mask.device());
+            let always = Tensor::ones([size, read], &mask.device());
             Tensor::cat(vec![always, mask], 1)
         });
         let mut x = Tensor::cat(tokens, 1);
+        if let Some(embedding) = &self.subject_embedding {
+            let own = linear(weights, embedding.val(), None);
+            x = x + own.unsqueeze_dim(1);
+        }
         for (index, block) in self.blocks.iter().enumerate() {
             let last = index + 1 == self.blocks.len();
-            let kept = if last { 2 } else { x.dims()[1] };
+            let kept = if last { read } else { x.dims()[1] };
             x = block.forward(x, key_mask.clone(), kept, &mut noise);
         }
         let dim = x.dims()[2];
-        let read = self
-            .norm
-            .forward(x.narrow(1, 0, 2).reshape([2 * size, dim]));
-        let read = read.reshape([size, 2 * dim]);
+        let rows = x.narrow(1, 0, read).reshape([read * size, dim]);
+        let levels = self.norm.forward(rows).reshape([size, read * dim]);
+        let mut place = 0;
+        let mut take = |token: &Option<SubjectToken<B>>| {
+            token.as_ref()?;
+            place += 1;
+            Some(levels.clone().narrow(1, (place - 1) * dim, dim))
+        };
         TokenOutput {
-            logits: self.head.forward(read.clone()),
-            high_level: read.clone().narrow(1, 0, dim),
-            low_level: read.narrow(1, dim, dim),
+            high_level: take(&self.high_level_token),
+            low_level: take(&self.low_level_token),
+            logits: self.head.forward(levels),
         }
     }
 }

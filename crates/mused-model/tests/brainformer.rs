@@ -381,8 +381,8 @@ fn evaluation(model: &BrainFormer<B>, file: &SafeTensors<'_>, batch: VolumeBatch
     let (output, map) = model.forward_with_features(batch);
     for (name, found) in [
         ("logits", host(output.logits)),
-        ("hlv_token", host(output.high_level)),
-        ("llv_token", host(output.low_level)),
+        ("hlv_token", host(output.high_level.unwrap())),
+        ("llv_token", host(output.low_level.unwrap())),
         ("feature_map", host(map.permute([0, 4, 1, 2, 3]))),
     ] {
         let name = format!("eval.{name}");
@@ -488,8 +488,8 @@ fn the_full_model_gives_the_published_outputs() {
     let (map_variance, map_mean) = map.reshape([-1]).var_mean_bias(0);
     for (name, found) in [
         ("logits", host(output.logits)),
-        ("hlv_token", host(output.high_level)),
-        ("llv_token", host(output.low_level)),
+        ("hlv_token", host(output.high_level.unwrap())),
+        ("llv_token", host(output.low_level.unwrap())),
         ("feature_map_mean", host(map_mean)),
         ("feature_map_std", host(map_variance.sqrt())),
     ] {

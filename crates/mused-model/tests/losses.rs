@@ -96,8 +96,8 @@ fn published_losses_and_gradients() {
     let terms = config.terms(
         TokenOutput {
             logits: logits.clone(),
-            high_level: high.clone(),
-            low_level: low.clone(),
+            high_level: Some(high.clone()),
+            low_level: Some(low.clone()),
         },
         Targets {
             labels: matrix(&file, "labels"),

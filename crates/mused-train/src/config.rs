@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use mused_data::{Arrangement, Kind, Layout, SplitPlan};
 use mused_model::{
-    BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, LossConfig, Orthogonality,
-    RoiTransformerConfig, RsaForm, Tokenizer,
+    BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, LossConfig,
+    MlpConfig, Orthogonality, RoiTransformerConfig, RsaForm, Tokenizer,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,10 +57,40 @@ pub enum TokenizerKind {
     Convolutions,
 }
 
+/// Which network decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// A Transformer over regions or patches, or BrainFormer.
+    Transformer,
+    /// One hidden layer over the whole input row, without tokens or guidance.
+    Mlp,
+}
+
+/// How subjects share a model and are told apart in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sharing {
+    /// One model; two tokens of each subject.
+    Tokens,
+    /// One model; a vector of each subject added to every token, the tokens are everybody's.
+    Embedding,
+    /// One model that is not told whose responses it reads.
+    Shared,
+    /// A model for each subject.
+    Separate,
+}
+
 /// What the network reads, and the Transformer over regions or patches.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
+    /// Which network decodes.
+    pub family: Family,
+    /// How subjects share it.
+    pub subjects: Sharing,
+    /// Tokens that the logits are read from: both, high or low.
+    pub levels: Levels,
     /// How responses become tokens.
     pub tokenizer: TokenizerKind,
     /// Voxels a side of a patch.
@@ -84,8 +114,8 @@ pub struct ModelConfig {
     pub attention_dropout: f64,
     /// Dropout of single input values.
     pub input_dropout: f64,
-    /// Two tokens for each subject; `false` = all subjects share one pair.
-    pub subject_tokens: bool,
+    /// Control: each subject's responses are dealt anew to the stimuli of the same run.
+    pub shuffled_brain: bool,
 }
 
 /// Size of the published volume model.
@@ -203,6 +233,9 @@ impl Default for Config {
                 seed: 0,
             },
             model: ModelConfig {
+                family: Family::Transformer,
+                subjects: Sharing::Tokens,
+                levels: Levels::Both,
                 tokenizer: TokenizerKind::Auto,
                 patch_size: 8,
                 grid: Vec::new(),
@@ -214,7 +247,7 @@ impl Default for Config {
                 dropout: 0.2,
                 attention_dropout: 0.2,
                 input_dropout: 0.7,
-                subject_tokens: true,
+                shuffled_brain: false,
             },
             brainformer: BrainFormerSize {
                 depth: Depth::Eighteen,
@@ -330,6 +363,23 @@ impl Config {
         let factor = |value: f64| value.is_finite() && value >= 0.0;
         let rules = [
             (self.split.folds > 0, "split.folds", "at least 1"),
+            (
+                model.family == Family::Transformer
+                    || matches!(model.subjects, Sharing::Shared | Sharing::Separate),
+                "model.subjects",
+                "shared or separate for a family without tokens",
+            ),
+            (
+                model.tokenizer != TokenizerKind::Convolutions
+                    || (model.levels == Levels::Both && model.subjects != Sharing::Embedding),
+                "model.levels and model.subjects",
+                "both and anything but embedding where model.tokenizer is convolutions",
+            ),
+            (
+                model.subjects != Sharing::Separate || self.split.holdout_subject.is_empty(),
+                "model.subjects",
+                "another one than separate: a model a subject cannot read a held-out subject",
+            ),
             (model.patch_size > 0, "model.patch_size", "at least 1"),
             (
                 [0, 3].contains(&model.grid.len()),
@@ -440,7 +490,20 @@ impl Config {
     /// The network that reads inputs of such a layout.
     pub(crate) fn decoder(&self, layout: &Layout, subjects: usize, labels: usize) -> DecoderConfig {
         let (model, volume) = (&self.model, &self.brainformer);
-        let subjects = if model.subject_tokens { subjects } else { 1 };
+        let (subjects, identity) = match model.subjects {
+            Sharing::Tokens => (subjects, Identity::Tokens),
+            Sharing::Embedding => (subjects, Identity::Embedding),
+            Sharing::Shared | Sharing::Separate => (1, Identity::Tokens),
+        };
+        if model.family == Family::Mlp {
+            return DecoderConfig::Mlp(MlpConfig {
+                inputs: layout.width(),
+                hidden: ((model.dim as f64 * model.mlp_ratio).round() as usize).max(1),
+                labels,
+                input_dropout: model.input_dropout,
+                dropout: model.dropout,
+            });
+        }
         let tokenizer = match layout {
             Layout::Grid { cuboid } => {
                 return DecoderConfig::BrainFormer(BrainFormerConfig {
@@ -465,6 +528,8 @@ impl Config {
         };
         DecoderConfig::Roi(RoiTransformerConfig {
             tokenizer,
+            identity,
+            levels: model.levels,
             subjects,
             labels,
             input_dropout: model.input_dropout,
@@ -524,7 +589,7 @@ mod tests {
             let rng = &mut ChaCha8Rng::seed_from_u64(0);
             let model = decoder.init::<Cpu>(rng, &Default::default()).unwrap();
             let statistics = match decoder {
-                DecoderConfig::Roi(_) => 0,
+                DecoderConfig::Roi(_) | DecoderConfig::Mlp(_) => 0,
                 DecoderConfig::BrainFormer(_) => running_statistics(&model),
             };
             assert_eq!(model.num_params() - statistics, count, "{name}");

@@ -42,13 +42,13 @@ pub enum Error {
     Request(String),
     /// The loss left the finite numbers.
     #[error(
-        "fold {fold}, step {step}: the loss is {loss}; try a lower train.learning_rate (now \
+        "{model}, step {step}: the loss is {loss}; try a lower train.learning_rate (now \
          {learning_rate:e}) or set train.gradient_clip"
     )]
     Diverged {
-        /// Fold, from 0.
-        fold: usize,
-        /// Step within the fold, from 1.
+        /// Name of the model: its fold, and its subject where each has one.
+        model: String,
+        /// Step, from 1.
         step: usize,
         /// The loss.
         loss: f32,

@@ -19,6 +19,7 @@ use crate::batches::SampleSet;
 use crate::journal::{EpochRecord, Journal, now};
 use crate::optimizer::Optimizer;
 use crate::parameters::{NamedTensors, collect, restore, to_host};
+use crate::plan::Task;
 use crate::schedule::learning_rate;
 use crate::update::{Chosen, losses_and_gradients};
 use crate::{Config, EpochLosses, Error, Progress, Result, ValidationScores, checkpoint, inputs};
@@ -67,7 +68,7 @@ struct Standing {
 
 /// One fold in training.
 pub(crate) struct FoldTrainer<'r, B: TrainBackend> {
-    fold: usize,
+    task: &'r Task,
     config: &'r Config,
     data: FoldData<'r>,
     guides: &'r Guides,
@@ -85,11 +86,6 @@ pub(crate) struct FoldTrainer<'r, B: TrainBackend> {
     save_every: Duration,
 }
 
-/// Files of a fold, in the order they come to exist.
-pub(crate) fn fold_folder(run: &Path, fold: usize) -> PathBuf {
-    run.join("checkpoints").join(format!("fold-{fold}"))
-}
-
 /// The interrupted state of a fold; gone when the fold is done.
 const STATE: &str = "state.safetensors";
 /// Selected weights.
@@ -105,8 +101,8 @@ pub(crate) fn steps(config: &Config, samples: usize) -> usize {
 }
 
 /// Steps a fold has done, as its saved state tells.
-pub(crate) fn saved_step(run: &Path, fold: usize) -> usize {
-    let state = fold_folder(run, fold).join(STATE);
+pub(crate) fn saved_step(run: &Path, task: &Task) -> usize {
+    let state = task.folder(run).join(STATE);
     checkpoint::read::<Standing>(&state).map_or(0, |(standing, _)| standing.step)
 }
 
@@ -114,19 +110,19 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
     /// A fold at its start, or where its saved state left it.
     pub(crate) fn new(
         run: &Path,
-        fold: usize,
+        task: &'r Task,
         config: &'r Config,
         data: FoldData<'r>,
         guides: &'r Guides,
     ) -> Result<Self> {
-        let folder = fold_folder(run, fold);
+        let folder = task.folder(run);
         fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
         let device = B::Device::default();
         let mut rng =
-            ChaCha8Rng::seed_from_u64(stream(config.train.seed, fold, Purpose::Weights, 0));
+            ChaCha8Rng::seed_from_u64(stream(config.train.seed, task.index, Purpose::Weights, 0));
         let model = data.description.model.init::<B>(&mut rng, &device)?;
         let mut trainer = Self {
-            fold,
+            task,
             config,
             data,
             guides,
@@ -159,7 +155,12 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
     /// Order of the training samples in the epoch of a step.
     fn epoch_order(&self, step: usize) -> Vec<usize> {
         let epoch = step / self.steps_per_epoch();
-        let seed = stream(self.config.train.seed, self.fold, Purpose::Order, epoch);
+        let seed = stream(
+            self.config.train.seed,
+            self.task.index,
+            Purpose::Order,
+            epoch,
+        );
         let mut order: Vec<usize> = (0..self.data.train.len()).collect();
         order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
         order
@@ -195,7 +196,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
             set,
             samples: &samples,
             inputs: &inputs,
-            seed: stream(config.train.seed, self.fold, Purpose::Dropout, step),
+            seed: stream(config.train.seed, self.task.index, Purpose::Dropout, step),
         };
         let (model, guides, device) = (&mut self.model, self.guides, &self.device);
         let ((losses, gradients), ahead) = rayon::join(
@@ -211,7 +212,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let rate = learning_rate(&config.train, step, total_steps, per_epoch);
         if !losses.total.is_finite() {
             return Err(Error::Diverged {
-                fold: self.fold,
+                model: self.task.name(),
                 step: step + 1,
                 loss: losses.total as f32,
                 learning_rate: rate,
@@ -221,7 +222,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         self.model = self.optimizer.step(model, gradients, rate, &config.train);
         self.standing.step += 1;
         add(&mut self.standing.sums, &losses, 1.0);
-        progress.step(self.fold, &losses);
+        progress.step(&self.task.name(), &losses);
         if last {
             self.end_epoch(rate, journal, progress)?;
         }
@@ -242,16 +243,18 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         } else {
             self.validate()?
         };
-        progress.epoch(self.fold, epoch, validation.as_ref());
-        journal.write(&EpochRecord {
-            fold: self.fold,
+        progress.epoch(epoch, validation.as_ref());
+        let record = EpochRecord {
+            fold: self.task.fold,
+            subject: self.task.subject.clone(),
             epoch,
             step: self.standing.step,
             learning_rate: rate,
             train,
             validation,
             time: now(),
-        })
+        };
+        journal.write(self.task, &record)
     }
 
     /// Scores the validation part and keeps the weights if they are the best so far.
@@ -428,11 +431,11 @@ enum Purpose {
     Dropout,
 }
 
-/// Seed of the `index`-th stream of a fold and purpose (splitmix64's finaliser), so that any step
+/// Seed of the `index`-th stream of a task and purpose (splitmix64's finaliser), so that any step
 /// can be repeated without the ones before it.
-fn stream(seed: u64, fold: usize, purpose: Purpose, index: usize) -> u64 {
+fn stream(seed: u64, task: usize, purpose: Purpose, index: usize) -> u64 {
     let mut mixed = seed;
-    for part in [fold as u64, purpose as u64, index as u64] {
+    for part in [task as u64, purpose as u64, index as u64] {
         mixed = mixed.wrapping_add(part).wrapping_add(0x9E37_79B9_7F4A_7C15);
         mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mused_formats::replace_file;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Task;
 use crate::tensorboard::{self, Scalar};
 use crate::{EpochLosses, Error, Result, ValidationScores};
 
@@ -14,9 +15,12 @@ use crate::{EpochLosses, Error, Result, ValidationScores};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct EpochRecord {
     pub(crate) fold: usize,
+    /// The one subject the model is of, where every subject has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
     /// From 1.
     pub(crate) epoch: usize,
-    /// Steps of the fold so far.
+    /// Steps of the model so far.
     pub(crate) step: usize,
     pub(crate) learning_rate: f64,
     pub(crate) train: EpochLosses,
@@ -25,16 +29,22 @@ pub(crate) struct EpochRecord {
     pub(crate) time: f64,
 }
 
-/// The course of training: `metrics.jsonl` for all folds, a TensorBoard event file for each.
+impl EpochRecord {
+    fn is_of(&self, task: &Task) -> bool {
+        (self.fold, &self.subject) == (task.fold, &task.subject)
+    }
+}
+
+/// The course of training: `metrics.jsonl` for all models, a TensorBoard event file for each.
 pub(crate) struct Journal {
     root: PathBuf,
     lines: Mutex<File>,
 }
 
 impl Journal {
-    /// Opens the journal of a run; records after the epochs in `done` (one a fold) are dropped,
+    /// Opens the journal of a run; records after the epochs that a model has done are dropped,
     /// since the interrupted run's continuation makes them again.
-    pub(crate) fn open(root: &Path, done: &[usize]) -> Result<Self> {
+    pub(crate) fn open(root: &Path, done: &[(&Task, usize)]) -> Result<Self> {
         let path = root.join("metrics.jsonl");
         let text = fs::read_to_string(&path).unwrap_or_default();
         // The last line of a killed process may be a part of one.
@@ -42,8 +52,8 @@ impl Journal {
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .filter(|record: &EpochRecord| {
-                done.get(record.fold)
-                    .is_some_and(|&epochs| record.epoch <= epochs)
+                let mut tasks = done.iter();
+                tasks.any(|(task, epochs)| record.is_of(task) && record.epoch <= *epochs)
             })
             .collect();
         let mut kept = String::new();
@@ -51,14 +61,14 @@ impl Journal {
             kept.push_str(&line(&path, record)?);
         }
         replace_file(&path, kept.as_bytes())?;
-        for fold in 0..done.len() {
-            let events = root.join("tensorboard").join(format!("fold-{fold}"));
+        for (task, _) in done {
+            let events = root.join("tensorboard").join(task.name());
             fs::create_dir_all(&events).map_err(Error::io("cannot create", &events))?;
             let mut content = tensorboard::file_header(now());
-            for record in records.iter().filter(|record| record.fold == fold) {
+            for record in records.iter().filter(|record| record.is_of(task)) {
                 content.extend(event(record));
             }
-            replace_file(event_file(root, fold), &content)?;
+            replace_file(event_file(root, task), &content)?;
         }
         let lines = append(&path)?;
         Ok(Self {
@@ -67,7 +77,7 @@ impl Journal {
         })
     }
 
-    pub(crate) fn write(&self, record: &EpochRecord) -> Result<()> {
+    pub(crate) fn write(&self, task: &Task, record: &EpochRecord) -> Result<()> {
         let path = self.root.join("metrics.jsonl");
         let line = line(&path, record)?;
         let mut lines = self
@@ -77,7 +87,7 @@ impl Journal {
         lines
             .write_all(line.as_bytes())
             .map_err(Error::io("cannot write", &path))?;
-        let path = event_file(&self.root, record.fold);
+        let path = event_file(&self.root, task);
         append(&path)?
             .write_all(&event(record))
             .map_err(Error::io("cannot write", &path))
@@ -91,9 +101,9 @@ pub(crate) fn now() -> f64 {
         .map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }
 
-fn event_file(root: &Path, fold: usize) -> PathBuf {
+fn event_file(root: &Path, task: &Task) -> PathBuf {
     root.join("tensorboard")
-        .join(format!("fold-{fold}"))
+        .join(task.name())
         .join("events.out.tfevents.0.mused")
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
+use crate::models::MODELS;
 use crate::{Config, Error, Result};
 
 /// A configuration put together from a preset, a file and single settings, later ones winning,
@@ -49,6 +50,29 @@ impl Layers {
     /// # Errors
     /// When there is no `=` or the key is unknown.
     pub fn set(&mut self, assignment: &str) -> Result<()> {
+        self.assign(assignment, "--set")
+    }
+
+    /// Lays the settings of a baseline, control or ablation over what there is, see [`MODELS`].
+    ///
+    /// # Errors
+    /// Names the models there are.
+    pub fn model(&mut self, name: &str) -> Result<()> {
+        let Some(model) = MODELS.iter().find(|model| model.name == name) else {
+            let known: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+            return Err(Error::Config(format!(
+                "unknown model {name:?}: expected one of {}",
+                known.join(", ")
+            )));
+        };
+        let origin = format!("model {name}");
+        model
+            .settings
+            .iter()
+            .try_for_each(|setting| self.assign(setting, &origin))
+    }
+
+    fn assign(&mut self, assignment: &str, origin: &str) -> Result<()> {
         let (key, text) = assignment.split_once('=').ok_or_else(|| {
             Error::Config(format!(
                 "--set {assignment}: expected key=value, e.g. train.epochs=10"
@@ -60,7 +84,7 @@ impl Layers {
             .ok()
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(|| Value::String(text.to_owned()));
-        self.insert(key, value, "--set")
+        self.insert(key, value, origin)
     }
 
     /// Lays one value over what there is, e.g. that of a command-line option.
@@ -234,6 +258,22 @@ mod tests {
         assert!(text.contains("depth = 1 # preset default"), "{text}");
         let again: Config = toml::from_str(&text).unwrap();
         assert_eq!(again, config);
+    }
+
+    #[test]
+    fn every_model_can_be_set() {
+        for model in MODELS {
+            let mut layers = Layers::preset("default").unwrap();
+            layers.model(model.name).unwrap();
+            layers.config().unwrap();
+            let changed = layers
+                .annotated()
+                .contains(&format!("# model {}", model.name));
+            assert_eq!(changed, !model.settings.is_empty(), "{}", model.name);
+        }
+        let mut layers = Layers::preset("default").unwrap();
+        let message = layers.model("forest").unwrap_err().to_string();
+        assert!(message.contains("transformer-shared"), "{message}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod inputs;
 mod journal;
 mod layers;
 mod memory;
+mod models;
 mod optimizer;
 mod parameters;
 mod plan;
@@ -22,11 +23,12 @@ mod tensorboard;
 mod update;
 
 pub use config::{
-    BrainFormerSize, Config, GuidanceConfig, ModelConfig, OptimizerKind, PRESETS, ScheduleKind,
-    SplitConfig, TokenizerKind, TrainConfig,
+    BrainFormerSize, Config, Family, GuidanceConfig, ModelConfig, OptimizerKind, PRESETS,
+    ScheduleKind, Sharing, SplitConfig, TokenizerKind, TrainConfig,
 };
 pub use error::{Error, Result};
 pub use layers::Layers;
+pub use models::{MODELS, NamedModel};
 pub use predict::predict;
 pub use progress::{EpochLosses, Progress, ValidationScores};
 pub use published::{PublishedRequest, export_published, import_published};

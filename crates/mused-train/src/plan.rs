@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mused_data::{
@@ -7,13 +7,41 @@ use mused_data::{
 use mused_formats::npy;
 use mused_formats::table::TableWriter;
 use ndarray::{Array2, Axis, concatenate};
+use serde::{Deserialize, Serialize};
 
 use crate::batches::SampleSet;
-use crate::fold::{FoldData, Guides, ModelDescription, PREDICTIONS, fold_folder};
-use crate::{Config, Error, Result, memory};
+use crate::fold::{FoldData, Guides, ModelDescription, PREDICTIONS};
+use crate::{Config, Error, Result, Sharing, memory};
+
+/// One model to train: that of a fold, or of a fold and a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Task {
+    /// Position among the run's tasks; random numbers depend on it.
+    pub(crate) index: usize,
+    pub(crate) fold: usize,
+    /// The one subject it is of, where every subject has a model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subject: Option<String>,
+}
+
+impl Task {
+    /// Name of its folders.
+    pub(crate) fn name(&self) -> String {
+        match &self.subject {
+            None => format!("fold-{}", self.fold),
+            Some(subject) => format!("fold-{}-{subject}", self.fold),
+        }
+    }
+
+    /// Its folder in a run: weights, input statistics, predictions.
+    pub(crate) fn folder(&self, run: &Path) -> PathBuf {
+        run.join("checkpoints").join(self.name())
+    }
+}
 
 /// Who and what is trained and tested in each fold.
 pub(crate) struct Plan {
+    pub(crate) tasks: Vec<Task>,
     pub(crate) trained: Vec<usize>,
     tested: Vec<usize>,
     holdout: Option<usize>,
@@ -60,22 +88,39 @@ impl Plan {
             high: Guidance::load(dataset, Level::High, &config.guidance.high)?,
             low: Guidance::load(dataset, Level::Low, &config.guidance.low)?,
         };
+        let subjects: Vec<Option<String>> = match config.model.subjects {
+            Sharing::Separate => {
+                let ids = trained.iter().map(|&s| dataset.subjects[s].id.clone());
+                ids.map(Some).collect()
+            }
+            _ => vec![None],
+        };
+        let tasks = (0..folds.len())
+            .flat_map(|fold| subjects.iter().map(move |subject| (fold, subject.clone())))
+            .enumerate()
+            .map(|(index, (fold, subject))| Task {
+                index,
+                fold,
+                subject,
+            });
         let plan = Self {
+            tasks: tasks.collect(),
             trained,
             tested,
             holdout,
             folds,
             guides,
         };
-        for (index, fold) in plan.folds.iter().enumerate() {
-            let subjects = [
-                (&plan.trained, &fold.train, "train"),
-                (&plan.tested, &fold.test, "test"),
+        for task in &plan.tasks {
+            let parts = [
+                (plan.train_samples(dataset, task), "train"),
+                (plan.test_samples(dataset, task), "test"),
             ];
-            for (subjects, stimuli, part) in subjects {
-                if samples(dataset, subjects, stimuli).is_empty() {
+            for (samples, part) in parts {
+                if samples.is_empty() {
+                    let name = task.name();
                     return Err(Error::Request(format!(
-                        "fold {index}: no trial shows a {part} stimulus to a {part} subject"
+                        "{name}: no trial shows a {part} stimulus to a {part} subject"
                     )));
                 }
             }
@@ -89,38 +134,42 @@ impl Plan {
         self.trained.iter().map(id).collect()
     }
 
-    pub(crate) fn train_samples(&self, dataset: &Dataset, fold: usize) -> Vec<Sample> {
-        samples(dataset, &self.trained, &self.folds[fold].train)
+    pub(crate) fn train_samples(&self, dataset: &Dataset, task: &Task) -> Vec<Sample> {
+        let subjects = of(task, dataset, &self.trained);
+        samples(dataset, &subjects, &self.folds[task.fold].train)
     }
 
-    pub(crate) fn test_samples(&self, dataset: &Dataset, fold: usize) -> Vec<Sample> {
-        samples(dataset, &self.tested, &self.folds[fold].test)
+    fn test_samples(&self, dataset: &Dataset, task: &Task) -> Vec<Sample> {
+        let subjects = of(task, dataset, &self.tested);
+        samples(dataset, &subjects, &self.folds[task.fold].test)
     }
 
-    /// Everything fold `fold` reads, with nothing fitted outside its training part.
+    /// Everything a task reads, with nothing fitted outside its training part.
     pub(crate) fn load<'d>(
         &self,
         dataset: &'d Dataset,
         config: &Config,
-        fold: usize,
+        task: &Task,
     ) -> Result<FoldData<'d>> {
-        let train = self.train_samples(dataset, fold);
+        let train = self.train_samples(dataset, task);
         let unlabelled: Vec<usize> = self.holdout.into_iter().collect();
         let arrangement = config.arrangement(dataset.description.kind);
         let zscore = config.model.zscore;
         let transform = InputTransform::fit(dataset, arrangement, zscore, &train, &unlabelled)?;
-        let subjects = self.trained_ids(dataset);
+        let trained = of(task, dataset, &self.trained);
+        let id = |&subject: &usize| dataset.subjects[subject].id.clone();
+        let subjects: Vec<String> = trained.iter().map(id).collect();
         let labels = &dataset.labels.names;
         let model = config.decoder(&transform.layout, subjects.len(), labels.len());
         let transform = Arc::new(transform);
-        let known: Vec<usize> = self.trained.iter().copied().chain(unlabelled).collect();
+        let known: Vec<usize> = trained.iter().copied().chain(unlabelled).collect();
         let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
         let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, model.subjects());
-        let validation = samples(dataset, &self.trained, &self.folds[fold].validation);
+        let validation = samples(dataset, &trained, &self.folds[task.fold].validation);
         Ok(FoldData {
             train: set(train)?,
             validation: set(validation)?,
-            test: set(self.test_samples(dataset, fold))?,
+            test: set(self.test_samples(dataset, task))?,
             description: ModelDescription {
                 model: model.clone(),
                 subjects: subjects.clone(),
@@ -161,9 +210,9 @@ impl Plan {
         let trials = run.join("trials.tsv");
         let mut table = TableWriter::create(&trials, &["fold", "subject", "stimulus_id"])?;
         let (mut predictions, mut targets) = (Vec::new(), Vec::new());
-        for fold in 0..self.folds.len() {
-            let rows = self.test_samples(dataset, fold);
-            let path = fold_folder(run, fold).join(PREDICTIONS);
+        for task in &self.tasks {
+            let rows = self.test_samples(dataset, task);
+            let path = task.folder(run).join(PREDICTIONS);
             let values = npy::read_npy_f32(&path)?;
             let shape = (rows.len(), dataset.labels.names.len());
             let values: Array2<f32> = values.into_shape_with_order(shape).map_err(|error| {
@@ -175,7 +224,7 @@ impl Plan {
             let stimuli: Vec<usize> = rows.iter().map(|sample| sample.stimulus).collect();
             for sample in &rows {
                 table.write_row([
-                    &fold.to_string(),
+                    &task.fold.to_string(),
                     &dataset.subjects[sample.subject].id,
                     &dataset.stimuli[sample.stimulus].id,
                 ])?;
@@ -193,4 +242,13 @@ impl Plan {
         // Last: a run with predictions is complete.
         Ok(npy::write_npy_f32(run.join("predictions.npy"), all.view())?)
     }
+}
+
+/// Those of `subjects` that a task is of.
+fn of(task: &Task, dataset: &Dataset, subjects: &[usize]) -> Vec<usize> {
+    let chosen = |subject: &usize| match &task.subject {
+        None => true,
+        Some(own) => dataset.subjects[*subject].id == *own,
+    };
+    subjects.iter().copied().filter(chosen).collect()
 }

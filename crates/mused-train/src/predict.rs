@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::batches::SampleSet;
 use crate::fold::{INPUTS, MODEL, ModelDescription, probabilities};
 use crate::parameters::restore;
-use crate::run::complete_folds;
+use crate::run::complete_models;
 use crate::{Error, Result, checkpoint, inputs};
 
 /// Label probabilities of every subject and stimulus of `dataset`, the mean over the run's folds:
@@ -28,16 +28,28 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
             return Err(mused_data::Error::Exists(path.to_owned()).into());
         }
     }
-    let folds = complete_folds(run)?;
+    let models = complete_models(run)?;
     let device = B::Device::default();
     let subjects: Vec<usize> = (0..dataset.subjects.len()).collect();
     let stimuli: Vec<usize> = (0..dataset.stimuli.len()).collect();
     let rows = samples(dataset, &subjects, &stimuli);
-    let mut sum: Option<Array2<f32>> = None;
-    for folder in &folds {
+    let mut sums: Option<Array2<f32>> = None;
+    let mut counts = vec![0.0_f32; rows.len()];
+    for task in &models {
+        let folder = task.folder(run);
         let (description, weights) = checkpoint::read::<ModelDescription>(&folder.join(MODEL))?;
+        let readable: Vec<usize> = match &task.subject {
+            None => subjects.clone(),
+            Some(id) => dataset.subject(id).into_iter().collect(),
+        };
+        let own: Vec<usize> = (0..rows.len())
+            .filter(|&row| readable.contains(&rows[row].subject))
+            .collect();
+        if own.is_empty() {
+            continue;
+        }
         let transform = Arc::new(inputs::read(&folder.join(INPUTS))?);
-        let reader = Arc::new(InputReader::new(dataset, transform, &subjects)?);
+        let reader = Arc::new(InputReader::new(dataset, transform, &readable)?);
         // The drawn weights are all replaced.
         let drawn = description
             .model
@@ -45,20 +57,32 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
         let model = restore(drawn, weights)?;
         let set = SampleSet::new(
             reader,
-            rows.clone(),
+            own.iter().map(|&row| rows[row].clone()).collect(),
             &description.subjects,
             description.model.subjects(),
         )?;
         let values = probabilities(&model, &set, &device)?;
-        sum = Some(match sum {
-            None => values,
-            Some(sum) => sum + values,
-        });
+        let sums = sums.get_or_insert_with(|| Array2::zeros((rows.len(), values.ncols())));
+        for (&row, values) in own.iter().zip(values.rows()) {
+            let mut sum = sums.row_mut(row);
+            sum += &values;
+            counts[row] += 1.0;
+        }
     }
-    let Some(sum) = sum else {
-        return Err(Error::Request(format!("{} has no folds", run.display())));
+    let unread = counts.iter().position(|&count| count == 0.0);
+    let Some(mut mean) = sums.filter(|_| unread.is_none()) else {
+        let row = unread.unwrap_or(0);
+        let subject = rows
+            .get(row)
+            .map_or("", |row| &dataset.subjects[row.subject].id);
+        return Err(Error::Request(format!(
+            "{} has no model of subject {subject:?}: it has one a subject",
+            run.display()
+        )));
     };
-    let mean = sum / folds.len() as f32;
+    for (mut row, count) in mean.rows_mut().into_iter().zip(counts) {
+        row /= count;
+    }
     let mut table = TableWriter::create(&rows_path, &["subject", "stimulus_id"])?;
     for sample in &rows {
         let (subject, stimulus) = (

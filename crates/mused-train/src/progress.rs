@@ -24,14 +24,14 @@ pub struct ValidationScores {
     pub roc_auc: f64,
 }
 
-/// Told what happens during training. Folds report from threads of their own.
+/// Told what happens during training. Models report from threads of their own.
 pub trait Progress: Sync {
-    /// Training starts: `done` of `total` steps over all folds were done before.
+    /// Training starts: `done` of `total` steps over all models were done before.
     fn start(&self, done: usize, total: usize);
-    /// A step ended.
-    fn step(&self, fold: usize, losses: &EpochLosses);
+    /// A step of a model (`fold-0`, or `fold-0-SUBJECT`) ended.
+    fn step(&self, model: &str, losses: &EpochLosses);
     /// An epoch (from 1) ended.
-    fn epoch(&self, fold: usize, epoch: usize, validation: Option<&ValidationScores>);
+    fn epoch(&self, epoch: usize, validation: Option<&ValidationScores>);
     /// Whether to stop after this step.
     fn interrupted(&self) -> bool;
 }

@@ -13,10 +13,10 @@ use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize_to_file};
 
-use crate::fold::{MODEL, ModelDescription, fold_folder, write_fold};
+use crate::fold::{MODEL, ModelDescription, write_fold};
 use crate::parameters::{collect, restore};
 use crate::plan::Plan;
-use crate::run::{RunDescription, complete_folds, create, refuse_occupied};
+use crate::run::{RunDescription, complete_models, create, refuse_occupied};
 use crate::{Error, Layers, Result, checkpoint};
 
 /// PyTorch's count of batches a normalisation has seen, an integer that changes no output.
@@ -94,7 +94,11 @@ pub fn import_published<B: KernelBackend>(request: &PublishedRequest<'_>) -> Res
             dataset.description.name, sizes.labels
         )));
     }
-    let data = plan.load(dataset, &config, 0)?;
+    let [task] = plan.tasks.as_slice() else {
+        let message = "a checkpoint is one model: model.subjects cannot be separate";
+        return Err(Error::Request(message.to_owned()));
+    };
+    let data = plan.load(dataset, &config, task)?;
     let device = B::Device::default();
     // The drawn weights are all replaced.
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
@@ -105,7 +109,7 @@ pub fn import_published<B: KernelBackend>(request: &PublishedRequest<'_>) -> Res
 
     create(run, dataset, &plan, &layers)?;
     let description = RunDescription::new(dataset, &plan, rayon::current_num_threads())?;
-    let folder = fold_folder(run, 0);
+    let folder = task.folder(run);
     fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
     write_fold(&folder, &data, &collect(&model)?, &model, &device)?;
     plan.gather(dataset, run)?;
@@ -193,14 +197,19 @@ pub fn export_published<B: KernelBackend>(run: &Path, fold: usize, out: &Path) -
     if out.exists() {
         return Err(mused_data::Error::Exists(out.to_owned()).into());
     }
-    let folds = complete_folds(run)?;
-    let folder = folds.get(fold).ok_or_else(|| {
-        Error::Request(format!(
-            "{} has no fold {fold}: expected one of 0 to {}",
-            run.display(),
-            folds.len().saturating_sub(1)
-        ))
-    })?;
+    let models = complete_models(run)?;
+    let model = models
+        .iter()
+        .find(|model| model.fold == fold)
+        .ok_or_else(|| {
+            let last = models.iter().map(|model| model.fold).max();
+            Error::Request(format!(
+                "{} has no fold {fold}: expected one of 0 to {}",
+                run.display(),
+                last.unwrap_or(0)
+            ))
+        })?;
+    let folder = model.folder(run);
     let (description, weights) = checkpoint::read::<ModelDescription>(&folder.join(MODEL))?;
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
     let drawn = description.model.init::<B>(rng, &B::Device::default())?;

@@ -12,9 +12,9 @@ use mused_kernels::TrainBackend;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::{Deserialize, Serialize};
 
-use crate::fold::{FoldTrainer, PREDICTIONS, fold_folder, saved_step, steps};
+use crate::fold::{FoldTrainer, PREDICTIONS, saved_step, steps};
 use crate::journal::Journal;
-use crate::plan::Plan;
+use crate::plan::{Plan, Task};
 use crate::{Config, Error, Layers, Progress, Result};
 
 /// What to train, where to, and on how many threads.
@@ -48,6 +48,7 @@ pub(crate) struct RunDescription {
     /// Subjects trained on.
     subjects: Vec<String>,
     folds: usize,
+    models: Vec<Task>,
     machine: Machine,
     started: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +88,7 @@ impl RunDescription {
             },
             subjects: plan.trained_ids(dataset),
             folds: plan.folds.len(),
+            models: plan.tasks.clone(),
             machine: Machine {
                 os: std::env::consts::OS.to_owned(),
                 architecture: std::env::consts::ARCH.to_owned(),
@@ -157,6 +159,8 @@ pub fn train<B: TrainBackend>(
     } = *request;
     refuse_occupied(run)?;
     let config = layers.config()?;
+    let shuffled = control(dataset, &config)?;
+    let dataset = shuffled.as_ref().unwrap_or(dataset);
     let plan = Plan::new(dataset, &config)?;
     let description = RunDescription::new(dataset, &plan, threads)?;
     create(run, dataset, &plan, layers)?;
@@ -196,8 +200,20 @@ pub fn resume<B: TrainBackend>(
     let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
     let config: Config =
         toml::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))?;
+    let shuffled = control(dataset, &config)?;
+    let dataset = shuffled.as_ref().unwrap_or(dataset);
     let plan = Plan::new(dataset, &config)?;
     execute::<B>(dataset, &config, &plan, run, threads, description, progress)
+}
+
+/// For the shuffled control, the dataset with its responses dealt anew.
+fn control(dataset: &Dataset, config: &Config) -> Result<Option<Dataset>> {
+    if !config.model.shuffled_brain {
+        return Ok(None);
+    }
+    let mut shuffled = Dataset::open(&dataset.root)?;
+    shuffled.shuffle_responses(config.split.seed);
+    Ok(Some(shuffled))
 }
 
 fn execute<B: TrainBackend>(
@@ -209,36 +225,30 @@ fn execute<B: TrainBackend>(
     description: RunDescription,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let folds = plan.folds.len();
-    let total = |fold: usize| steps(config, plan.train_samples(dataset, fold).len());
-    let finished = |fold: &usize| fold_folder(run, *fold).join(PREDICTIONS).is_file();
-    let done: Vec<usize> = (0..folds)
-        .map(|fold| {
-            if finished(&fold) {
-                total(fold)
-            } else {
-                saved_step(run, fold)
-            }
-        })
-        .collect();
-    let epochs: Vec<usize> = (0..folds)
-        .map(|fold| done[fold] / (total(fold) / config.train.epochs))
-        .collect();
+    let tasks = &plan.tasks;
+    let total = |task: &Task| steps(config, plan.train_samples(dataset, task).len());
+    let finished = |task: &Task| task.folder(run).join(PREDICTIONS).is_file();
+    let done = |task: &Task| match finished(task) {
+        true => total(task),
+        false => saved_step(run, task),
+    };
+    let epochs = |task: &Task| done(task) / (total(task) / config.train.epochs);
+    let epochs: Vec<(&Task, usize)> = tasks.iter().map(|task| (task, epochs(task))).collect();
     let journal = Journal::open(run, &epochs)?;
-    progress.start(done.iter().sum(), (0..folds).map(total).sum());
+    progress.start(tasks.iter().map(done).sum(), tasks.iter().map(total).sum());
     let crew = Crew {
-        pending: Mutex::new((0..folds).filter(|fold| !finished(fold)).rev().collect()),
+        pending: Mutex::new(tasks.iter().filter(|task| !finished(task)).rev().collect()),
         at_work: AtomicUsize::new(0),
         stopped: AtomicBool::new(false),
         threads: threads.max(1),
     };
-    let workers = crew.threads.min(folds);
+    let workers = crew.threads.min(tasks.len());
     let results: Vec<Result<()>> = std::thread::scope(|scope| {
         let spawn = |_| {
             scope.spawn(|| {
-                crew.work(|fold, pools| {
-                    let data = pools.run(&crew, || plan.load(dataset, config, fold))?;
-                    let mut trainer = FoldTrainer::<B>::new(run, fold, config, data, &plan.guides)?;
+                crew.work(|task, pools| {
+                    let data = pools.run(&crew, || plan.load(dataset, config, task))?;
+                    let mut trainer = FoldTrainer::<B>::new(run, task, config, data, &plan.guides)?;
                     while !trainer.finished() {
                         pools.run(&crew, || trainer.step(&journal, progress))?;
                         if progress.interrupted() || crew.stopped.load(Ordering::Relaxed) {
@@ -267,24 +277,24 @@ fn execute<B: TrainBackend>(
     Ok(Outcome::Complete)
 }
 
-/// Threads that take folds from a common list. Each step of a fold runs in a pool of its share of
-/// the CPU threads, so that the last folds get what the finished ones leave.
-struct Crew {
-    pending: Mutex<Vec<usize>>,
+/// Threads that take tasks from a common list. Each step of a task runs in a pool of its share of
+/// the CPU threads, so that the last ones get what the finished ones leave.
+struct Crew<'t> {
+    pending: Mutex<Vec<&'t Task>>,
     at_work: AtomicUsize,
     stopped: AtomicBool,
     threads: usize,
 }
 
-impl Crew {
-    fn work(&self, mut train: impl FnMut(usize, &mut Pools) -> Result<()>) -> Result<()> {
+impl<'t> Crew<'t> {
+    fn work(&self, mut train: impl FnMut(&'t Task, &mut Pools) -> Result<()>) -> Result<()> {
         let mut pools = Pools::default();
         self.at_work.fetch_add(1, Ordering::Relaxed);
         let mut result = Ok(());
         while result.is_ok() && !self.stopped.load(Ordering::Relaxed) {
             let next = self.pending.lock().unwrap_or_else(|p| p.into_inner()).pop();
-            let Some(fold) = next else { break };
-            result = train(fold, &mut pools);
+            let Some(task) = next else { break };
+            result = train(task, &mut pools);
         }
         if result.is_err() {
             self.stopped.store(true, Ordering::Relaxed);
@@ -299,7 +309,11 @@ impl Crew {
 struct Pools(HashMap<usize, ThreadPool>);
 
 impl Pools {
-    fn run<T: Send>(&mut self, crew: &Crew, job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    fn run<T: Send>(
+        &mut self,
+        crew: &Crew<'_>,
+        job: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<T> {
         let size = (crew.threads / crew.at_work.load(Ordering::Relaxed).max(1)).max(1);
         let pool = match self.0.entry(size) {
             Entry::Occupied(made) => made.into_mut(),
@@ -318,11 +332,11 @@ fn timestamp() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
 }
 
-/// Folds whose models a run directory holds.
+/// The models of a run directory.
 ///
 /// # Errors
 /// When the run is not complete.
-pub(crate) fn complete_folds(run: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn complete_models(run: &Path) -> Result<Vec<Task>> {
     let description = RunDescription::read(run)?;
     if description.finished.is_none() {
         return Err(Error::Request(format!(
@@ -332,7 +346,5 @@ pub(crate) fn complete_folds(run: &Path) -> Result<Vec<PathBuf>> {
             run.display()
         )));
     }
-    Ok((0..description.folds)
-        .map(|fold| fold_folder(run, fold))
-        .collect())
+    Ok(description.models)
 }

@@ -1,4 +1,5 @@
 use burn::module::AutodiffModule;
+use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
 use mused_kernels::TrainBackend;
 use mused_model::{Decoder, LossTerms, TokenOutput};
@@ -69,40 +70,48 @@ pub(crate) fn losses_and_gradients<B: TrainBackend>(
         tokens.push(forward(&mut model, part, offset, device));
         offset += part.samples.len();
     }
-    let leaf = |field: fn(&TokenOutput<B::InnerBackend>) -> &Tensor<B::InnerBackend, 2>| {
-        let parts = tokens.iter().map(|output| field(output).clone());
-        Tensor::<B, 2>::from_inner(Tensor::cat(parts.collect(), 0)).require_grad()
+    let leaf = |parts: Vec<Tensor<B::InnerBackend, 2>>| {
+        Tensor::<B, 2>::from_inner(Tensor::cat(parts, 0)).require_grad()
+    };
+    let level = |field: fn(&TokenOutput<B::InnerBackend>) -> &Option<_>| {
+        let parts: Option<Vec<_>> = tokens.iter().map(|output| field(output).clone()).collect();
+        parts.map(leaf)
     };
     let output = TokenOutput {
-        logits: leaf(|output| &output.logits),
-        high_level: leaf(|output| &output.high_level),
-        low_level: leaf(|output| &output.low_level),
+        logits: leaf(tokens.iter().map(|output| output.logits.clone()).collect()),
+        high_level: level(|output| &output.high_level),
+        low_level: level(|output| &output.low_level),
     };
     let terms = config.loss.terms(output.clone(), targets);
     let losses = read(&terms);
     let of_tokens = terms.total.backward();
-    let seeds =
-        [output.logits, output.high_level, output.low_level].map(|leaf| leaf.grad(&of_tokens));
+    let seeds = outputs(&output).map(|leaf| leaf?.grad(&of_tokens));
 
     offset = 0;
     for part in &parts {
         let count = part.samples.len();
         let output = forward(model, part, offset, device);
-        let outputs = [output.logits, output.high_level, output.low_level];
-        let products = outputs
-            .into_iter()
-            .zip(&seeds)
-            .filter_map(|(output, seed)| {
-                // A token no loss speaks of has no gradient.
-                let seed = seed.clone()?.narrow(0, offset, count);
-                Some((output * Tensor::from_inner(seed)).sum())
-            });
+        let products = outputs(&output).into_iter().zip(&seeds);
+        let products = products.filter_map(|(output, seed)| {
+            // A token no loss speaks of has no gradient.
+            let seed = seed.clone()?.narrow(0, offset, count);
+            Some((output? * Tensor::from_inner(seed)).sum())
+        });
         if let Some(product) = products.reduce(|sum, product| sum + product) {
             add_gradients(&mut gradients, model, product.backward());
         }
         offset += count;
     }
     (losses, gradients)
+}
+
+fn outputs<B: Backend>(output: &TokenOutput<B>) -> [Option<Tensor<B, 2>>; 3] {
+    let TokenOutput {
+        logits,
+        high_level,
+        low_level,
+    } = output.clone();
+    [Some(logits), high_level, low_level]
 }
 
 /// A training pass of a part whose inputs begin at row `offset`.

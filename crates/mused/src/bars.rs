@@ -172,10 +172,10 @@ impl Progress for TrainingBar {
         (line.started, line.first, line.done, line.total) = (Instant::now(), done, done, total);
     }
 
-    fn step(&self, fold: usize, losses: &EpochLosses) {
+    fn step(&self, model: &str, losses: &EpochLosses) {
         let mut line = lock(&self.line);
         line.done += 1;
-        let message = || format!("fold {fold} {}{}", describe(losses), line.validation);
+        let message = || format!("{model} {}{}", describe(losses), line.validation);
         if let Some(bar) = lock(&self.bar).as_ref() {
             bar.inc(1);
             if !bar.is_hidden() {
@@ -191,7 +191,7 @@ impl Progress for TrainingBar {
         }
     }
 
-    fn epoch(&self, _fold: usize, _epoch: usize, validation: Option<&ValidationScores>) {
+    fn epoch(&self, _epoch: usize, validation: Option<&ValidationScores>) {
         if let Some(scores) = validation {
             lock(&self.line).validation = format!(
                 "  validation AP {:.3} AUC {:.3}",

@@ -179,8 +179,8 @@ impl<B: KernelBackend> BrainFormer<B> {
         let read = Tensor::cat(vec![tokens.high.clone(), tokens.low.clone()], 1);
         let output = TokenOutput {
             logits: self.head.forward(read),
-            high_level: tokens.high,
-            low_level: tokens.low,
+            high_level: Some(tokens.high),
+            low_level: Some(tokens.low),
         };
         (output, tokens.patches.values)
     }

@@ -216,12 +216,12 @@ pub(crate) struct RdmArgs {
 #[command(after_help = "\
 Examples:
   mused train data/action --out runs/a --folds 5
-  mused train data/action --out runs/b --folds 5 --set guidance.high=none --set guidance.low=none
+  mused train data/action --out runs/b --folds 5 --model no-guidance
   mused train data/action --out runs/c --holdout-subject sid000005
   mused train data/action --out runs/d --preset clip-mused --set train.epochs=50
   mused train data/action --out runs/a --resume
 
-Later ones win: --preset, --config, --set, then --folds, --holdout-subject and --seed.
+Later ones win: --preset, --config, --model, --set, then --folds, --holdout-subject and --seed.
 RUN/config.toml keeps every value and where it came from; it is itself a valid --config.")]
 pub(crate) struct TrainArgs {
     /// Dataset directory
@@ -229,7 +229,7 @@ pub(crate) struct TrainArgs {
     /// Run directory to create
     #[arg(long, value_name = "RUN")]
     pub(crate) out: PathBuf,
-    /// Named set of defaults: default, clip-mused
+    /// Named set of defaults: default, clip-mused, clip-mused-hcp
     #[arg(
         long,
         value_name = "NAME",
@@ -240,6 +240,9 @@ pub(crate) struct TrainArgs {
     /// TOML file with values that differ from the preset
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) config: Option<PathBuf>,
+    /// A baseline, control or ablation: settings laid over those (an unknown one lists all)
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    pub(crate) model: Option<String>,
     /// One value, e.g. train.epochs=10
     #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume")]
     pub(crate) settings: Vec<String>,

@@ -29,7 +29,7 @@ const RUNS: [(&str, &str, &[&str]); 3] = [
         &[
             "guidance.high=none",
             "guidance.low=none",
-            "model.subject_tokens=false",
+            "model.subjects=shared",
         ],
     ),
 ];

@@ -37,6 +37,9 @@ fn layers(args: &TrainArgs) -> anyhow::Result<Layers> {
     if let Some(file) = &args.config {
         layers.file(file)?;
     }
+    if let Some(model) = &args.model {
+        layers.model(model)?;
+    }
     for assignment in &args.settings {
         layers.set(assignment)?;
     }
