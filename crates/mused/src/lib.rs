@@ -7,10 +7,12 @@
 //! 1. [`data`]: import or simulate a dataset directory,
 //! 2. [`features`]: CLIP features of its stimuli,
 //! 3. [`train`]: train a run directory, predict,
-//! 4. [`results`]: score it.
+//! 4. [`results`]: score it,
+//! 5. [`benchmark`]: compare models.
 //!
 //! [`stats`], [`formats`], [`model`] and [`kernels`] are the parts they are made of.
 
+pub mod benchmark;
 pub mod features;
 
 pub use mused_clip as clip;

@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Rdm(RdmArgs),
     /// Train one model for all subjects of a dataset
     Train(TrainArgs),
+    /// Train and score baselines, ablations and controls on the same splits
+    Benchmark(BenchmarkArgs),
     /// Score a run on its held-out stimuli
     Evaluate(EvaluateArgs),
     /// Label probabilities of a run's models for a dataset
@@ -258,6 +260,47 @@ pub(crate) struct TrainArgs {
     /// Continue an interrupted run with its own configuration, to the same result
     #[arg(long)]
     pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused benchmark data/action --out runs/benchmark --folds 5
+  mused benchmark data/action --out runs/guidance --folds 5 --models clip-mused,no-guidance --seeds 0,1,2,3,4
+
+Every model and seed is a run of its own in OUT/MODEL/seed-S, as `mused train --model` makes it. Runs
+that are complete are kept, an interrupted one goes on; OUT/benchmark.tsv has a row for each.")]
+pub(crate) struct BenchmarkArgs {
+    /// Dataset directory
+    pub(crate) dataset: PathBuf,
+    /// Folder for the runs and their table; may be there from before
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Models to compare, see `mused train --model` [default: all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) models: Vec<String>,
+    /// Seeds of weights, batches and dropout
+    #[arg(
+        long,
+        value_name = "SEED",
+        value_delimiter = ',',
+        default_value = "0,1,2"
+    )]
+    pub(crate) seeds: Vec<u32>,
+    /// Named set of defaults that all models start from
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) preset: String,
+    /// TOML file with values that differ from the preset
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One value, e.g. train.epochs=10
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// Cross-validate over K folds of stimulus groups
+    #[arg(long, value_name = "K")]
+    pub(crate) folds: Option<u32>,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
 }

@@ -1,0 +1,86 @@
+//! Several models on one dataset: complete runs are kept, failures are rows, other settings are refused.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use mused::formats::table::Table;
+use mused::train::MODELS;
+use tempfile::TempDir;
+
+const SMALL: &str = "--out b --folds 2 --set train.epochs=1 --set model.dim=8 --set model.heads=2";
+
+fn mused(folder: &TempDir, arguments: &str) -> Assert {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mused"));
+    command.current_dir(folder.path());
+    command.args(arguments.split_whitespace()).assert()
+}
+
+fn simulated() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    mused(&folder, "simulate --subjects 2 --stimuli 40 --seed 1 data").success();
+    folder
+}
+
+fn column(folder: &TempDir, name: &str) -> Vec<String> {
+    let table = Table::read(folder.path().join("b/benchmark.tsv")).unwrap();
+    let cells = table.column(name).unwrap().strings().unwrap();
+    cells.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_model_trains_and_what_is_complete_is_kept() {
+    let folder = simulated();
+    let all = format!("benchmark data {SMALL} --seeds 0");
+    let output = mused(&folder, &all).success().get_output().stdout.clone();
+    let printed = String::from_utf8(output).unwrap();
+    assert_eq!(column(&folder, "model").len(), MODELS.len());
+    for model in MODELS {
+        assert!(printed.contains(model.name), "{printed}");
+        let results = folder
+            .path()
+            .join(format!("b/{}/seed-0/results.json", model.name));
+        assert!(results.is_file(), "{}", model.name);
+    }
+    let predictions = folder.path().join("b/clip-mused/seed-0/predictions.npy");
+    let made = fs::metadata(&predictions).unwrap().modified().unwrap();
+    let more = format!("benchmark data {SMALL} --seeds 0,1 --models clip-mused,mlp-separate");
+    mused(&folder, &more).success();
+    assert_eq!(
+        fs::metadata(&predictions).unwrap().modified().unwrap(),
+        made
+    );
+    assert_eq!(column(&folder, "seed"), ["0", "1", "0", "1"]);
+
+    // A model a subject reads its own subject.
+    mused(&folder, "predict b/mlp-separate/seed-0 data --out p.npy").success();
+}
+
+#[test]
+fn failures_are_rows_and_other_settings_are_refused() {
+    let folder = simulated();
+    let models = "--models mlp-separate,mlp-shared --seeds 0";
+    let held_out = format!("benchmark data {SMALL} {models} --set split.holdout_subject=sub-01");
+    mused(&folder, &held_out).code(1);
+    assert!(
+        !folder.path().join("b").exists(),
+        "refused before anything is trained"
+    );
+
+    let diverging = format!(
+        "benchmark data {SMALL} {models} --set train.epochs=4 --set train.learning_rate=1e36"
+    );
+    mused(&folder, &diverging).code(1);
+    let failures = column(&folder, "failure");
+    assert!(
+        failures.iter().all(|f| f.contains("the loss is")),
+        "{failures:?}"
+    );
+
+    let other = format!("benchmark data {SMALL} {models} --set train.learning_rate=1e-3");
+    let output = mused(&folder, &other).code(1).get_output().stderr.clone();
+    let message = String::from_utf8(output).unwrap();
+    assert!(message.contains("other settings"), "{message}");
+    mused(&folder, &format!("benchmark data {SMALL} --models forest")).code(1);
+}
