@@ -17,6 +17,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod atlas;
+pub mod audit;
 mod checks;
 mod data_folder;
 mod dataset;

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use mused_data::audit::Leak;
 use mused_data::{Arrangement, Kind, Layout, SplitPlan};
 use mused_model::{
     BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, LossConfig,
@@ -25,6 +26,18 @@ pub struct Config {
     pub loss: LossConfig,
     /// Optimisation.
     pub train: TrainConfig,
+    /// Search for leaks before training.
+    pub audit: AuditConfig,
+}
+
+/// Search for leaks before training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditConfig {
+    /// Cosine of features above which two stimuli are near-duplicates.
+    pub near_duplicate: f64,
+    /// Leaks that are recorded in `run.json` and let pass.
+    pub allow: Vec<Leak>,
 }
 
 /// Division into training, validation and test stimuli.
@@ -284,6 +297,10 @@ impl Default for Config {
                 gradient_clip: 1.0,
                 ema_decay: 0.99,
             },
+            audit: AuditConfig {
+                near_duplicate: 0.98,
+                allow: Vec::new(),
+            },
         }
     }
 }
@@ -449,6 +466,11 @@ impl Config {
                 share(train.ema_decay),
                 "train.ema_decay",
                 "0 or more and below 1",
+            ),
+            (
+                (-1.0..=1.0).contains(&self.audit.near_duplicate),
+                "audit.near_duplicate",
+                "a cosine, from -1 to 1",
             ),
         ];
         match rules.iter().find(|(holds, _, _)| !holds) {

@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use mused_data::audit::Finding;
+
 /// Why training or prediction stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,6 +42,12 @@ pub enum Error {
     /// The request cannot be met.
     #[error("{0}")]
     Request(String),
+    /// Test data could reach training.
+    #[error("{}", leaks(findings))]
+    Leaks {
+        /// What the audit found and was not told to let pass.
+        findings: Vec<Finding>,
+    },
     /// The loss left the finite numbers.
     #[error(
         "{model}, step {step}: the loss is {loss}; try a lower train.learning_rate (now \
@@ -55,6 +63,16 @@ pub enum Error {
         /// The rate of that step.
         learning_rate: f64,
     },
+}
+
+fn leaks(findings: &[Finding]) -> String {
+    let listed: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    let first = findings.first().map_or("", |finding| finding.leak.name());
+    format!(
+        "test data could reach training:\n  {}\nmend the dataset or its groups, or let it pass, on record, with \
+         --allow {first}",
+        listed.join("\n  ")
+    )
 }
 
 /// A `Result` with this crate's [`enum@Error`].

@@ -1,6 +1,7 @@
 //! From a dataset directory to a run directory: configuration, training, resume and prediction.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod audit_run;
 mod batches;
 mod checkpoint;
 mod config;
@@ -22,9 +23,10 @@ mod schedule;
 mod tensorboard;
 mod update;
 
+pub use audit_run::audit_run;
 pub use config::{
-    BrainFormerSize, Config, Family, GuidanceConfig, ModelConfig, OptimizerKind, PRESETS,
-    ScheduleKind, Sharing, SplitConfig, TokenizerKind, TrainConfig,
+    AuditConfig, BrainFormerSize, Config, Family, GuidanceConfig, ModelConfig, OptimizerKind,
+    PRESETS, ScheduleKind, Sharing, SplitConfig, TokenizerKind, TrainConfig,
 };
 pub use error::{Error, Result};
 pub use layers::Layers;

@@ -144,6 +144,26 @@ impl Plan {
         samples(dataset, &subjects, &self.folds[task.fold].test)
     }
 
+    /// What turns responses into inputs, fitted on the training samples of a task.
+    pub(crate) fn transform(
+        &self,
+        dataset: &Dataset,
+        config: &Config,
+        task: &Task,
+    ) -> Result<InputTransform> {
+        let arrangement = config.arrangement(dataset.description.kind);
+        let train = self.train_samples(dataset, task);
+        let unlabelled: Vec<usize> = self.holdout.into_iter().collect();
+        let zscore = config.model.zscore;
+        Ok(InputTransform::fit(
+            dataset,
+            arrangement,
+            zscore,
+            &train,
+            &unlabelled,
+        )?)
+    }
+
     /// Everything a task reads, with nothing fitted outside its training part.
     pub(crate) fn load<'d>(
         &self,
@@ -151,23 +171,19 @@ impl Plan {
         config: &Config,
         task: &Task,
     ) -> Result<FoldData<'d>> {
-        let train = self.train_samples(dataset, task);
-        let unlabelled: Vec<usize> = self.holdout.into_iter().collect();
-        let arrangement = config.arrangement(dataset.description.kind);
-        let zscore = config.model.zscore;
-        let transform = InputTransform::fit(dataset, arrangement, zscore, &train, &unlabelled)?;
+        let transform = self.transform(dataset, config, task)?;
         let trained = of(task, dataset, &self.trained);
         let id = |&subject: &usize| dataset.subjects[subject].id.clone();
         let subjects: Vec<String> = trained.iter().map(id).collect();
         let labels = &dataset.labels.names;
         let model = config.decoder(&transform.layout, subjects.len(), labels.len());
         let transform = Arc::new(transform);
-        let known: Vec<usize> = trained.iter().copied().chain(unlabelled).collect();
+        let known: Vec<usize> = trained.iter().copied().chain(self.holdout).collect();
         let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
         let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, model.subjects());
         let validation = samples(dataset, &trained, &self.folds[task.fold].validation);
         Ok(FoldData {
-            train: set(train)?,
+            train: set(self.train_samples(dataset, task))?,
             validation: set(validation)?,
             test: set(self.test_samples(dataset, task))?,
             description: ModelDescription {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use mused_data::Dataset;
+use mused_data::audit::{Finding, Report, audit};
 use mused_formats::replace_file;
 use mused_kernels::TrainBackend;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -49,6 +50,9 @@ pub(crate) struct RunDescription {
     subjects: Vec<String>,
     folds: usize,
     models: Vec<Task>,
+    /// Leaks that were let pass, and what could not be searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    audit: Option<Report>,
     machine: Machine,
     started: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,7 +76,7 @@ struct Machine {
 }
 
 const RUN: &str = "run.json";
-const CONFIG: &str = "config.toml";
+pub(crate) const CONFIG: &str = "config.toml";
 
 impl RunDescription {
     /// Describes a run that starts now.
@@ -89,6 +93,7 @@ impl RunDescription {
             subjects: plan.trained_ids(dataset),
             folds: plan.folds.len(),
             models: plan.tasks.clone(),
+            audit: None,
             machine: Machine {
                 os: std::env::consts::OS.to_owned(),
                 architecture: std::env::consts::ARCH.to_owned(),
@@ -100,7 +105,26 @@ impl RunDescription {
         })
     }
 
-    fn read(run: &Path) -> Result<Self> {
+    /// Where the dataset was.
+    pub(crate) fn dataset_path(&self) -> &Path {
+        &self.dataset.path
+    }
+
+    /// Refuses another dataset than the run was started on.
+    pub(crate) fn check_dataset(&self, dataset: &Dataset, run: &Path) -> Result<()> {
+        let found = dataset.fingerprint()?;
+        if found == self.dataset.sha256 {
+            return Ok(());
+        }
+        Err(Error::Request(format!(
+            "{} was started on another dataset: expected sha256 {} ({}), found {found}",
+            run.display(),
+            self.dataset.sha256,
+            self.dataset.path.display()
+        )))
+    }
+
+    pub(crate) fn read(run: &Path) -> Result<Self> {
         let path = run.join(RUN);
         let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
         serde_json::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))
@@ -162,7 +186,9 @@ pub fn train<B: TrainBackend>(
     let shuffled = control(dataset, &config)?;
     let dataset = shuffled.as_ref().unwrap_or(dataset);
     let plan = Plan::new(dataset, &config)?;
-    let description = RunDescription::new(dataset, &plan, threads)?;
+    let audit = searched(dataset, &plan, &config)?;
+    let mut description = RunDescription::new(dataset, &plan, threads)?;
+    description.audit = Some(audit);
     create(run, dataset, &plan, layers)?;
     // Last, so that a directory with a run.json can be resumed.
     description.write(run)?;
@@ -187,15 +213,7 @@ pub fn resume<B: TrainBackend>(
         )));
     }
     let description = RunDescription::read(run)?;
-    let found = dataset.fingerprint()?;
-    if found != description.dataset.sha256 {
-        return Err(Error::Request(format!(
-            "{} was started on another dataset: expected sha256 {} ({}), found {found}",
-            run.display(),
-            description.dataset.sha256,
-            description.dataset.path.display()
-        )));
-    }
+    description.check_dataset(dataset, run)?;
     let path = run.join(CONFIG);
     let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
     let config: Config =
@@ -204,6 +222,23 @@ pub fn resume<B: TrainBackend>(
     let dataset = shuffled.as_ref().unwrap_or(dataset);
     let plan = Plan::new(dataset, &config)?;
     execute::<B>(dataset, &config, &plan, run, threads, description, progress)
+}
+
+/// Searches for leaks; those that are not let pass are an error.
+fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Result<Report> {
+    let report = audit(dataset, &plan.folds, config.audit.near_duplicate)?;
+    let passes = |finding: &&Finding| config.audit.allow.contains(&finding.leak);
+    let findings: Vec<Finding> = report
+        .findings
+        .iter()
+        .filter(|finding| !passes(finding))
+        .cloned()
+        .collect();
+    if findings.is_empty() {
+        Ok(report)
+    } else {
+        Err(Error::Leaks { findings })
+    }
 }
 
 /// For the shuffled control, the dataset with its responses dealt anew.

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Import(args) => commands::import::run(&args),
         Command::Info(args) => commands::info::run(&args),
+        Command::Audit(args) => commands::audit::run(&args),
         Command::Benchmark(args) => commands::benchmark::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),

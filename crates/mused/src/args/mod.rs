@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Rdm(RdmArgs),
     /// Train one model for all subjects of a dataset
     Train(TrainArgs),
+    /// Search a dataset or a run for ways test data reach training
+    Audit(AuditArgs),
     /// Train and score baselines, ablations and controls on the same splits
     Benchmark(BenchmarkArgs),
     /// Score a run on its held-out stimuli
@@ -257,11 +259,38 @@ pub(crate) struct TrainArgs {
     /// Seed of weights, batches and dropout
     #[arg(long, conflicts_with = "resume")]
     pub(crate) seed: Option<u32>,
+    /// A leak the audit finds to let pass, on record in run.json; repeatable
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    pub(crate) allow: Vec<String>,
     /// Continue an interrupted run with its own configuration, to the same result
     #[arg(long)]
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused audit data/action --folds 5
+  mused audit runs/action
+
+Looks for stimuli, clips or neighbouring seconds of a film on both sides of a split, near-duplicate stimuli, subjects
+with the same responses, voxels that carry a label, responses z-scored together with test trials, and, of a run, input
+statistics that are not those of its training samples. `mused train` looks as well and refuses what it finds. Exit
+code 1: something was found.")]
+pub(crate) struct AuditArgs {
+    /// Dataset or run directory
+    pub(crate) path: PathBuf,
+    /// Of a dataset: folds of stimulus groups to divide it by [default: its own split]
+    #[arg(long, value_name = "K")]
+    pub(crate) folds: Option<usize>,
+    /// Of a dataset: cosine of features above which two stimuli are near-duplicates
+    #[arg(long, value_name = "COSINE", default_value_t = 0.98)]
+    pub(crate) near_duplicate: f64,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -53,6 +53,9 @@ fn layers(args: &TrainArgs) -> anyhow::Result<Layers> {
             "--holdout-subject",
         )?;
     }
+    if !args.allow.is_empty() {
+        layers.insert("audit.allow", args.allow.clone(), "--allow")?;
+    }
     if let Some(seed) = args.seed {
         layers.insert("train.seed", i64::from(seed), "--seed")?;
     }
