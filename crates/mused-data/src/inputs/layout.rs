@@ -157,12 +157,8 @@ impl Layout {
     ) -> Result<Self> {
         let profiles = dataset.description.response == Response::SimilarityProfiles;
         if profiles && arrangement != Arrangement::Regions {
-            let message = match arrangement {
-                Arrangement::Components { .. } => {
-                    "similarity profiles are as long for every subject: they need no principal components"
-                }
-                _ => "similarity profiles have no place in a volume; train them by regions",
-            };
+            let message = "similarity profiles are as long for every subject and have no place in a \
+                           volume; train them by regions, without principal components";
             return Err(Error::Request(message.to_owned()));
         }
         let layout = match arrangement {
