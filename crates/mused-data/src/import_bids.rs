@@ -196,6 +196,7 @@ pub fn import(
     for run in subjects.values().flatten() {
         events.insert(&run.bold, events::read(run, config, &mut findings)?);
     }
+    events::check_names(config, events.values())?;
     let (stimuli, labels) = stimuli(root, &subjects, &events, &mut findings)?;
     let index: HashMap<String, usize> = stimuli.iter().map(|s| s.id.clone()).zip(0..).collect();
 

@@ -32,6 +32,14 @@ const WHOLE: &str = "brain";
 /// Ends the name of an image on the grid of a subject's voxels.
 const MASK: &str = "_mask.nii.gz";
 
+/// What to write, for those who have nothing yet.
+const EXPECTED: &str = r#"stimuli.tsv, labels.tsv, and <subject>.npy with <subject>_trials.tsv for each subject, as from
+    import numpy as np, pandas as pd
+    pd.DataFrame({"stimulus_id": ids, "group": groups}).to_csv("stimuli.tsv", sep="\t", index=False)
+    pd.DataFrame(labels, index=ids, columns=names).to_csv("labels.tsv", sep="\t", index_label="stimulus_id")
+    pd.DataFrame({"stimulus_id": shown}).to_csv("anna_trials.tsv", sep="\t", index=False)
+    np.save("anna.npy", betas.astype("float32"))  # trials × voxels"#;
+
 /// What the files themselves do not say.
 #[derive(Clone, Debug, Default)]
 pub struct NpyConfig {
@@ -71,6 +79,17 @@ pub fn import(
     config: &NpyConfig,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported> {
+    if !folder.is_dir() || files(folder)?.is_empty() {
+        let found = if folder.is_dir() {
+            "neither .npy nor .tsv"
+        } else {
+            "no such folder"
+        };
+        return Err(Error::invalid(
+            folder,
+            format!("expected {EXPECTED}\nfound {found}"),
+        ));
+    }
     let data = DataFolder::new(folder)?;
     let stimuli = read_stimuli(folder)?;
     let ids: Vec<String> = stimuli.iter().map(|stimulus| stimulus.id.clone()).collect();

@@ -52,8 +52,8 @@ pub use geometry::{common_stimuli, feature_rdm, response_rdm};
 pub use grid::Grid;
 pub use guidance::{Guidance, GuidanceTarget};
 pub use inputs::{
-    Arrangement, Cuboid, InputReader, InputTransform, Layout, Sample, Slot, SubjectInputs, ZScore,
-    samples,
+    Arrangement, Cuboid, InputReader, InputTransform, Layout, Projection, Sample, Slot,
+    SubjectInputs, ZScore, samples,
 };
 pub use places::Grayordinates;
 pub use split::{Fold, SplitPlan};

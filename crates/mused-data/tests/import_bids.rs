@@ -403,6 +403,21 @@ fn mistakes_are_named() {
         ),
         (
             BidsConfig {
+                exclude: vec!["rest".to_owned(), "buton".to_owned()],
+                ..base.clone()
+            },
+            "--exclude buton: expected a value that some event has, found none; there is: button, face",
+        ),
+        (
+            BidsConfig {
+                estimate: Estimate::Lsa,
+                nuisance: vec!["press".to_owned()],
+                ..base.clone()
+            },
+            "--nuisance press: expected a value that some event has",
+        ),
+        (
+            BidsConfig {
                 estimate: Estimate::Window(Some([8.0, 4.0])),
                 ..base.clone()
             },
@@ -546,4 +561,90 @@ fn a_killed_import_goes_on() {
     }
     let count = |folder: &Path| fs::read_dir(folder).unwrap().count();
     assert_eq!(count(&path), count(&whole));
+}
+
+#[test]
+fn events_close_together_become_blocks() {
+    let folder = copy();
+    let events = "onset\tduration\ttrial_type\n10\t2\tface\n13\t2\tface\n16\t2\tface\n\
+                  19\t2\thouse\n40\t2\thouse\n43.5\t2\thouse\n60\t1\trest\n70\t1\tbutton\n";
+    for subject in ["01", "02"] {
+        for run in ["1", "2"] {
+            let name = format!("sub-{subject}/func/sub-{subject}_task-see_run-{run}_events.tsv");
+            fs::write(folder.path().join(name), events).unwrap();
+        }
+    }
+    let config = BidsConfig {
+        merge_gap: Some(1.0),
+        ..config(folder.path())
+    };
+    let dataset = open(folder.path(), &config).unwrap();
+    let onsets = |run: u32| -> Vec<Option<f64>> {
+        let trials = dataset.subjects[0].trials.iter();
+        trials.filter(|t| t.run == run).map(|t| t.onset).collect()
+    };
+    // Gaps of 1 s join, of 1.5 s do not; another kind begins another block.
+    assert_eq!(onsets(1), [10.0, 19.0, 40.0, 43.5].map(Some));
+    assert_eq!(onsets(1), onsets(2));
+}
+
+/// Run 2 of subject 01 becomes run 1 of a second session.
+#[test]
+fn sessions_keep_runs_of_one_number_apart() {
+    let folder = copy();
+    let root = folder.path();
+    let moves = |file: &str, base: &Path| {
+        for (session, run) in [("01", "1"), ("02", "2")] {
+            let from = base.join(format!("sub-01/func/sub-01_task-see_run-{run}_{file}"));
+            let to = base.join(format!("sub-01/ses-{session}/func"));
+            fs::create_dir_all(&to).unwrap();
+            let to = to.join(format!("sub-01_ses-{session}_task-see_run-1_{file}"));
+            fs::rename(from, to).unwrap();
+        }
+    };
+    moves("events.tsv", root);
+    let prep = root.join("derivatives/prep");
+    moves("space-T1w_desc-preproc_bold.nii.gz", &prep);
+    moves("desc-confounds_timeseries.tsv", &prep);
+    let before = open(&files(), &config(&files())).unwrap();
+    let after = open(root, &config(root)).unwrap();
+    let place = |dataset: &Dataset| -> Vec<(u32, u32)> {
+        let trials = dataset.subjects[0].trials.iter();
+        trials.map(|trial| (trial.session, trial.run)).collect()
+    };
+    assert_eq!(place(&after)[..6], [(1, 1); 6]);
+    assert_eq!(place(&after)[6..], [(2, 1); 6]);
+    assert_eq!(
+        responses(&after.subjects[0]),
+        responses(&before.subjects[0])
+    );
+}
+
+#[test]
+fn the_nearest_sidecar_states_the_repetition_time() {
+    let folder = copy();
+    let root = folder.path();
+    let tr = |config: &BidsConfig| open(root, config).unwrap().description.tr;
+    let config = BidsConfig {
+        allow: vec![Check::TrHeader, Check::TrDiffers],
+        ..config(root)
+    };
+    let write = |name: &str, tr: &str| {
+        fs::write(root.join(name), format!("{{\"RepetitionTime\": {tr}}}")).unwrap();
+    };
+    fs::remove_file(root.join("task-see_bold.json")).unwrap();
+    assert_eq!(tr(&config), Some(2.0), "of the header");
+    write("bold.json", "1.9");
+    assert_eq!(tr(&config), Some(1.9), "of the whole dataset");
+    write("task-see_bold.json", "2.1");
+    assert_eq!(tr(&config), Some(2.1), "of the task");
+    write("task-other_bold.json", "1.5");
+    assert_eq!(tr(&config), Some(2.1), "not of another task");
+    for run in ["1", "2"] {
+        write(
+            &format!("sub-01/func/sub-01_task-see_run-{run}_bold.json"),
+            "2.2",
+        );
+    }
+    assert_eq!(tr(&config), None, "subjects differ");
 }

@@ -192,3 +192,18 @@ fn checks_have_names() {
             .contains("nan-voxels")
     );
 }
+
+#[test]
+fn an_empty_or_missing_folder_says_what_to_write() {
+    let folder = TempDir::new().unwrap();
+    let missing = folder.path().join("nowhere");
+    for (folder, found) in [
+        (folder.path(), "found neither .npy nor .tsv"),
+        (missing.as_path(), "found no such folder"),
+    ] {
+        let message = message(folder);
+        assert!(message.contains("expected stimuli.tsv, labels.tsv, and <subject>.npy"));
+        assert!(message.contains("np.save(\"anna.npy\""), "{message}");
+        assert!(message.ends_with(found), "{message}");
+    }
+}

@@ -10,6 +10,7 @@ use mused_data::{
     Labels, Response, Sample, SplitPlan, Stimulus, Trial, Voxel, samples,
 };
 use mused_formats::npy::Dtype;
+use mused_stats::pca::Pca;
 use ndarray::Array2;
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -105,6 +106,10 @@ struct Seen {
 
 /// What training on the subjects `trained` makes of a fold; the others are only read.
 fn seen(dataset: &Dataset, fold: &Fold, trained: &[usize]) -> Seen {
+    arranged(dataset, fold, trained, Arrangement::Regions)
+}
+
+fn arranged(dataset: &Dataset, fold: &Fold, trained: &[usize], arrangement: Arrangement) -> Seen {
     let everyone: Vec<usize> = (0..SUBJECTS.len()).collect();
     let others: Vec<usize> = everyone
         .iter()
@@ -112,8 +117,7 @@ fn seen(dataset: &Dataset, fold: &Fold, trained: &[usize]) -> Seen {
         .filter(|subject| !trained.contains(subject))
         .collect();
     let training: Vec<Sample> = samples(dataset, trained, &fold.train);
-    let regions = Arrangement::Regions;
-    let transform = InputTransform::fit(dataset, regions, true, &training, &others).unwrap();
+    let transform = InputTransform::fit(dataset, arrangement, true, &training, &others).unwrap();
     let transform = Arc::new(transform);
     let reader = InputReader::new(dataset, transform.clone(), &everyone).unwrap();
     let parts = [&fold.train, &fold.validation, &fold.test].map(|stimuli| {
@@ -183,9 +187,15 @@ fn responses_to_held_out_stimuli_do_not_change_what_is_fitted() {
         let leaking = dataset(&folder, Response::Voxels, |stimulus, column| {
             (!fold.train.contains(&stimulus)).then_some(PLANTED + column as f32)
         });
-        for trained in [&[0, 1][..], &[1]] {
-            let expected = seen(&clean, fold, trained);
-            let found = seen(&leaking, fold, trained);
+        let components = Arrangement::Components { most: 4 };
+        for (trained, arrangement) in [
+            (&[0, 1][..], Arrangement::Regions),
+            (&[1], Arrangement::Regions),
+            (&[0, 1], components),
+            (&[1], components),
+        ] {
+            let expected = arranged(&clean, fold, trained, arrangement);
+            let found = arranged(&leaking, fold, trained, arrangement);
             assert_eq!(found.transform, expected.transform);
             let [train, validation, test] = [0, 1, 2]
                 .map(|part| (bits(&found.parts[part]), bits(&expected.parts[part])))
@@ -212,6 +222,70 @@ fn training_inputs_are_z_scored_a_subject() {
             assert!((variance - 1.0).abs() < 1e-4, "{variance}");
         }
     }
+}
+
+/// The first column varies in no training sample; otherwise as the clean dataset.
+#[test]
+fn regions_become_principal_components_of_training_samples() {
+    let temporary = TempDir::new().unwrap();
+    let constant = |_, column| (column == 0).then_some(3.0);
+    let clean = dataset(temporary.path(), Response::Voxels, constant);
+    let fold = &plan().folds(&clean).unwrap()[0];
+    let count = fold.train.len();
+    let voxels = seen(&clean, fold, &[0, 1]);
+    let width = STIMULI * ROIS.len();
+    for most in [3, 100] {
+        let found = arranged(&clean, fold, &[0, 1], Arrangement::Components { most });
+        let kept = most.min(count - 1);
+        assert_eq!(found.parts[0].ncols(), ROIS.len() * kept);
+        for subject in 0..SUBJECTS.len() {
+            for region in 0..ROIS.len() {
+                let columns = STIMULI * region..STIMULI * (region + 1);
+                let rows_of = |part: &Array2<f32>, columns: std::ops::Range<usize>| {
+                    let rows = part.nrows() / SUBJECTS.len();
+                    let rows = subject * rows..(subject + 1) * rows;
+                    part.slice(ndarray::s![rows, columns]).mapv(f64::from)
+                };
+                assert_eq!(voxels.parts[0].ncols(), width);
+                let fitted = rows_of(&voxels.parts[0], columns.clone());
+                let pca = Pca::fit(fitted.view(), most).unwrap();
+                let scale = pca.variances.mean().unwrap().sqrt();
+                for (part, found) in voxels.parts.iter().zip(&found.parts) {
+                    let rows = rows_of(part, columns.clone()) - &pca.mean;
+                    let expected = rows.dot(&pca.components.t()) / scale;
+                    let found = rows_of(found, kept * region..kept * (region + 1));
+                    let difference = (&found - &expected).mapv(f64::abs);
+                    assert!(difference.iter().all(|d| *d < 1e-5), "{found} {expected}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn subjects_with_fewer_components_end_in_zeros_and_other_voxels_are_refused() {
+    let temporary = TempDir::new().unwrap();
+    let mut few = dataset(temporary.path(), Response::Voxels, |_, _| None);
+    let everything: Vec<usize> = (0..STIMULI).collect();
+    // The second subject saw four of the stimuli alone: three components.
+    few.subjects[1].trials.truncate(4);
+    let training = samples(&few, &[0, 1], &everything);
+    let most = Arrangement::Components { most: 6 };
+    let transform = InputTransform::fit(&few, most, true, &training, &[]).unwrap();
+    let slots = transform.layout.slots();
+    assert_eq!(slots.iter().map(|s| s.length).collect::<Vec<_>>(), [6, 6]);
+    let reader = InputReader::new(&few, Arc::new(transform.clone()), &[0, 1]).unwrap();
+    let wanted: Vec<&Sample> = training.iter().filter(|s| s.subject == 1).collect();
+    let rows = reader.read(&wanted).unwrap();
+    for row in rows.rows() {
+        assert!(row.iter().take(3).all(|value| *value != 0.0), "{row}");
+        assert_eq!(row.slice(ndarray::s![3..6]).to_vec(), [0.0; 3]);
+    }
+    few.subjects[0].voxels.swap(0, STIMULI);
+    few.subjects[0].voxels[1].roi = ROIS[1].to_owned();
+    let refused = InputReader::new(&few, Arc::new(transform), &[0]).unwrap_err();
+    let expected = "expected the 12 voxels that its principal components were fitted on, found 1";
+    assert!(refused.to_string().contains(expected), "{refused}");
 }
 
 #[test]

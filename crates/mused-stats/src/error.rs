@@ -78,6 +78,12 @@ pub enum Error {
         /// The row.
         row: usize,
     },
+    /// The iteration for eigenvectors did not end.
+    #[error("principal components: the eigenvectors of a {size} x {size} matrix did not converge")]
+    NoEigenvectors {
+        /// Rows and columns of the matrix.
+        size: usize,
+    },
 }
 
 /// Result of a statistic.

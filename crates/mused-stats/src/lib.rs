@@ -1,4 +1,4 @@
-//! Metrics of multi-label decoding and representational dissimilarity, in f64.
+//! Metrics of multi-label decoding, representational dissimilarity and principal components, in f64.
 //!
 //! Everything here is a function of arrays: no files, no engine, no state. Definitions follow scikit-learn, scipy and
 //! numpy, and the tests hold them to those programs' numbers.
@@ -6,6 +6,7 @@
 
 mod error;
 pub mod metrics;
+pub mod pca;
 pub mod rdm;
 pub mod rsa;
 pub mod summary;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use mused_data::audit::Leak;
-use mused_data::{Arrangement, Kind, Layout, SplitPlan};
+use mused_data::{Arrangement, Description, Kind, Layout, Response, SplitPlan};
 use mused_model::{
     BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, LossConfig,
     MlpConfig, Orthogonality, RoiTransformerConfig, RsaForm, Tokenizer,
@@ -113,6 +113,9 @@ pub struct ModelConfig {
     pub grid: Vec<[i32; 2]>,
     /// Whether voxels are z-scored with training statistics, a subject.
     pub zscore: bool,
+    /// Regions as this many principal components, fitted on each subject's training samples; 0 =
+    /// voxels, with zeros where a subject has fewer than others.
+    pub roi_components: usize,
     /// Width of a token.
     pub dim: usize,
     /// Transformer blocks.
@@ -253,6 +256,7 @@ impl Default for Config {
                 patch_size: 8,
                 grid: Vec::new(),
                 zscore: true,
+                roi_components: 0,
                 dim: 128,
                 depth: 1,
                 heads: 4,
@@ -504,9 +508,32 @@ impl Config {
         };
         match (self.model.tokenizer, kind) {
             (TokenizerKind::Auto, Kind::Volume) | (TokenizerKind::Patches, _) => patches,
-            (TokenizerKind::Auto | TokenizerKind::Regions, _) => Arrangement::Regions,
+            (TokenizerKind::Auto | TokenizerKind::Regions, _) => match self.model.roi_components {
+                0 => Arrangement::Regions,
+                most => Arrangement::Components { most },
+            },
             (TokenizerKind::Convolutions, _) => Arrangement::Grid { range },
         }
+    }
+
+    /// Refuses what a dataset of some kind cannot be read with.
+    pub(crate) fn check_for(&self, description: &Description) -> Result<()> {
+        let by_regions = matches!(
+            self.arrangement(description.kind),
+            Arrangement::Components { .. }
+        );
+        let profiles = description.response == Response::SimilarityProfiles;
+        if self.model.roi_components == 0 || (by_regions && !profiles) {
+            return Ok(());
+        }
+        let found = if profiles {
+            "similarity profiles, which are as long for every subject"
+        } else {
+            "patches or convolutions of a volume (model.tokenizer)"
+        };
+        Err(Error::Config(format!(
+            "model.roi_components is for regions of voxels and must be 0 for {found}"
+        )))
     }
 
     /// The network that reads inputs of such a layout.

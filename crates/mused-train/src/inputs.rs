@@ -1,8 +1,9 @@
-//! The file of an [`InputTransform`]: a safetensors file, since z-scores of whole brains are large.
+//! The file of an [`InputTransform`]: a safetensors file, since z-scores of whole brains and
+//! principal components of regions are large.
 
 use std::path::Path;
 
-use mused_data::{InputTransform, Layout, SubjectInputs, ZScore};
+use mused_data::{InputTransform, Layout, Projection, SubjectInputs, ZScore};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::NamedTensors;
@@ -17,15 +18,34 @@ struct Description {
 
 const MEAN: &str = "mean";
 const SCALE: &str = "scale";
+/// Of a subject's region: its mean, and components × voxels.
+const CENTRE: &str = "centre";
+const COMPONENTS: &str = "components";
+
+fn of_region(kind: &str, id: &str, region: &str) -> String {
+    format!("{kind}.{id}.{region}")
+}
 
 /// Writes a transform.
 pub(crate) fn write(path: &Path, transform: &InputTransform) -> Result<()> {
     let mut tensors = NamedTensors::new();
-    for SubjectInputs { id, z_score } in &transform.subjects {
+    for inputs in &transform.subjects {
+        let SubjectInputs {
+            id,
+            z_score,
+            projections,
+        } = inputs;
         if let Some(ZScore { mean, scale }) = z_score {
             for (kind, values) in [(MEAN, mean), (SCALE, scale)] {
                 tensors.insert(format!("{kind}.{id}"), (vec![values.len()], values.clone()));
             }
+        }
+        for own in projections.iter().flatten() {
+            let voxels = own.mean.len();
+            let centre = (vec![voxels], own.mean.clone());
+            tensors.insert(of_region(CENTRE, id, &own.region), centre);
+            let components = (vec![own.components(), voxels], own.weights.clone());
+            tensors.insert(of_region(COMPONENTS, id, &own.region), components);
         }
     }
     let description = Description {
@@ -49,7 +69,35 @@ pub(crate) fn read(path: &Path) -> Result<InputTransform> {
                 return Err(Error::invalid(path, message));
             }
         };
-        Ok(SubjectInputs { id, z_score })
+        let mut projections = Vec::new();
+        for slot in description.layout.slots() {
+            let region = slot.name.clone();
+            let mut take = |kind: &str| tensors.remove(&of_region(kind, &id, &region));
+            match (take(CENTRE), take(COMPONENTS)) {
+                (None, None) => {}
+                (Some((_, mean)), Some((shape, weights)))
+                    if shape.len() == 2 && shape[1] == mean.len() && !mean.is_empty() =>
+                {
+                    projections.push(Projection {
+                        region,
+                        mean,
+                        weights,
+                    });
+                }
+                _ => {
+                    let message = format!(
+                        "expected components of the voxels of region {region} of subject {id}"
+                    );
+                    return Err(Error::invalid(path, message));
+                }
+            }
+        }
+        Ok(SubjectInputs {
+            id,
+            z_score,
+            // Every subject has voxels, so every subject of a projected run has some.
+            projections: (!projections.is_empty()).then_some(projections),
+        })
     };
     Ok(InputTransform {
         subjects: description

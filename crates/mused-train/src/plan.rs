@@ -77,6 +77,7 @@ impl Plan {
         let tested = holdout.map_or(everyone.clone(), |subject| vec![subject]);
         let folds = config.split_plan().folds(dataset)?;
         let largest = folds.iter().map(|fold| fold.train.len()).max().unwrap_or(0);
+        config.check_for(&dataset.description)?;
         let arrangement = config.arrangement(dataset.description.kind);
         let layout = Layout::new(dataset, arrangement, &everyone, largest)?;
         let labels = dataset.labels.names.len();

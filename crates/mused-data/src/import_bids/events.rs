@@ -33,6 +33,35 @@ pub(super) struct RunEvents {
     pub(super) trials: Vec<Event>,
     /// By kind.
     pub(super) nuisance: BTreeMap<String, Vec<Interval>>,
+    /// What `nuisance` may name.
+    kinds: BTreeSet<String>,
+    /// What `exclude` may name besides.
+    labels: BTreeSet<String>,
+}
+
+/// Values to exclude or to model that no run has are spelling mistakes.
+pub(super) fn check_names<'r>(
+    config: &BidsConfig,
+    runs: impl Iterator<Item = &'r RunEvents> + Clone,
+) -> Result<()> {
+    let kinds: BTreeSet<&String> = runs.clone().flat_map(|run| &run.kinds).collect();
+    let all: BTreeSet<&String> = runs
+        .flat_map(|run| &run.labels)
+        .chain(kinds.iter().copied())
+        .collect();
+    for (option, names, known) in [
+        ("--exclude", &config.exclude, all),
+        ("--nuisance", &config.nuisance, kinds),
+    ] {
+        if let Some(name) = names.iter().find(|name| !known.contains(name)) {
+            let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
+            return Err(Error::Request(format!(
+                "{option} {name}: expected a value that some event has, found none; there is: {}",
+                known.join(", ")
+            )));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> Result<RunEvents> {
@@ -78,6 +107,12 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
                 .into());
         }
         let kind = kinds[row].unwrap_or(MISSING);
+        let cells = labels.iter().map(|column| column[row].unwrap_or(MISSING));
+        let own: BTreeSet<&str> = cells.flat_map(split).collect();
+        events.kinds.insert(kind.to_owned());
+        events
+            .labels
+            .extend(own.iter().map(|&label| label.to_owned()));
         if config.nuisance.iter().any(|name| name == kind) {
             events
                 .nuisance
@@ -89,9 +124,8 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
         if config.exclude.iter().any(|name| name == kind) {
             continue;
         }
-        let cells = labels.iter().map(|column| column[row].unwrap_or(MISSING));
-        let own: BTreeSet<&str> = cells
-            .flat_map(split)
+        let own: BTreeSet<&str> = own
+            .into_iter()
             .filter(|label| !config.exclude.iter().any(|name| name == label))
             .collect();
         if own.is_empty() {

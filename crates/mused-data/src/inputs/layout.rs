@@ -12,6 +12,12 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 pub enum Arrangement {
     /// Region by region, each as long as in the subject with most voxels there.
     Regions,
+    /// Region by region, each as its first principal components, fitted a subject on its training
+    /// samples: as many as asked, or as the subject has voxels or samples less one.
+    Components {
+        /// Most components a region.
+        most: usize,
+    },
     /// Cubes of `edge` voxels a side, without those that hold nobody's voxels.
     Patches {
         /// Voxels a side.
@@ -137,7 +143,9 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// The layout for `subjects`; similarity profiles have a value for each of `references` stimuli.
+    /// The layout for `subjects` and `stimuli` training stimuli: as many values has a similarity
+    /// profile, and a region has fewer principal components. How many those really are depends on
+    /// the responses; the layout has room for the most there can be.
     ///
     /// # Errors
     /// Voxels without a position in a volume, or none of them in the chosen part of it.
@@ -145,18 +153,28 @@ impl Layout {
         dataset: &Dataset,
         arrangement: Arrangement,
         subjects: &[usize],
-        references: usize,
+        stimuli: usize,
     ) -> Result<Self> {
         let profiles = dataset.description.response == Response::SimilarityProfiles;
-        let references = profiles.then_some(references);
         if profiles && arrangement != Arrangement::Regions {
-            return Err(Error::Request(
-                "similarity profiles have no place in a volume; train them by regions".to_owned(),
-            ));
+            let message = "similarity profiles are as long for every subject and have no place in a \
+                           volume; train them by regions, without principal components";
+            return Err(Error::Request(message.to_owned()));
         }
         let layout = match arrangement {
             Arrangement::Regions => Self::Regions {
-                slots: regions(dataset, subjects, references),
+                slots: regions(
+                    dataset,
+                    subjects,
+                    |voxels| {
+                        if profiles { stimuli } else { voxels }
+                    },
+                ),
+            },
+            Arrangement::Components { most } => Self::Regions {
+                slots: regions(dataset, subjects, |voxels| {
+                    most.min(voxels).min(stimuli.saturating_sub(1))
+                }),
             },
             Arrangement::Patches { edge, range } => {
                 let cuboid = Cuboid::around(dataset, subjects, range)?;
@@ -204,7 +222,8 @@ impl Layout {
     }
 }
 
-fn regions(dataset: &Dataset, subjects: &[usize], references: Option<usize>) -> Vec<Slot> {
+/// A slot a region, its length a function of the most voxels that a subject has there.
+fn regions(dataset: &Dataset, subjects: &[usize], length: impl Fn(usize) -> usize) -> Vec<Slot> {
     let mut largest: HashMap<&str, usize> = HashMap::new();
     for &subject in subjects {
         let mut counts: HashMap<&str, usize> = HashMap::new();
@@ -218,10 +237,10 @@ fn regions(dataset: &Dataset, subjects: &[usize], references: Option<usize>) -> 
     }
     let present = dataset.roi_names().into_iter();
     let lengths = present.filter_map(|name| Some((name.to_owned(), *largest.get(name)?)));
-    contiguous(lengths.map(|(name, largest)| (name, references.unwrap_or(largest))))
+    contiguous(lengths.map(|(name, voxels)| (name, length(voxels))))
 }
 
-fn contiguous(lengths: impl Iterator<Item = (String, usize)>) -> Vec<Slot> {
+pub(super) fn contiguous(lengths: impl Iterator<Item = (String, usize)>) -> Vec<Slot> {
     let mut offset = 0;
     let slot = |(name, length)| {
         let slot = Slot {

@@ -1,18 +1,21 @@
 //! From response rows to the inputs of a model, with nothing fitted outside training.
 
 mod layout;
+mod projection;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ndarray::Array2;
-use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
 
 use crate::{Dataset, Error, Response, Result};
 use layout::{NOWHERE, Placement};
+use projection::Projector;
 
 pub use layout::{Arrangement, Cuboid, Layout, Slot};
+pub use projection::Projection;
 
 /// One input of the model: what a subject's brain did for a stimulus, averaged over repeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct SubjectInputs {
     pub id: String,
     /// Shift and scale of its voxels; `None` where responses are taken as they are.
     pub z_score: Option<ZScore>,
+    /// Principal components of its regions; `None` where voxels are read as they are.
+    pub projections: Option<Vec<Projection>>,
 }
 
 /// Shift and scale, one a voxel.
@@ -72,6 +77,10 @@ pub struct ZScore {
 /// Similarity profiles keep only columns whose reference stimulus was trained on; the column of
 /// the sample's own stimulus is replaced by the median of the others (its value says nothing but
 /// "this is that stimulus"); each profile is then mean-centred.
+///
+/// Under [`Arrangement::Components`] each region of z-scored voxels becomes its principal components.
+/// Fitting holds the training samples of one subject in memory, and takes time with the third power
+/// of the smaller one of its samples and a region's voxels (see [`mused_stats::pca::Pca::fit`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputTransform {
     /// Division of an input row.
@@ -105,7 +114,7 @@ impl InputTransform {
         });
         let trained: BTreeSet<usize> = training.iter().map(|sample| sample.subject).collect();
         let fitted: Vec<usize> = trained.into_iter().chain(unlabelled.to_vec()).collect();
-        let layout = Layout::new(dataset, arrangement, &fitted, stimuli.len())?;
+        let mut layout = Layout::new(dataset, arrangement, &fitted, stimuli.len())?;
         // Similarities have one scale for everybody already.
         let z_score = z_score && !profiles;
         let fit = |subject: usize| {
@@ -115,12 +124,27 @@ impl InputTransform {
                 z_score: z_score
                     .then(|| ZScore::fit(dataset, subject, &own))
                     .transpose()?,
+                projections: None,
             })
         };
+        let subjects = fitted.par_iter().map(|&subject| fit(subject));
+        let mut subjects: Vec<SubjectInputs> = subjects.collect::<Result<_>>()?;
+        if let (Arrangement::Components { most }, Layout::Regions { slots }) =
+            (arrangement, &mut layout)
+        {
+            // One after another: a subject's samples of whole brains can be gigabytes.
+            for (inputs, &subject) in subjects.iter_mut().zip(&fitted) {
+                let own = samples(dataset, &[subject], &stimuli);
+                let z_score = inputs.z_score.as_ref();
+                let fitted = Projection::fit(dataset, subject, z_score, &own, most)?;
+                inputs.projections = Some(fitted);
+            }
+            *slots = projection::slots(slots, &subjects)?;
+        }
         Ok(Self {
             layout,
             references,
-            subjects: fitted.into_par_iter().map(fit).collect::<Result<_>>()?,
+            subjects,
         })
     }
 
@@ -191,13 +215,31 @@ impl Average {
     }
 }
 
+/// How a subject's responses come into an input row.
+#[derive(Debug)]
+enum Arranged {
+    /// Voxel by voxel.
+    Placed(Placement),
+    /// As principal components.
+    Projected(Projector),
+}
+
+impl Arranged {
+    fn has_slot(&self) -> &[bool] {
+        match self {
+            Self::Placed(placement) => &placement.has_slot,
+            Self::Projected(projector) => &projector.has_slot,
+        }
+    }
+}
+
 /// Reads the inputs of samples of a dataset, a batch at a time.
 #[derive(Debug)]
 pub struct InputReader<'d> {
     dataset: &'d Dataset,
     transform: Arc<InputTransform>,
     /// One a subject of the dataset that may be read.
-    placements: Vec<Option<Placement>>,
+    arranged: Vec<Option<Arranged>>,
 }
 
 impl<'d> InputReader<'d> {
@@ -210,11 +252,11 @@ impl<'d> InputReader<'d> {
         transform: Arc<InputTransform>,
         subjects: &[usize],
     ) -> Result<Self> {
-        let mut placements: Vec<Option<Placement>> =
-            dataset.subjects.iter().map(|_| None).collect();
+        let mut arranged: Vec<Option<Arranged>> = dataset.subjects.iter().map(|_| None).collect();
         for &index in subjects {
             let subject = &dataset.subjects[index];
-            if let Some(z_score) = &transform.subject(&subject.id)?.z_score
+            let inputs = transform.subject(&subject.id)?;
+            if let Some(z_score) = &inputs.z_score
                 && z_score.mean.len() != subject.voxels.len()
             {
                 return Err(Error::Request(format!(
@@ -224,14 +266,16 @@ impl<'d> InputReader<'d> {
                     subject.voxels.len()
                 )));
             }
-            let references = transform.references.as_deref();
-            let placement = Placement::new(&transform.layout, references, dataset, subject)?;
-            placements[index] = Some(placement);
+            let (layout, references) = (&transform.layout, transform.references.as_deref());
+            arranged[index] = Some(match &inputs.projections {
+                Some(own) => Arranged::Projected(Projector::new(layout.slots(), own, subject)?),
+                None => Arranged::Placed(Placement::new(layout, references, dataset, subject)?),
+            });
         }
         Ok(Self {
             dataset,
             transform,
-            placements,
+            arranged,
         })
     }
 
@@ -247,9 +291,9 @@ impl<'d> InputReader<'d> {
 
     /// Whether a subject has any voxel of each slot.
     pub fn has_slot(&self, subject: usize) -> &[bool] {
-        self.placements[subject]
+        self.arranged[subject]
             .as_ref()
-            .map_or(&[], |placement| &placement.has_slot)
+            .map_or(&[], Arranged::has_slot)
     }
 
     /// Inputs of `samples`: samples × [`Layout::width`], read on the threads of the current pool.
@@ -272,11 +316,18 @@ impl<'d> InputReader<'d> {
     fn fill(&self, average: &mut Average, sample: &Sample, row: &mut [f32]) -> Result<()> {
         let subject = &self.dataset.subjects[sample.subject];
         let inputs = self.transform.subject(&subject.id)?;
-        let Some(placement) = &self.placements[sample.subject] else {
+        let Some(arranged) = &self.arranged[sample.subject] else {
             let message = format!("subject {} is not among those to be read", subject.id);
             return Err(Error::Request(message));
         };
         let response = average.read(self.dataset, sample)?;
+        let placement = match arranged {
+            Arranged::Placed(placement) => placement,
+            Arranged::Projected(projector) => {
+                projector.project(inputs, response, row);
+                return Ok(());
+            }
+        };
         let placed = response.iter().zip(&placement.positions);
         match &inputs.z_score {
             None => {
