@@ -6,8 +6,13 @@
 
 mod error;
 pub mod metrics;
+pub mod permutation;
+mod ranking;
 pub mod rdm;
+mod relabelling;
 pub mod rsa;
+mod samples;
 pub mod summary;
 
-pub use error::{Error, Result};
+pub use error::{Answer, Error, Result, Unavailable};
+pub use samples::Samples;
