@@ -137,14 +137,17 @@ pub enum Unavailable {
     /// A statement over stimuli needs two groups of them.
     #[error("there are fewer than two groups of stimuli")]
     OneGroup,
+    /// Noise is told from signal by repeats.
+    #[error("no stimulus was repeated")]
+    NoRepeats,
     /// Neither subjects nor groups of stimuli can be resampled.
     #[error("there are neither two subjects nor two groups of stimuli")]
     NothingToResample,
     /// More than a twentieth of the resamples leave a subject without a score.
     #[error("positives are so few that resamples often lack them")]
     FewPositives,
-    /// The score is the same whatever is resampled, as for scores that are all equal.
-    #[error("the score does not vary over subjects or stimuli")]
+    /// All values are equal: a score whatever is resampled, a voxel's responses, an RDM's dissimilarities.
+    #[error("there is no variation to measure")]
     NoVariation,
 }
 

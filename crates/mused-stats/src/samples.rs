@@ -89,13 +89,20 @@ impl Samples {
         self.groups.iter().max().map_or(0, |last| last + 1)
     }
 
-    /// The stimuli of each group.
-    pub(crate) fn stimuli_of_groups(&self) -> Vec<Vec<u32>> {
-        let mut stimuli = vec![Vec::new(); self.groups()];
-        for (stimulus, &group) in self.groups.iter().enumerate() {
-            stimuli[group].push(stimulus as u32);
+    /// These samples, followed by the same again as samples of stimuli of their own.
+    pub(crate) fn twice(&self) -> Self {
+        let (rows, stimuli) = (self.rows, self.stimuli());
+        let again = |samples: &Vec<(usize, usize)>| {
+            let copies = samples
+                .iter()
+                .map(|&(row, stimulus)| (row + rows, stimulus + stimuli));
+            samples.iter().copied().chain(copies).collect()
+        };
+        Self {
+            subjects: self.subjects.iter().map(again).collect(),
+            groups: [self.groups.as_slice(), &self.groups].concat(),
+            rows: 2 * rows,
         }
-        stimuli
     }
 
     /// The stimuli that have each label, ascending.
