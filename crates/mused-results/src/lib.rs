@@ -1,15 +1,23 @@
-//! Scores of a run directory's predictions: `results.json` (schema `mused-results/1`).
+//! Scores of a run directory's predictions: `results.json` (schema `mused-results/2`), and differences between runs.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod compare;
+mod inference;
+mod predictions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use mused_formats::npy;
-use mused_formats::table::Table;
 use mused_stats::metrics::{LabelScore, MultiLabelScores, Undefined, score};
 use mused_stats::summary::{mean, sample_sd};
-use ndarray::{Array2, ArrayD, Axis, Ix2};
+use ndarray::Axis;
 use serde::{Deserialize, Serialize};
+
+pub use compare::{Comparison, MetricDifference, compare};
+pub use inference::{
+    Calibration, Inference, IntervalResult, LabelTest, MetricInference, Stated, TestResult,
+};
+use predictions::Predictions;
 
 /// Why a run could not be scored.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +81,10 @@ pub struct LabelResult {
     pub average_precision: Option<f64>,
     /// Mean over subjects who can be scored on it.
     pub roc_auc: Option<f64>,
+    /// Permutation test of the average precision.
+    pub average_precision_test: Stated<LabelTest>,
+    /// Permutation test of the area under the ROC curve.
+    pub roc_auc_test: Stated<LabelTest>,
 }
 
 /// What knowing nothing scores, means over subjects.
@@ -110,7 +122,7 @@ pub struct SubjectResult {
 /// The content of `results.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// `mused-results/1`.
+    /// `mused-results/2`.
     pub schema: String,
     /// `exclude`, `sklearn` or `reference`: what undefined scores count as.
     pub undefined: String,
@@ -119,6 +131,10 @@ pub struct Results {
     /// Every metric over subjects.
     #[serde(rename = "macro")]
     pub macro_scores: Macro,
+    /// Intervals and permutation tests of the macro scores, undefined labels left out.
+    pub inference: Inference,
+    /// Whether probabilities come true, all samples and labels together.
+    pub calibration: Calibration,
     /// In the order of `labels.tsv`.
     pub labels: Vec<LabelResult>,
     /// What knowing nothing scores.
@@ -127,84 +143,20 @@ pub struct Results {
     pub subjects: BTreeMap<String, SubjectResult>,
 }
 
-/// Test rows of a run directory.
-struct Predictions {
-    labels: Vec<String>,
-    /// rows × labels
-    probabilities: Array2<f64>,
-    /// rows × labels
-    targets: Array2<u8>,
-    /// Rows of each subject.
-    rows: BTreeMap<String, Vec<usize>>,
-    folds: usize,
-}
+const SCHEMA: &str = "mused-results/2";
 
-impl Predictions {
-    fn read(run: &Path) -> Result<Self> {
-        let path = run.join("predictions.npy");
-        if !path.is_file() {
-            return Err(Error::Invalid {
-                path,
-                message: "expected the predictions of a complete run, found none; train it, or \
-                          continue it with `mused train … --resume`"
-                    .to_owned(),
-            });
-        }
-        let table = Table::read(run.join("labels.tsv"))?;
-        let labels: Vec<String> = table
-            .column("label")?
-            .strings()?
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        let trials = Table::read(run.join("trials.tsv"))?;
-        let shape = (trials.rows(), labels.len());
-        let probabilities = matrix(&path, npy::read_npy(&path)?, shape)?;
-        let path = run.join("targets.npy");
-        let targets = matrix(&path, npy::read_npy_u8(&path)?, shape)?;
-        let mut rows: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for (row, subject) in trials.column("subject")?.strings()?.into_iter().enumerate() {
-            rows.entry(subject.to_owned()).or_default().push(row);
-        }
-        let folds = trials.column("fold")?.parse::<usize>()?;
-        let folds = folds.into_iter().max().map_or(0, |last| last + 1);
-        Ok(Self {
-            labels,
-            probabilities,
-            targets,
-            rows,
-            folds,
-        })
-    }
-}
-
-fn matrix<T>(path: &Path, array: ArrayD<T>, expected: (usize, usize)) -> Result<Array2<T>> {
-    let found = array.shape().to_vec();
-    let array = array
-        .into_dimensionality::<Ix2>()
-        .ok()
-        .filter(|array| array.dim() == expected);
-    array.ok_or_else(|| Error::Invalid {
-        path: path.to_owned(),
-        message: format!(
-            "expected {} rows × {} labels, found {found:?}",
-            expected.0, expected.1
-        ),
-    })
-}
-
-/// Scores the test predictions of a run, a subject at a time, all folds pooled.
+/// Scores the test predictions of a run, a subject at a time, all folds pooled. The same bits every time.
 ///
 /// # Errors
 /// When the run is not complete or its files contradict each other.
 pub fn evaluate(run: &Path, undefined: Undefined) -> Result<Results> {
     let predictions = Predictions::read(run)?;
     let mut scores = BTreeMap::new();
-    for (subject, rows) in &predictions.rows {
-        let probabilities = predictions.probabilities.select(Axis(0), rows);
-        let targets = predictions.targets.select(Axis(0), rows);
+    for (subject, rows) in predictions.rows_by_subject() {
+        let probabilities = predictions.probabilities.select(Axis(0), &rows);
+        let targets = predictions.targets.select(Axis(0), &rows);
         scores.insert(
-            subject.clone(),
+            subject,
             score(probabilities.view(), targets.view(), undefined)?,
         );
     }
@@ -214,8 +166,9 @@ pub fn evaluate(run: &Path, undefined: Undefined) -> Result<Results> {
         Undefined::Sklearn => "sklearn",
         Undefined::Reference => "reference",
     };
+    let (inference, tests) = inference::infer(&predictions)?;
     Ok(Results {
-        schema: "mused-results/1".to_owned(),
+        schema: SCHEMA.to_owned(),
         undefined: name.to_owned(),
         folds: predictions.folds,
         macro_scores: Macro {
@@ -225,7 +178,9 @@ pub fn evaluate(run: &Path, undefined: Undefined) -> Result<Results> {
             subset_accuracy: over(&|s| Some(s.subset_accuracy)),
             micro_average_precision: over(&|s| s.micro_average_precision),
         },
-        labels: label_results(&predictions, &scores),
+        inference,
+        calibration: inference::calibration(&predictions)?,
+        labels: label_results(&predictions, &scores, tests),
         floors: FloorScores {
             average_precision: over(&|s| s.floors.chance_average_precision).mean,
             random_average_precision: over(&|s| s.floors.random_average_precision).mean,
@@ -258,6 +213,7 @@ fn over_subjects(
 fn label_results(
     predictions: &Predictions,
     scores: &BTreeMap<String, MultiLabelScores>,
+    tests: inference::LabelTests,
 ) -> Vec<LabelResult> {
     let average = |label: usize, value: &dyn Fn(&LabelScore) -> Option<f64>| {
         let values: Vec<f64> = scores
@@ -267,18 +223,24 @@ fn label_results(
         mean(&values)
     };
     let columns = predictions.labels.iter().zip(predictions.targets.columns());
+    let tests = tests.average_precision.into_iter().zip(tests.roc_auc);
     columns
+        .zip(tests)
         .enumerate()
-        .map(|(label, (name, column))| {
-            let positives = column.iter().filter(|value| **value == 1).count();
-            LabelResult {
-                name: name.clone(),
-                prevalence: positives as f64 / column.len().max(1) as f64,
-                positives,
-                average_precision: average(label, &|score| score.average_precision),
-                roc_auc: average(label, &|score| score.roc_auc),
-            }
-        })
+        .map(
+            |(label, ((name, column), (average_precision_test, roc_auc_test)))| {
+                let positives = column.iter().filter(|value| **value == 1).count();
+                LabelResult {
+                    name: name.clone(),
+                    prevalence: positives as f64 / column.len().max(1) as f64,
+                    positives,
+                    average_precision: average(label, &|score| score.average_precision),
+                    roc_auc: average(label, &|score| score.roc_auc),
+                    average_precision_test,
+                    roc_auc_test,
+                }
+            },
+        )
         .collect()
 }
 

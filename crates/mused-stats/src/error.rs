@@ -84,7 +84,78 @@ pub enum Error {
         /// Rows and columns of the matrix.
         size: usize,
     },
+    /// A subject has two samples of one stimulus.
+    #[error(
+        "samples: expected one sample of stimulus {stimulus} for subject {subject}, found two; average repeats first"
+    )]
+    Repeated {
+        /// The subject.
+        subject: usize,
+        /// The stimulus.
+        stimulus: usize,
+    },
+    /// Samples of one stimulus name different groups.
+    #[error("samples: expected stimulus {stimulus} in one group, found it in {groups:?}")]
+    TwoGroups {
+        /// The stimulus.
+        stimulus: usize,
+        /// Two of its groups.
+        groups: [usize; 2],
+    },
+    /// Samples of one stimulus have different targets.
+    #[error(
+        "targets: expected one target of label {label} for all samples of stimulus {stimulus}, found 0 and 1"
+    )]
+    TargetsDiffer {
+        /// The stimulus.
+        stimulus: usize,
+        /// Column of the targets.
+        label: usize,
+    },
+    /// A value that must lie between 0 and 1 does not.
+    #[error("{what}: expected a value from 0 to 1 at {index:?}, found {found}")]
+    NotProbability {
+        /// Which input.
+        what: &'static str,
+        /// Where in it.
+        index: Vec<usize>,
+        /// The value.
+        found: f64,
+    },
 }
 
 /// Result of a statistic.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why sound data has no such number. It stands where the number would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unavailable {
+    /// The score is undefined for every subject.
+    #[error("no sample is positive, or (for ROC-AUC) every sample is")]
+    NotScorable,
+    /// Every permitted exchange leaves the labels as they are.
+    #[error("no permitted exchange changes the labels")]
+    NothingToExchange,
+    /// A statement over subjects needs two of them.
+    #[error("there are fewer than two subjects with a score")]
+    OneSubject,
+    /// A statement over stimuli needs two groups of them.
+    #[error("there are fewer than two groups of stimuli")]
+    OneGroup,
+    /// Noise is told from signal by repeats.
+    #[error("no stimulus was repeated")]
+    NoRepeats,
+    /// Neither subjects nor groups of stimuli can be resampled.
+    #[error("there are neither two subjects nor two groups of stimuli")]
+    NothingToResample,
+    /// More than a twentieth of the resamples leave a subject without a score.
+    #[error("positives are so few that resamples often lack them")]
+    FewPositives,
+    /// All values are equal: a score whatever is resampled, a voxel's responses, an RDM's dissimilarities.
+    #[error("there is no variation to measure")]
+    NoVariation,
+}
+
+/// A number, or why there is none.
+pub type Answer<T> = std::result::Result<T, Unavailable>;

@@ -4,11 +4,22 @@
 //! numpy, and the tests hold them to those programs' numbers.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod bootstrap;
+pub mod calibration;
+pub mod ceiling;
 mod error;
 pub mod metrics;
+pub mod multiple;
+pub mod paired;
 pub mod pca;
+pub mod permutation;
+mod ranking;
 pub mod rdm;
+mod relabelling;
 pub mod rsa;
+mod samples;
+mod student;
 pub mod summary;
 
-pub use error::{Error, Result};
+pub use error::{Answer, Error, Result, Unavailable};
+pub use samples::Samples;

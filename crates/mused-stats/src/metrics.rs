@@ -24,6 +24,15 @@ pub enum Undefined {
     Reference,
 }
 
+/// One value for each of the two metrics that rank samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByMetric<T> {
+    /// For average precision.
+    pub average_precision: T,
+    /// For the area under the ROC curve.
+    pub roc_auc: T,
+}
+
 /// Scores of one label.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelScore {
@@ -286,7 +295,10 @@ fn right_rows(scores: &ArrayView2<f64>, targets: &ArrayView2<u8>) -> f64 {
     right.count() as f64 / scores.nrows() as f64
 }
 
-fn check<D: Dimension>(scores: &ArrayView<f64, D>, targets: &ArrayView<u8, D>) -> Result<()> {
+pub(crate) fn check<D: Dimension>(
+    scores: &ArrayView<f64, D>,
+    targets: &ArrayView<u8, D>,
+) -> Result<()> {
     if scores.shape() != targets.shape() {
         let (expected, found) = (scores.shape().to_vec(), targets.shape().to_vec());
         return Err(Error::Shape {

@@ -1,0 +1,228 @@
+use mused_stats::bootstrap::{Interval, Population, score_interval};
+use mused_stats::calibration::{Bins, brier, expected_calibration_error, reliability};
+use mused_stats::metrics::ByMetric;
+use mused_stats::multiple::benjamini_hochberg;
+use mused_stats::permutation::{Exchange, ScoreTest, Tested, fixed_predictions};
+use mused_stats::{Answer, Unavailable};
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::predictions::Predictions;
+
+/// Relabellings of a permutation test.
+pub(crate) const PERMUTATIONS: usize = 10_000;
+/// Resamples of an interval.
+pub(crate) const DRAWS: usize = 1_000;
+/// Of both.
+pub(crate) const SEED: u64 = 0;
+/// Bins of the reliability curve, of equal width.
+const BINS: usize = 10;
+
+/// A number, or why there is none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Stated<T> {
+    /// The number.
+    Value(T),
+    /// There is none.
+    Unavailable {
+        /// Why.
+        unavailable: String,
+    },
+}
+
+impl<T> Stated<T> {
+    /// The number, where there is one.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Unavailable { .. } => None,
+        }
+    }
+
+    pub(crate) fn of<U>(answer: Answer<U>, value: impl FnOnce(U) -> T) -> Self {
+        match answer {
+            Ok(answer) => Self::Value(value(answer)),
+            Err(reason) => Self::unavailable(reason),
+        }
+    }
+
+    fn unavailable(reason: Unavailable) -> Self {
+        Self::Unavailable {
+            unavailable: reason.to_string(),
+        }
+    }
+}
+
+/// A 95 % interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IntervalResult {
+    /// Mean over subjects.
+    pub estimate: f64,
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Standard error of the estimate.
+    pub standard_error: f64,
+    /// What it generalises to: `subjects`, `stimuli` or `subjects and stimuli`.
+    pub generalises_to: String,
+}
+
+impl From<Interval> for IntervalResult {
+    fn from(interval: Interval) -> Self {
+        let generalises_to = match interval.generalises_to {
+            Population::Subjects => "subjects",
+            Population::Stimuli => "stimuli",
+            Population::Both => "subjects and stimuli",
+        };
+        Self {
+            estimate: interval.estimate,
+            low: interval.low,
+            high: interval.high,
+            standard_error: interval.standard_error,
+            generalises_to: generalises_to.to_owned(),
+        }
+    }
+}
+
+/// A one-sided permutation test.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TestResult {
+    /// Share of relabellings that score as high, the true one counted.
+    pub p: f64,
+    /// No p could be smaller.
+    pub smallest_p: f64,
+    /// Mean score over relabellings.
+    pub null_mean: f64,
+}
+
+impl From<Tested> for TestResult {
+    fn from(tested: Tested) -> Self {
+        Self {
+            p: tested.p,
+            smallest_p: tested.smallest_p,
+            null_mean: tested.null_mean,
+        }
+    }
+}
+
+/// A one-sided permutation test of one label among all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelTest {
+    /// Of this label by itself.
+    pub p: f64,
+    /// The false discovery rate at which it is found among all labels (Benjamini & Hochberg 1995).
+    pub q: f64,
+}
+
+/// Interval and test of one metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MetricInference {
+    /// Of the mean over subjects.
+    pub interval: Stated<IntervalResult>,
+    /// Fixed predictions, relabelled stimuli.
+    pub permutation: Stated<TestResult>,
+}
+
+/// Intervals and permutation tests of the macro scores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inference {
+    /// What changed places under the null hypothesis: `groups` of stimuli or `stimuli`.
+    pub exchanged: String,
+    /// Relabellings that were tried.
+    pub permutations: usize,
+    /// Base-2 logarithm of the number of relabellings there are.
+    pub attainable_log2: f64,
+    /// Resamples of the intervals.
+    pub draws: usize,
+    /// Seed of both.
+    pub seed: u64,
+    /// Macro average precision.
+    pub average_precision: MetricInference,
+    /// Macro area under the ROC curve.
+    pub roc_auc: MetricInference,
+}
+
+pub(crate) type LabelTests = ByMetric<Vec<Stated<LabelTest>>>;
+
+pub(crate) fn infer(predictions: &Predictions) -> Result<(Inference, LabelTests)> {
+    let samples = predictions.samples()?;
+    let exchange = predictions.exchange(&samples);
+    let (scores, targets) = (predictions.probabilities.view(), predictions.targets.view());
+    let intervals = score_interval(scores, targets, &samples, DRAWS, SEED)?;
+    let tests = fixed_predictions(scores, targets, &samples, exchange, PERMUTATIONS, SEED)?;
+    let metric = |interval: Answer<Interval>, test: &ScoreTest| MetricInference {
+        interval: Stated::of(interval, IntervalResult::from),
+        permutation: Stated::of(test.overall, TestResult::from),
+    };
+    let by_metric = &tests.scores;
+    let inference = Inference {
+        exchanged: match exchange {
+            Exchange::Groups => "groups",
+            Exchange::Stimuli | Exchange::StimuliWithinGroups => "stimuli",
+        }
+        .to_owned(),
+        permutations: tests.relabellings.tried,
+        attainable_log2: tests.relabellings.attainable_log2,
+        draws: DRAWS,
+        seed: SEED,
+        average_precision: metric(intervals.average_precision, &by_metric.average_precision),
+        roc_auc: metric(intervals.roc_auc, &by_metric.roc_auc),
+    };
+    let labels = ByMetric {
+        average_precision: label_tests(&by_metric.average_precision)?,
+        roc_auc: label_tests(&by_metric.roc_auc)?,
+    };
+    Ok((inference, labels))
+}
+
+fn label_tests(test: &ScoreTest) -> Result<Vec<Stated<LabelTest>>> {
+    let p: Vec<Option<f64>> = test.labels.iter().map(|t| t.ok().map(|t| t.p)).collect();
+    let q = benjamini_hochberg(&p)?;
+    let tests = test.labels.iter().zip(q);
+    Ok(tests
+        .map(|(tested, q)| {
+            Stated::of(*tested, |tested| LabelTest {
+                p: tested.p,
+                // Every p has its q.
+                q: q.unwrap_or(1.0),
+            })
+        })
+        .collect())
+}
+
+/// Whether probabilities come true, all samples and labels together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Mean squared difference of probability and label.
+    pub brier: f64,
+    /// That of predicting each label's test prevalence.
+    pub brier_floor: f64,
+    /// Expected calibration error over ten bins of equal width.
+    pub expected_calibration_error: Option<f64>,
+    /// Bins that hold predictions: their number, mean probability, share of positives.
+    pub curve: Vec<(usize, f64, f64)>,
+}
+
+pub(crate) fn calibration(predictions: &Predictions) -> Result<Calibration> {
+    let (probabilities, targets) = (predictions.probabilities.view(), predictions.targets.view());
+    let curve = reliability(probabilities, targets, Bins::EqualWidth(BINS))?;
+    let columns = targets.columns().into_iter();
+    let floors: Vec<f64> = columns
+        .map(|column| {
+            let positives = column.iter().filter(|value| **value == 1).count();
+            let prevalence = positives as f64 / column.len().max(1) as f64;
+            prevalence * (1.0 - prevalence)
+        })
+        .collect();
+    Ok(Calibration {
+        brier: brier(probabilities, targets)?,
+        brier_floor: floors.iter().sum::<f64>() / floors.len().max(1) as f64,
+        expected_calibration_error: expected_calibration_error(&curve),
+        curve: curve
+            .iter()
+            .map(|bin| (bin.count, bin.predicted, bin.observed))
+            .collect(),
+    })
+}

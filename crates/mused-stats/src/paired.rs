@@ -1,0 +1,271 @@
+//! Two sets of predictions of the same samples: is one better?
+//!
+//! Three questions, three null hypotheses; none stands for another.
+//! - **Over subjects**, with these stimuli: a subject's difference in score is as likely to favour either run. Signs of
+//!   the subjects' differences are flipped (Fisher's randomisation test).
+//! - **Over stimuli**, for these subjects: what the two runs say of a group of stimuli could as well have come from the
+//!   other. Ranks within subject and label take the place of the scores, so that a run is not told apart by its scale,
+//!   and are exchanged between the runs for a group and all subjects at once (Bandos, Rockette & Gur 2005).
+//! - **Over both**: the difference expected for other subjects and other stimuli is 0. A t test with the standard error
+//!   and the degrees of freedom of the crossed interval (see [`crate::bootstrap`]). Exchanging predictions by subject
+//!   and stimulus would not do: it takes what all subjects share in a stimulus, and all stimuli in a subject, for noise
+//!   of single samples, and finds differences where there are none.
+
+use ndarray::{Array2, ArrayView2, s};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+
+use crate::bootstrap::{Interval, LANES, Lanes, Population, Weighable, crossed, resample};
+use crate::metrics::ByMetric;
+use crate::permutation::reaches;
+use crate::rdm::average_ranks;
+use crate::{Answer, Result, Samples, Unavailable, summary};
+
+/// Sign patterns of as many subjects are all tried.
+const ALL_SIGNS_OF: usize = 16;
+
+/// A two-sided permutation test of a difference.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PairedTest {
+    /// The share of exchanges with a difference at least as large in size, the true one counted (Phipson & Smyth 2010).
+    pub p: f64,
+    /// No p can be smaller with so few subjects or groups and so many exchanges.
+    pub smallest_p: f64,
+    /// Base-2 logarithm of the number of exchanges.
+    pub attainable_log2: f64,
+    /// Whether all of them were tried or some were drawn at random.
+    pub exhaustive: bool,
+}
+
+/// How run A differs from run B in one metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// A - B of each subject's macro score; `None` where one of them is undefined.
+    pub per_subject: Vec<Option<f64>>,
+    /// Mean of those, with its 95 % interval.
+    pub interval: Answer<Interval>,
+    /// Sign flips of subjects.
+    pub over_subjects: Answer<PairedTest>,
+    /// Exchanges by group of stimuli.
+    pub over_stimuli: Answer<PairedTest>,
+    /// Two-sided p of the crossed t test; any value above 0 is attainable.
+    pub p_over_both: Answer<f64>,
+}
+
+/// How many random numbers a comparison takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// Exchanges of each permutation test; all, where no more exist (of signs: up to 65,536).
+    pub permutations: usize,
+    /// Resamples of the interval.
+    pub draws: usize,
+    /// Of all of them.
+    pub seed: u64,
+}
+
+/// Compares scores `a` and `b` of the same samples, all \[rows, labels\] as `targets`.
+///
+/// # Errors
+/// Shapes that differ or are empty, scores that are not finite, targets that are neither 0 nor 1 or that differ between
+/// subjects.
+pub fn compare(
+    a: ArrayView2<f64>,
+    b: ArrayView2<f64>,
+    targets: ArrayView2<u8>,
+    samples: &Samples,
+    effort: Effort,
+) -> Result<ByMetric<Difference>> {
+    let of_a = resample(a, targets, samples, effort.draws, effort.seed)?;
+    let of_b = resample(b, targets, samples, effort.draws, effort.seed)?;
+    let [precision_over_stimuli, auc_over_stimuli] =
+        exchange_groups(a, b, targets, samples, effort)?;
+    let difference = |metric: usize, over_stimuli: Answer<PairedTest>| {
+        let values = of_a.minus(&of_b, metric);
+        let interval = crossed(&values, samples.groups());
+        let p_over_both = interval.and_then(|interval| match interval.generalises_to {
+            Population::Both => Ok(interval.p_of_zero()),
+            Population::Subjects => Err(Unavailable::OneGroup),
+            Population::Stimuli => Err(Unavailable::OneSubject),
+        });
+        Difference {
+            over_subjects: flip_signs(&values.observed, effort),
+            per_subject: values.observed,
+            interval,
+            over_stimuli,
+            p_over_both,
+        }
+    };
+    Ok(ByMetric {
+        average_precision: difference(0, precision_over_stimuli),
+        roc_auc: difference(1, auc_over_stimuli),
+    })
+}
+
+/// Flips signs of the subjects' differences.
+fn flip_signs(differences: &[Option<f64>], effort: Effort) -> Answer<PairedTest> {
+    let differences: Vec<f64> = differences.iter().flatten().copied().collect();
+    if differences.len() < 2 {
+        return Err(match differences.len() {
+            0 => Unavailable::NotScorable,
+            _ => Unavailable::OneSubject,
+        });
+    }
+    let signs = Signs::new(
+        differences.len(),
+        effort.permutations.max(1 << ALL_SIGNS_OF),
+        effort,
+    );
+    let observed = differences.iter().sum::<f64>().abs();
+    let as_large = (0..signs.tried as u64).into_par_iter().filter(|&index| {
+        let pairs = differences.iter().zip(signs.nth(index));
+        let sum: f64 = pairs
+            .map(|(value, flip)| if flip { -value } else { *value })
+            .sum();
+        reaches(sum.abs(), observed)
+    });
+    Ok(signs.test(as_large.count()))
+}
+
+/// Exchanges the ranks of both runs for whole groups of stimuli. By metric.
+fn exchange_groups(
+    a: ArrayView2<f64>,
+    b: ArrayView2<f64>,
+    targets: ArrayView2<u8>,
+    samples: &Samples,
+    effort: Effort,
+) -> Result<[Answer<PairedTest>; 2]> {
+    let groups = samples.groups();
+    if groups < 2 {
+        return Ok([Err(Unavailable::OneGroup); 2]);
+    }
+    // Both runs as one set of samples: a weight of 1 or 0 says whose a sample is.
+    let (rows, stimuli) = (a.nrows(), samples.stimuli() as u32);
+    let mut ranks = Array2::zeros((2 * rows, a.ncols()));
+    ranks
+        .slice_mut(s![..rows, ..])
+        .assign(&ranks_by_subject(a, samples));
+    ranks
+        .slice_mut(s![rows.., ..])
+        .assign(&ranks_by_subject(b, samples));
+    let positives: Vec<Vec<u32>> = samples
+        .positives(targets)?
+        .into_iter()
+        .map(|own| {
+            own.iter()
+                .copied()
+                .chain(own.iter().map(|stimulus| stimulus + stimuli))
+                .collect()
+        })
+        .collect();
+    let weighable = Weighable::new(ranks.view(), &positives, &samples.twice());
+    let differences = |flips: &[Vec<bool>]| -> Vec<[Option<f64>; 2]> {
+        let weights = |run: bool| -> Vec<Lanes> {
+            let half = |second: bool| {
+                samples.groups.iter().map(move |&group| {
+                    let is_of_run = |lane: usize| {
+                        flips.get(lane).is_some_and(|flips| flips[group]) ^ second == run
+                    };
+                    std::array::from_fn(|lane| u32::from(is_of_run(lane)))
+                })
+            };
+            half(false).chain(half(true)).collect()
+        };
+        let (first, second) = (
+            weighable.scores(&weights(false)),
+            weighable.scores(&weights(true)),
+        );
+        let mean = |lane: usize, metric: usize| {
+            let pairs = first[lane].iter().zip(&second[lane]);
+            let differences = pairs.filter_map(|(a, b)| Some(a[metric]? - b[metric]?));
+            summary::mean(&differences.collect::<Vec<_>>())
+        };
+        (0..flips.len())
+            .map(|lane| [mean(lane, 0), mean(lane, 1)])
+            .collect()
+    };
+    let signs = Signs::new(groups, effort.permutations, effort);
+    let observed = differences(&[vec![false; groups]]);
+    let null: Vec<[Option<f64>; 2]> = (0..signs.tried.div_ceil(LANES))
+        .into_par_iter()
+        .flat_map_iter(|block| {
+            let indices = block * LANES..((block + 1) * LANES).min(signs.tried);
+            let flips: Vec<Vec<bool>> = indices
+                .map(|index| signs.nth(index as u64).collect())
+                .collect();
+            differences(&flips)
+        })
+        .collect();
+    Ok(std::array::from_fn(|metric| {
+        let observed = observed[0][metric].ok_or(Unavailable::NotScorable)?.abs();
+        let as_large = null
+            .iter()
+            .filter(|found| found[metric].is_none_or(|found| reaches(found.abs(), observed)));
+        Ok(signs.test(as_large.count()))
+    }))
+}
+
+/// Mean ranks within subject and label.
+fn ranks_by_subject(scores: ArrayView2<f64>, samples: &Samples) -> Array2<f64> {
+    let mut ranks = Array2::zeros(scores.dim());
+    for label in 0..scores.ncols() {
+        for rows in &samples.subjects {
+            let values: Vec<f64> = rows.iter().map(|&(row, _)| scores[[row, label]]).collect();
+            for (&(row, _), rank) in rows.iter().zip(average_ranks(&values)) {
+                ranks[[row, label]] = rank;
+            }
+        }
+    }
+    ranks
+}
+
+/// Patterns of yes and no for subjects or groups.
+struct Signs {
+    length: usize,
+    tried: usize,
+    exhaustive: bool,
+    seed: u64,
+}
+
+impl Signs {
+    fn new(length: usize, most: usize, effort: Effort) -> Self {
+        let all = u32::try_from(length)
+            .ok()
+            .and_then(|length| 1_usize.checked_shl(length));
+        let all = all.filter(|&all| all <= most);
+        Self {
+            length,
+            tried: all.unwrap_or(effort.permutations),
+            exhaustive: all.is_some(),
+            seed: effort.seed,
+        }
+    }
+
+    fn nth(&self, index: u64) -> impl Iterator<Item = bool> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream(index);
+        let exhaustive = self.exhaustive;
+        (0..self.length).map(move |bit| match exhaustive {
+            true => index >> bit & 1 == 1,
+            false => rng.random(),
+        })
+    }
+
+    fn test(&self, as_large: usize) -> PairedTest {
+        // The opposite of a pattern gives a difference of the same size.
+        let of_all = (1.0 - self.length as f64).exp2();
+        let (p, smallest_p) = match self.exhaustive {
+            true => (as_large as f64 / self.tried as f64, of_all),
+            false => {
+                let least = 1.0 / (1 + self.tried) as f64;
+                ((1 + as_large) as f64 * least, of_all.max(least))
+            }
+        };
+        PairedTest {
+            p,
+            smallest_p,
+            attainable_log2: self.length as f64,
+            exhaustive: self.exhaustive,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Relabellings: which stimulus takes the labels of which.
+
+use std::collections::BTreeMap;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::permutation::Exchange;
+
+/// Things that may change places: stimuli, or groups of equally many stimuli.
+pub(crate) struct Blocks {
+    /// Units change places within a block; a unit is its stimuli in order.
+    blocks: Vec<Vec<Vec<u32>>>,
+    stimuli: usize,
+}
+
+impl Blocks {
+    /// `groups` has one entry a stimulus.
+    pub(crate) fn new(groups: &[usize], exchange: Exchange) -> Self {
+        let mut members: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for (stimulus, &group) in groups.iter().enumerate() {
+            members.entry(group).or_default().push(stimulus as u32);
+        }
+        let alone = |stimulus: u32| vec![stimulus];
+        let blocks = match exchange {
+            Exchange::Stimuli => vec![(0..groups.len() as u32).map(alone).collect()],
+            Exchange::StimuliWithinGroups => members
+                .into_values()
+                .map(|stimuli| stimuli.into_iter().map(alone).collect())
+                .collect(),
+            Exchange::Groups => {
+                let mut of_size: BTreeMap<usize, Vec<Vec<u32>>> = BTreeMap::new();
+                for stimuli in members.into_values() {
+                    of_size.entry(stimuli.len()).or_default().push(stimuli);
+                }
+                of_size.into_values().collect()
+            }
+        };
+        let stimuli = groups.len();
+        Self { blocks, stimuli }
+    }
+
+    /// A random relabelling: entry t is the stimulus that takes the labels of stimulus t. The same for the same `seed`
+    /// and `index`, whatever else is drawn.
+    pub(crate) fn draw(&self, seed: u64, index: u64) -> Vec<u32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(index);
+        let mut moved = vec![0; self.stimuli];
+        let mut order: Vec<usize> = Vec::new();
+        for units in &self.blocks {
+            order.clear();
+            order.extend(0..units.len());
+            order.shuffle(&mut rng);
+            for (from, &to) in order.iter().enumerate() {
+                self.place(&mut moved, &units[from], &units[to]);
+            }
+        }
+        moved
+    }
+
+    fn place(&self, moved: &mut [u32], from: &[u32], to: &[u32]) {
+        for (&from, &to) in from.iter().zip(to) {
+            moved[from as usize] = to;
+        }
+    }
+
+    /// The relabellings that differ, given what each stimulus is labelled: equal `labels` are the same label (or set
+    /// of labels), and units whose stimuli are labelled alike can change places without effect.
+    pub(crate) fn distinct<L: Ord>(&self, labels: &[L]) -> Distinct<'_> {
+        let alike = self.blocks.iter().map(|units| {
+            let mut alike: BTreeMap<Vec<&L>, Vec<usize>> = BTreeMap::new();
+            for (unit, stimuli) in units.iter().enumerate() {
+                let labelled = stimuli.iter().map(|&stimulus| &labels[stimulus as usize]);
+                alike.entry(labelled.collect()).or_default().push(unit);
+            }
+            alike.into_values().collect()
+        });
+        Distinct {
+            blocks: self,
+            alike: alike.collect(),
+        }
+    }
+}
+
+/// The different relabellings of labelled stimuli, all equally likely.
+pub(crate) struct Distinct<'a> {
+    blocks: &'a Blocks,
+    /// For each block, units labelled alike.
+    alike: Vec<Vec<Vec<usize>>>,
+}
+
+impl Distinct<'_> {
+    /// Base-2 logarithm of their number.
+    pub(crate) fn log2(&self) -> f64 {
+        let of_block = |alike: &Vec<Vec<usize>>| {
+            let units: usize = alike.iter().map(Vec::len).sum();
+            log2_factorial(units)
+                - alike
+                    .iter()
+                    .map(|units| log2_factorial(units.len()))
+                    .sum::<f64>()
+        };
+        match self.count() {
+            Some(count) => (count as f64).log2(),
+            None => self.alike.iter().map(of_block).sum(),
+        }
+    }
+
+    /// The probability of each.
+    pub(crate) fn probability(&self) -> f64 {
+        match self.count() {
+            Some(count) => 1.0 / count as f64,
+            None => (-self.log2()).exp2(),
+        }
+    }
+
+    /// Their number; `None` where it exceeds 128 bits.
+    pub(crate) fn count(&self) -> Option<u128> {
+        let mut counts = self.alike.iter().map(|alike| multinomial(&sizes(alike)));
+        counts.try_fold(1_u128, |product, count| product.checked_mul(count?))
+    }
+
+    /// The relabelling of a number below [`Self::count`], in the form of [`Blocks::draw`].
+    pub(crate) fn nth(&self, mut index: u128) -> Vec<u32> {
+        let mut moved = vec![0; self.blocks.stimuli];
+        for (units, alike) in self.blocks.blocks.iter().zip(&self.alike) {
+            let mut left = sizes(alike);
+            let mut count = multinomial(&left).unwrap_or(1);
+            let mut rank = index % count;
+            index /= count;
+            for to in 0..units.len() {
+                // As many arrangements begin with a kind as the kind's share of what is left to place.
+                for kind in 0..left.len() {
+                    let begin_so = count * left[kind] as u128 / (units.len() - to) as u128;
+                    if rank < begin_so {
+                        left[kind] -= 1;
+                        count = begin_so;
+                        self.blocks
+                            .place(&mut moved, &units[alike[kind][left[kind]]], &units[to]);
+                        break;
+                    }
+                    rank -= begin_so;
+                }
+            }
+        }
+        moved
+    }
+}
+
+fn sizes(alike: &[Vec<usize>]) -> Vec<usize> {
+    alike.iter().map(Vec::len).collect()
+}
+
+/// (Σ sizes)! / Π size!; `None` where it exceeds 128 bits.
+fn multinomial(sizes: &[usize]) -> Option<u128> {
+    let (mut product, mut placed) = (1_u128, 0_u128);
+    for &size in sizes {
+        for unit in 1..=size as u128 {
+            placed += 1;
+            // Whole after every step: it is a binomial coefficient times what stood before this size.
+            product = product.checked_mul(placed)? / unit;
+        }
+    }
+    Some(product)
+}
+
+fn log2_factorial(n: usize) -> f64 {
+    (2..=n).map(|factor| (factor as f64).log2()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_different_relabelling_is_met_once() {
+        // Two runs of 4 and 3 stimuli: 4!/(2! 2!) · 3!/(2! 1!) = 18 arrangements of these labels.
+        let (groups, labels) = ([0, 0, 0, 0, 1, 1, 1], ["a", "b", "b", "a", "c", "c", "a"]);
+        let blocks = Blocks::new(&groups, Exchange::StimuliWithinGroups);
+        let distinct = blocks.distinct(&labels);
+        assert_eq!(distinct.count(), Some(18));
+        assert!((distinct.log2() - 18_f64.log2()).abs() < 1e-12);
+        let arrangements: BTreeSet<Vec<&str>> = (0..18)
+            .map(|index| {
+                let mut arranged = vec![""; labels.len()];
+                for (from, to) in distinct.nth(index).into_iter().enumerate() {
+                    assert_eq!(groups[from], groups[to as usize]);
+                    arranged[to as usize] = labels[from];
+                }
+                arranged
+            })
+            .collect();
+        assert_eq!(arrangements.len(), 18);
+        assert!(arrangements.iter().flatten().all(|label| !label.is_empty()));
+    }
+
+    #[test]
+    fn groups_move_whole_among_groups_of_their_size() {
+        let groups = [0, 0, 1, 1, 2, 2, 2, 3, 3];
+        let blocks = Blocks::new(&groups, Exchange::Groups);
+        let labels: Vec<usize> = (0..9).collect();
+        assert_eq!(blocks.distinct(&labels).count(), Some(6));
+        for index in 0..6 {
+            let moved = blocks.distinct(&labels).nth(index);
+            assert_eq!(moved[4..7], [4, 5, 6]);
+            for start in [0, 2, 7] {
+                assert!([0, 2, 7].contains(&moved[start]));
+                assert_eq!(moved[start + 1], moved[start] + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn large_numbers_have_a_logarithm() {
+        let labels: Vec<usize> = (0..1000).collect();
+        let blocks = Blocks::new(&labels, Exchange::Stimuli);
+        let distinct = blocks.distinct(&labels);
+        assert_eq!(distinct.count(), None);
+        // scipy.special.gammaln(1001) / numpy.log(2)
+        assert!((distinct.log2() - 8_529.398_004_204_775).abs() < 1e-8);
+    }
+}

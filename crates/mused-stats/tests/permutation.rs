@@ -1,0 +1,315 @@
+//! Permutation tests against the metrics themselves, against enumeration by hand, and under the null.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod simulation;
+
+use mused_stats::metrics::{Undefined, score};
+use mused_stats::permutation::*;
+use mused_stats::{Error, Samples, Unavailable, summary};
+use ndarray::{Array2, Axis, array};
+use proptest::prelude::*;
+use simulation::Simulation;
+
+/// Mean over subjects of the macro means by [`score`], under a relabelling of the stimuli.
+fn direct(
+    scores: &Array2<f64>,
+    targets: &Array2<u8>,
+    subject: &[usize],
+    stimulus: &[usize],
+    source: &[usize],
+) -> [Option<f64>; 2] {
+    let mut by_subject = [Vec::new(), Vec::new()];
+    for one in 0..=*subject.iter().max().unwrap() {
+        let rows: Vec<usize> = (0..subject.len())
+            .filter(|&row| subject[row] == one)
+            .collect();
+        let relabelled = rows.iter().map(|&row| {
+            stimulus
+                .iter()
+                .position(|&other| other == source[stimulus[row]])
+                .unwrap()
+        });
+        let targets = targets.select(Axis(0), &relabelled.collect::<Vec<_>>());
+        let scores = scores.select(Axis(0), &rows);
+        let all = score(scores.view(), targets.view(), Undefined::Exclude).unwrap();
+        by_subject[0].extend(all.macro_average_precision);
+        by_subject[1].extend(all.macro_roc_auc);
+    }
+    by_subject.map(|values| summary::mean(&values))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The fast path against the metrics, bit by bit: ties, subjects who lack stimuli, all three exchanges.
+    #[test]
+    fn relabelled_scores_are_the_metrics_own(
+        stimuli in 4_usize..14,
+        values in prop::collection::vec((0_u8..12, prop::bool::weighted(0.3), prop::bool::weighted(0.9)), 14 * 3 * 2),
+        groups in prop::collection::vec(0_usize..3, 14),
+        kind in 0_usize..3,
+    ) {
+        let exchange = [Exchange::Stimuli, Exchange::StimuliWithinGroups, Exchange::Groups][kind];
+        let groups = &groups[..stimuli];
+        // Subject 0 sees everything, so that every stimulus has a row.
+        let rows: Vec<(usize, usize)> = (0..3)
+            .flat_map(|subject| (0..stimuli).map(move |stimulus| (subject, stimulus)))
+            .filter(|&(subject, stimulus)| subject == 0 || values[subject * 14 + stimulus].2)
+            .collect();
+        prop_assume!((1..3).all(|subject| rows.iter().any(|row| row.0 == subject)));
+        let (subject, stimulus): (Vec<usize>, Vec<usize>) = rows.iter().copied().unzip();
+        let group: Vec<usize> = stimulus.iter().map(|&stimulus| groups[stimulus]).collect();
+        let scores = Array2::from_shape_fn((rows.len(), 2), |(row, label)| {
+            f64::from(values[(rows[row].0 * 14 + rows[row].1) * 2 % 84 + label].0)
+        });
+        let targets = Array2::from_shape_fn((rows.len(), 2), |(row, label)| {
+            u8::from(values[rows[row].1 * 2 + label].1)
+        });
+        let samples = Samples::new(&subject, &stimulus, &group).unwrap();
+        // Few draws: they are random unless there are hardly any relabellings.
+        let test = fixed_predictions(scores.view(), targets.view(), &samples, exchange, 9, 5).unwrap();
+        let straight: Vec<usize> = (0..stimuli).collect();
+        let observed = direct(&scores, &targets, &subject, &stimulus, &straight);
+        let by_metric = [&test.scores.average_precision, &test.scores.roc_auc];
+        for (metric, observed) in by_metric.iter().zip(observed) {
+            match metric.overall {
+                Ok(tested) => prop_assert_eq!(Some(tested.observed), observed),
+                Err(Unavailable::NotScorable) => prop_assert_eq!(observed, None),
+                Err(reason) => prop_assert_eq!(reason, Unavailable::NothingToExchange),
+            }
+        }
+        if !test.relabellings.exhaustive {
+            let sources: Vec<Vec<usize>> = (0..9).map(|index| relabelling(groups, exchange, 5, index)).collect();
+            for metric in 0..2 {
+                let expected: Vec<f64> = sources
+                    .iter()
+                    .filter_map(|source| direct(&scores, &targets, &subject, &stimulus, source)[metric])
+                    .collect();
+                prop_assert_eq!(&by_metric[metric].null, &expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn four_stimuli_by_hand() {
+    // Scores in the order a > b > c > d; positives a and b. Of the 6 ways to choose two, this one alone has an AUC of 1;
+    // {a, c} has 3/4, {a, d} and {b, c} 1/2, {b, d} 1/4, {c, d} 0.
+    let scores = array![[0.9], [0.7], [0.4], [0.2]];
+    let targets = array![[1], [1], [0], [0]];
+    let stimuli = [0, 1, 2, 3];
+    let samples = Samples::new(&[0; 4], &stimuli, &stimuli).unwrap();
+    let test = fixed_predictions(
+        scores.view(),
+        targets.view(),
+        &samples,
+        Exchange::Stimuli,
+        100,
+        0,
+    )
+    .unwrap();
+    assert!(test.relabellings.exhaustive);
+    assert_eq!(test.relabellings.tried, 6);
+    let auc = test.scores.roc_auc.overall.unwrap();
+    assert_eq!(
+        (auc.observed, auc.p, auc.smallest_p, auc.null_mean),
+        (1.0, 1. / 6., 1. / 6., 0.5)
+    );
+    let mut null = test.scores.roc_auc.null;
+    null.sort_by(f64::total_cmp);
+    assert_eq!(null, [0.0, 0.25, 0.5, 0.5, 0.75, 1.0]);
+    // Runs of a and c, of b and d: 2 · 2 relabellings.
+    let runs = Samples::new(&[0; 4], &stimuli, &[0, 1, 0, 1]).unwrap();
+    let within = fixed_predictions(
+        scores.view(),
+        targets.view(),
+        &runs,
+        Exchange::StimuliWithinGroups,
+        100,
+        0,
+    )
+    .unwrap();
+    assert_eq!(
+        (
+            within.relabellings.tried,
+            within.relabellings.attainable_log2
+        ),
+        (4, 2.0)
+    );
+    assert_eq!(within.scores.roc_auc.overall.unwrap().p, 0.25);
+}
+
+#[test]
+fn what_cannot_be_tested_is_said() {
+    // Labels: no positive, all positive, one positive, constant scores.
+    let scores = array![
+        [0.1, 0.2, 0.9, 0.5],
+        [0.2, 0.1, 0.3, 0.5],
+        [0.3, 0.4, 0.1, 0.5]
+    ];
+    let targets = array![[0, 1, 1, 1], [0, 1, 0, 0], [0, 1, 0, 0]];
+    let samples = Samples::new(&[4; 3], &[7, 8, 9], &[7, 8, 9]).unwrap();
+    let test = |exchange| {
+        fixed_predictions(scores.view(), targets.view(), &samples, exchange, 50, 0)
+            .unwrap()
+            .scores
+    };
+    let scores_of = test(Exchange::Stimuli);
+    let (precision, auc) = (scores_of.average_precision, scores_of.roc_auc);
+    assert_eq!(precision.labels[0], Err(Unavailable::NotScorable));
+    assert_eq!(precision.labels[1], Err(Unavailable::NothingToExchange));
+    assert_eq!(auc.labels[1], Err(Unavailable::NotScorable));
+    assert_eq!(precision.labels[2].unwrap().smallest_p, 1. / 3.);
+    assert_eq!(
+        (precision.labels[2].unwrap().p, auc.labels[3].unwrap().p),
+        (1. / 3., 1.0)
+    );
+    // Groups of one stimulus hold nothing that could change places.
+    let within = test(Exchange::StimuliWithinGroups);
+    assert_eq!(within.roc_auc.overall, Err(Unavailable::NothingToExchange));
+
+    let differing = array![[0], [1]];
+    let two = Samples::new(&[0, 1], &[3, 3], &[0, 0]).unwrap();
+    let refused = fixed_predictions(
+        array![[0.1], [0.2]].view(),
+        differing.view(),
+        &two,
+        Exchange::Stimuli,
+        9,
+        0,
+    );
+    assert_eq!(
+        refused.unwrap_err(),
+        Error::TargetsDiffer {
+            stimulus: 0,
+            label: 0
+        }
+    );
+    assert!(matches!(
+        Samples::new(&[0, 0], &[3, 3], &[0, 0]),
+        Err(Error::Repeated { .. })
+    ));
+    assert!(matches!(
+        Samples::new(&[0, 1], &[3, 3], &[0, 1]),
+        Err(Error::TwoGroups { .. })
+    ));
+    assert_eq!(retrained_p_value(0.7, &[0.5, 0.7, 0.6]), Some(0.5));
+    assert_eq!(
+        (
+            retrained_p_value(0.7, &[]),
+            retrained_p_value(0.7, &[f64::NAN])
+        ),
+        (None, None)
+    );
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let data = Simulation {
+        subjects: 3,
+        stimuli: 40,
+        ..Simulation::default()
+    }
+    .draw(1);
+    let test = || {
+        fixed_predictions(
+            data.a.view(),
+            data.targets.view(),
+            &data.samples,
+            Exchange::Stimuli,
+            300,
+            2,
+        )
+        .unwrap()
+    };
+    let single = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .unwrap();
+    let several = rayon::ThreadPoolBuilder::new()
+        .num_threads(3)
+        .build()
+        .unwrap();
+    assert_eq!(single.install(test), several.install(test));
+}
+
+/// Share of 1,500 simulations without any information in which p <= 5 %.
+fn false_positives(simulation: Simulation, exchange: Exchange) -> [f64; 2] {
+    let null = Simulation {
+        information: 0.0,
+        subject_sd: 0.0,
+        ..simulation
+    };
+    let mut found = [0; 2];
+    for seed in 0..1_500 {
+        let data = null.draw(seed);
+        let test = fixed_predictions(
+            data.a.view(),
+            data.targets.view(),
+            &data.samples,
+            exchange,
+            199,
+            1_000_000 + seed,
+        )
+        .unwrap();
+        for (found, metric) in found
+            .iter_mut()
+            .zip([test.scores.average_precision, test.scores.roc_auc])
+        {
+            *found += usize::from(metric.overall.unwrap().p <= 0.05);
+        }
+    }
+    found.map(|found| found as f64 / 1_500.0)
+}
+
+#[test]
+fn five_percent_of_null_data_are_significant() {
+    let alone = Simulation {
+        subjects: 5,
+        stimuli: 60,
+        ..Simulation::default()
+    };
+    // Stimuli of a group share most of their signal and their labels.
+    let clips = Simulation {
+        per_group: 4,
+        group_share: 0.8,
+        stimuli: 80,
+        ..alone
+    };
+    let cases = [
+        ("stimuli", alone, Exchange::Stimuli),
+        (
+            "within groups",
+            Simulation {
+                per_group: 20,
+                group_share: 0.0,
+                ..alone
+            },
+            Exchange::StimuliWithinGroups,
+        ),
+        ("groups", clips, Exchange::Groups),
+    ];
+    for (what, simulation, exchange) in cases {
+        let rates = false_positives(simulation, exchange);
+        eprintln!("{what}: AP {:.4}, AUC {:.4}", rates[0], rates[1]);
+        for rate in rates {
+            assert!((0.035..=0.065).contains(&rate), "{what}: {rate}");
+        }
+    }
+}
+
+/// Exchanging stimuli that depend on each other finds information where there is none: why [`Exchange`] is asked for.
+#[test]
+fn the_wrong_exchange_finds_too_much() {
+    let clips = Simulation {
+        subjects: 5,
+        stimuli: 80,
+        per_group: 4,
+        group_share: 0.8,
+        stimulus_sd: 2.0,
+        ..Simulation::default()
+    };
+    let rates = false_positives(clips, Exchange::Stimuli);
+    eprintln!("stimuli in place of groups: {rates:?}");
+    assert!(rates.iter().all(|rate| *rate > 0.1), "{rates:?}");
+}
