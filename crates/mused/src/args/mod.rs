@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Benchmark(BenchmarkArgs),
     /// Score a run on its held-out stimuli
     Evaluate(EvaluateArgs),
+    /// Differences between runs, with intervals and tests
+    Compare(CompareArgs),
     /// Label probabilities of a run's models for a dataset
     Predict(PredictArgs),
     /// A value a voxel, back in the subject's space: NIfTI or CIFTI
@@ -352,6 +354,23 @@ pub(crate) struct EvaluateArgs {
     #[arg(long, value_enum, default_value = "exclude")]
     pub(crate) undefined: UndefinedArg,
     /// Print results.json instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  mused compare runs/guided runs/unguided
+
+Differences are other minus reference, of the same test samples.")]
+pub(crate) struct CompareArgs {
+    /// Run that the others are held against
+    pub(crate) reference: PathBuf,
+    /// Runs of the same test samples
+    #[arg(required = true)]
+    pub(crate) others: Vec<PathBuf>,
+    /// Print as JSON, with the difference of each subject
     #[arg(long)]
     pub(crate) json: bool,
 }

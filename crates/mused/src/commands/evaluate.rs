@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use mused::formats::replace_file;
-use mused::results::{OverSubjects, Results, evaluate};
+use mused::results::{OverSubjects, Results, Stated, evaluate};
 use mused::stats::metrics::Undefined;
 
 use super::three;
@@ -37,6 +37,15 @@ pub(crate) fn evaluate_and_write(
     Ok((results, json))
 }
 
+/// A p to two digits.
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.001 {
+        format!("{p:.1e}")
+    } else {
+        format!("{p:.3}")
+    }
+}
+
 /// Labels shown in the table; all are in `results.json`.
 const SHOWN_LABELS: usize = 10;
 
@@ -62,6 +71,29 @@ fn table(results: &Results) -> String {
     row("Hamming loss", &scores.hamming_loss, floors.hamming_loss);
     row("subset accuracy", &scores.subset_accuracy, None);
     row("micro AP", &scores.micro_average_precision, None);
+    let inference = &results.inference;
+    for (name, metric) in [
+        ("macro AP", &inference.average_precision),
+        ("macro ROC-AUC", &inference.roc_auc),
+    ] {
+        let interval = match &metric.interval {
+            Stated::Value(interval) => format!(
+                "95 % interval {:.3} to {:.3} for other {}",
+                interval.low, interval.high, interval.generalises_to
+            ),
+            Stated::Unavailable { unavailable } => format!("no interval: {unavailable}"),
+        };
+        let test = match &metric.permutation {
+            Stated::Value(test) => format!("p = {}", p_value(test.p)),
+            Stated::Unavailable { unavailable } => format!("no p: {unavailable}"),
+        };
+        let _ = writeln!(text, "{name}: {interval}; {test}");
+    }
+    let _ = writeln!(
+        text,
+        "p: {} relabellings of test stimuli ({} exchanged), predictions fixed",
+        inference.permutations, inference.exchanged
+    );
     let _ = writeln!(
         text,
         "floors: AP = label prevalence ({} expected of a random ranking of so few samples), \
@@ -99,18 +131,22 @@ fn table(results: &Results) -> String {
     let mut labels: Vec<_> = results.labels.iter().collect();
     labels.sort_by_key(|label| std::cmp::Reverse(label.positives));
     let header = format!(
-        "{:<24} {:>7} {:>7} {:>10}",
-        "label", "AP", "AUC", "prevalence"
+        "{:<24} {:>7} {:>7} {:>10} {:>8}",
+        "label", "AP", "AUC", "prevalence", "q of AUC"
     );
     let _ = writeln!(text, "\n{header}");
     for label in labels.iter().take(SHOWN_LABELS) {
         let _ = writeln!(
             text,
-            "{:<24} {:>7} {:>7} {:>10}",
+            "{:<24} {:>7} {:>7} {:>10} {:>8}",
             label.name,
             three(label.average_precision),
             three(label.roc_auc),
-            three(Some(label.prevalence))
+            three(Some(label.prevalence)),
+            label
+                .roc_auc_test
+                .value()
+                .map_or("–".to_owned(), |test| p_value(test.q))
         );
     }
     if labels.len() > SHOWN_LABELS {

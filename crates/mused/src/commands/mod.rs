@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod benchmark;
 pub(crate) mod checkpoint;
+pub(crate) mod compare;
 pub(crate) mod demo;
 pub(crate) mod evaluate;
 pub(crate) mod features;
