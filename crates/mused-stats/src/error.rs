@@ -149,8 +149,8 @@ pub enum Unavailable {
     /// Neither subjects nor groups of stimuli can be resampled.
     #[error("there are neither two subjects nor two groups of stimuli")]
     NothingToResample,
-    /// More than a twentieth of the resamples leave a subject without a score.
-    #[error("positives are so few that resamples often lack them")]
+    /// Without one of the groups of stimuli, a subject has no score.
+    #[error("all positives (or all negatives) stand in one group of stimuli")]
     FewPositives,
     /// All values are equal: a score whatever is resampled, a voxel's responses, an RDM's dissimilarities.
     #[error("there is no variation to measure")]

@@ -4,10 +4,10 @@
 //! numpy, and the tests hold them to those programs' numbers.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod bootstrap;
 pub mod calibration;
 pub mod ceiling;
 mod error;
+pub mod interval;
 pub mod metrics;
 pub mod multiple;
 pub mod paired;
@@ -15,6 +15,7 @@ pub mod pca;
 pub mod permutation;
 mod ranking;
 pub mod rdm;
+mod relabelled_scores;
 mod relabelling;
 pub mod rsa;
 mod samples;

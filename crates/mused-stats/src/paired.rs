@@ -7,7 +7,7 @@
 //!   other. Ranks within subject and label take the place of the scores, so that a run is not told apart by its scale,
 //!   and are exchanged between the runs for a group and all subjects at once (Bandos, Rockette & Gur 2005).
 //! - **Over both**: the difference expected for other subjects and other stimuli is 0. A t test with the standard error
-//!   and the degrees of freedom of the crossed interval (see [`crate::bootstrap`]). Exchanging predictions by subject
+//!   and the degrees of freedom of the crossed interval (see [`crate::interval`]). Exchanging predictions by subject
 //!   and stimulus would not do: it takes what all subjects share in a stimulus, and all stimuli in a subject, for noise
 //!   of single samples, and finds differences where there are none.
 
@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::bootstrap::{Interval, LANES, Lanes, Population, Weighable, crossed, resample};
+use crate::interval::{Interval, LANES, Lanes, Population, Weighable, crossed, leave_out};
 use crate::metrics::ByMetric;
 use crate::permutation::reaches;
 use crate::rdm::average_ranks;
@@ -53,18 +53,10 @@ pub struct Difference {
     pub p_over_both: Answer<f64>,
 }
 
-/// How many random numbers a comparison takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Effort {
-    /// Exchanges of each permutation test; all, where no more exist (of signs: up to 65,536).
-    pub permutations: usize,
-    /// Resamples of the interval.
-    pub draws: usize,
-    /// Of all of them.
-    pub seed: u64,
-}
-
 /// Compares scores `a` and `b` of the same samples, all \[rows, labels\] as `targets`.
+///
+/// Each permutation test draws `permutations` exchanges from `seed`, or tries all where no more exist (of signs: up to
+/// 65,536).
 ///
 /// # Errors
 /// Shapes that differ or are empty, scores that are not finite, targets that are neither 0 nor 1 or that differ between
@@ -74,12 +66,13 @@ pub fn compare(
     b: ArrayView2<f64>,
     targets: ArrayView2<u8>,
     samples: &Samples,
-    effort: Effort,
+    permutations: usize,
+    seed: u64,
 ) -> Result<ByMetric<Difference>> {
-    let of_a = resample(a, targets, samples, effort.draws, effort.seed)?;
-    let of_b = resample(b, targets, samples, effort.draws, effort.seed)?;
+    let of_a = leave_out(a, targets, samples)?;
+    let of_b = leave_out(b, targets, samples)?;
     let [precision_over_stimuli, auc_over_stimuli] =
-        exchange_groups(a, b, targets, samples, effort)?;
+        exchange_groups(a, b, targets, samples, permutations, seed)?;
     let difference = |metric: usize, over_stimuli: Answer<PairedTest>| {
         let values = of_a.minus(&of_b, metric);
         let interval = crossed(&values, samples.groups());
@@ -89,7 +82,7 @@ pub fn compare(
             Population::Stimuli => Err(Unavailable::OneSubject),
         });
         Difference {
-            over_subjects: flip_signs(&values.observed, effort),
+            over_subjects: flip_signs(&values.observed, permutations, seed),
             per_subject: values.observed,
             interval,
             over_stimuli,
@@ -103,7 +96,7 @@ pub fn compare(
 }
 
 /// Flips signs of the subjects' differences.
-fn flip_signs(differences: &[Option<f64>], effort: Effort) -> Answer<PairedTest> {
+fn flip_signs(differences: &[Option<f64>], permutations: usize, seed: u64) -> Answer<PairedTest> {
     let differences: Vec<f64> = differences.iter().flatten().copied().collect();
     if differences.len() < 2 {
         return Err(match differences.len() {
@@ -111,11 +104,7 @@ fn flip_signs(differences: &[Option<f64>], effort: Effort) -> Answer<PairedTest>
             _ => Unavailable::OneSubject,
         });
     }
-    let signs = Signs::new(
-        differences.len(),
-        effort.permutations.max(1 << ALL_SIGNS_OF),
-        effort,
-    );
+    let signs = Signs::new(differences.len(), 1 << ALL_SIGNS_OF, permutations, seed);
     let observed = differences.iter().sum::<f64>().abs();
     let as_large = (0..signs.tried as u64).into_par_iter().filter(|&index| {
         let pairs = differences.iter().zip(signs.nth(index));
@@ -133,7 +122,8 @@ fn exchange_groups(
     b: ArrayView2<f64>,
     targets: ArrayView2<u8>,
     samples: &Samples,
-    effort: Effort,
+    permutations: usize,
+    seed: u64,
 ) -> Result<[Answer<PairedTest>; 2]> {
     let groups = samples.groups();
     if groups < 2 {
@@ -184,7 +174,7 @@ fn exchange_groups(
             .map(|lane| [mean(lane, 0), mean(lane, 1)])
             .collect()
     };
-    let signs = Signs::new(groups, effort.permutations, effort);
+    let signs = Signs::new(groups, 0, permutations, seed);
     let observed = differences(&[vec![false; groups]]);
     let null: Vec<[Option<f64>; 2]> = (0..signs.tried.div_ceil(LANES))
         .into_par_iter()
@@ -228,16 +218,17 @@ struct Signs {
 }
 
 impl Signs {
-    fn new(length: usize, most: usize, effort: Effort) -> Self {
+    /// All patterns where they are no more than `permutations` or `at_least`.
+    fn new(length: usize, at_least: usize, permutations: usize, seed: u64) -> Self {
         let all = u32::try_from(length)
             .ok()
             .and_then(|length| 1_usize.checked_shl(length));
-        let all = all.filter(|&all| all <= most);
+        let all = all.filter(|&all| all <= permutations.max(at_least));
         Self {
             length,
-            tried: all.unwrap_or(effort.permutations),
+            tried: all.unwrap_or(permutations),
             exhaustive: all.is_some(),
-            seed: effort.seed,
+            seed,
         }
     }
 

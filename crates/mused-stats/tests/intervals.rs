@@ -1,9 +1,9 @@
-//! Coverage of intervals, and what resampling computes.
+//! Coverage of intervals.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod simulation;
 
-use mused_stats::bootstrap::*;
+use mused_stats::interval::*;
 use rayon::prelude::*;
 use simulation::Simulation;
 
@@ -16,9 +16,7 @@ fn coverage(simulation: Simulation) -> [f64; 2] {
         .into_par_iter()
         .map(|seed| {
             let data = simulation.draw(seed);
-            let found =
-                score_interval(data.a.view(), data.targets.view(), &data.samples, 300, seed)
-                    .unwrap();
+            let found = score_interval(data.a.view(), data.targets.view(), &data.samples).unwrap();
             [found.average_precision.unwrap(), found.roc_auc.unwrap()]
         })
         .collect();
@@ -27,8 +25,7 @@ fn coverage(simulation: Simulation) -> [f64; 2] {
         .into_par_iter()
         .map(|seed| {
             let data = simulation.draw(1_000_000 + seed);
-            let found =
-                score_interval(data.a.view(), data.targets.view(), &data.samples, 8, 0).unwrap();
+            let found = score_interval(data.a.view(), data.targets.view(), &data.samples).unwrap();
             [found.average_precision, found.roc_auc].map(|interval| interval.unwrap().estimate)
         })
         .collect();

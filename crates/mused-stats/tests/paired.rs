@@ -3,26 +3,23 @@
 
 mod simulation;
 
-use mused_stats::bootstrap::Population;
+use mused_stats::interval::Population;
 use mused_stats::paired::*;
 use mused_stats::{Samples, Unavailable};
 use ndarray::{Array2, array};
 use rayon::prelude::*;
 use simulation::{Data, Simulation};
 
-const EFFORT: Effort = Effort {
-    permutations: 199,
-    draws: 200,
-    seed: 0,
-};
+const PERMUTATIONS: usize = 99;
 
-fn compared(data: &Data, effort: Effort) -> Difference {
+fn compared(data: &Data, seed: u64) -> Difference {
     compare(
         data.a.view(),
         data.b.view(),
         data.targets.view(),
         &data.samples,
-        effort,
+        PERMUTATIONS,
+        seed,
     )
     .unwrap()
     .roc_auc
@@ -35,9 +32,16 @@ fn two_subjects_by_hand() {
     let b = array![[0.1], [0.9], [0.2], [0.8]];
     let targets = array![[1], [0], [1], [0]];
     let samples = Samples::new(&[0, 0, 1, 1], &[5, 6, 5, 6], &[5, 6, 5, 6]).unwrap();
-    let found = compare(a.view(), b.view(), targets.view(), &samples, EFFORT)
-        .unwrap()
-        .roc_auc;
+    let found = compare(
+        a.view(),
+        b.view(),
+        targets.view(),
+        &samples,
+        PERMUTATIONS,
+        0,
+    )
+    .unwrap()
+    .roc_auc;
     assert_eq!(found.per_subject, [Some(1.0), Some(1.0)]);
     // Signs ++, -- of 4 are as large. Exchanging neither or both stimuli is as large; exchanging one ties all ranks.
     let (subjects, stimuli) = (found.over_subjects.unwrap(), found.over_stimuli.unwrap());
@@ -49,7 +53,7 @@ fn two_subjects_by_hand() {
         (stimuli.p, stimuli.smallest_p, stimuli.attainable_log2),
         (0.5, 0.5, 2.0)
     );
-    // Half of the resamples of two stimuli hold one class only.
+    // Without one of two stimuli there is one class only.
     assert_eq!(found.interval.unwrap_err(), Unavailable::FewPositives);
 }
 
@@ -63,7 +67,7 @@ fn sign_flips_are_scipys() {
         ..Simulation::default()
     }
     .draw(3);
-    let found = compared(&data, EFFORT);
+    let found = compared(&data, 0);
     let d: Vec<f64> = found.per_subject.iter().flatten().copied().collect();
     let sum = |signs: u32| {
         (0..7)
@@ -91,7 +95,7 @@ fn what_cannot_be_compared_is_said() {
         ..Simulation::default()
     }
     .draw(0);
-    let found = compared(&one, EFFORT);
+    let found = compared(&one, 0);
     assert_eq!(found.over_subjects, Err(Unavailable::OneSubject));
     assert_eq!(found.p_over_both, Err(Unavailable::OneSubject));
     assert_eq!(found.interval.unwrap().generalises_to, Population::Stimuli);
@@ -101,14 +105,14 @@ fn what_cannot_be_compared_is_said() {
         ..Simulation::default()
     }
     .draw(0);
-    let found = compared(&one_clip, EFFORT);
+    let found = compared(&one_clip, 0);
     assert_eq!(found.over_stimuli, Err(Unavailable::OneGroup));
     assert_eq!(found.p_over_both, Err(Unavailable::OneGroup));
     assert_eq!(found.interval.unwrap().generalises_to, Population::Subjects);
 
     let mut same = Simulation::default().draw(0);
     same.b.assign(&same.a);
-    let found = compared(&same, EFFORT);
+    let found = compared(&same, 0);
     assert_eq!(found.interval, Err(Unavailable::NoVariation));
     assert_eq!(
         (
@@ -124,7 +128,8 @@ fn what_cannot_be_compared_is_said() {
         same.b.view(),
         nothing.view(),
         &same.samples,
-        EFFORT,
+        PERMUTATIONS,
+        0,
     )
     .unwrap()
     .roc_auc;
@@ -132,20 +137,14 @@ fn what_cannot_be_compared_is_said() {
     assert_eq!(found.interval, Err(Unavailable::NotScorable));
 }
 
-/// Over 1,500 simulations of runs that are equally good: shares of p <= 5 % over subjects, stimuli and both, and of
+/// Over 1,000 simulations of runs that are equally good: shares of p <= 5 % over subjects, stimuli and both, and of
 /// 95 % intervals that hold 0.
 fn rates(simulation: Simulation) -> [f64; 4] {
-    let repeats = 1_500;
+    let repeats = 1_000;
     let counts = (0..repeats)
         .into_par_iter()
         .map(|seed| {
-            let found = compared(
-                &simulation.draw(seed),
-                Effort {
-                    seed: 1_000_000 + seed,
-                    ..EFFORT
-                },
-            );
+            let found = compared(&simulation.draw(seed), 1_000_000 + seed);
             let interval = found.interval.unwrap();
             [
                 found.over_subjects.unwrap().p <= 0.05,

@@ -2,19 +2,20 @@
 //!
 //! A mean score over subjects varies because other subjects would differ and because other stimuli would. Resampling
 //! either alone leaves half of that out; resampling both at once (the pigeonhole bootstrap of Owen 2007) counts the
-//! noise of single samples up to three times. So the bootstrap over stimuli, whole groups at a time, gives the variance
+//! noise of single samples up to three times. So the jackknife over stimuli, a whole group at a time, gives the variance
 //! of each subject's score and the covariance between subjects, and the model of Obuchowski & Rockette (1995) for
 //! readers × cases puts the parts together: variance of the mean = MS/S + max(0, Cov), with S subjects, MS the variance
 //! of their scores and Cov the mean covariance between two subjects. Degrees of freedom are Satterthwaite's,
 //! V² / ((MS/S)²/(S - 1) + Cov²/(G - 1)) with G groups, which adds the groups' part to Hillis (2007). The interval is
 //! estimate ± t · √V.
 //!
-//! It covers the score expected of a test set of this size: the average precision of few samples is higher than that of
-//! many.
+//! With bootstrap variances in place of the jackknife's, fewer simulated intervals of average precision held the truth
+//! (93 to 95 % against 94 to 96 %): resamples repeat and lose positives.
+//!
+//! An interval covers the score expected of a test set of this size: the average precision of few samples is higher than
+//! that of many.
 
 use ndarray::ArrayView2;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::metrics::{ByMetric, check};
@@ -63,8 +64,7 @@ impl Interval {
 
 /// 95 % intervals of the mean over subjects of macro AP and ROC-AUC, as [`crate::metrics`] has them a subject.
 ///
-/// `scores` and `targets` are \[rows, labels\]. Stimuli are resampled `draws` times (1,000 are plenty), by group. The
-/// same bits for the same `seed`.
+/// `scores` and `targets` are \[rows, labels\]. Stimuli are left out a group at a time; nothing is random.
 ///
 /// # Errors
 /// Shapes that differ or are empty, scores that are not finite, targets that are neither 0 nor 1 or that differ between
@@ -73,12 +73,10 @@ pub fn score_interval(
     scores: ArrayView2<f64>,
     targets: ArrayView2<u8>,
     samples: &Samples,
-    draws: usize,
-    seed: u64,
 ) -> Result<ByMetric<Answer<Interval>>> {
-    let resampled = resample(scores, targets, samples, draws, seed)?;
+    let jackknifed = leave_out(scores, targets, samples)?;
     let interval = |metric: usize| {
-        let mut interval = crossed(&resampled.by_subject(metric), samples.groups())?;
+        let mut interval = crossed(&jackknifed.by_subject(metric), samples.groups())?;
         (interval.low, interval.high) = (interval.low.max(0.0), interval.high.min(1.0));
         Ok(interval)
     };
@@ -91,28 +89,28 @@ pub fn score_interval(
 /// Scores of each subject, by metric (average precision, ROC-AUC).
 pub(crate) type Scores = Vec<[Option<f64>; 2]>;
 
-/// Scores of each subject: of the data, and of every resample.
-pub(crate) struct Resampled {
+/// Scores of each subject: with all stimuli, and without each group of them.
+pub(crate) struct Jackknifed {
     observed: Scores,
-    draws: Vec<Scores>,
+    without: Vec<Scores>,
 }
 
-/// One number a subject: of the data, and of every resample.
+/// One number a subject: with all stimuli, and without each group of them.
 pub(crate) struct Values {
     pub(crate) observed: Vec<Option<f64>>,
-    draws: Vec<Vec<Option<f64>>>,
+    without: Vec<Vec<Option<f64>>>,
 }
 
-impl Resampled {
+impl Jackknifed {
     pub(crate) fn by_subject(&self, metric: usize) -> Values {
         let of = |scores: &Scores| scores.iter().map(|score| score[metric]).collect();
         Values {
             observed: of(&self.observed),
-            draws: self.draws.iter().map(of).collect(),
+            without: self.without.iter().map(of).collect(),
         }
     }
 
-    /// Differences from `other`, which was resampled alike.
+    /// Differences from `other`, which has the same samples.
     pub(crate) fn minus(&self, other: &Self, metric: usize) -> Values {
         let of = |(a, b): (&Scores, &Scores)| -> Vec<Option<f64>> {
             let pairs = a.iter().zip(b);
@@ -120,7 +118,7 @@ impl Resampled {
         };
         Values {
             observed: of((&self.observed, &other.observed)),
-            draws: self.draws.iter().zip(&other.draws).map(of).collect(),
+            without: self.without.iter().zip(&other.without).map(of).collect(),
         }
     }
 }
@@ -175,41 +173,30 @@ impl Weighable {
     }
 }
 
-pub(crate) fn resample(
+/// The macro scores of each subject with all stimuli, and without each group.
+pub(crate) fn leave_out(
     scores: ArrayView2<f64>,
     targets: ArrayView2<u8>,
     samples: &Samples,
-    draws: usize,
-    seed: u64,
-) -> Result<Resampled> {
+) -> Result<Jackknifed> {
     check(&scores, &targets)?;
     let weighable = Weighable::new(scores, &samples.positives(targets)?, samples);
     let groups = samples.groups();
-    let blocks: Vec<Vec<Scores>> = (0..draws.div_ceil(LANES))
+    let blocks: Vec<Vec<Scores>> = (0..groups.div_ceil(LANES))
         .into_par_iter()
         .map(|block| {
-            let mut of_group = vec![[0; LANES]; groups];
-            for lane in 0..LANES {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream((block * LANES + lane) as u64);
-                for _ in 0..groups {
-                    of_group[rng.random_range(0..groups)][lane] += 1;
-                }
-            }
-            let weights: Vec<Lanes> = samples
-                .groups
-                .iter()
-                .map(|&group| of_group[group])
-                .collect();
+            let stays =
+                |group: usize| std::array::from_fn(|lane| u32::from(group != block * LANES + lane));
+            let weights: Vec<Lanes> = samples.groups.iter().map(|&group| stays(group)).collect();
             weighable.scores(&weights)
         })
         .collect();
     let mut observed = weighable.scores(&vec![[1; LANES]; samples.stimuli()]);
-    let mut resampled: Vec<Scores> = blocks.into_iter().flatten().collect();
-    resampled.truncate(draws);
-    Ok(Resampled {
+    let mut without: Vec<Scores> = blocks.into_iter().flatten().collect();
+    without.truncate(groups);
+    Ok(Jackknifed {
         observed: observed.swap_remove(0),
-        draws: resampled,
+        without,
     })
 }
 
@@ -268,7 +255,7 @@ pub(crate) fn crossed(values: &Values, groups: usize) -> Answer<Interval> {
     let over_subjects = summary::sample_sd(&observed).map(|sd| sd * sd / subjects);
     let over_stimuli = match groups {
         0 | 1 => None,
-        _ => Some(Covariances::new(&scored, &values.draws, groups)?),
+        _ => Some(Covariances::new(&scored, &values.without)?),
     };
     let (variance, degrees_of_freedom, generalises_to) = match (over_subjects, over_stimuli) {
         (Some(subject), Some(Covariances { between, .. })) => {
@@ -299,7 +286,7 @@ pub(crate) fn crossed(values: &Values, groups: usize) -> Answer<Interval> {
     })
 }
 
-/// What resampling stimuli does to the scores.
+/// What other stimuli would do to the scores.
 struct Covariances {
     /// Variance of the mean over subjects.
     of_mean: f64,
@@ -308,25 +295,24 @@ struct Covariances {
 }
 
 impl Covariances {
-    fn new(scored: &[usize], draws: &[Vec<Option<f64>>], groups: usize) -> Answer<Self> {
-        let complete: Vec<Vec<f64>> = draws
+    fn new(scored: &[usize], without: &[Vec<Option<f64>>]) -> Answer<Self> {
+        let complete: Option<Vec<Vec<f64>>> = without
             .iter()
-            .filter_map(|draw| scored.iter().map(|&subject| draw[subject]).collect())
+            .map(|scores| scored.iter().map(|&subject| scores[subject]).collect())
             .collect();
-        if complete.len() < 2 || complete.len() * 20 < draws.len() * 19 {
-            return Err(Unavailable::FewPositives);
-        }
-        // G groups drawn from G vary as much as (G - 1)/G of what groups of the population do.
-        let unbiased = groups as f64 / (groups as f64 - 1.0);
-        let variance =
-            |values: &[f64]| summary::sample_sd(values).map_or(0.0, |sd| sd * sd * unbiased);
-        let sums: Vec<f64> = complete.iter().map(|draw| draw.iter().sum()).collect();
+        let complete = complete.ok_or(Unavailable::FewPositives)?;
+        let groups = complete.len() as f64;
+        // (G - 1)/G times the sum of squares (Efron & Stein 1981).
+        let variance = |values: &[f64]| {
+            summary::sample_sd(values).map_or(0.0, |sd| (sd * (groups - 1.0)).powi(2) / groups)
+        };
+        let sums: Vec<f64> = complete.iter().map(|scores| scores.iter().sum()).collect();
         let alone: f64 = (0..scored.len())
             .map(|subject| {
                 variance(
                     &complete
                         .iter()
-                        .map(|draw| draw[subject])
+                        .map(|scores| scores[subject])
                         .collect::<Vec<_>>(),
                 )
             })
@@ -336,5 +322,42 @@ impl Covariances {
             of_mean: all / (subjects * subjects),
             between: (all - alone) / (subjects * (subjects - 1.0)).max(1.0),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array1, Array2};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::metrics::{average_precision, roc_auc};
+
+    proptest! {
+        /// A weight is a number of copies.
+        #[test]
+        fn weighted_scores_are_those_of_copies(
+            samples in prop::collection::vec((0_u8..9, prop::bool::ANY, prop::array::uniform8(0_u32..4)), 1..30),
+        ) {
+            let scores = Array2::from_shape_fn((samples.len(), 1), |(row, _)| f64::from(samples[row].0));
+            let stimuli: Vec<usize> = (0..samples.len()).collect();
+            let design = Samples::new(&vec![0; samples.len()], &stimuli, &stimuli).unwrap();
+            let has: Vec<bool> = samples.iter().map(|sample| sample.1).collect();
+            let weights: Vec<Lanes> = samples.iter().map(|sample| sample.2).collect();
+            let found = weighted_scores(&rank(scores.view(), &design)[0][0], &has, &weights);
+            for (lane, found) in found.into_iter().enumerate() {
+                let copies = || samples.iter().flat_map(|sample| std::iter::repeat_n(sample, sample.2[lane] as usize));
+                let scores: Array1<f64> = copies().map(|sample| f64::from(sample.0)).collect();
+                let targets: Array1<u8> = copies().map(|sample| u8::from(sample.1)).collect();
+                let expected = match scores.is_empty() {
+                    true => [None, None],
+                    false => [
+                        average_precision(scores.view(), targets.view()).unwrap(),
+                        roc_auc(scores.view(), targets.view()).unwrap(),
+                    ],
+                };
+                prop_assert_eq!(found, expected);
+            }
+        }
     }
 }
