@@ -1,11 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use mused_stats::paired::{self, Difference, Effort, PairedTest};
+use mused_stats::paired::{self, Difference, PairedTest};
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
-use crate::inference::{DRAWS, PERMUTATIONS, SEED};
+use crate::inference::{PERMUTATIONS, SEED};
 use crate::predictions::Predictions;
 use crate::{Error, IntervalResult, Result, Stated};
 
@@ -58,18 +58,14 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
     if of_b.targets.select(Axis(0), &order) != of_a.targets {
         return Err(refused("other targets".to_owned()));
     }
-    let effort = Effort {
-        permutations: PERMUTATIONS,
-        draws: DRAWS,
-        seed: SEED,
-    };
     let samples = of_a.samples()?;
     let differences = paired::compare(
         scores.view(),
         of_a.probabilities.view(),
         of_a.targets.view(),
         &samples,
-        effort,
+        PERMUTATIONS,
+        SEED,
     )?;
     let subjects: BTreeSet<&String> = of_a.keys.iter().map(|(subject, _)| subject).collect();
     let stated = |difference: Difference| {

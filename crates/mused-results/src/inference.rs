@@ -1,5 +1,5 @@
-use mused_stats::bootstrap::{Interval, Population, score_interval};
 use mused_stats::calibration::{Bins, brier, expected_calibration_error, reliability};
+use mused_stats::interval::{Interval, Population, score_interval};
 use mused_stats::metrics::ByMetric;
 use mused_stats::multiple::benjamini_hochberg;
 use mused_stats::permutation::{Exchange, ScoreTest, Tested, fixed_predictions};
@@ -11,9 +11,7 @@ use crate::predictions::Predictions;
 
 /// Relabellings of a permutation test.
 pub(crate) const PERMUTATIONS: usize = 10_000;
-/// Resamples of an interval.
-pub(crate) const DRAWS: usize = 1_000;
-/// Of both.
+/// Of them.
 pub(crate) const SEED: u64 = 0;
 /// Bins of the reliability curve, of equal width.
 const BINS: usize = 10;
@@ -134,9 +132,7 @@ pub struct Inference {
     pub permutations: usize,
     /// Base-2 logarithm of the number of relabellings there are.
     pub attainable_log2: f64,
-    /// Resamples of the intervals.
-    pub draws: usize,
-    /// Seed of both.
+    /// Seed of them.
     pub seed: u64,
     /// Macro average precision.
     pub average_precision: MetricInference,
@@ -150,7 +146,7 @@ pub(crate) fn infer(predictions: &Predictions) -> Result<(Inference, LabelTests)
     let samples = predictions.samples()?;
     let exchange = predictions.exchange(&samples);
     let (scores, targets) = (predictions.probabilities.view(), predictions.targets.view());
-    let intervals = score_interval(scores, targets, &samples, DRAWS, SEED)?;
+    let intervals = score_interval(scores, targets, &samples)?;
     let tests = fixed_predictions(scores, targets, &samples, exchange, PERMUTATIONS, SEED)?;
     let metric = |interval: Answer<Interval>, test: &ScoreTest| MetricInference {
         interval: Stated::of(interval, IntervalResult::from),
@@ -165,7 +161,6 @@ pub(crate) fn infer(predictions: &Predictions) -> Result<(Inference, LabelTests)
         .to_owned(),
         permutations: tests.relabellings.tried,
         attainable_log2: tests.relabellings.attainable_log2,
-        draws: DRAWS,
         seed: SEED,
         average_precision: metric(intervals.average_precision, &by_metric.average_precision),
         roc_auc: metric(intervals.roc_auc, &by_metric.roc_auc),

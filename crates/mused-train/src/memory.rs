@@ -6,11 +6,11 @@ use mused_model::DecoderConfig;
 
 use crate::{Error, Result, TrainConfig};
 
-/// Refuses a step that needs more memory than there is, and says what would fit.
+/// About the bytes of a training step; refused where there are not as many, with what would fit.
 ///
 /// # Errors
 /// Names the two sizes and the micro-batch to set; or sizes that no model can have.
-pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig) -> Result<()> {
+pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig) -> Result<u64> {
     let at_once = match train.micro_batch {
         0 => train.batch_size,
         size => size.min(train.batch_size),
@@ -21,7 +21,7 @@ pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig) -> Result<()> {
             Err(Error::Config(advice(model, at_once, needed, available)?))
         }
         // Where the system does not say, the step itself will tell.
-        _ => Ok(()),
+        _ => Ok(needed),
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Plan {
     holdout: Option<usize>,
     pub(crate) folds: Vec<Fold>,
     pub(crate) guides: Guides,
+    /// About the memory of a training step.
+    pub(crate) step_bytes: u64,
 }
 
 impl Plan {
@@ -81,7 +83,7 @@ impl Plan {
         let arrangement = config.arrangement(dataset.description.kind);
         let layout = Layout::new(dataset, arrangement, &everyone, largest)?;
         let labels = dataset.labels.names.len();
-        memory::check(
+        let step_bytes = memory::check(
             &config.decoder(&layout, trained.len(), labels),
             &config.train,
         )?;
@@ -111,6 +113,7 @@ impl Plan {
             holdout,
             folds,
             guides,
+            step_bytes,
         };
         for task in &plan.tasks {
             let parts = [

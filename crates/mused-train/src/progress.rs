@@ -26,8 +26,9 @@ pub struct ValidationScores {
 
 /// Told what happens during training. Models report from threads of their own.
 pub trait Progress: Sync {
-    /// Training starts: `done` of `total` steps over all models were done before.
-    fn start(&self, done: usize, total: usize);
+    /// Training starts: `done` of `total` steps over all models were done before, each of which
+    /// needs about `step_bytes` of memory.
+    fn start(&self, done: usize, total: usize, step_bytes: u64);
     /// A step of a model (`fold-0`, or `fold-0-SUBJECT`) ended.
     fn step(&self, model: &str, losses: &EpochLosses);
     /// An epoch (from 1) ended.

@@ -270,7 +270,9 @@ fn execute<B: TrainBackend>(
     let epochs = |task: &Task| done(task) / (total(task) / config.train.epochs);
     let epochs: Vec<(&Task, usize)> = tasks.iter().map(|task| (task, epochs(task))).collect();
     let journal = Journal::open(run, &epochs)?;
-    progress.start(tasks.iter().map(done).sum(), tasks.iter().map(total).sum());
+    let steps_done = tasks.iter().map(done).sum();
+    let steps_total = tasks.iter().map(total).sum();
+    progress.start(steps_done, steps_total, plan.step_bytes);
     let crew = Crew {
         pending: Mutex::new(tasks.iter().filter(|task| !finished(task)).rev().collect()),
         at_work: AtomicUsize::new(0),

@@ -95,6 +95,9 @@ struct Line {
     validation: String,
 }
 
+/// Bytes of a step that laptops have to be asked for.
+const WORTH_SAYING: u64 = 1_000_000_000;
+
 /// Time between lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -163,7 +166,10 @@ fn describe(losses: &EpochLosses) -> String {
 }
 
 impl Progress for TrainingBar {
-    fn start(&self, done: usize, total: usize) {
+    fn start(&self, done: usize, total: usize, step_bytes: u64) {
+        if step_bytes > WORTH_SAYING {
+            eprintln!("a step needs about {:.1} GB", step_bytes as f64 / 1e9);
+        }
         let training = bar(total, "steps");
         training.set_position(done as u64);
         training.reset_eta();
