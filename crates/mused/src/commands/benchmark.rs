@@ -45,7 +45,7 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     let scored = entries
         .iter()
         .filter_map(|entry| entry.results.as_ref().ok());
-    print(&rows(&entries), scored.last());
+    print(&rows(&entries), scored.next_back());
     let mut failed = false;
     for entry in &entries {
         if let Err(message) = &entry.results {
