@@ -42,7 +42,7 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
         eprintln!("stopped and saved; the same command goes on");
         return Ok(ExitCode::from(130));
     };
-    let scored = entries
+    let mut scored = entries
         .iter()
         .filter_map(|entry| entry.results.as_ref().ok());
     print(&rows(&entries), scored.next_back());
