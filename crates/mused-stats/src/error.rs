@@ -146,13 +146,13 @@ pub enum Unavailable {
     /// Noise is told from signal by repeats.
     #[error("no stimulus was repeated")]
     NoRepeats,
-    /// Neither subjects nor groups of stimuli can be resampled.
+    /// An interval needs two subjects or two groups of stimuli.
     #[error("there are neither two subjects nor two groups of stimuli")]
-    NothingToResample,
+    OneSubjectAndGroup,
     /// Without one of the groups of stimuli, a subject has no score.
     #[error("all positives (or all negatives) stand in one group of stimuli")]
     FewPositives,
-    /// All values are equal: a score whatever is resampled, a voxel's responses, an RDM's dissimilarities.
+    /// All values are equal: the scores of an interval, a voxel's responses, an RDM's dissimilarities.
     #[error("there is no variation to measure")]
     NoVariation,
 }

@@ -268,7 +268,7 @@ pub(crate) fn crossed(values: &Values, groups: usize) -> Answer<Interval> {
         (None, Some(Covariances { of_mean, .. })) => {
             (of_mean, groups as f64 - 1.0, Population::Stimuli)
         }
-        (None, None) => return Err(Unavailable::NothingToResample),
+        (None, None) => return Err(Unavailable::OneSubjectAndGroup),
     };
     // Rounding leaves something of the variance of equal numbers.
     if variance.sqrt() <= 1e-12 {

@@ -260,3 +260,19 @@ impl Signs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `scipy.stats.permutation_test((d,), numpy.mean, permutation_type="samples", n_resamples=numpy.inf)`.
+    #[test]
+    fn sign_flips_are_scipys() {
+        let differences = [0.05, 0.11, -0.02, 0.04, 0.09, 0.01, -0.03].map(Some);
+        let found = flip_signs(&differences, 10, 0).unwrap();
+        assert_eq!(
+            (found.p, found.smallest_p, found.exhaustive),
+            (0.15625, 2.0 / 128.0, true)
+        );
+    }
+}

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use simulation::Simulation;
 
 const REPEATS: u64 = 1_000;
-const OTHERS: u64 = 1_000;
+const OTHERS: u64 = 400;
 
 /// Share of simulations whose interval holds the score expected of their size, by metric.
 fn coverage(simulation: Simulation) -> [f64; 2] {

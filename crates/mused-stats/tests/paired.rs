@@ -57,9 +57,8 @@ fn two_subjects_by_hand() {
     assert_eq!(found.interval.unwrap_err(), Unavailable::FewPositives);
 }
 
-/// `scipy.stats.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf)` flips signs too.
 #[test]
-fn sign_flips_are_scipys() {
+fn sign_flips_are_all_counted() {
     let data = Simulation {
         subjects: 7,
         advantage: 0.2,

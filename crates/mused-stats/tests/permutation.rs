@@ -233,7 +233,7 @@ fn threads_do_not_change_a_bit() {
     assert_eq!(single.install(test), several.install(test));
 }
 
-/// Share of 1,500 simulations without any information in which p <= 5 %.
+/// Share of 3,000 simulations without any information in which p <= 5 %.
 fn false_positives(simulation: Simulation, exchange: Exchange) -> [f64; 2] {
     let null = Simulation {
         information: 0.0,
@@ -241,7 +241,7 @@ fn false_positives(simulation: Simulation, exchange: Exchange) -> [f64; 2] {
         ..simulation
     };
     let mut found = [0; 2];
-    for seed in 0..1_500 {
+    for seed in 0..3_000 {
         let data = null.draw(seed);
         let test = fixed_predictions(
             data.a.view(),
@@ -259,7 +259,7 @@ fn false_positives(simulation: Simulation, exchange: Exchange) -> [f64; 2] {
             *found += usize::from(metric.overall.unwrap().p <= 0.05);
         }
     }
-    found.map(|found| found as f64 / 1_500.0)
+    found.map(|found| found as f64 / 3_000.0)
 }
 
 #[test]
