@@ -22,12 +22,15 @@ use mused_formats::npy::{Dtype, NpyMatrix, NpyWriter};
 use ndarray::Array2;
 
 use crate::fingerprint::{hexadecimal, of_import, sha256_file};
-use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
+use crate::import_checks::{Check, Findings, ResponseRows, SubjectsWritten, VoxelFlaws};
 use crate::{
     DatasetWriter, Description, Error, Kind, Labels, Response, Result, Source, Stimulus, Trial,
 };
 use events::Event;
 use runs::Run;
+
+/// Responses of a run in memory at once: 512 MB in double precision.
+const MOST_VALUES: usize = 1 << 26;
 
 /// How a trial's response is read from the time series.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -189,6 +192,18 @@ pub fn import(
     config: &BidsConfig,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported> {
+    import_in_portions(root, out, config, MOST_VALUES, progress)
+}
+
+/// [`import`] with at most so many responses of a run in memory; where a run has more, it is read once for every
+/// portion of its voxels.
+fn import_in_portions(
+    root: &Path,
+    out: &Path,
+    config: &BidsConfig,
+    most_values: usize,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Imported> {
     check(config)?;
     let mut findings = Findings::new(&config.allow);
     let subjects = runs::find(root, config, &mut findings)?;
@@ -256,21 +271,29 @@ pub fn import(
             imported.subjects.push((name, counts));
             continue;
         }
-        let scratch = writer.scratch("responses.npy");
-        let mut flaws = VoxelFlaws::none(chosen.voxels.len());
-        let mut spill = NpyWriter::create(&scratch, Dtype::F32, trials.len(), chosen.voxels.len())?;
-        for run in runs {
-            progress(done, total);
-            done += 1;
-            let events = &events[&run.bold];
-            let rows = responses::read(run, events, &chosen.mask, config, &mut flaws)?;
-            for row in rows.rows() {
-                spill.write_row(&row.iter().map(|value| *value as f32).collect::<Vec<_>>())?;
+        let mut flaws = VoxelFlaws::none(0);
+        let mut portions = Portions(Vec::new());
+        let most_trials = runs.iter().map(|run| events[&run.bold].trials.len());
+        let size = (most_values / most_trials.max().unwrap_or(0).max(1)).max(1);
+        let passes = chosen.mask.len().div_ceil(size);
+        for (number, mask) in chosen.mask.chunks(size).enumerate() {
+            let scratch = writer.scratch(&format!("responses-{number}.npy"));
+            let mut own = VoxelFlaws::none(mask.len());
+            let mut spill = NpyWriter::create(&scratch, Dtype::F32, trials.len(), mask.len())?;
+            for (index, run) in runs.iter().enumerate() {
+                progress(done + (number * runs.len() + index) / passes, total);
+                let rows = responses::read(run, &events[&run.bold], mask, config, &mut own)?;
+                for row in rows.rows() {
+                    spill.write_row(&row.iter().map(|value| *value as f32).collect::<Vec<_>>())?;
+                }
             }
+            spill.finish()?;
+            portions.0.push((NpyMatrix::open(&scratch)?, scratch));
+            flaws.nan.extend(own.nan);
+            flaws.constant.extend(own.constant);
         }
-        spill.finish()?;
-        let rows = NpyMatrix::open(&scratch)?;
-        let rows = (&rows as &dyn crate::import_checks::ResponseRows, Dtype::F32);
+        done += runs.len();
+        let rows = (&portions as &dyn ResponseRows, Dtype::F32);
         let kept = written.write(
             &mut writer,
             &name,
@@ -280,7 +303,7 @@ pub fn import(
             &flaws,
             &mut findings,
         )?;
-        std::fs::remove_file(&scratch).map_err(Error::io("cannot remove", &scratch))?;
+        portions.remove()?;
         if let Some(run) = runs.first() {
             let voxels = chosen.voxels.iter().enumerate();
             let usable = voxels.filter(|(voxel, _)| flaws.usable(*voxel));
@@ -297,6 +320,31 @@ pub fn import(
     writer.warn(imported.warnings.clone());
     writer.finish()?;
     Ok(imported)
+}
+
+/// Responses of all runs, some voxels after others, and the files they are in.
+struct Portions(Vec<(NpyMatrix, PathBuf)>);
+
+impl ResponseRows for Portions {
+    fn copy_row(&self, row: usize, out: &mut [f32]) -> Result<()> {
+        let mut rest = out;
+        for (portion, _) in &self.0 {
+            let (own, after) = rest.split_at_mut(portion.columns());
+            portion.read_row(row, own)?;
+            rest = after;
+        }
+        Ok(())
+    }
+}
+
+impl Portions {
+    fn remove(self) -> Result<()> {
+        for (matrix, path) in self.0 {
+            drop(matrix);
+            std::fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
+        }
+        Ok(())
+    }
 }
 
 fn check(config: &BidsConfig) -> Result<()> {
@@ -473,4 +521,46 @@ fn trials(runs: &[Run], events: &EventsOf<'_>, index: &HashMap<String, usize>) -
 
 fn intervals(events: &[Event]) -> Vec<design::Interval> {
     events.iter().map(|event| event.interval).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_of_the_voxels_give_the_same_files() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/bids"));
+        let config = BidsConfig {
+            derivatives: Some(root.join("derivatives/prep")),
+            estimate: Estimate::Lss,
+            zscore: true,
+            allow: vec![Check::NanVoxels, Check::ConstantVoxels, Check::TrHeader],
+            ..BidsConfig::default()
+        };
+        let folder = tempfile::TempDir::new().unwrap();
+        let import = |name: &str, most_values| {
+            let out = folder.path().join(name);
+            let mut last = (0, 0);
+            let imported = import_in_portions(root, &out, &config, most_values, &mut |done, of| {
+                assert!(
+                    done >= last.0 && done <= of,
+                    "{done} of {of} after {last:?}"
+                );
+                last = (done, of);
+            });
+            imported.unwrap();
+            assert_eq!(last.0, last.1);
+            out
+        };
+        let (whole, parts) = (import("whole", MOST_VALUES), import("parts", 40));
+        for subject in std::fs::read_dir(whole.join("subjects")).unwrap() {
+            let subject = subject.unwrap().file_name();
+            for file in ["responses.npy", "voxels.tsv", "mask.nii.gz"] {
+                let read = |dataset: &Path| {
+                    std::fs::read(dataset.join("subjects").join(&subject).join(file)).unwrap()
+                };
+                assert_eq!(read(&whole), read(&parts), "{file}");
+            }
+        }
+    }
 }
