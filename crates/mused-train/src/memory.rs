@@ -4,7 +4,8 @@ use std::fs;
 
 use mused_model::DecoderConfig;
 
-use crate::{Error, Result, TrainConfig};
+use crate::linear::LinearConfig;
+use crate::{Error, Family, Result, TrainConfig};
 
 /// Refuses a step that needs more memory than there is, and says what would fit.
 ///
@@ -21,6 +22,26 @@ pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig) -> Result<()> {
             Err(Error::Config(advice(model, at_once, needed, available)?))
         }
         // Where the system does not say, the step itself will tell.
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a linear model whose training inputs do not fit: as they are read, in double precision, and centred.
+///
+/// # Errors
+/// Names the two sizes.
+pub(crate) fn check_linear(model: &LinearConfig, samples: usize) -> Result<()> {
+    let needed = (samples as u64).saturating_mul(model.inputs as u64 * (4 + 8 + 8));
+    match available() {
+        Some(available) if needed > available && model.family == Family::Ridge => {
+            Err(Error::Config(format!(
+                "ridge regression holds all inputs of a fold: {samples} samples of {} values take {:.1} GB, {:.1} \
+                 GB are free; choose regions, or fewer components (model.roi_components)",
+                model.inputs,
+                needed as f64 / 1e9,
+                available as f64 / 1e9
+            )))
+        }
         _ => Ok(()),
     }
 }
