@@ -99,7 +99,10 @@ fn alignment_says_what_it_needs() {
     let message = refusal(&folder, args);
     assert!(message.contains("for a family without tokens"), "{message}");
     mused(&folder, "simulate --subjects 2 --stimuli 10 --seed 1 few").success();
-    let message = refusal(&folder, "train few --out a --model srm-ridge");
+    let message = refusal(
+        &folder,
+        "train few --out a --model srm-ridge --set split.validation_fraction=0",
+    );
     assert!(
         message.contains("needs at least 10 training stimuli that all 2 subjects saw"),
         "{message}"
