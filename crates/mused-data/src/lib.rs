@@ -56,5 +56,5 @@ pub use inputs::{
     SubjectInputs, ZScore, samples,
 };
 pub use places::Grayordinates;
-pub use split::{Fold, SplitPlan};
+pub use split::{Fold, SplitPlan, partition};
 pub use writer::{DatasetWriter, SubjectWriter};

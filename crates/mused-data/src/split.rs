@@ -120,7 +120,10 @@ fn without(stimuli: &[usize], removed: &[usize]) -> Vec<usize> {
 /// stratification (Sechidis, Tsoumakas & Vlahavas, ECML 2011) with groups in the place of single
 /// samples. Unequal counts bias scores pooled over folds: a label frequent in a test part is rare
 /// in its training part.
-fn partition(
+///
+/// # Errors
+/// Fewer than 2 parts, or fewer groups than parts.
+pub fn partition(
     dataset: &Dataset,
     stimuli: &[usize],
     parts: usize,

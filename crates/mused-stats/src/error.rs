@@ -78,8 +78,14 @@ pub enum Error {
         /// The row.
         row: usize,
     },
+    /// Cross-validation has nothing to predict from.
+    #[error("parts: expected 2 or more to choose a penalty by cross-validation, found 1")]
+    OnePart,
+    /// There is nothing to align.
+    #[error("responses: expected some that vary over stimuli, found a subject whose never do")]
+    NothingVaries,
     /// The iteration for eigenvectors did not end.
-    #[error("principal components: the eigenvectors of a {size} x {size} matrix did not converge")]
+    #[error("the eigenvectors of a {size} x {size} matrix did not converge")]
     NoEigenvectors {
         /// Rows and columns of the matrix.
         size: usize,

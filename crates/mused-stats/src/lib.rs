@@ -1,4 +1,5 @@
-//! Metrics of multi-label decoding, representational dissimilarity and principal components, in f64.
+//! Metrics of multi-label decoding, representational dissimilarity, principal components, ridge regression and
+//! alignment of subjects, in f64.
 //!
 //! Everything here is a function of arrays: no files, no engine, no state. Definitions follow scikit-learn, scipy and
 //! numpy, and the tests hold them to those programs' numbers.
@@ -13,14 +14,20 @@ pub mod multiple;
 pub mod paired;
 pub mod pca;
 pub mod permutation;
+pub mod procrustes;
+mod product;
 mod ranking;
 pub mod rdm;
 mod relabelled_scores;
 mod relabelling;
+pub mod ridge;
 pub mod rsa;
 mod samples;
+mod shared_space;
+pub mod srm;
 mod student;
 pub mod summary;
 
 pub use error::{Answer, Error, Result, Unavailable};
 pub use samples::Samples;
+pub use shared_space::{SharedSpace, SubjectMap};

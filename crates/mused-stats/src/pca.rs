@@ -101,7 +101,7 @@ impl Pca {
 }
 
 /// Products of all pairs of columns; only those on and below the diagonal are computed.
-fn gram(columns: MatRef<'_, f64>) -> Vec<f64> {
+pub(crate) fn gram(columns: MatRef<'_, f64>) -> Vec<f64> {
     let size = columns.ncols();
     let mut values = vec![0.0; size * size];
     let blocks = values.par_chunks_mut((size * BLOCK).max(1));
@@ -139,7 +139,7 @@ fn project(columns: MatRef<'_, f64>, weights: MatRef<'_, f64>) -> Vec<f64> {
 }
 
 /// Eigenvalues, ascending, and eigenvectors of a symmetric matrix of which the lower half is given.
-fn eigenvectors(matrix: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>)> {
+pub(crate) fn eigenvectors(matrix: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>)> {
     let size = matrix.nrows();
     let mut values = Diag::zeros(size);
     let mut vectors = Mat::zeros(size, size);

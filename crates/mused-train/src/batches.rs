@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor, TensorData};
-use mused_data::{Guidance, GuidanceTarget, InputReader, Sample};
+use mused_data::{Dataset, Guidance, GuidanceTarget, InputReader, Sample};
 use mused_model::losses::rdm;
 use mused_model::{Batch, Targets};
 use ndarray::{Array2, ArrayView2, Axis};
@@ -96,6 +96,16 @@ impl<'d> SampleSet<'d> {
 
     pub(crate) fn len(&self) -> usize {
         self.samples.len()
+    }
+
+    /// Name of the subject of a sample.
+    pub(crate) fn subject(&self, sample: &Sample) -> &'d str {
+        &self.reader.dataset().subjects[sample.subject].id
+    }
+
+    /// The dataset the samples are of.
+    pub(crate) fn dataset(&self) -> &'d Dataset {
+        self.reader.dataset()
     }
 
     /// 0 or 1 of the given rows: rows × labels.

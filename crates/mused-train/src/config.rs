@@ -8,6 +8,8 @@ use mused_model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::linear::LinearConfig;
+use crate::model_file::Architecture;
 use crate::{Error, Result};
 
 /// Everything that determines the result of a training run on a given dataset.
@@ -78,6 +80,29 @@ pub enum Family {
     Transformer,
     /// One hidden layer over the whole input row, without tokens or guidance.
     Mlp,
+    /// Ridge regression of the labels, in closed form, without guidance.
+    Ridge,
+    /// How frequent each label is among the training samples, whatever the response.
+    Prevalence,
+}
+
+impl Family {
+    /// Whether a model is computed at once instead of by gradient steps.
+    pub(crate) fn closed_form(self) -> bool {
+        matches!(self, Self::Ridge | Self::Prevalence)
+    }
+}
+
+/// How subjects come into one space before ridge regression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alignment {
+    /// They stay in the input row, region by region.
+    None,
+    /// Hyperalignment: principal components of each subject, rotated to a common template.
+    Procrustes,
+    /// The deterministic shared response model.
+    Srm,
 }
 
 /// How subjects share a model and are told apart in it.
@@ -102,6 +127,10 @@ pub struct ModelConfig {
     pub family: Family,
     /// How subjects share it.
     pub subjects: Sharing,
+    /// How subjects come into one space before ridge regression.
+    pub alignment: Alignment,
+    /// Most dimensions of that space; fewer where stimuli or voxels are fewer.
+    pub alignment_components: usize,
     /// Tokens that the logits are read from: both, high or low.
     pub levels: Levels,
     /// How responses become tokens.
@@ -251,6 +280,8 @@ impl Default for Config {
             model: ModelConfig {
                 family: Family::Transformer,
                 subjects: Sharing::Tokens,
+                alignment: Alignment::None,
+                alignment_components: 50,
                 levels: Levels::Both,
                 tokenizer: TokenizerKind::Auto,
                 patch_size: 8,
@@ -389,6 +420,17 @@ impl Config {
                     || matches!(model.subjects, Sharing::Shared | Sharing::Separate),
                 "model.subjects",
                 "shared or separate for a family without tokens",
+            ),
+            (
+                model.alignment == Alignment::None
+                    || (model.family == Family::Ridge && model.subjects == Sharing::Shared),
+                "model.alignment",
+                "none unless model.family is ridge and model.subjects is shared",
+            ),
+            (
+                model.alignment_components > 0,
+                "model.alignment_components",
+                "at least 1",
             ),
             (
                 model.tokenizer != TokenizerKind::Convolutions
@@ -536,7 +578,26 @@ impl Config {
         )))
     }
 
-    /// The network that reads inputs of such a layout.
+    /// The model that reads inputs of such a layout.
+    pub(crate) fn architecture(
+        &self,
+        layout: &Layout,
+        subjects: usize,
+        labels: usize,
+    ) -> Architecture {
+        if self.model.family.closed_form() {
+            Architecture::Linear(LinearConfig {
+                family: self.model.family,
+                alignment: self.model.alignment,
+                inputs: layout.width(),
+                labels,
+            })
+        } else {
+            Architecture::Network(self.decoder(layout, subjects, labels))
+        }
+    }
+
+    /// The network, where there is one, that reads inputs of such a layout.
     pub(crate) fn decoder(&self, layout: &Layout, subjects: usize, labels: usize) -> DecoderConfig {
         let (model, volume) = (&self.model, &self.brainformer);
         let (subjects, identity) = match model.subjects {

@@ -7,7 +7,7 @@ use burn::module::AutodiffModule;
 use mused_data::{Guidance, InputTransform};
 use mused_formats::npy;
 use mused_kernels::{KernelBackend, TrainBackend};
-use mused_model::{Decoder, DecoderConfig};
+use mused_model::Decoder;
 use mused_stats::metrics::{Undefined, score};
 use ndarray::Array2;
 use rand::SeedableRng;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batches::SampleSet;
 use crate::journal::{EpochRecord, Journal, now};
+use crate::model_file::{MODEL, ModelDescription};
 use crate::optimizer::Optimizer;
 use crate::parameters::{NamedTensors, collect, restore, to_host};
 use crate::plan::Task;
@@ -36,17 +37,10 @@ pub(crate) struct FoldData<'d> {
     pub(crate) train: SampleSet<'d>,
     pub(crate) validation: SampleSet<'d>,
     pub(crate) test: SampleSet<'d>,
+    /// A held-out subject's responses to the training stimuli, where it is to be aligned by them.
+    pub(crate) unlabelled: Option<SampleSet<'d>>,
     pub(crate) transform: Arc<InputTransform>,
     pub(crate) description: ModelDescription,
-}
-
-/// Stored beside the weights: everything needed to build the model again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct ModelDescription {
-    pub(crate) model: DecoderConfig,
-    /// Subjects trained on, in the order of their tokens.
-    pub(crate) subjects: Vec<String>,
-    pub(crate) labels: Vec<String>,
 }
 
 /// Guidance of the two levels.
@@ -88,8 +82,6 @@ pub(crate) struct FoldTrainer<'r, B: TrainBackend> {
 
 /// The interrupted state of a fold; gone when the fold is done.
 const STATE: &str = "state.safetensors";
-/// Selected weights.
-pub(crate) const MODEL: &str = "model.safetensors";
 /// Input transform.
 pub(crate) const INPUTS: &str = "inputs.safetensors";
 /// Test probabilities: the last file written, so its presence says that the fold is done.
@@ -97,6 +89,9 @@ pub(crate) const PREDICTIONS: &str = "predictions.npy";
 
 /// Steps of a fold with so many training samples.
 pub(crate) fn steps(config: &Config, samples: usize) -> usize {
+    if config.model.family.closed_form() {
+        return 1;
+    }
     samples.div_ceil(config.train.batch_size) * config.train.epochs
 }
 
@@ -120,7 +115,8 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let device = B::Device::default();
         let mut rng =
             ChaCha8Rng::seed_from_u64(stream(config.train.seed, task.index, Purpose::Weights, 0));
-        let model = data.description.model.init::<B>(&mut rng, &device)?;
+        let model = data.description.model.network()?;
+        let model = model.init::<B>(&mut rng, &device)?;
         let mut trainer = Self {
             task,
             config,

@@ -10,7 +10,9 @@ mod fold;
 mod inputs;
 mod journal;
 mod layers;
+mod linear;
 mod memory;
+mod model_file;
 mod models;
 mod optimizer;
 mod parameters;
@@ -25,8 +27,8 @@ mod update;
 
 pub use audit_run::audit_run;
 pub use config::{
-    AuditConfig, BrainFormerSize, Config, Family, GuidanceConfig, ModelConfig, OptimizerKind,
-    PRESETS, ScheduleKind, Sharing, SplitConfig, TokenizerKind, TrainConfig,
+    Alignment, AuditConfig, BrainFormerSize, Config, Family, GuidanceConfig, ModelConfig,
+    OptimizerKind, PRESETS, ScheduleKind, Sharing, SplitConfig, TokenizerKind, TrainConfig,
 };
 pub use error::{Error, Result};
 pub use layers::Layers;

@@ -33,7 +33,7 @@ const fn unguided(more: &'static str) -> [&'static str; 4] {
 }
 
 /// The main model, its ablations, baselines and controls.
-pub const MODELS: [NamedModel; 15] = [
+pub const MODELS: [NamedModel; 20] = [
     model(
         "clip-mused",
         "two tokens a subject, guided by the stimuli: as configured",
@@ -103,6 +103,39 @@ pub const MODELS: [NamedModel; 15] = [
         "mlp-separate",
         "baseline: one hidden layer for each subject",
         &["model.family=mlp", "model.subjects=separate"],
+    ),
+    model(
+        "ridge-pooled",
+        "baseline: one ridge regression for everybody",
+        &["model.family=ridge", "model.subjects=shared"],
+    ),
+    model(
+        "ridge-separate",
+        "baseline: a ridge regression for each subject",
+        &["model.family=ridge", "model.subjects=separate"],
+    ),
+    model(
+        "procrustes-ridge",
+        "baseline: one ridge regression after hyperalignment by Procrustes rotations",
+        &[
+            "model.family=ridge",
+            "model.subjects=shared",
+            "model.alignment=procrustes",
+        ],
+    ),
+    model(
+        "srm-ridge",
+        "baseline: one ridge regression after a shared response model",
+        &[
+            "model.family=ridge",
+            "model.subjects=shared",
+            "model.alignment=srm",
+        ],
+    ),
+    model(
+        "prevalence",
+        "control: the frequency of each label in training",
+        &["model.family=prevalence", "model.subjects=shared"],
     ),
     model(
         "shuffled-brain",

@@ -10,8 +10,9 @@ use ndarray::{Array2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use crate::batches::SampleSet;
-use crate::fold::{FoldData, Guides, ModelDescription, PREDICTIONS};
-use crate::{Config, Error, Result, Sharing, memory};
+use crate::fold::{FoldData, Guides, PREDICTIONS};
+use crate::model_file::{Architecture, ModelDescription};
+use crate::{Alignment, Config, Error, Result, Sharing, memory};
 
 /// One model to train: that of a fold, or of a fold and a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,10 +84,10 @@ impl Plan {
         let arrangement = config.arrangement(dataset.description.kind);
         let layout = Layout::new(dataset, arrangement, &everyone, largest)?;
         let labels = dataset.labels.names.len();
-        let step_bytes = memory::check(
-            &config.decoder(&layout, trained.len(), labels),
-            &config.train,
-        )?;
+        let step_bytes = match config.architecture(&layout, trained.len(), labels) {
+            Architecture::Network(network) => memory::check(&network, &config.train)?,
+            Architecture::Linear(linear) => memory::check_linear(&linear, largest * trained.len())?,
+        };
         let guides = Guides {
             high: Guidance::load(dataset, Level::High, &config.guidance.high)?,
             low: Guidance::load(dataset, Level::Low, &config.guidance.low)?,
@@ -180,13 +181,21 @@ impl Plan {
         let id = |&subject: &usize| dataset.subjects[subject].id.clone();
         let subjects: Vec<String> = trained.iter().map(id).collect();
         let labels = &dataset.labels.names;
-        let model = config.decoder(&transform.layout, subjects.len(), labels.len());
+        let model = config.architecture(&transform.layout, subjects.len(), labels.len());
         let transform = Arc::new(transform);
         let known: Vec<usize> = trained.iter().copied().chain(self.holdout).collect();
         let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
         let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, model.subjects());
         let validation = samples(dataset, &trained, &self.folds[task.fold].validation);
+        let unlabelled = match (config.model.alignment, self.holdout) {
+            (Alignment::None, _) | (_, None) => None,
+            (_, Some(subject)) => {
+                let own = samples(dataset, &[subject], &self.folds[task.fold].train);
+                Some(set(own)?)
+            }
+        };
         Ok(FoldData {
+            unlabelled,
             train: set(self.train_samples(dataset, task))?,
             validation: set(validation)?,
             test: set(self.test_samples(dataset, task))?,

@@ -10,7 +10,9 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::batches::SampleSet;
-use crate::fold::{INPUTS, MODEL, ModelDescription, probabilities};
+use crate::fold::{INPUTS, probabilities};
+use crate::linear::LinearModel;
+use crate::model_file::{Architecture, MODEL, ModelDescription};
 use crate::parameters::restore;
 use crate::run::complete_models;
 use crate::{Error, Result, checkpoint, inputs};
@@ -50,18 +52,22 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
         }
         let transform = Arc::new(inputs::read(&folder.join(INPUTS))?);
         let reader = Arc::new(InputReader::new(dataset, transform, &readable)?);
-        // The drawn weights are all replaced.
-        let drawn = description
-            .model
-            .init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device)?;
-        let model = restore(drawn, weights)?;
         let set = SampleSet::new(
             reader,
             own.iter().map(|&row| rows[row].clone()).collect(),
             &description.subjects,
             description.model.subjects(),
         )?;
-        let values = probabilities(&model, &set, &device)?;
+        let values = match description.model {
+            Architecture::Linear(linear) => {
+                LinearModel::restore(&linear, weights)?.predict(&set)?
+            }
+            Architecture::Network(network) => {
+                // The drawn weights are all replaced.
+                let drawn = network.init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device)?;
+                probabilities(&restore(drawn, weights)?, &set, &device)?
+            }
+        };
         let sums = sums.get_or_insert_with(|| Array2::zeros((rows.len(), values.ncols())));
         for (&row, values) in own.iter().zip(values.rows()) {
             let mut sum = sums.row_mut(row);

@@ -13,7 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize_to_file};
 
-use crate::fold::{MODEL, ModelDescription, write_fold};
+use crate::fold::write_fold;
+use crate::model_file::{MODEL, ModelDescription};
 use crate::parameters::{collect, restore};
 use crate::plan::Plan;
 use crate::run::{RunDescription, complete_models, create, refuse_occupied};
@@ -102,7 +103,7 @@ pub fn import_published<B: KernelBackend>(request: &PublishedRequest<'_>) -> Res
     let device = B::Device::default();
     // The drawn weights are all replaced.
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
-    let mut model = data.description.model.init::<B>(rng, &device)?;
+    let mut model = data.description.model.network()?.init::<B>(rng, &device)?;
     model
         .load_state(state)
         .map_err(|error| refused(error.to_string()))?;
@@ -212,7 +213,8 @@ pub fn export_published<B: KernelBackend>(run: &Path, fold: usize, out: &Path) -
     let folder = model.folder(run);
     let (description, weights) = checkpoint::read::<ModelDescription>(&folder.join(MODEL))?;
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
-    let drawn = description.model.init::<B>(rng, &B::Device::default())?;
+    let drawn = description.model.network()?;
+    let drawn = drawn.init::<B>(rng, &B::Device::default())?;
     let state = restore(drawn, weights)?.state()?;
     let counts: Vec<String> = state
         .keys()

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::fold::{FoldTrainer, PREDICTIONS, saved_step, steps};
 use crate::journal::Journal;
 use crate::plan::{Plan, Task};
-use crate::{Config, Error, Layers, Progress, Result};
+use crate::{Config, Error, Layers, Progress, Result, linear};
 
 /// What to train, where to, and on how many threads.
 #[derive(Debug)]
@@ -267,7 +267,7 @@ fn execute<B: TrainBackend>(
         true => total(task),
         false => saved_step(run, task),
     };
-    let epochs = |task: &Task| done(task) / (total(task) / config.train.epochs);
+    let epochs = |task: &Task| done(task) / (total(task) / config.train.epochs).max(1);
     let epochs: Vec<(&Task, usize)> = tasks.iter().map(|task| (task, epochs(task))).collect();
     let journal = Journal::open(run, &epochs)?;
     let steps_done = tasks.iter().map(done).sum();
@@ -285,6 +285,10 @@ fn execute<B: TrainBackend>(
             scope.spawn(|| {
                 crew.work(|task, pools| {
                     let data = pools.run(&crew, || plan.load(dataset, config, task))?;
+                    if config.model.family.closed_form() {
+                        return pools
+                            .run(&crew, || linear::work(run, task, config, &data, progress));
+                    }
                     let mut trainer = FoldTrainer::<B>::new(run, task, config, data, &plan.guides)?;
                     while !trainer.finished() {
                         pools.run(&crew, || trainer.step(&journal, progress))?;

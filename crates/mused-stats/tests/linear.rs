@@ -1,0 +1,265 @@
+//! Ridge against scikit-learn's, alignments against numpy (`fixtures/make_linear.py`) and a planted truth.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use mused_stats::ridge::{Decomposition, select};
+use mused_stats::{Error, SharedSpace, SubjectMap, procrustes, srm};
+use ndarray::{Array1, Array2, ArrayView2, Axis, array};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+const TOLERANCE: f64 = 1e-9;
+
+/// Alignments stop when the template moves by less than 1e-10 of its norm.
+const ALIGNED: f64 = 1e-7;
+
+fn oracle() -> Value {
+    serde_json::from_str(include_str!("fixtures/linear.json")).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let values = value.as_array().unwrap().iter();
+    values.map(|value| value.as_f64().unwrap()).collect()
+}
+
+fn matrix(value: &Value) -> Array2<f64> {
+    let rows: Vec<Vec<f64>> = value.as_array().unwrap().iter().map(numbers).collect();
+    Array2::from_shape_vec((rows.len(), rows[0].len()), rows.concat()).unwrap()
+}
+
+fn difference(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
+    assert_eq!(a.dim(), b.dim());
+    (a - b).iter().fold(0.0, |most, x| most.max(x.abs()))
+}
+
+#[test]
+fn ridge_is_scikit_learns() {
+    for (name, case) in oracle()["ridge"].as_object().unwrap() {
+        let [features, targets, new] = ["features", "targets", "new"].map(|key| matrix(&case[key]));
+        let fitted = Decomposition::new(features.view(), targets.view()).unwrap();
+        for expected in case["models"].as_array().unwrap() {
+            let penalty = expected["penalty"].as_f64().unwrap();
+            let model = fitted.model(penalty);
+            let intercept = Array1::from(numbers(&expected["intercept"])).insert_axis(Axis(0));
+            let predictions = matrix(&expected["predictions"]);
+            for (what, found) in [
+                (
+                    "weights",
+                    difference(&model.weights, &matrix(&expected["weights"])),
+                ),
+                (
+                    "intercept",
+                    difference(&model.intercept.clone().insert_axis(Axis(0)), &intercept),
+                ),
+                (
+                    "predictions",
+                    difference(&model.predict(new.view()), &predictions),
+                ),
+                (
+                    "path",
+                    difference(&fitted.predictions(new.view(), &[penalty])[0], &predictions),
+                ),
+            ] {
+                assert!(found < TOLERANCE, "{name}, {penalty}, {what}: {found:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_penalty_is_the_one_scikit_learn_would_choose() {
+    for (name, case) in oracle()["selection"].as_object().unwrap() {
+        let features = matrix(&case["features"]);
+        let targets = matrix(&case["targets"]).mapv(|target| target as u8);
+        let parts: Vec<usize> = numbers(&case["parts"])
+            .iter()
+            .map(|&part| part as usize)
+            .collect();
+        let (model, penalty) = select(features.view(), targets.view(), &parts).unwrap();
+        let expected = case["penalty"].as_f64().unwrap();
+        assert!(
+            (penalty / expected - 1.0).abs() < TOLERANCE,
+            "{name}: {penalty} {expected}"
+        );
+        let fitted = Decomposition::new(features.view(), targets.mapv(f64::from).view()).unwrap();
+        assert_eq!(model, fitted.model(penalty));
+    }
+}
+
+#[test]
+fn alignments_are_numpys() {
+    let oracle = oracle();
+    let case = &oracle["alignment"];
+    let subjects: Vec<Array2<f64>> = case["subjects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(matrix)
+        .collect();
+    let views: Vec<_> = subjects.iter().map(|rows| rows.view()).collect();
+    let most = case["most"].as_u64().unwrap() as usize;
+    for (name, fit) in METHODS.map(|method| (method.0, method.1)) {
+        let space = fit(&views, most).unwrap();
+        let template = difference(&space.template, &matrix(&case[name]["template"]));
+        assert!(template < ALIGNED, "{name}: {template:e}");
+        for (map, expected) in space
+            .maps
+            .iter()
+            .zip(case[name]["maps"].as_array().unwrap())
+        {
+            let weights = difference(&map.weights, &matrix(expected));
+            assert!(weights < ALIGNED, "{name}: {weights:e}");
+        }
+    }
+}
+
+type Fit = fn(&[ArrayView2<f64>], usize) -> mused_stats::Result<SharedSpace>;
+type Align = fn(ArrayView2<f64>, ArrayView2<f64>) -> mused_stats::Result<SubjectMap>;
+const METHODS: [(&str, Fit, Align); 2] = [
+    ("procrustes", procrustes::fit, procrustes::align),
+    ("srm", srm::fit, srm::align),
+];
+
+/// About normal: the sum of twelve uniform numbers less 6.
+fn normal(rng: &mut impl Rng) -> f64 {
+    (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
+}
+
+fn normals(rng: &mut impl Rng, rows: usize, columns: usize) -> Array2<f64> {
+    Array2::from_shape_simple_fn((rows, columns), || normal(rng))
+}
+
+fn correlation(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
+    let (a, b) = (a - a.mean().unwrap(), b - b.mean().unwrap());
+    (&a * &b).sum() / ((&a * &a).sum() * (&b * &b).sum()).sqrt()
+}
+
+/// Random orthonormal rows, by Gram and Schmidt.
+fn orthonormal_rows(rng: &mut impl Rng, rows: usize, columns: usize) -> Array2<f64> {
+    let mut made = normals(rng, rows, columns);
+    for row in 0..rows {
+        for before in 0..row {
+            let other = made.row(before).to_owned();
+            let shared = made.row(row).dot(&other);
+            made.row_mut(row).scaled_add(-shared, &other);
+        }
+        let norm = made.row(row).dot(&made.row(row)).sqrt();
+        made.row_mut(row).mapv_inplace(|x| x / norm);
+    }
+    made
+}
+
+/// Five subjects with 30 to 70 voxels, in which 4 dimensions of 120 stimuli lie, each voxel with noise of about
+/// half its signal. The first 80 stimuli align; the other 40 must then look alike in all subjects, also in one
+/// that came later.
+#[test]
+fn a_planted_space_is_found() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(5);
+    let source = normals(rng, 120, 4);
+    let subjects: Vec<Array2<f64>> = (0..5)
+        .map(|subject| {
+            let voxels = 30 + 10 * subject;
+            source.dot(&orthonormal_rows(rng, 4, voxels)) + 0.15 * normals(rng, 120, voxels)
+        })
+        .collect();
+    let part = |rows: &Array2<f64>, from: usize, to: usize| {
+        rows.slice(ndarray::s![from..to, ..]).to_owned()
+    };
+    let training: Vec<Array2<f64>> = subjects.iter().map(|rows| part(rows, 0, 80)).collect();
+    let views: Vec<_> = training.iter().map(|rows| rows.view()).collect();
+    for (name, fit, align) in METHODS {
+        let space = fit(&views[..4], 4).unwrap();
+        assert_eq!(space.template.dim(), (80, 4), "{name}");
+        let mut maps = space.maps.clone();
+        maps.push(align(views[4], space.template.view()).unwrap());
+        let new: Vec<Array2<f64>> = maps
+            .iter()
+            .zip(&subjects)
+            .map(|(map, rows)| map.apply(part(rows, 80, 120).view()))
+            .collect();
+        for a in &new {
+            for b in &new {
+                let found = correlation(a, b);
+                assert!(found > 0.95, "{name}: {found}");
+            }
+        }
+        // The template is the planted space but for a linear map.
+        let fitted =
+            Decomposition::new(space.template.view(), part(&source, 0, 80).view()).unwrap();
+        let found = correlation(
+            &fitted.model(1e-6).predict(space.template.view()),
+            &part(&source, 0, 80),
+        );
+        assert!(found > 0.95, "{name}: {found}");
+    }
+}
+
+#[test]
+fn spaces_are_no_larger_than_the_data() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(6);
+    let (a, b) = (normals(rng, 9, 3), normals(rng, 9, 20));
+    for (name, fit, _) in METHODS {
+        assert_eq!(
+            fit(&[a.view(), b.view()], 50).unwrap().template.dim(),
+            (9, 3),
+            "{name}"
+        );
+        assert_eq!(
+            fit(&[b.view(), b.view()], 50).unwrap().template.dim(),
+            (9, 8),
+            "{name}"
+        );
+        let refused = fit(&[a.view(), Array2::zeros((9, 4)).view()], 50).unwrap_err();
+        assert_eq!(refused, Error::NothingVaries, "{name}");
+        let refused = fit(&[a.view(), normals(rng, 8, 3).view()], 50).unwrap_err();
+        assert!(matches!(refused, Error::Shape { .. }), "{name}: {refused}");
+        assert!(fit(&[], 50).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn what_ridge_cannot_read_is_refused() {
+    let (x, y) = (array![[1.0, 2.0], [3.0, 4.0]], array![[0_u8], [1]]);
+    assert_eq!(
+        select(x.view(), y.view(), &[4, 4]).unwrap_err(),
+        Error::OnePart
+    );
+    assert!(matches!(
+        select(x.view(), y.view(), &[0]).unwrap_err(),
+        Error::Shape { .. }
+    ));
+    let refused = select(array![[1.0], [f64::NAN]].view(), y.view(), &[0, 1]).unwrap_err();
+    assert!(refused.to_string().contains("[1, 0]"), "{refused}");
+    let refused = select(Array2::zeros((2, 0)).view(), y.view(), &[0, 1]).unwrap_err();
+    assert!(matches!(refused, Error::Empty { .. }), "{refused}");
+    let refused = Decomposition::new(x.view(), array![[1.0]].view()).unwrap_err();
+    assert!(matches!(refused, Error::Shape { .. }), "{refused}");
+    // Features that never vary predict the mean.
+    let (model, _) = select(
+        Array2::ones((4, 3)).view(),
+        array![[0], [1], [1], [1]].view(),
+        &[0, 0, 1, 1],
+    )
+    .unwrap();
+    assert_eq!(model.predict(Array2::ones((1, 3)).view()), array![[0.75]]);
+}
+
+#[test]
+fn bits_do_not_depend_on_threads() {
+    let rng = &mut ChaCha8Rng::seed_from_u64(7);
+    let x = normals(rng, 300, 150);
+    let y = x.slice(ndarray::s![.., ..2]).mapv(|x| u8::from(x > 0.3));
+    let parts: Vec<usize> = (0..300).map(|row| row % 4).collect();
+    let compute = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let spaces = METHODS
+                .map(|(_, fit, _)| fit(&[x.view(), x.slice(ndarray::s![.., 20..])], 10).unwrap());
+            (select(x.view(), y.view(), &parts).unwrap(), spaces)
+        })
+    };
+    assert_eq!(compute(1), compute(3));
+}

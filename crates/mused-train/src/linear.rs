@@ -1,0 +1,337 @@
+//! Baselines in closed form: the frequency of labels, and ridge regression with or without alignment of subjects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use mused_data::{Sample, partition};
+use mused_formats::npy;
+use mused_stats::{SharedSpace, SubjectMap, procrustes, ridge, srm};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::batches::SampleSet;
+use crate::fold::{FoldData, INPUTS, PREDICTIONS};
+use crate::model_file::MODEL;
+use crate::parameters::NamedTensors;
+use crate::plan::Task;
+use crate::{Alignment, Config, EpochLosses, Error, Family, Progress, Result, checkpoint, inputs};
+
+/// Parts of the training stimuli between which cross-validation chooses the penalty.
+const PARTS: usize = 4;
+
+/// Fewest training stimuli in common from which subjects are aligned: a space fitted on fewer is noise.
+const LEAST_COMMON: usize = 10;
+
+/// Samples that are predicted at once, to bound memory.
+const BATCH: usize = 256;
+
+/// What a linear model is; stored with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinearConfig {
+    pub(crate) family: Family,
+    pub(crate) alignment: Alignment,
+    /// Length of an input row.
+    pub(crate) inputs: usize,
+    pub(crate) labels: usize,
+}
+
+/// Probabilities as a linear function of the input row, clipped to 0..1.
+///
+/// Values are those that f32 holds, so that a model read from its file predicts the same.
+#[derive(Debug, PartialEq)]
+pub(crate) struct LinearModel {
+    /// [inputs or shared dimensions, labels]; without rows, the intercept is predicted.
+    weights: Array2<f64>,
+    /// [labels]
+    intercept: Array1<f64>,
+    /// From each subject's input row into the shared space, where there is one.
+    maps: Option<BTreeMap<String, SubjectMap>>,
+}
+
+const WEIGHTS: &str = "weights";
+const INTERCEPT: &str = "intercept";
+/// Of a subject's map.
+const CENTRE: &str = "centre.";
+const MAP: &str = "map.";
+
+/// Fits the model of a task and writes it, its input transform and its test predictions.
+pub(crate) fn work(
+    run: &Path,
+    task: &Task,
+    config: &Config,
+    data: &FoldData<'_>,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let model = LinearModel::fit(config, data, task)?;
+    let folder = task.folder(run);
+    fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+    checkpoint::write(&folder.join(MODEL), &data.description, &model.tensors())?;
+    inputs::write(&folder.join(INPUTS), &data.transform)?;
+    let predictions = model.predict(&data.test)?;
+    npy::write_npy_f32(folder.join(PREDICTIONS), predictions.view())?;
+    progress.step(
+        &task.name(),
+        &losses(&model.predict(&data.train)?, &data.train),
+    );
+    Ok(())
+}
+
+impl LinearModel {
+    /// Fits a model on the training samples alone.
+    fn fit(config: &Config, data: &FoldData<'_>, task: &Task) -> Result<Self> {
+        let rows: Vec<usize> = (0..data.train.len()).collect();
+        let targets = data.train.target_rows(&rows);
+        if config.model.family == Family::Prevalence {
+            let frequencies = targets.mapv(f64::from).mean_axis(Axis(0));
+            return Ok(Self {
+                weights: Array2::zeros((0, targets.ncols())),
+                intercept: frequencies.unwrap_or_default().mapv(rounded),
+                maps: None,
+            });
+        }
+        let maps = align(config, data)?;
+        let inputs = shared(&data.train, &rows, maps.as_ref())?;
+        let parts = parts(&data.train, config.split.seed)?;
+        let (model, _) = ridge::select(inputs.view(), targets.view(), &parts)
+            .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
+        Ok(Self {
+            weights: model.weights.mapv(rounded),
+            intercept: model.intercept.mapv(rounded),
+            maps,
+        })
+    }
+
+    /// Predictions of all samples of a set: samples × labels, in 0..1.
+    pub(crate) fn predict(&self, set: &SampleSet<'_>) -> Result<Array2<f32>> {
+        let rows: Vec<usize> = (0..set.len()).collect();
+        let mut out = Array2::zeros((set.len(), self.intercept.len()));
+        let batches = out.axis_chunks_iter_mut(Axis(0), BATCH);
+        for (mut out, rows) in batches.zip(rows.chunks(BATCH)) {
+            let predicted = if self.weights.is_empty() {
+                let shape = (rows.len(), self.intercept.len());
+                Array2::zeros(shape) + &self.intercept
+            } else {
+                let inputs = shared(set, rows, self.maps.as_ref())?;
+                inputs.dot(&self.weights) + &self.intercept
+            };
+            out.assign(&predicted.mapv(|value| value.clamp(0.0, 1.0) as f32));
+        }
+        Ok(out)
+    }
+
+    fn tensors(&self) -> NamedTensors {
+        let mut tensors = NamedTensors::new();
+        let mut put = |name: String, shape: &[usize], values: Vec<f32>| {
+            tensors.insert(name, (shape.to_vec(), values));
+        };
+        let single = |value: &f64| *value as f32;
+        let Self {
+            weights,
+            intercept,
+            maps,
+        } = self;
+        let values = weights.iter().map(single).collect();
+        put(WEIGHTS.to_owned(), weights.shape(), values);
+        let values = intercept.iter().map(single).collect();
+        put(INTERCEPT.to_owned(), intercept.shape(), values);
+        for (id, SubjectMap { mean, weights }) in maps.iter().flatten() {
+            let values = mean.iter().map(single).collect();
+            put(format!("{CENTRE}{id}"), mean.shape(), values);
+            let values = weights.iter().map(single).collect();
+            put(format!("{MAP}{id}"), weights.shape(), values);
+        }
+        tensors
+    }
+
+    /// The model of stored tensors.
+    ///
+    /// # Errors
+    /// A tensor that is missing, or of another shape than the description says.
+    pub(crate) fn restore(config: &LinearConfig, mut tensors: NamedTensors) -> Result<Self> {
+        let maps = (config.alignment != Alignment::None).then(|| {
+            let ids = tensors.keys().filter_map(|name| name.strip_prefix(MAP));
+            ids.map(str::to_owned).collect::<Vec<_>>()
+        });
+        let mut take = |name: &str, columns: usize| {
+            let (shape, values) = tensors
+                .remove(name)
+                .ok_or_else(|| Error::Request(format!("{name} is missing")))?;
+            let rows = if shape.len() == 2 { shape[0] } else { 1 };
+            let values = values.into_iter().map(f64::from).collect();
+            Array2::from_shape_vec((rows, columns), values).map_err(|_| {
+                Error::Request(format!(
+                    "{name}: expected {columns} columns, found shape {shape:?}"
+                ))
+            })
+        };
+        let weights = take(WEIGHTS, config.labels)?;
+        let intercept = take(INTERCEPT, config.labels)?.row(0).to_owned();
+        let mut map = |id: String| {
+            let mean = take(&format!("{CENTRE}{id}"), config.inputs)?
+                .row(0)
+                .to_owned();
+            let weights = take(&format!("{MAP}{id}"), weights.nrows())?;
+            Ok((id, SubjectMap { mean, weights }))
+        };
+        let maps = maps.map(|ids| ids.into_iter().map(&mut map).collect::<Result<_>>());
+        let maps: Option<BTreeMap<String, SubjectMap>> = maps.transpose()?;
+        let read = match (config.family, &maps) {
+            (Family::Prevalence, _) => 0,
+            (_, None) => config.inputs,
+            (_, Some(_)) => weights.nrows(),
+        };
+        let mapped = maps.iter().flatten().map(|(_, map)| map.weights.nrows());
+        if weights.nrows() != read || mapped.clone().any(|rows| rows != config.inputs) {
+            return Err(Error::Request(format!(
+                "expected weights of {} inputs, found other shapes",
+                config.inputs
+            )));
+        }
+        Ok(Self {
+            weights,
+            intercept,
+            maps,
+        })
+    }
+}
+
+/// To the nearest value that f32 holds.
+fn rounded(value: f64) -> f64 {
+    f64::from(value as f32)
+}
+
+/// Input rows `chosen` of a set, in the shared space where there is one.
+fn shared(
+    set: &SampleSet<'_>,
+    chosen: &[usize],
+    maps: Option<&BTreeMap<String, SubjectMap>>,
+) -> Result<Array2<f64>> {
+    let inputs = set.inputs(chosen)?.mapv(f64::from);
+    let Some(maps) = maps else {
+        return Ok(inputs);
+    };
+    let mut by_subject: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (row, &sample) in chosen.iter().enumerate() {
+        let subject = set.subject(&set.samples[sample]);
+        by_subject.entry(subject).or_default().push(row);
+    }
+    let dimensions = maps.values().next().map_or(0, |map| map.weights.ncols());
+    let mut out = Array2::zeros((chosen.len(), dimensions));
+    for (subject, rows) in by_subject {
+        let map = maps.get(subject).ok_or_else(|| {
+            Error::Request(format!(
+                "subject {subject} was not aligned when the model was trained"
+            ))
+        })?;
+        let own = map.apply(inputs.select(Axis(0), &rows).view());
+        for (row, own) in rows.into_iter().zip(own.rows()) {
+            out.row_mut(row).assign(&own);
+        }
+    }
+    Ok(out)
+}
+
+/// The part of each training sample: all samples of a stimulus, and of its group, are of one.
+fn parts(train: &SampleSet<'_>, seed: u64) -> Result<Vec<usize>> {
+    let dataset = train.dataset();
+    let stimuli: BTreeSet<usize> = train.samples.iter().map(|s| s.stimulus).collect();
+    let stimuli: Vec<usize> = stimuli.into_iter().collect();
+    let groups: BTreeSet<&str> = stimuli
+        .iter()
+        .map(|&stimulus| dataset.stimuli[stimulus].group.as_str())
+        .collect();
+    if groups.len() < 2 {
+        return Err(Error::Request(
+            "ridge regression chooses its penalty by cross-validation over groups of training stimuli: expected 2 \
+             groups or more, found 1"
+                .to_owned(),
+        ));
+    }
+    let dealt = partition(dataset, &stimuli, groups.len().min(PARTS), seed)?;
+    let part = |sample: &Sample| {
+        let holds = |stimuli: &Vec<usize>| stimuli.binary_search(&sample.stimulus).is_ok();
+        dealt.iter().position(holds).unwrap_or(0)
+    };
+    Ok(train.samples.iter().map(part).collect())
+}
+
+/// Maps of all subjects into a space of the training stimuli that all of them saw; a held-out subject's from its
+/// responses to these stimuli, whose labels are not read.
+fn align(config: &Config, data: &FoldData<'_>) -> Result<Option<BTreeMap<String, SubjectMap>>> {
+    type Fit = fn(&[ArrayView2<f64>], usize) -> mused_stats::Result<SharedSpace>;
+    type Align = fn(ArrayView2<f64>, ArrayView2<f64>) -> mused_stats::Result<SubjectMap>;
+    let (fit, align): (Fit, Align) = match config.model.alignment {
+        Alignment::None => return Ok(None),
+        Alignment::Procrustes => (procrustes::fit, procrustes::align),
+        Alignment::Srm => (srm::fit, srm::align),
+    };
+    let everybody = [Some(&data.train), data.unlabelled.as_ref()];
+    let sets: Vec<&SampleSet<'_>> = everybody.into_iter().flatten().collect();
+    // Samples lie subject by subject, stimuli ascending: rows of one subject answer rows of another.
+    let mut seen: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for sample in sets.iter().flat_map(|set| &set.samples) {
+        seen.entry(sample.subject)
+            .or_default()
+            .insert(sample.stimulus);
+    }
+    let mut each = seen.values();
+    let first = each.next().cloned().unwrap_or_default();
+    let common = each.fold(first, |common, own| &common & own);
+    if common.len() < LEAST_COMMON {
+        return Err(Error::Request(format!(
+            "model.alignment needs at least {LEAST_COMMON} training stimuli that all {} subjects saw, found {}: in \
+             designs where subjects share test stimuli alone, as the Natural Scenes Dataset, they cannot be aligned \
+             by stimuli (model.alignment = \"none\")",
+            seen.len(),
+            common.len()
+        )));
+    }
+    let rows_of = |set: &SampleSet<'_>| -> Result<Vec<(String, Array2<f64>)>> {
+        let mut by_subject: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (row, sample) in set.samples.iter().enumerate() {
+            if common.contains(&sample.stimulus) {
+                by_subject.entry(sample.subject).or_default().push(row);
+            }
+        }
+        let own = by_subject.into_values().map(|rows| {
+            let id = set.subject(&set.samples[rows[0]]).to_owned();
+            Ok((id, set.inputs(&rows)?.mapv(f64::from)))
+        });
+        own.collect()
+    };
+    let refused = |error: mused_stats::Error| Error::Request(format!("alignment: {error}"));
+    let (ids, trained): (Vec<_>, Vec<_>) = rows_of(&data.train)?.into_iter().unzip();
+    let views: Vec<_> = trained.iter().map(|rows| rows.view()).collect();
+    let space = fit(&views, config.model.alignment_components).map_err(refused)?;
+    let mut maps: BTreeMap<String, SubjectMap> = ids.into_iter().zip(space.maps).collect();
+    if let Some(unlabelled) = &data.unlabelled {
+        for (id, rows) in rows_of(unlabelled)? {
+            let map = align(rows.view(), space.template.view()).map_err(refused)?;
+            maps.insert(id, map);
+        }
+    }
+    for map in maps.values_mut() {
+        map.mean.mapv_inplace(rounded);
+        map.weights.mapv_inplace(rounded);
+    }
+    Ok(Some(maps))
+}
+
+/// Mean squared error and cross-entropy of the training samples.
+fn losses(predicted: &Array2<f32>, train: &SampleSet<'_>) -> EpochLosses {
+    let rows: Vec<usize> = (0..train.len()).collect();
+    let targets = train.target_rows(&rows);
+    let mean = |loss: fn(f64, f64) -> f64| {
+        let pairs = predicted.iter().zip(&targets);
+        let sum: f64 = pairs.map(|(p, t)| loss(f64::from(*p), f64::from(*t))).sum();
+        sum / predicted.len().max(1) as f64
+    };
+    EpochLosses {
+        total: mean(|p, t| (p - t).powi(2)),
+        // Clipped predictions of 0 and 1 have no logarithm on the wrong side.
+        classification: mean(|p, t| -(1.0 - (p - t).abs()).max(1e-7).ln()),
+        ..EpochLosses::default()
+    }
+}

@@ -1,0 +1,51 @@
+use mused_model::DecoderConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::linear::LinearConfig;
+use crate::{Error, Result};
+
+/// Weights of a model and their description.
+pub(crate) const MODEL: &str = "model.safetensors";
+
+/// Stored beside the weights: everything needed to build the model again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ModelDescription {
+    pub(crate) model: Architecture,
+    /// Subjects trained on, in the order of their tokens.
+    pub(crate) subjects: Vec<String>,
+    pub(crate) labels: Vec<String>,
+}
+
+/// What a model is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Architecture {
+    /// Trained by gradient steps.
+    Network(DecoderConfig),
+    /// Computed at once.
+    Linear(LinearConfig),
+}
+
+impl Architecture {
+    /// Subjects that are told apart by tokens; 1 = nobody is.
+    pub(crate) fn subjects(&self) -> usize {
+        match self {
+            Self::Network(network) => network.subjects(),
+            Self::Linear(_) => 1,
+        }
+    }
+
+    /// The network it is.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn network(&self) -> Result<&DecoderConfig> {
+        match self {
+            Self::Network(network) => Ok(network),
+            Self::Linear(linear) => Err(Error::Request(format!(
+                "expected a network, found a model of family {:?}",
+                linear.family
+            ))),
+        }
+    }
+}

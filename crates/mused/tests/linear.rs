@@ -1,0 +1,111 @@
+//! Baselines in closed form, from training to prediction.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use mused::formats::npy::read_npy_f32;
+use tempfile::TempDir;
+
+fn mused(folder: &TempDir, args: &str) -> Assert {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mused"));
+    command
+        .current_dir(folder.path())
+        .args(args.split(' '))
+        .assert()
+}
+
+fn simulated() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    mused(&folder, "simulate --subjects 3 --stimuli 40 --seed 1 data").success();
+    folder
+}
+
+fn refusal(folder: &TempDir, args: &str) -> String {
+    let refused = mused(folder, args).failure().get_output().stderr.clone();
+    String::from_utf8(refused).unwrap()
+}
+
+#[test]
+fn a_run_predicts_what_it_tested_on_any_number_of_threads() {
+    let folder = simulated();
+    let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
+    let table = |name: &str| String::from_utf8(read(name)).unwrap();
+    for model in [
+        "ridge-pooled",
+        "ridge-separate",
+        "procrustes-ridge",
+        "srm-ridge",
+        "prevalence",
+    ] {
+        for threads in [1, 2] {
+            let args =
+                format!("train data --out {model}-{threads} --model {model} --threads {threads}");
+            mused(&folder, &args).success();
+        }
+        let tested = format!("{model}-1/predictions.npy");
+        assert_eq!(
+            read(&tested),
+            read(&format!("{model}-2/predictions.npy")),
+            "{model}"
+        );
+        mused(
+            &folder,
+            &format!("predict {model}-1 data --out {model}.npy"),
+        )
+        .success();
+        let all = read_npy_f32(folder.path().join(format!("{model}.npy"))).unwrap();
+        let tested = read_npy_f32(folder.path().join(tested)).unwrap();
+        assert!(tested.iter().all(|value| (0.0..=1.0).contains(value)));
+        let (rows, tests) = (
+            table(&format!("{model}.tsv")),
+            table(&format!("{model}-1/trials.tsv")),
+        );
+        for (test, row) in tests.lines().skip(1).enumerate() {
+            let (_, wanted) = row.split_once('\t').unwrap();
+            let place = rows.lines().skip(1).position(|row| row == wanted).unwrap();
+            for label in 0..tested.shape()[1] {
+                let difference = all[[place, label]] - tested[[test, label]];
+                assert!(difference.abs() < 1e-6, "{model}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_held_out_subject_is_aligned_by_its_responses_to_training_stimuli() {
+    let folder = simulated();
+    for model in ["procrustes-ridge", "srm-ridge", "ridge-pooled"] {
+        let args = format!("train data --out {model} --model {model} --holdout-subject sub-02");
+        mused(&folder, &args).success();
+        let trials = fs::read_to_string(folder.path().join(format!("{model}/trials.tsv"))).unwrap();
+        let mut subjects = trials.lines().skip(1).map(|row| row.split('\t').nth(1));
+        assert!(subjects.all(|subject| subject == Some("sub-02")));
+        mused(&folder, &format!("evaluate {model}")).success();
+    }
+}
+
+#[test]
+fn alignment_says_what_it_needs() {
+    let folder = simulated();
+    let args = "train data --out a --model ridge-separate --set model.alignment=srm";
+    let message = refusal(&folder, args);
+    assert!(
+        message.contains("none unless model.family is ridge"),
+        "{message}"
+    );
+    let args = "train data --out a --model ridge-pooled --set model.subjects=tokens";
+    let message = refusal(&folder, args);
+    assert!(message.contains("for a family without tokens"), "{message}");
+    mused(&folder, "simulate --subjects 2 --stimuli 10 --seed 1 few").success();
+    let message = refusal(
+        &folder,
+        "train few --out a --model srm-ridge --set split.validation_fraction=0",
+    );
+    assert!(
+        message.contains("needs at least 10 training stimuli that all 2 subjects saw"),
+        "{message}"
+    );
+    assert!(message.contains("Natural Scenes Dataset"), "{message}");
+}
