@@ -39,12 +39,12 @@ pub struct Comparison {
 /// Runs that are not complete, or whose subjects, stimuli, labels or targets differ.
 pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
     let (of_a, of_b) = (Predictions::read(a)?, Predictions::read(b)?);
-    let refused = |message: String| Error::Invalid {
+    let refused = |message: &str| Error::Invalid {
         path: b.to_owned(),
-        message: format!("{message}; expected those of {}", a.display()),
+        message: format!("expected the {message} of {}, found others", a.display()),
     };
     if of_a.labels != of_b.labels {
-        return Err(refused("other labels".to_owned()));
+        return Err(refused("labels"));
     }
     let places: HashMap<&(String, String), usize> = of_b.keys.iter().zip(0..).collect();
     let order: Option<Vec<usize>> = of_a
@@ -53,10 +53,10 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
         .map(|key| places.get(key).copied())
         .collect();
     let order = order.filter(|order| order.len() == of_b.keys.len());
-    let order = order.ok_or_else(|| refused("other test subjects or stimuli".to_owned()))?;
+    let order = order.ok_or_else(|| refused("test subjects and stimuli"))?;
     let scores = of_b.probabilities.select(Axis(0), &order);
     if of_b.targets.select(Axis(0), &order) != of_a.targets {
-        return Err(refused("other targets".to_owned()));
+        return Err(refused("targets"));
     }
     let samples = of_a.samples()?;
     let differences = paired::compare(

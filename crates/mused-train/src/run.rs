@@ -126,6 +126,12 @@ impl RunDescription {
 
     pub(crate) fn read(run: &Path) -> Result<Self> {
         let path = run.join(RUN);
+        if !path.is_file() {
+            return Err(Error::Request(format!(
+                "{}: expected a run directory, found no {RUN} in it; `mused train` makes one",
+                run.display()
+            )));
+        }
         let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
         serde_json::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))
     }

@@ -79,7 +79,7 @@ fn runs_are_compared_sample_by_sample() {
     .success();
     refused(
         mused(&folder, "compare a d"),
-        "other test subjects or stimuli",
+        "expected the test subjects and stimuli of a",
     );
     mused(&folder, "simulate --subjects 3 --stimuli 60 --seed 2 other").success();
     mused(
@@ -87,7 +87,7 @@ fn runs_are_compared_sample_by_sample() {
         "train other --folds 2 --set model.dim=16 --set train.epochs=1 --out e",
     )
     .success();
-    refused(mused(&folder, "compare a e"), "other targets");
+    refused(mused(&folder, "compare a e"), "expected the targets of a");
     refused(mused(&folder, "compare a data"), "predictions.npy");
 }
 
