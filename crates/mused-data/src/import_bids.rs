@@ -24,7 +24,8 @@ use ndarray::Array2;
 use crate::fingerprint::{hexadecimal, of_import, sha256_file};
 use crate::import_checks::{Check, Findings, ResponseRows, SubjectsWritten, VoxelFlaws};
 use crate::{
-    DatasetWriter, Description, Error, Kind, Labels, Response, Result, Source, Stimulus, Trial,
+    DatasetWriter, Description, Error, Imported, Kind, Labels, Response, Result, Source, Stimulus,
+    Trial,
 };
 use events::Event;
 use runs::Run;
@@ -165,21 +166,6 @@ impl Default for BidsConfig {
     }
 }
 
-/// What an import found, for its user to compare with the paper.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Imported {
-    /// Subjects, sorted, with their numbers of runs, trials and voxels.
-    pub subjects: Vec<(String, [usize; 3])>,
-    /// Number of stimuli.
-    pub stimuli: usize,
-    /// Names of the labels.
-    pub labels: Vec<String>,
-    /// Repetition time in seconds, where all runs have the same.
-    pub tr: Option<f64>,
-    /// Checks that were let pass.
-    pub warnings: Vec<String>,
-}
-
 /// Makes a dataset directory at `out` of the runs below `root`. `progress` is told how many of how
 /// many runs are done.
 ///
@@ -244,11 +230,9 @@ fn import_in_portions(
         .copied()
         .filter(|tr| trs.iter().all(|other| other == tr));
     let mut imported = Imported {
-        subjects: Vec::new(),
         stimuli: stimuli.len(),
         labels: labels.names.clone(),
-        tr,
-        warnings: Vec::new(),
+        ..Imported::default()
     };
     let mut description = describe(root, config, tr);
     description.sources = sources

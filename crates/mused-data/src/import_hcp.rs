@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::fingerprint::{hexadecimal, of_import, sha256_file};
 use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
-use crate::{DatasetWriter, Description, Error, Kind, Response, Result, Source, Trial};
+use crate::{DatasetWriter, Description, Error, Imported, Kind, Response, Result, Source, Trial};
 use clips::{MOVIES, Second};
 use recordings::{Recording, Space, TR};
 use regions::Chosen;
@@ -105,19 +105,6 @@ impl Default for HcpConfig {
     }
 }
 
-/// What an import found, for its user to compare with the paper.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Imported {
-    /// Subjects, sorted, with their numbers of runs, trials and voxels.
-    pub subjects: Vec<(String, [usize; 3])>,
-    /// Number of stimuli.
-    pub stimuli: usize,
-    /// Names of the labels.
-    pub labels: Vec<String>,
-    /// Checks that were let pass.
-    pub warnings: Vec<String>,
-}
-
 /// Makes a dataset directory at `out` of the runs below `root`. `progress` is told how many of how many
 /// passes over runs are done, two a run.
 ///
@@ -156,10 +143,9 @@ pub fn import(
         plans.push((subject, runs, trials, regions));
     }
     let mut imported = Imported {
-        subjects: Vec::new(),
         stimuli: stimuli.len(),
         labels: labels.names.clone(),
-        warnings: Vec::new(),
+        ..Imported::default()
     };
     let first = subjects.values().flatten().next();
     let mut description = describe(config, first.map(|run| &run.space));

@@ -36,7 +36,9 @@ use mused_formats::npy::Dtype;
 
 use crate::fingerprint::{hexadecimal, of_import, sha256_file};
 use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
-use crate::{DatasetWriter, Description, Error, Kind, Part, Response, Result, Source, Stimulus};
+use crate::{
+    DatasetWriter, Description, Error, Imported, Kind, Part, Response, Result, Source, Stimulus,
+};
 use betas::{Responses, Session};
 use coco::Annotated;
 use design::Design;
@@ -95,21 +97,6 @@ impl Default for NsdConfig {
             allow: Vec::new(),
         }
     }
-}
-
-/// What an import found, for its user to compare with the paper.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Imported {
-    /// Subjects with their numbers of sessions, trials and voxels.
-    pub subjects: Vec<(String, [usize; 3])>,
-    /// Number of stimuli.
-    pub stimuli: usize,
-    /// Names of the labels.
-    pub labels: Vec<String>,
-    /// What was not there and is not needed.
-    pub notes: Vec<String>,
-    /// Checks that were let pass.
-    pub warnings: Vec<String>,
 }
 
 /// Makes a dataset directory at `out` of the tree `root`. `progress` is told how many of how many sessions are done.

@@ -32,6 +32,7 @@ pub mod import_hcp;
 pub mod import_npy;
 pub mod import_nsd;
 pub mod import_rdm;
+mod imported;
 mod inputs;
 pub mod map;
 mod pattern;
@@ -51,6 +52,7 @@ pub use error::{Error, Result};
 pub use geometry::{common_stimuli, feature_rdm, response_rdm};
 pub use grid::Grid;
 pub use guidance::{Guidance, GuidanceTarget};
+pub use imported::Imported;
 pub use inputs::{
     Arrangement, Cuboid, InputReader, InputTransform, Layout, Projection, Sample, Slot,
     SubjectInputs, ZScore, samples,

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::import_checks::Check;
-use mused_data::import_nsd::{Imported, NsdConfig, import};
-use mused_data::{Dataset, Error, Subject};
+use mused_data::import_nsd::{NsdConfig, import};
+use mused_data::{Dataset, Error, Imported, Subject};
 use mused_formats::npy::{self, Dtype};
 use ndarray::{Array2, Ix2};
 use serde_json::Value;

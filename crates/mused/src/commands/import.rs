@@ -1,10 +1,11 @@
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use mused::data::import_bids::{BidsConfig, Drift, Estimate, FilePatterns, Region};
 use mused::data::import_hcp::{HcpConfig, Scale};
 use mused::data::import_nsd::{NsdConfig, Repeats};
-use mused::data::{import_bids, import_hcp, import_npy, import_nsd, import_rdm};
+use mused::data::{Imported, import_bids, import_hcp, import_npy, import_nsd, import_rdm};
 use mused::formats::npy::Dtype;
 
 use crate::args::{
@@ -31,16 +32,7 @@ fn bids(args: &ImportBidsArgs) -> anyhow::Result<ExitCode> {
         runs.set_position(done as u64);
     })?;
     runs.finish_and_clear();
-    for warning in &imported.warnings {
-        eprintln!("warning: {warning}");
-    }
-    for (subject, [runs, trials, voxels]) in &imported.subjects {
-        println!("{subject}: {runs} runs, {trials} trials, {voxels} voxels");
-    }
-    println!(
-        "{}: imported; look at it with `mused info {0}`",
-        args.out.display()
-    );
+    tell(&imported, "runs", &args.out);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -129,17 +121,7 @@ fn hcp(args: &ImportHcpArgs) -> anyhow::Result<ExitCode> {
         passes.set(done, total);
     })?;
     passes.finish();
-    for warning in &imported.warnings {
-        eprintln!("warning: {warning}");
-    }
-    for (subject, [runs, trials, voxels]) in &imported.subjects {
-        println!("{subject}: {runs} runs, {trials} trials, {voxels} voxels");
-    }
-    println!(
-        "{}: imported, {} labels; look at it with `mused info {0}`",
-        args.out.display(),
-        imported.labels.len()
-    );
+    tell(&imported, "runs", &args.out);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -164,19 +146,7 @@ fn nsd(args: &ImportNsdArgs) -> anyhow::Result<ExitCode> {
         sessions.set(done, total);
     })?;
     sessions.finish();
-    for note in &imported.notes {
-        eprintln!("note: {note}");
-    }
-    for warning in &imported.warnings {
-        eprintln!("warning: {warning}");
-    }
-    for (subject, [sessions, trials, voxels]) in &imported.subjects {
-        println!("{subject}: {sessions} sessions, {trials} trials, {voxels} voxels");
-    }
-    println!(
-        "{}: imported; look at it with `mused info {0}`",
-        args.out.display()
-    );
+    tell(&imported, "sessions", &args.out);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -222,4 +192,22 @@ fn rdm(args: &ImportRdmArgs) -> anyhow::Result<ExitCode> {
         args.out.display()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says what an import found, notes and warnings on stderr.
+fn tell(imported: &Imported, recordings: &str, out: &Path) {
+    for note in &imported.notes {
+        eprintln!("note: {note}");
+    }
+    for warning in &imported.warnings {
+        eprintln!("warning: {warning}");
+    }
+    for (subject, [count, trials, voxels]) in &imported.subjects {
+        println!("{subject}: {count} {recordings}, {trials} trials, {voxels} voxels");
+    }
+    println!(
+        "{}: imported, {} labels; look at it with `mused info {0}`",
+        out.display(),
+        imported.labels.len()
+    );
 }
