@@ -166,8 +166,9 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use burn::module::Module as _;
-    use mused_data::{Cuboid, Slot};
+    use mused_data::{Cuboid, Layout, Slot};
     use mused_kernels::Cpu;
+    use mused_model::DecoderConfig;
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;
 
