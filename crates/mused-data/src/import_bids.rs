@@ -239,6 +239,8 @@ fn import_in_portions(
         .iter()
         .map(|path| source(root, config, path))
         .collect::<Result<_>>()?;
+    // By the recorded path: the order of whole paths depends on where the files lie.
+    description.sources.sort_by(|a, b| a.path.cmp(&b.path));
 
     let fingerprint = of_import(config, sources.iter().map(PathBuf::as_path))?;
     let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, &labels)?;

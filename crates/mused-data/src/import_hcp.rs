@@ -159,6 +159,8 @@ pub fn import(
             sha256: hexadecimal(&sha256_file(file)?),
         });
     }
+    // By the recorded path: the order of whole paths depends on where the files lie.
+    description.sources.sort_by(|a, b| a.path.cmp(&b.path));
 
     let fingerprint = of_import(config, files.iter().map(PathBuf::as_path))?;
     let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, &labels)?;
