@@ -167,7 +167,9 @@ fn read_guidance(
     let invalid =
         |message: String| Error::invalid(manifest, format!("guidance {name:?}: {message}"));
     if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']) {
-        return Err(invalid("expected a name usable as a folder's".to_owned()));
+        return Err(invalid(
+            "expected a level, or a name usable as a folder's".to_owned(),
+        ));
     }
     let (array, is_rdm) = match (&table.rdms, &table.features) {
         (Some(files), None) if !files.is_empty() && table.select.is_none() => {
@@ -190,7 +192,7 @@ fn read_guidance(
     };
     let features = FeatureSet {
         name: name.to_owned(),
-        level: Some(table.level),
+        level: table.level,
         description: table.description.clone(),
         is_rdm,
         shape: [array.nrows(), array.ncols()],

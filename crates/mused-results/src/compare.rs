@@ -1,8 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use mused_stats::paired::{self, Difference, PairedTest};
-use ndarray::Axis;
+use mused_stats::Answer;
+use mused_stats::multiple::benjamini_hochberg;
+use mused_stats::paired::{self, Difference, LabelDifference, PairedTest};
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::inference::{PERMUTATIONS, SEED};
@@ -24,50 +26,78 @@ pub struct MetricDifference {
     pub per_subject: BTreeMap<String, Option<f64>>,
 }
 
-/// Run B against run A: B - A.
+/// How one run's scores of a label differ from another's in a metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelMetricDifference {
+    /// Mean difference over subjects with its 95 % interval.
+    pub interval: IntervalResult,
+    /// Two-sided p for other subjects and stimuli: crossed t test.
+    pub p_over_both: Stated<f64>,
+    /// The false discovery rate at which it is found among all labels (Benjamini & Hochberg 1995).
+    pub q: Option<f64>,
+}
+
+/// How one run's scores of a label differ from another's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelComparison {
+    /// Name of the label.
+    pub name: String,
+    /// Average precision.
+    pub average_precision: Stated<LabelMetricDifference>,
+    /// Area under the ROC curve.
+    pub roc_auc: Stated<LabelMetricDifference>,
+}
+
+/// Model B against model A: B - A, means over seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
+    /// Runs of each model.
+    pub seeds: usize,
     /// Macro average precision.
     pub average_precision: MetricDifference,
     /// Macro area under the ROC curve.
     pub roc_auc: MetricDifference,
+    /// In the order of `labels.tsv`.
+    pub labels: Vec<LabelComparison>,
 }
 
-/// Compares the test predictions of two runs of the same samples and labels.
+/// Compares the test predictions of two models on the same samples and labels, each with a run a seed.
 ///
 /// # Errors
-/// Runs that are not complete, or whose subjects, stimuli, labels or targets differ.
-pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
-    let (of_a, of_b) = (Predictions::read(a)?, Predictions::read(b)?);
-    let refused = |message: &str| Error::Invalid {
-        path: b.to_owned(),
-        message: format!("expected the {message} of {}, found others", a.display()),
+/// No run or other numbers of runs; runs that are not complete, or whose subjects, stimuli, labels or targets differ.
+pub fn compare(a: &[&Path], b: &[&Path]) -> Result<Comparison> {
+    let (Some((first, others)), Some(any_b)) = (a.split_first(), b.first()) else {
+        let message = "expected a run on either side of the comparison, found none".to_owned();
+        return Err(Error::Invalid {
+            path: PathBuf::new(),
+            message,
+        });
     };
-    if of_a.labels != of_b.labels {
-        return Err(refused("labels"));
+    if a.len() != b.len() {
+        return Err(Error::Invalid {
+            path: any_b.parent().unwrap_or(any_b).to_owned(),
+            message: format!("expected {} seeds, found {}", a.len(), b.len()),
+        });
     }
-    let places: HashMap<&(String, String), usize> = of_b.keys.iter().zip(0..).collect();
-    let order: Option<Vec<usize>> = of_a
-        .keys
-        .iter()
-        .map(|key| places.get(key).copied())
-        .collect();
-    let order = order.filter(|order| order.len() == of_b.keys.len());
-    let order = order.ok_or_else(|| refused("test subjects and stimuli"))?;
-    let scores = of_b.probabilities.select(Axis(0), &order);
-    if of_b.targets.select(Axis(0), &order) != of_a.targets {
-        return Err(refused("targets"));
-    }
-    let samples = of_a.samples()?;
-    let differences = paired::compare(
-        scores.view(),
-        of_a.probabilities.view(),
-        of_a.targets.view(),
-        &samples,
-        PERMUTATIONS,
-        SEED,
-    )?;
-    let subjects: BTreeSet<&String> = of_a.keys.iter().map(|(subject, _)| subject).collect();
+    let reference = Predictions::read(first)?;
+    let aligned = |runs: &[&Path]| -> Result<Vec<Array2<f64>>> {
+        let scores = runs
+            .iter()
+            .map(|run| aligned_scores(run, &reference, first));
+        scores.collect()
+    };
+    let (mut of_a, of_b) = (vec![reference.probabilities.clone()], aligned(b)?);
+    of_a.extend(aligned(others)?);
+    let [of_a, of_b] = [&of_a, &of_b].map(|scores| {
+        scores
+            .iter()
+            .map(|scores| scores.view())
+            .collect::<Vec<_>>()
+    });
+    let (samples, targets) = (reference.samples()?, reference.targets.view());
+    let differences = paired::compare(&of_b, &of_a, targets, &samples, PERMUTATIONS, SEED)?;
+    let labels = paired::compare_labels(&of_b, &of_a, targets, &samples)?;
+    let subjects: BTreeSet<&String> = reference.keys.iter().map(|(subject, _)| subject).collect();
     let stated = |difference: Difference| {
         let p = |test: PairedTest| test.p;
         let subjects = subjects.iter().map(|subject| (*subject).clone());
@@ -79,8 +109,58 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison> {
             per_subject: subjects.zip(difference.per_subject).collect(),
         }
     };
+    let average_precision = label_differences(labels.average_precision)?;
+    let roc_auc = label_differences(labels.roc_auc)?;
+    let labels = reference.labels.iter().zip(average_precision).zip(roc_auc);
     Ok(Comparison {
+        seeds: a.len(),
         average_precision: stated(differences.average_precision),
         roc_auc: stated(differences.roc_auc),
+        labels: labels
+            .map(|((name, average_precision), roc_auc)| LabelComparison {
+                name: name.clone(),
+                average_precision,
+                roc_auc,
+            })
+            .collect(),
     })
+}
+
+/// The scores of a run in the order of the reference's rows.
+fn aligned_scores(run: &Path, reference: &Predictions, path: &Path) -> Result<Array2<f64>> {
+    let found = Predictions::read(run)?;
+    let refused = |message: &str| Error::Invalid {
+        path: run.to_owned(),
+        message: format!("expected the {message} of {}, found others", path.display()),
+    };
+    if found.labels != reference.labels {
+        return Err(refused("labels"));
+    }
+    let places: HashMap<&(String, String), usize> = found.keys.iter().zip(0..).collect();
+    let order: Option<Vec<usize>> = reference
+        .keys
+        .iter()
+        .map(|key| places.get(key).copied())
+        .collect();
+    let order = order.filter(|order| order.len() == found.keys.len());
+    let order = order.ok_or_else(|| refused("test subjects and stimuli"))?;
+    if found.targets.select(Axis(0), &order) != reference.targets {
+        return Err(refused("targets"));
+    }
+    Ok(found.probabilities.select(Axis(0), &order))
+}
+
+fn label_differences(
+    differences: Vec<Answer<LabelDifference>>,
+) -> Result<Vec<Stated<LabelMetricDifference>>> {
+    let p = |difference: &Answer<LabelDifference>| difference.ok()?.p_over_both.ok();
+    let q = benjamini_hochberg(&differences.iter().map(p).collect::<Vec<_>>())?;
+    let stated = |(difference, q): (Answer<LabelDifference>, Option<f64>)| {
+        Stated::of(difference, |difference| LabelMetricDifference {
+            interval: difference.interval.into(),
+            p_over_both: Stated::of(difference.p_over_both, |p| p),
+            q,
+        })
+    };
+    Ok(differences.into_iter().zip(q).map(stated).collect())
 }

@@ -1,5 +1,5 @@
 use mused_stats::calibration::{Bins, brier, expected_calibration_error, reliability};
-use mused_stats::interval::{Interval, Population, score_interval};
+use mused_stats::interval::{Interval, Population, label_intervals, score_interval};
 use mused_stats::metrics::ByMetric;
 use mused_stats::multiple::benjamini_hochberg;
 use mused_stats::permutation::{Exchange, ScoreTest, Tested, fixed_predictions};
@@ -140,9 +140,10 @@ pub struct Inference {
     pub roc_auc: MetricInference,
 }
 
-pub(crate) type LabelTests = ByMetric<Vec<Stated<LabelTest>>>;
+/// Interval and test of each label.
+pub(crate) type LabelInference = ByMetric<Vec<(Stated<IntervalResult>, Stated<LabelTest>)>>;
 
-pub(crate) fn infer(predictions: &Predictions) -> Result<(Inference, LabelTests)> {
+pub(crate) fn infer(predictions: &Predictions) -> Result<(Inference, LabelInference)> {
     let samples = predictions.samples()?;
     let exchange = predictions.exchange(&samples);
     let (scores, targets) = (predictions.probabilities.view(), predictions.targets.view());
@@ -165,9 +166,15 @@ pub(crate) fn infer(predictions: &Predictions) -> Result<(Inference, LabelTests)
         average_precision: metric(intervals.average_precision, &by_metric.average_precision),
         roc_auc: metric(intervals.roc_auc, &by_metric.roc_auc),
     };
+    let intervals = label_intervals(scores, targets, &samples)?;
+    let stated = |intervals: Vec<Answer<Interval>>, test: &ScoreTest| -> Result<_> {
+        let stated = |interval| Stated::of(interval, IntervalResult::from);
+        let intervals = intervals.into_iter().map(stated);
+        Ok(intervals.zip(label_tests(test)?).collect())
+    };
     let labels = ByMetric {
-        average_precision: label_tests(&by_metric.average_precision)?,
-        roc_auc: label_tests(&by_metric.roc_auc)?,
+        average_precision: stated(intervals.average_precision, &by_metric.average_precision)?,
+        roc_auc: stated(intervals.roc_auc, &by_metric.roc_auc)?,
     };
     Ok((inference, labels))
 }

@@ -13,7 +13,7 @@ use mused_stats::summary::{mean, sample_sd};
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
-pub use compare::{Comparison, MetricDifference, compare};
+pub use compare::{Comparison, LabelComparison, LabelMetricDifference, MetricDifference, compare};
 pub use inference::{
     Calibration, Inference, IntervalResult, LabelTest, MetricInference, Stated, TestResult,
 };
@@ -81,6 +81,10 @@ pub struct LabelResult {
     pub average_precision: Option<f64>,
     /// Mean over subjects who can be scored on it.
     pub roc_auc: Option<f64>,
+    /// 95 % interval of the average precision.
+    pub average_precision_interval: Stated<IntervalResult>,
+    /// 95 % interval of the area under the ROC curve.
+    pub roc_auc_interval: Stated<IntervalResult>,
     /// Permutation test of the average precision.
     pub average_precision_test: Stated<LabelTest>,
     /// Permutation test of the area under the ROC curve.
@@ -213,7 +217,7 @@ fn over_subjects(
 fn label_results(
     predictions: &Predictions,
     scores: &BTreeMap<String, MultiLabelScores>,
-    tests: inference::LabelTests,
+    tests: inference::LabelInference,
 ) -> Vec<LabelResult> {
     let average = |label: usize, value: &dyn Fn(&LabelScore) -> Option<f64>| {
         let values: Vec<f64> = scores
@@ -228,7 +232,10 @@ fn label_results(
         .zip(tests)
         .enumerate()
         .map(
-            |(label, ((name, column), (average_precision_test, roc_auc_test)))| {
+            |(label, ((name, column), (average_precision_inference, roc_auc_inference)))| {
+                let (average_precision_interval, average_precision_test) =
+                    average_precision_inference;
+                let (roc_auc_interval, roc_auc_test) = roc_auc_inference;
                 let positives = column.iter().filter(|value| **value == 1).count();
                 LabelResult {
                     name: name.clone(),
@@ -236,6 +243,8 @@ fn label_results(
                     positives,
                     average_precision: average(label, &|score| score.average_precision),
                     roc_auc: average(label, &|score| score.roc_auc),
+                    average_precision_interval,
+                    roc_auc_interval,
                     average_precision_test,
                     roc_auc_test,
                 }

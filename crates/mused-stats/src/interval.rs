@@ -15,7 +15,7 @@
 //! An interval covers the score expected of a test set of this size: the average precision of few samples is higher than
 //! that of many.
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
 use crate::metrics::{ByMetric, check};
@@ -86,6 +86,29 @@ pub fn score_interval(
     })
 }
 
+/// The intervals of [`score_interval`], a label at a time.
+///
+/// # Errors
+/// As [`score_interval`].
+pub fn label_intervals(
+    scores: ArrayView2<f64>,
+    targets: ArrayView2<u8>,
+    samples: &Samples,
+) -> Result<ByMetric<Vec<Answer<Interval>>>> {
+    check(&scores, &targets)?;
+    let (mut average_precision, mut roc_auc) = (Vec::new(), Vec::new());
+    for label in 0..scores.ncols() {
+        let column = s![.., label..label + 1];
+        let found = score_interval(scores.slice(column), targets.slice(column), samples)?;
+        average_precision.push(found.average_precision);
+        roc_auc.push(found.roc_auc);
+    }
+    Ok(ByMetric {
+        average_precision,
+        roc_auc,
+    })
+}
+
 /// Scores of each subject, by metric (average precision, ROC-AUC).
 pub(crate) type Scores = Vec<[Option<f64>; 2]>;
 
@@ -102,6 +125,27 @@ pub(crate) struct Values {
 }
 
 impl Jackknifed {
+    /// Mean scores over models of the same samples; `None` where one of them has none.
+    pub(crate) fn mean(models: &[Self]) -> Self {
+        let mean = |scores: &dyn Fn(&Self) -> &Scores| -> Scores {
+            let subjects = models.first().map_or(0, |model| scores(model).len());
+            let of = |subject: usize, metric: usize| -> Option<f64> {
+                let values = models.iter().map(|model| scores(model)[subject][metric]);
+                summary::mean(&values.collect::<Option<Vec<_>>>()?)
+            };
+            (0..subjects)
+                .map(|subject| [of(subject, 0), of(subject, 1)])
+                .collect()
+        };
+        let groups = models.first().map_or(0, |model| model.without.len());
+        Self {
+            observed: mean(&|model| &model.observed),
+            without: (0..groups)
+                .map(|group| mean(&|model| &model.without[group]))
+                .collect(),
+        }
+    }
+
     pub(crate) fn by_subject(&self, metric: usize) -> Values {
         let of = |scores: &Scores| scores.iter().map(|score| score[metric]).collect();
         Values {

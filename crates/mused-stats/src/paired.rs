@@ -16,11 +16,13 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::interval::{Interval, LANES, Lanes, Population, Weighable, crossed, leave_out};
-use crate::metrics::ByMetric;
+use crate::interval::{
+    Interval, Jackknifed, LANES, Lanes, Population, Scores, Weighable, crossed, leave_out,
+};
+use crate::metrics::{ByMetric, check};
 use crate::permutation::reaches;
 use crate::rdm::average_ranks;
-use crate::{Answer, Result, Samples, Unavailable, summary};
+use crate::{Answer, Error, Result, Samples, Unavailable, summary};
 
 /// Sign patterns of as many subjects are all tried.
 const ALL_SIGNS_OF: usize = 16;
@@ -53,46 +55,123 @@ pub struct Difference {
     pub p_over_both: Answer<f64>,
 }
 
-/// Compares scores `a` and `b` of the same samples, all \[rows, labels\] as `targets`.
+/// Compares scores `a` and `b` of the same samples, each with a matrix a seed, all \[rows, labels\] as `targets`.
+///
+/// Metrics are means over seeds. What is exchanged over stimuli is exchanged for all seeds at once, the first of `a`
+/// with the first of `b` and so on.
 ///
 /// Each permutation test draws `permutations` exchanges from `seed`, or tries all where no more exist (of signs: up to
 /// 65,536).
 ///
 /// # Errors
-/// Shapes that differ or are empty, scores that are not finite, targets that are neither 0 nor 1 or that differ between
-/// subjects.
+/// Numbers of seeds that differ or are 0, shapes that differ or are empty, scores that are not finite, targets that are
+/// neither 0 nor 1 or that differ between subjects.
 pub fn compare(
-    a: ArrayView2<f64>,
-    b: ArrayView2<f64>,
+    a: &[ArrayView2<f64>],
+    b: &[ArrayView2<f64>],
     targets: ArrayView2<u8>,
     samples: &Samples,
     permutations: usize,
     seed: u64,
 ) -> Result<ByMetric<Difference>> {
-    let of_a = leave_out(a, targets, samples)?;
-    let of_b = leave_out(b, targets, samples)?;
+    let [of_a, of_b] = over_seeds(a, b, targets, samples)?;
     let [precision_over_stimuli, auc_over_stimuli] =
         exchange_groups(a, b, targets, samples, permutations, seed)?;
     let difference = |metric: usize, over_stimuli: Answer<PairedTest>| {
         let values = of_a.minus(&of_b, metric);
         let interval = crossed(&values, samples.groups());
-        let p_over_both = interval.and_then(|interval| match interval.generalises_to {
-            Population::Both => Ok(interval.p_of_zero()),
-            Population::Subjects => Err(Unavailable::OneGroup),
-            Population::Stimuli => Err(Unavailable::OneSubject),
-        });
         Difference {
             over_subjects: flip_signs(&values.observed, permutations, seed),
             per_subject: values.observed,
             interval,
             over_stimuli,
-            p_over_both,
+            p_over_both: interval.and_then(p_over_both),
         }
     };
     Ok(ByMetric {
         average_precision: difference(0, precision_over_stimuli),
         roc_auc: difference(1, auc_over_stimuli),
     })
+}
+
+/// How run A differs from run B in one metric of one label.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LabelDifference {
+    /// Mean difference over subjects, with its 95 % interval.
+    pub interval: Interval,
+    /// Two-sided p of the crossed t test.
+    pub p_over_both: Answer<f64>,
+}
+
+/// Compares scores as [`compare`] does, a label at a time, without permutations: those would have to be corrected for
+/// the number of labels, which leaves them no power.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_labels(
+    a: &[ArrayView2<f64>],
+    b: &[ArrayView2<f64>],
+    targets: ArrayView2<u8>,
+    samples: &Samples,
+) -> Result<ByMetric<Vec<Answer<LabelDifference>>>> {
+    for scores in a.iter().chain(b) {
+        check(scores, &targets)?;
+    }
+    let (mut average_precision, mut roc_auc) = (Vec::new(), Vec::new());
+    for label in 0..targets.ncols() {
+        let column = s![.., label..label + 1];
+        let [a, b] = [a, b].map(|seeds| {
+            seeds
+                .iter()
+                .map(|scores| scores.slice(column))
+                .collect::<Vec<_>>()
+        });
+        let [of_a, of_b] = over_seeds(&a, &b, targets.slice(column), samples)?;
+        let difference = |metric: usize| {
+            let interval = crossed(&of_a.minus(&of_b, metric), samples.groups())?;
+            Ok(LabelDifference {
+                interval,
+                p_over_both: p_over_both(interval),
+            })
+        };
+        average_precision.push(difference(0));
+        roc_auc.push(difference(1));
+    }
+    Ok(ByMetric {
+        average_precision,
+        roc_auc,
+    })
+}
+
+fn p_over_both(interval: Interval) -> Answer<f64> {
+    match interval.generalises_to {
+        Population::Both => Ok(interval.p_of_zero()),
+        Population::Subjects => Err(Unavailable::OneGroup),
+        Population::Stimuli => Err(Unavailable::OneSubject),
+    }
+}
+
+/// Mean scores over the seeds of either side.
+fn over_seeds(
+    a: &[ArrayView2<f64>],
+    b: &[ArrayView2<f64>],
+    targets: ArrayView2<u8>,
+    samples: &Samples,
+) -> Result<[Jackknifed; 2]> {
+    if a.is_empty() || a.len() != b.len() {
+        return Err(Error::Shape {
+            what: "seeds of the second run",
+            expected: vec![a.len().max(1)],
+            found: vec![b.len()],
+        });
+    }
+    let mean = |seeds: &[ArrayView2<f64>]| -> Result<Jackknifed> {
+        let each = seeds
+            .iter()
+            .map(|scores| leave_out(*scores, targets, samples));
+        Ok(Jackknifed::mean(&each.collect::<Result<Vec<_>>>()?))
+    };
+    Ok([mean(a)?, mean(b)?])
 }
 
 /// Flips signs of the subjects' differences.
@@ -118,8 +197,8 @@ fn flip_signs(differences: &[Option<f64>], permutations: usize, seed: u64) -> An
 
 /// Exchanges the ranks of both runs for whole groups of stimuli. By metric.
 fn exchange_groups(
-    a: ArrayView2<f64>,
-    b: ArrayView2<f64>,
+    a: &[ArrayView2<f64>],
+    b: &[ArrayView2<f64>],
     targets: ArrayView2<u8>,
     samples: &Samples,
     permutations: usize,
@@ -129,15 +208,7 @@ fn exchange_groups(
     if groups < 2 {
         return Ok([Err(Unavailable::OneGroup); 2]);
     }
-    // Both runs as one set of samples: a weight of 1 or 0 says whose a sample is.
-    let (rows, stimuli) = (a.nrows(), samples.stimuli() as u32);
-    let mut ranks = Array2::zeros((2 * rows, a.ncols()));
-    ranks
-        .slice_mut(s![..rows, ..])
-        .assign(&ranks_by_subject(a, samples));
-    ranks
-        .slice_mut(s![rows.., ..])
-        .assign(&ranks_by_subject(b, samples));
+    let stimuli = samples.stimuli() as u32;
     let positives: Vec<Vec<u32>> = samples
         .positives(targets)?
         .into_iter()
@@ -148,27 +219,22 @@ fn exchange_groups(
                 .collect()
         })
         .collect();
-    let weighable = Weighable::new(ranks.view(), &positives, &samples.twice());
+    let twice = samples.twice();
+    let pairs: Vec<Weighable> = (a.iter().zip(b))
+        .map(|(a, b)| Weighable::new(both_ranked(*a, *b, samples).view(), &positives, &twice))
+        .collect();
     let differences = |flips: &[Vec<bool>]| -> Vec<[Option<f64>; 2]> {
-        let weights = |run: bool| -> Vec<Lanes> {
-            let half = |second: bool| {
-                samples.groups.iter().map(move |&group| {
-                    let is_of_run = |lane: usize| {
-                        flips.get(lane).is_some_and(|flips| flips[group]) ^ second == run
-                    };
-                    std::array::from_fn(|lane| u32::from(is_of_run(lane)))
-                })
-            };
-            half(false).chain(half(true)).collect()
-        };
-        let (first, second) = (
-            weighable.scores(&weights(false)),
-            weighable.scores(&weights(true)),
-        );
+        let weights = [true, false].map(|first| weights_of(first, flips, samples));
+        let seeds: Vec<[Vec<Scores>; 2]> = (pairs.iter())
+            .map(|pair| [pair.scores(&weights[0]), pair.scores(&weights[1])])
+            .collect();
         let mean = |lane: usize, metric: usize| {
-            let pairs = first[lane].iter().zip(&second[lane]);
-            let differences = pairs.filter_map(|(a, b)| Some(a[metric]? - b[metric]?));
-            summary::mean(&differences.collect::<Vec<_>>())
+            let seeds = seeds.iter().map(|[first, second]| {
+                let subjects = first[lane].iter().zip(&second[lane]);
+                let found = subjects.filter_map(|(a, b)| Some(a[metric]? - b[metric]?));
+                summary::mean(&found.collect::<Vec<_>>())
+            });
+            summary::mean(&seeds.collect::<Option<Vec<_>>>()?)
         };
         (0..flips.len())
             .map(|lane| [mean(lane, 0), mean(lane, 1)])
@@ -193,6 +259,32 @@ fn exchange_groups(
             .filter(|found| found[metric].is_none_or(|found| reaches(found.abs(), observed)));
         Ok(signs.test(as_large.count()))
     }))
+}
+
+/// The ranks of both runs as one set of samples, those of `b` after those of `a`: a weight of 1 or 0 then says whose a
+/// sample is.
+fn both_ranked(a: ArrayView2<f64>, b: ArrayView2<f64>, samples: &Samples) -> Array2<f64> {
+    let rows = a.nrows();
+    let mut ranks = Array2::zeros((2 * rows, a.ncols()));
+    ranks
+        .slice_mut(s![..rows, ..])
+        .assign(&ranks_by_subject(a, samples));
+    ranks
+        .slice_mut(s![rows.., ..])
+        .assign(&ranks_by_subject(b, samples));
+    ranks
+}
+
+/// For each exchange, which of the stimuli, of the first run and then of the second, stand for the first or the second.
+fn weights_of(first: bool, flips: &[Vec<bool>], samples: &Samples) -> Vec<Lanes> {
+    let half = |second_half: bool| {
+        samples.groups.iter().map(move |&group| {
+            let stands_for_second =
+                |lane: usize| flips.get(lane).is_some_and(|flips| flips[group]) ^ second_half;
+            std::array::from_fn(|lane| u32::from(stands_for_second(lane) != first))
+        })
+    };
+    half(false).chain(half(true)).collect()
 }
 
 /// Mean ranks within subject and label.

@@ -6,7 +6,7 @@ mod simulation;
 use mused_stats::interval::Population;
 use mused_stats::paired::*;
 use mused_stats::{Samples, Unavailable};
-use ndarray::{Array2, array};
+use ndarray::{Array2, array, s};
 use rayon::prelude::*;
 use simulation::{Data, Simulation};
 
@@ -14,8 +14,8 @@ const PERMUTATIONS: usize = 99;
 
 fn compared(data: &Data, seed: u64) -> Difference {
     compare(
-        data.a.view(),
-        data.b.view(),
+        &[data.a.view()],
+        &[data.b.view()],
         data.targets.view(),
         &data.samples,
         PERMUTATIONS,
@@ -33,8 +33,8 @@ fn two_subjects_by_hand() {
     let targets = array![[1], [0], [1], [0]];
     let samples = Samples::new(&[0, 0, 1, 1], &[5, 6, 5, 6], &[5, 6, 5, 6]).unwrap();
     let found = compare(
-        a.view(),
-        b.view(),
+        &[a.view()],
+        &[b.view()],
         targets.view(),
         &samples,
         PERMUTATIONS,
@@ -123,8 +123,8 @@ fn what_cannot_be_compared_is_said() {
 
     let nothing = Array2::zeros(same.targets.dim());
     let found = compare(
-        same.a.view(),
-        same.b.view(),
+        &[same.a.view()],
+        &[same.b.view()],
         nothing.view(),
         &same.samples,
         PERMUTATIONS,
@@ -134,6 +134,34 @@ fn what_cannot_be_compared_is_said() {
     .roc_auc;
     assert_eq!(found.over_stimuli, Err(Unavailable::NotScorable));
     assert_eq!(found.interval, Err(Unavailable::NotScorable));
+}
+
+#[test]
+fn seeds_are_averaged_and_labels_compared_one_by_one() {
+    let data = Simulation::default().draw(0);
+    let (a, b) = (data.a.view(), data.b.view());
+    let targets = data.targets.view();
+    let all = |a: &[_], b: &[_]| compare(a, b, targets, &data.samples, PERMUTATIONS, 0);
+    let once = all(&[a], &[b]).unwrap();
+    assert_eq!(all(&[a, a], &[b, b]).unwrap(), once);
+    // The difference of A from the mean of A and B is half of that from B.
+    let half = all(&[a, a], &[a, b]).unwrap().roc_auc.interval.unwrap();
+    let whole = once.roc_auc.interval.unwrap();
+    assert!((half.estimate - whole.estimate / 2.0).abs() < 1e-12);
+    assert!((half.standard_error - whole.standard_error / 2.0).abs() < 1e-12);
+    assert!(all(&[a], &[]).is_err());
+
+    let labels = compare_labels(&[a], &[b], targets, &data.samples).unwrap();
+    assert_eq!(labels.roc_auc.len(), targets.ncols());
+    for (label, found) in labels.roc_auc.iter().enumerate() {
+        let column = s![.., label..label + 1];
+        let (a, b) = (a.slice(column), b.slice(column));
+        let targets = targets.slice(column);
+        let alone = compare(&[a], &[b], targets, &data.samples, PERMUTATIONS, 0).unwrap();
+        let found = found.unwrap();
+        assert_eq!(Ok(found.interval), alone.roc_auc.interval);
+        assert_eq!(found.p_over_both, alone.roc_auc.p_over_both);
+    }
 }
 
 /// Over 1,000 simulations of runs that are equally good: shares of p <= 5 % over subjects, stimuli and both, and of

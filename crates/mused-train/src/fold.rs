@@ -243,6 +243,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let record = EpochRecord {
             fold: self.task.fold,
             subject: self.task.subject.clone(),
+            holdout: self.task.holdout.clone(),
             epoch,
             step: self.standing.step,
             learning_rate: rate,
@@ -258,7 +259,7 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
         let weights = self.evaluated_weights()?;
         let model = restore(self.model.valid(), weights.clone())?;
         let probabilities = probabilities(&model, &self.data.validation, &self.device)?;
-        let scores = self.validation_scores(&probabilities)?;
+        let scores = validation_scores(&self.data.validation, &probabilities)?;
         if let Some(scores) = &scores
             && self
                 .standing
@@ -269,32 +270,6 @@ impl<'r, B: TrainBackend> FoldTrainer<'r, B> {
             self.best = Some(weights);
         }
         Ok(scores)
-    }
-
-    fn validation_scores(&self, probabilities: &Array2<f32>) -> Result<Option<ValidationScores>> {
-        let set = &self.data.validation;
-        let mut subjects: Vec<usize> = set.samples.iter().map(|sample| sample.subject).collect();
-        subjects.dedup();
-        let (mut average_precisions, mut aucs) = (Vec::new(), Vec::new());
-        for subject in subjects {
-            let rows: Vec<usize> = (0..set.len())
-                .filter(|&row| set.samples[row].subject == subject)
-                .collect();
-            let scores = probabilities
-                .select(ndarray::Axis(0), &rows)
-                .mapv(f64::from);
-            let targets = set.target_rows(&rows);
-            let scores = score(scores.view(), targets.view(), Undefined::Exclude)?;
-            average_precisions.extend(scores.macro_average_precision);
-            aucs.extend(scores.macro_roc_auc);
-        }
-        let mean = mused_stats::summary::mean;
-        Ok(mean(&average_precisions)
-            .zip(mean(&aucs))
-            .map(|(average_precision, roc_auc)| ValidationScores {
-                average_precision,
-                roc_auc,
-            }))
     }
 
     /// The averaged weights, or the raw ones where no average is kept.
@@ -404,6 +379,35 @@ pub(crate) fn probabilities<B: KernelBackend>(
     }
     Array2::from_shape_vec((set.len(), labels), values)
         .map_err(|error| Error::Request(format!("model output of unexpected shape: {error}")))
+}
+
+/// Mean over subjects of the scores of a validation part; none where no label can be scored.
+pub(crate) fn validation_scores(
+    set: &SampleSet<'_>,
+    probabilities: &Array2<f32>,
+) -> Result<Option<ValidationScores>> {
+    let mut subjects: Vec<usize> = set.samples.iter().map(|sample| sample.subject).collect();
+    subjects.dedup();
+    let (mut average_precisions, mut aucs) = (Vec::new(), Vec::new());
+    for subject in subjects {
+        let rows: Vec<usize> = (0..set.len())
+            .filter(|&row| set.samples[row].subject == subject)
+            .collect();
+        let scores = probabilities
+            .select(ndarray::Axis(0), &rows)
+            .mapv(f64::from);
+        let targets = set.target_rows(&rows);
+        let scores = score(scores.view(), targets.view(), Undefined::Exclude)?;
+        average_precisions.extend(scores.macro_average_precision);
+        aucs.extend(scores.macro_roc_auc);
+    }
+    let mean = mused_stats::summary::mean;
+    Ok(mean(&average_precisions)
+        .zip(mean(&aucs))
+        .map(|(average_precision, roc_auc)| ValidationScores {
+            average_precision,
+            roc_auc,
+        }))
 }
 
 fn add(sum: &mut EpochLosses, losses: &EpochLosses, weight: f64) {

@@ -11,6 +11,9 @@ use crate::plan::Task;
 use crate::tensorboard::{self, Scalar};
 use crate::{EpochLosses, Error, Result, ValidationScores};
 
+/// A line an epoch of each model.
+pub(crate) const METRICS: &str = "metrics.jsonl";
+
 /// One line of `metrics.jsonl`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct EpochRecord {
@@ -18,6 +21,9 @@ pub(crate) struct EpochRecord {
     /// The one subject the model is of, where every subject has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<String>,
+    /// The subject the model is tested on and not trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) holdout: Option<String>,
     /// From 1.
     pub(crate) epoch: usize,
     /// Steps of the model so far.
@@ -30,8 +36,15 @@ pub(crate) struct EpochRecord {
 }
 
 impl EpochRecord {
-    fn is_of(&self, task: &Task) -> bool {
-        (self.fold, &self.subject) == (task.fold, &task.subject)
+    /// Whether it is of the model of a task.
+    pub(crate) fn is_of(&self, task: &Task) -> bool {
+        let Task {
+            fold,
+            subject,
+            holdout,
+            ..
+        } = task;
+        (&self.fold, &self.subject, &self.holdout) == (fold, subject, holdout)
     }
 }
 
@@ -45,17 +58,15 @@ impl Journal {
     /// Opens the journal of a run; records after the epochs that a model has done are dropped,
     /// since the interrupted run's continuation makes them again.
     pub(crate) fn open(root: &Path, done: &[(&Task, usize)]) -> Result<Self> {
-        let path = root.join("metrics.jsonl");
-        let text = fs::read_to_string(&path).unwrap_or_default();
-        // The last line of a killed process may be a part of one.
-        let records: Vec<EpochRecord> = text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .filter(|record: &EpochRecord| {
-                let mut tasks = done.iter();
-                tasks.any(|(task, epochs)| record.is_of(task) && record.epoch <= *epochs)
-            })
-            .collect();
+        let path = root.join(METRICS);
+        let mut records = match path.exists() {
+            true => read(root)?,
+            false => Vec::new(),
+        };
+        records.retain(|record| {
+            let mut tasks = done.iter();
+            tasks.any(|(task, epochs)| record.is_of(task) && record.epoch <= *epochs)
+        });
         let mut kept = String::new();
         for record in &records {
             kept.push_str(&line(&path, record)?);
@@ -78,7 +89,7 @@ impl Journal {
     }
 
     pub(crate) fn write(&self, task: &Task, record: &EpochRecord) -> Result<()> {
-        let path = self.root.join("metrics.jsonl");
+        let path = self.root.join(METRICS);
         let line = line(&path, record)?;
         let mut lines = self
             .lines
@@ -92,6 +103,17 @@ impl Journal {
             .write_all(&event(record))
             .map_err(Error::io("cannot write", &path))
     }
+}
+
+/// What a run recorded.
+pub(crate) fn read(root: &Path) -> Result<Vec<EpochRecord>> {
+    let path = root.join(METRICS);
+    let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
+    // The last line of a killed process may be a part of one.
+    let records = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    Ok(records.collect())
 }
 
 /// Seconds since 1970.
@@ -115,7 +137,7 @@ fn append(path: &Path) -> Result<File> {
         .map_err(Error::io("cannot open", path))
 }
 
-fn line(path: &Path, record: &EpochRecord) -> Result<String> {
+pub(crate) fn line(path: &Path, record: &EpochRecord) -> Result<String> {
     serde_json::to_string(record)
         .map(|line| line + "\n")
         .map_err(|error| Error::invalid(path, error.to_string()))

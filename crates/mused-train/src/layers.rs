@@ -72,10 +72,14 @@ impl Layers {
             .try_for_each(|setting| self.assign(setting, &origin))
     }
 
-    fn assign(&mut self, assignment: &str, origin: &str) -> Result<()> {
+    /// Lays one `key=value` over what there is, as [`Layers::set`] does, on account of `origin`.
+    ///
+    /// # Errors
+    /// As [`Layers::set`].
+    pub fn assign(&mut self, assignment: &str, origin: &str) -> Result<()> {
         let (key, text) = assignment.split_once('=').ok_or_else(|| {
             Error::Config(format!(
-                "--set {assignment}: expected key=value, e.g. train.epochs=10"
+                "{origin} {assignment}: expected key=value, e.g. train.epochs=10"
             ))
         })?;
         let (key, text) = (key.trim(), text.trim());

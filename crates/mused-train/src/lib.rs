@@ -22,6 +22,7 @@ mod progress;
 mod published;
 mod run;
 mod schedule;
+mod search;
 mod tensorboard;
 mod update;
 
@@ -37,3 +38,4 @@ pub use predict::predict;
 pub use progress::{EpochLosses, Progress, ValidationScores};
 pub use published::{PublishedRequest, export_published, import_published};
 pub use run::{Outcome, TrainRequest, resume, train};
+pub use search::{Settings, candidates, choose};

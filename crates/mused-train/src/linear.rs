@@ -11,7 +11,8 @@ use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::batches::SampleSet;
-use crate::fold::{FoldData, INPUTS, PREDICTIONS};
+use crate::fold::{FoldData, INPUTS, PREDICTIONS, validation_scores};
+use crate::journal::{EpochRecord, Journal, now};
 use crate::model_file::MODEL;
 use crate::parameters::NamedTensors;
 use crate::plan::Task;
@@ -62,6 +63,7 @@ pub(crate) fn work(
     task: &Task,
     config: &Config,
     data: &FoldData<'_>,
+    journal: &Journal,
     progress: &dyn Progress,
 ) -> Result<()> {
     let model = LinearModel::fit(config, data, task)?;
@@ -69,13 +71,30 @@ pub(crate) fn work(
     fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
     checkpoint::write(&folder.join(MODEL), &data.description, &model.tensors())?;
     inputs::write(&folder.join(INPUTS), &data.transform)?;
+    let train = losses(&model.predict(&data.train)?, &data.train);
+    progress.step(&task.name(), &train);
+    let validation = match data.validation.len() {
+        0 => None,
+        _ => validation_scores(&data.validation, &model.predict(&data.validation)?)?,
+    };
+    let record = EpochRecord {
+        fold: task.fold,
+        subject: task.subject.clone(),
+        holdout: task.holdout.clone(),
+        epoch: 1,
+        step: 1,
+        learning_rate: 0.0,
+        train,
+        validation,
+        time: now(),
+    };
+    journal.write(task, &record)?;
+    // Last: a model with predictions is complete.
     let predictions = model.predict(&data.test)?;
-    npy::write_npy_f32(folder.join(PREDICTIONS), predictions.view())?;
-    progress.step(
-        &task.name(),
-        &losses(&model.predict(&data.train)?, &data.train),
-    );
-    Ok(())
+    Ok(npy::write_npy_f32(
+        folder.join(PREDICTIONS),
+        predictions.view(),
+    )?)
 }
 
 impl LinearModel {

@@ -14,7 +14,10 @@ use crate::fold::{FoldData, Guides, PREDICTIONS};
 use crate::model_file::{Architecture, ModelDescription};
 use crate::{Alignment, Config, Error, Result, Sharing, memory};
 
-/// One model to train: that of a fold, or of a fold and a subject.
+/// Value of `split.holdout_subject` for a model without each subject.
+pub(crate) const EACH: &str = "each";
+
+/// One model to train: that of a fold, or of a fold and a subject that it is of or that it is without.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Task {
     /// Position among the run's tasks; random numbers depend on it.
@@ -23,14 +26,19 @@ pub(crate) struct Task {
     /// The one subject it is of, where every subject has a model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<String>,
+    /// The subject that is tested and not trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) holdout: Option<String>,
 }
 
 impl Task {
     /// Name of its folders.
     pub(crate) fn name(&self) -> String {
-        match &self.subject {
-            None => format!("fold-{}", self.fold),
-            Some(subject) => format!("fold-{}-{subject}", self.fold),
+        let fold = self.fold;
+        match (&self.subject, &self.holdout) {
+            (Some(subject), _) => format!("fold-{fold}-{subject}"),
+            (None, Some(holdout)) => format!("fold-{fold}-without-{holdout}"),
+            (None, None) => format!("fold-{fold}"),
         }
     }
 
@@ -43,9 +51,8 @@ impl Task {
 /// Who and what is trained and tested in each fold.
 pub(crate) struct Plan {
     pub(crate) tasks: Vec<Task>,
+    /// Everybody some model is trained on.
     pub(crate) trained: Vec<usize>,
-    tested: Vec<usize>,
-    holdout: Option<usize>,
     pub(crate) folds: Vec<Fold>,
     pub(crate) guides: Guides,
     /// About the memory of a training step.
@@ -62,56 +69,54 @@ impl Plan {
                 problem.message
             )));
         }
-        let holdout = config
-            .holdout_subject()
-            .map(|id| dataset.subject(id))
-            .transpose()?;
         let everyone: Vec<usize> = (0..dataset.subjects.len()).collect();
-        let trained: Vec<usize> = everyone
-            .iter()
-            .copied()
-            .filter(|&subject| Some(subject) != holdout)
-            .collect();
-        if trained.is_empty() {
+        let held_out: Vec<usize> = match &config.split.holdout_subject {
+            id if id.is_empty() => Vec::new(),
+            id if id == EACH => everyone.clone(),
+            id => vec![dataset.subject(id)?],
+        };
+        if !held_out.is_empty() && everyone.len() == 1 {
             return Err(Error::Request(
                 "the only subject is held out; none is left to train on".to_owned(),
             ));
         }
-        let tested = holdout.map_or(everyone.clone(), |subject| vec![subject]);
+        let trained: Vec<usize> = match held_out.as_slice() {
+            [one] => without(&everyone, *one),
+            _ => everyone.clone(),
+        };
+        let most = trained.len() - usize::from(held_out.len() > 1);
         let folds = config.split_plan().folds(dataset)?;
         let largest = folds.iter().map(|fold| fold.train.len()).max().unwrap_or(0);
         config.check_for(&dataset.description)?;
         let arrangement = config.arrangement(dataset.description.kind);
         let layout = Layout::new(dataset, arrangement, &everyone, largest)?;
         let labels = dataset.labels.names.len();
-        let step_bytes = match config.architecture(&layout, trained.len(), labels) {
+        let step_bytes = match config.architecture(&layout, most, labels) {
             Architecture::Network(network) => memory::check(&network, &config.train)?,
-            Architecture::Linear(linear) => memory::check_linear(&linear, largest * trained.len())?,
+            Architecture::Linear(linear) => memory::check_linear(&linear, largest * most)?,
         };
         let guides = Guides {
             high: Guidance::load(dataset, Level::High, &config.guidance.high)?,
             low: Guidance::load(dataset, Level::Low, &config.guidance.low)?,
         };
-        let subjects: Vec<Option<String>> = match config.model.subjects {
-            Sharing::Separate => {
-                let ids = trained.iter().map(|&s| dataset.subjects[s].id.clone());
-                ids.map(Some).collect()
-            }
-            _ => vec![None],
+        let id = |&subject: &usize| Some(dataset.subjects[subject].id.clone());
+        let models: Vec<(Option<String>, Option<String>)> = match config.model.subjects {
+            Sharing::Separate => trained.iter().map(|subject| (id(subject), None)).collect(),
+            _ if held_out.is_empty() => vec![(None, None)],
+            _ => held_out.iter().map(|subject| (None, id(subject))).collect(),
         };
         let tasks = (0..folds.len())
-            .flat_map(|fold| subjects.iter().map(move |subject| (fold, subject.clone())))
+            .flat_map(|fold| models.iter().map(move |model| (fold, model.clone())))
             .enumerate()
-            .map(|(index, (fold, subject))| Task {
+            .map(|(index, (fold, (subject, holdout)))| Task {
                 index,
                 fold,
                 subject,
+                holdout,
             });
         let plan = Self {
             tasks: tasks.collect(),
             trained,
-            tested,
-            holdout,
             folds,
             guides,
             step_bytes,
@@ -139,13 +144,28 @@ impl Plan {
         self.trained.iter().map(id).collect()
     }
 
+    /// Whom the model of a task is trained on.
+    fn trained_by(&self, task: &Task, dataset: &Dataset) -> Vec<usize> {
+        let subjects = of(&task.subject, dataset, &self.trained);
+        match held_out(task, dataset) {
+            Some(subject) => without(&subjects, subject),
+            None => subjects,
+        }
+    }
+
     pub(crate) fn train_samples(&self, dataset: &Dataset, task: &Task) -> Vec<Sample> {
-        let subjects = of(task, dataset, &self.trained);
+        let subjects = self.trained_by(task, dataset);
         samples(dataset, &subjects, &self.folds[task.fold].train)
     }
 
     fn test_samples(&self, dataset: &Dataset, task: &Task) -> Vec<Sample> {
-        let subjects = of(task, dataset, &self.tested);
+        let subjects = match held_out(task, dataset) {
+            Some(subject) => vec![subject],
+            None => {
+                let everyone: Vec<usize> = (0..dataset.subjects.len()).collect();
+                of(&task.subject, dataset, &everyone)
+            }
+        };
         samples(dataset, &subjects, &self.folds[task.fold].test)
     }
 
@@ -158,7 +178,7 @@ impl Plan {
     ) -> Result<InputTransform> {
         let arrangement = config.arrangement(dataset.description.kind);
         let train = self.train_samples(dataset, task);
-        let unlabelled: Vec<usize> = self.holdout.into_iter().collect();
+        let unlabelled: Vec<usize> = held_out(task, dataset).into_iter().collect();
         let zscore = config.model.zscore;
         Ok(InputTransform::fit(
             dataset,
@@ -177,17 +197,17 @@ impl Plan {
         task: &Task,
     ) -> Result<FoldData<'d>> {
         let transform = self.transform(dataset, config, task)?;
-        let trained = of(task, dataset, &self.trained);
+        let (trained, holdout) = (self.trained_by(task, dataset), held_out(task, dataset));
         let id = |&subject: &usize| dataset.subjects[subject].id.clone();
         let subjects: Vec<String> = trained.iter().map(id).collect();
         let labels = &dataset.labels.names;
         let model = config.architecture(&transform.layout, subjects.len(), labels.len());
         let transform = Arc::new(transform);
-        let known: Vec<usize> = trained.iter().copied().chain(self.holdout).collect();
+        let known: Vec<usize> = trained.iter().copied().chain(holdout).collect();
         let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
         let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, model.subjects());
         let validation = samples(dataset, &trained, &self.folds[task.fold].validation);
-        let unlabelled = match (config.model.alignment, self.holdout) {
+        let unlabelled = match (config.model.alignment, holdout) {
             (Alignment::None, _) | (_, None) => None,
             (_, Some(subject)) => {
                 let own = samples(dataset, &[subject], &self.folds[task.fold].train);
@@ -273,9 +293,21 @@ impl Plan {
     }
 }
 
-/// Those of `subjects` that a task is of.
-fn of(task: &Task, dataset: &Dataset, subjects: &[usize]) -> Vec<usize> {
-    let chosen = |subject: &usize| match &task.subject {
+/// The subject that a task's model is tested on and not trained on.
+fn held_out(task: &Task, dataset: &Dataset) -> Option<usize> {
+    task.holdout
+        .as_ref()
+        .and_then(|id| dataset.subject(id).ok())
+}
+
+fn without(subjects: &[usize], one: usize) -> Vec<usize> {
+    let others = subjects.iter().copied().filter(|&subject| subject != one);
+    others.collect()
+}
+
+/// `subjects`, or the one of them that a model is of.
+fn of(own: &Option<String>, dataset: &Dataset, subjects: &[usize]) -> Vec<usize> {
+    let chosen = |subject: &usize| match own {
         None => true,
         Some(own) => dataset.subjects[*subject].id == *own,
     };

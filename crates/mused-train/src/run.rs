@@ -292,8 +292,9 @@ fn execute<B: TrainBackend>(
                 crew.work(|task, pools| {
                     let data = pools.run(&crew, || plan.load(dataset, config, task))?;
                     if config.model.family.closed_form() {
-                        return pools
-                            .run(&crew, || linear::work(run, task, config, &data, progress));
+                        return pools.run(&crew, || {
+                            linear::work(run, task, config, &data, &journal, progress)
+                        });
                     }
                     let mut trainer = FoldTrainer::<B>::new(run, task, config, data, &plan.guides)?;
                     while !trainer.finished() {

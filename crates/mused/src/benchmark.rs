@@ -1,8 +1,9 @@
 //! Several models on one dataset: the same splits, the same metrics, the same configuration but for what makes each
 //! model what it is.
 //!
-//! A folder holds a run for each model and seed, `MODEL/seed-S`, and the table `benchmark.tsv`. What is complete is
-//! kept, what was interrupted goes on.
+//! A folder holds a run for each model and seed, `MODEL/seed-S`, the table `benchmark.tsv`, and `differences.tsv` of
+//! every model from the first. With a budget, a run is put together from candidates, `MODEL/seed-S/candidates/N`, by
+//! validation. What is complete is kept, what was interrupted goes on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,12 @@ use mused_data::Dataset;
 use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
 use mused_kernels::TrainBackend;
-use mused_results::{Results, evaluate};
+use mused_results::{Comparison, Results, Stated, compare, evaluate};
 use mused_stats::metrics::Undefined;
 use mused_stats::summary;
-use mused_train::{Layers, Outcome, Progress, TrainRequest, resume, train};
+use mused_train::{
+    Layers, MODELS, Outcome, Progress, Settings, TrainRequest, candidates, choose, resume, train,
+};
 
 /// Why a benchmark could not go on; what single runs fail of is a row of its table instead.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,12 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// Settings cannot be chosen without validation.
+    #[error(
+        "settings are chosen on validation parts of the training side, and split.validation_fraction is 0: set it \
+         above 0, or leave --budget out"
+    )]
+    NoValidation,
     /// A run that is there was made with other settings.
     #[error(
         "{} was made with other settings; choose another --out, or remove it", path.display()
@@ -51,14 +60,49 @@ pub struct Benchmark<'a> {
     pub dataset: &'a Dataset,
     /// Configuration that all models share.
     pub layers: &'a Layers,
-    /// Names of models, see [`mused_train::MODELS`].
-    pub models: &'a [String],
+    /// What is compared; others are compared with the first.
+    pub models: &'a [Contender],
     /// Seeds of weights, batches and dropout.
     pub seeds: &'a [u32],
+    /// Settings every run is chosen from, see [`mused_train::candidates`]; 1 = the configuration as it is.
+    pub budget: usize,
     /// Folder of the runs.
     pub out: &'a Path,
     /// CPU threads.
     pub threads: usize,
+}
+
+/// A model to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contender {
+    /// Name of its folder.
+    pub name: String,
+    /// `key=value`, laid over the shared configuration.
+    pub settings: Vec<String>,
+}
+
+impl Contender {
+    /// One of [`mused_train::MODELS`].
+    pub fn named(name: &str) -> Option<Self> {
+        let model = MODELS.iter().find(|model| model.name == name)?;
+        Some(Self {
+            name: name.to_owned(),
+            settings: model
+                .settings
+                .iter()
+                .map(|&setting| setting.to_owned())
+                .collect(),
+        })
+    }
+}
+
+/// A run to make, and what it is chosen from.
+struct Planned {
+    model: String,
+    seed: u32,
+    run: PathBuf,
+    candidates: Vec<(PathBuf, Layers)>,
+    settings: Vec<Settings>,
 }
 
 /// A run of a benchmark.
@@ -86,8 +130,8 @@ pub struct Row {
 }
 
 impl Benchmark<'_> {
-    /// Trains and scores what is missing; `progress` makes the display of a run from its place (from 1), the number of
-    /// runs, and its name. `None` when a run was interrupted.
+    /// Trains and scores what is missing; `progress` makes the display of a training from its place (from 1), their
+    /// number, and its name. `None` when one was interrupted.
     ///
     /// # Errors
     /// An unknown model; a run made with other settings. A run that fails is an entry that says why.
@@ -95,37 +139,109 @@ impl Benchmark<'_> {
         &self,
         mut progress: impl FnMut(usize, usize, &str) -> P,
     ) -> Result<Option<Vec<Entry>>, Error> {
-        let mut runs = Vec::new();
+        let (mut runs, mut total) = (Vec::new(), 0);
         for model in self.models {
             for &seed in self.seeds {
-                let mut layers = self.layers.clone();
-                layers.model(model)?;
-                layers.insert("train.seed", i64::from(seed), "--seeds")?;
-                layers.config()?;
-                let run = self.out.join(model).join(format!("seed-{seed}"));
-                runs.push((model, seed, run, layers));
+                let planned = self.planned(model, seed)?;
+                let first = total + 1;
+                total += planned.candidates.len();
+                runs.push((first, planned));
             }
         }
-        let total = runs.len();
-        let mut entries = Vec::with_capacity(total);
-        for (place, (model, seed, run, layers)) in runs.into_iter().enumerate() {
-            let results = match self.complete::<B, P>(&run, &layers, || {
-                progress(place + 1, total, &format!("{model}, seed {seed}"))
-            }) {
+        let mut entries = Vec::with_capacity(runs.len());
+        for (first, planned) in runs {
+            let mut next = |candidate: usize| {
+                let of = match planned.candidates.len() {
+                    1 => String::new(),
+                    all => format!(", candidate {} of {all}", candidate + 1),
+                };
+                let name = format!("{}, seed {}{of}", planned.model, planned.seed);
+                progress(first + candidate, total, &name)
+            };
+            let results = match self.made::<B, P>(&planned, &mut next) {
                 Ok(Outcome::Interrupted) => return Ok(None),
-                Ok(Outcome::Complete) => score(&run),
+                Ok(Outcome::Complete) => score(&planned.run),
                 Err(error @ Error::OtherSettings { .. }) => return Err(error),
                 Err(error) => Err(error.to_string()),
             };
             entries.push(Entry {
-                model: model.clone(),
-                seed,
-                run,
+                model: planned.model,
+                seed: planned.seed,
+                run: planned.run,
                 results,
             });
             self.write(&entries)?;
         }
         Ok(Some(entries))
+    }
+
+    fn planned(&self, model: &Contender, seed: u32) -> Result<Planned, Error> {
+        let mut layers = self.layers.clone();
+        let origin = format!("model {}", model.name);
+        for setting in &model.settings {
+            layers.assign(setting, &origin)?;
+        }
+        layers.insert("train.seed", i64::from(seed), "--seeds")?;
+        let config = layers.config()?;
+        let run = self.out.join(&model.name).join(format!("seed-{seed}"));
+        let settings = candidates(&config, self.budget);
+        if self.budget > 1 && config.split.validation_fraction == 0.0 {
+            return Err(Error::NoValidation);
+        }
+        let of = |(index, settings): (usize, &Settings)| -> Result<_, Error> {
+            let mut layers = layers.clone();
+            for (key, value) in settings {
+                layers.insert(key, value.clone(), &format!("candidate {index}"))?;
+            }
+            let folder = match self.budget {
+                0 | 1 => run.clone(),
+                _ => run.join("candidates").join(index.to_string()),
+            };
+            Ok((folder, layers))
+        };
+        let candidates = settings
+            .iter()
+            .enumerate()
+            .map(of)
+            .collect::<Result<_, _>>()?;
+        Ok(Planned {
+            model: model.name.clone(),
+            seed,
+            run,
+            candidates,
+            settings,
+        })
+    }
+
+    /// Completes the candidates of a run, and chooses from them where there is a choice.
+    fn made<B: TrainBackend, P: Progress>(
+        &self,
+        planned: &Planned,
+        progress: &mut dyn FnMut(usize) -> P,
+    ) -> Result<Outcome, Error> {
+        let chosen = planned.run.join("chosen.tsv").is_file();
+        if planned.run.join("run.json").is_file() && chosen != (self.budget > 1) {
+            return Err(Error::OtherSettings {
+                path: planned.run.clone(),
+            });
+        }
+        for (index, (run, layers)) in planned.candidates.iter().enumerate() {
+            if let Outcome::Interrupted = self.complete::<B, P>(run, layers, || progress(index))? {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        if self.budget > 1 {
+            let folders = planned
+                .candidates
+                .iter()
+                .map(|(folder, _)| folder.as_path());
+            choose(
+                &folders.collect::<Vec<_>>(),
+                &planned.settings,
+                &planned.run,
+            )?;
+        }
+        Ok(Outcome::Complete)
     }
 
     fn complete<B: TrainBackend, P: Progress>(
@@ -228,4 +344,80 @@ pub fn rows(entries: &[Entry]) -> Vec<Row> {
             }
         })
         .collect()
+}
+
+/// A model's comparison with the first, or why there is none.
+pub type Compared = (String, Result<Comparison, String>);
+
+/// How every other model differs from the first, means over the seeds that both have.
+pub fn differences(entries: &[Entry]) -> Vec<Compared> {
+    let models = rows(entries);
+    let runs = |model: &str| -> Vec<(u32, &Path)> {
+        let own = entries
+            .iter()
+            .filter(|entry| entry.model == model && entry.results.is_ok());
+        own.map(|entry| (entry.seed, entry.run.as_path())).collect()
+    };
+    let Some((first, others)) = models.split_first() else {
+        return Vec::new();
+    };
+    let reference = runs(&first.model);
+    let differs = |row: &Row| {
+        let own = runs(&row.model);
+        let both = |(seed, run): &(u32, _)| {
+            let (_, other) = own.iter().find(|(other, _)| other == seed)?;
+            Some((*run, *other))
+        };
+        let (a, b): (Vec<&Path>, Vec<&Path>) = reference.iter().filter_map(both).unzip();
+        let comparison = compare(&a, &b).map_err(|error| error.to_string());
+        (row.model.clone(), comparison)
+    };
+    others.iter().map(differs).collect()
+}
+
+/// Writes differences as a table, a row a model and metric.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_differences(differences: &[Compared], path: &Path) -> Result<(), Error> {
+    let columns = [
+        "model",
+        "metric",
+        "seeds",
+        "difference",
+        "low",
+        "high",
+        "p_over_subjects",
+        "p_over_stimuli",
+        "p_over_both",
+    ];
+    let mut table = TableWriter::create(path, &columns)?;
+    let p = |p: &Stated<f64>| p.value().map_or("n/a".to_owned(), f64::to_string);
+    for (model, comparison) in differences {
+        let Ok(comparison) = comparison else { continue };
+        let metrics = [
+            ("macro_ap", &comparison.average_precision),
+            ("macro_auc", &comparison.roc_auc),
+        ];
+        for (metric, found) in metrics {
+            let [mean, low, high] = match found.interval.value() {
+                Some(interval) => {
+                    [interval.estimate, interval.low, interval.high].map(|value| value.to_string())
+                }
+                None => ["n/a"; 3].map(str::to_owned),
+            };
+            let seeds = comparison.seeds.to_string();
+            let tests = [
+                &found.p_over_subjects,
+                &found.p_over_stimuli,
+                &found.p_over_both,
+            ];
+            let [subjects, stimuli, both] = tests.map(p);
+            let (model, metric) = (model.as_str(), metric);
+            table.write_row([
+                model, metric, &seeds, &mean, &low, &high, &subjects, &stimuli, &both,
+            ])?;
+        }
+    }
+    Ok(table.finish()?)
 }

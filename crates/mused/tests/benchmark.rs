@@ -84,3 +84,86 @@ fn failures_are_rows_and_other_settings_are_refused() {
     assert!(message.contains("other settings"), "{message}");
     mused(&folder, &format!("benchmark data {SMALL} --models forest")).code(1);
 }
+
+#[test]
+fn settings_are_chosen_by_validation_a_fold_at_a_time() {
+    let folder = simulated();
+    let models = "--models mlp-shared,ridge-pooled --variant slow:model.family=mlp,model.subjects=shared,train.learning_rate=1e-9";
+    let chosen = format!("benchmark data {SMALL} {models} --seeds 0 --budget 3");
+    let output = mused(&folder, &chosen)
+        .success()
+        .get_output()
+        .stdout
+        .clone();
+    let printed = String::from_utf8(output).unwrap();
+    assert!(printed.contains("minus mlp-shared"), "{printed}");
+    let run = folder.path().join("b/mlp-shared/seed-0");
+    let table = Table::read(run.join("chosen.tsv")).unwrap();
+    let candidates = table.column("candidate").unwrap().parse::<usize>().unwrap();
+    assert_eq!(candidates.len(), 2);
+    let row = |row: &str, name: &str| {
+        let path = run.join(row).join(name);
+        fs::read(&path).unwrap_or_else(|_| panic!("{}", path.display()))
+    };
+    for (fold, candidate) in candidates.into_iter().enumerate() {
+        let best = |candidate: usize| -> f64 {
+            let journal =
+                fs::read_to_string(run.join(format!("candidates/{candidate}/metrics.jsonl")))
+                    .unwrap();
+            let records = journal
+                .lines()
+                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+            let own = records.filter(|record| record["fold"] == fold);
+            own.map(|record| record["validation"]["average_precision"].as_f64().unwrap())
+                .fold(0.0, f64::max)
+        };
+        assert!((0..3).all(|other| best(other) <= best(candidate)));
+        let model = format!("checkpoints/fold-{fold}");
+        let from = format!("candidates/{candidate}/{model}");
+        for file in ["predictions.npy", "model.safetensors"] {
+            assert_eq!(row(&model, file), row(&from, file));
+        }
+    }
+    // It is a run like any other.
+    mused(&folder, "predict b/mlp-shared/seed-0 data --out p.npy").success();
+    mused(&folder, "audit b/mlp-shared/seed-0").success();
+    let differences = Table::read(folder.path().join("b/differences.tsv")).unwrap();
+    let models = differences.column("model").unwrap().strings().unwrap();
+    assert_eq!(models, ["ridge-pooled", "ridge-pooled", "slow", "slow"]);
+
+    let fixed = mused(
+        &folder,
+        &format!("benchmark data {SMALL} --models mlp-shared --seeds 0"),
+    );
+    let message = String::from_utf8(fixed.code(1).get_output().stderr.clone()).unwrap();
+    assert!(message.contains("other settings"), "{message}");
+    let unvalidated = format!(
+        "{} --set split.validation_fraction=0",
+        chosen.replace("--out b", "--out c")
+    );
+    let message = String::from_utf8(
+        mused(&folder, &unvalidated)
+            .code(1)
+            .get_output()
+            .stderr
+            .clone(),
+    )
+    .unwrap();
+    assert!(
+        message.contains("split.validation_fraction is 0"),
+        "{message}"
+    );
+    for wrong in [
+        "x",
+        "a/b:train.epochs=2",
+        "mlp-shared:train.epochs=2",
+        "x:train.epoch=2",
+        "x:epochs",
+    ] {
+        mused(
+            &folder,
+            &format!("benchmark data {SMALL} --models mlp-shared --variant {wrong}"),
+        )
+        .code(1);
+    }
+}

@@ -87,6 +87,36 @@ fn a_held_out_subject_is_aligned_by_its_responses_to_training_stimuli() {
 }
 
 #[test]
+fn each_subject_is_tested_by_a_model_of_the_others() {
+    let folder = simulated();
+    for model in ["srm-ridge", "ridge-pooled"] {
+        let train = format!("train data --folds 2 --model {model} --holdout-subject");
+        mused(&folder, &format!("{train} each --out {model}")).success();
+        mused(&folder, &format!("{train} sub-02 --out {model}-02")).success();
+        let rows = |run: &str| -> Vec<(String, Vec<f32>)> {
+            let trials = fs::read_to_string(folder.path().join(run).join("trials.tsv")).unwrap();
+            let values = read_npy_f32(folder.path().join(run).join("predictions.npy")).unwrap();
+            let rows = trials.lines().skip(1).map(str::to_owned);
+            rows.zip(values.outer_iter().map(|row| row.iter().copied().collect()))
+                .collect()
+        };
+        let all = rows(model);
+        assert_eq!(all.len(), 120);
+        let own: Vec<_> = all
+            .into_iter()
+            .filter(|(trial, _)| trial.contains("sub-02"))
+            .collect();
+        assert_eq!(own, rows(&format!("{model}-02")));
+        mused(&folder, &format!("audit {model}")).success();
+    }
+    let message = refusal(
+        &folder,
+        "train data --out a --model mlp-separate --holdout-subject each",
+    );
+    assert!(message.contains("a model a subject"), "{message}");
+}
+
+#[test]
 fn alignment_says_what_it_needs() {
     let folder = simulated();
     let args = "train data --out a --model ridge-separate --set model.alignment=srm";

@@ -106,8 +106,8 @@ pub struct ResponseRdm {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuidanceTable {
-    /// `low` or `high`: which token it guides.
-    pub level: Level,
+    /// `low` or `high`: which token it guides; without one, it guides where a configuration names it.
+    pub level: Option<Level>,
     /// Name of the feature set. Default: the level.
     pub name: Option<String>,
     /// What it is and how it was made.
@@ -121,11 +121,12 @@ pub struct GuidanceTable {
 }
 
 impl GuidanceTable {
-    /// Name of the feature set.
+    /// Name of the feature set; empty where none is given.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(match self.level {
-            Level::Low => "low",
-            Level::High => "high",
+            Some(Level::Low) => "low",
+            Some(Level::High) => "high",
+            None => "",
         })
     }
 }

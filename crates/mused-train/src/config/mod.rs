@@ -53,7 +53,7 @@ pub struct SplitConfig {
     pub test_fraction: f64,
     /// Share of each training side that selects the weights; 0 = keep the last weights.
     pub validation_fraction: f64,
-    /// Subject tested but never trained on; empty = none.
+    /// Subject tested but never trained on; empty = none; `each` = every subject by a model trained on the others.
     pub holdout_subject: String,
     /// Seed of the assignment to folds.
     pub seed: u64,
@@ -253,11 +253,6 @@ pub struct TrainConfig {
 }
 
 impl Config {
-    /// The held-out subject, if there is one.
-    pub fn holdout_subject(&self) -> Option<&str> {
-        (!self.split.holdout_subject.is_empty()).then_some(self.split.holdout_subject.as_str())
-    }
-
     pub(crate) fn split_plan(&self) -> SplitPlan {
         SplitPlan {
             folds: (self.split.folds > 1).then_some(self.split.folds),

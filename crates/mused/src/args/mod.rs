@@ -255,7 +255,7 @@ pub(crate) struct TrainArgs {
     /// Cross-validate over K folds of stimulus groups
     #[arg(long, value_name = "K", conflicts_with = "resume")]
     pub(crate) folds: Option<u32>,
-    /// Test on this subject alone and train on all others
+    /// Test on this subject alone and train on all others; `each`: on every subject in turn
     #[arg(long, value_name = "ID", conflicts_with = "resume")]
     pub(crate) holdout_subject: Option<String>,
     /// Seed of weights, batches and dropout
@@ -300,9 +300,13 @@ pub(crate) struct AuditArgs {
 Examples:
   mused benchmark data/action --out runs/benchmark --folds 5
   mused benchmark data/action --out runs/guidance --folds 5 --models clip-mused,no-guidance --seeds 0,1,2,3,4
+  mused benchmark data/action --out runs/chosen --folds 5 --budget 8
+  mused benchmark data/action --out runs/left-out --folds 5 --set split.holdout_subject=each --models ridge-pooled,mlp-shared
+  mused benchmark data/action --out runs/geometry --folds 5 --models clip-mused --variant image:guidance.high=low
 
 Every model and seed is a run of its own in OUT/MODEL/seed-S, as `mused train --model` makes it. Runs
-that are complete are kept, an interrupted one goes on; OUT/benchmark.tsv has a row for each.")]
+that are complete are kept, an interrupted one goes on; OUT/benchmark.tsv has a row for each, and
+OUT/differences.tsv says how every model differs from the first, with intervals and tests.")]
 pub(crate) struct BenchmarkArgs {
     /// Dataset directory
     pub(crate) dataset: PathBuf,
@@ -312,6 +316,13 @@ pub(crate) struct BenchmarkArgs {
     /// Models to compare, see `mused train --model` [default: all]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) models: Vec<String>,
+    /// A model of your own beside them: settings laid over the configuration; repeatable
+    #[arg(long = "variant", value_name = "NAME:KEY=VALUE,…")]
+    pub(crate) variants: Vec<String>,
+    /// Choose the settings of each run, a fold at a time, from N candidates by validation: the configuration and
+    /// N - 1 drawn around it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) budget: u16,
     /// Seeds of weights, batches and dropout
     #[arg(
         long,
@@ -360,17 +371,19 @@ pub(crate) struct EvaluateArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   mused compare runs/guided runs/unguided
+  mused compare runs/benchmark/clip-mused runs/benchmark/no-guidance --json
 
-Differences are other minus reference, of the same test samples.")]
+Differences are other minus reference, of the same test samples. A model's folder in a benchmark stands for the mean
+over its seeds.")]
 pub(crate) struct CompareArgs {
-    /// Run that the others are held against
+    /// Run, or folder of seeds, that the others are held against
     pub(crate) reference: PathBuf,
-    /// Runs of the same test samples
+    /// Runs, or folders of seeds, of the same test samples
     #[arg(required = true)]
     pub(crate) others: Vec<PathBuf>,
-    /// Print as JSON, with the difference of each subject
+    /// Print as JSON, with the difference of each subject and label
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,10 +1,12 @@
 use std::process::ExitCode;
 
-use mused::benchmark::{Benchmark, Row, rows};
+use anyhow::Context as _;
+use mused::benchmark::{Benchmark, Contender, Row, differences, rows, write_differences};
 use mused::data::Dataset;
 use mused::results::Results;
 use mused::train::{Layers, MODELS};
 
+use super::compare::print_differences;
 use super::{CpuTraining, three};
 use crate::args::BenchmarkArgs;
 use crate::bars::{TrainingBar, stop_on_interrupt};
@@ -21,16 +23,14 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     if let Some(folds) = args.folds {
         layers.insert("split.folds", i64::from(folds), "--folds")?;
     }
-    let models = match args.models.as_slice() {
-        [] => MODELS.iter().map(|model| model.name.to_owned()).collect(),
-        chosen => chosen.to_vec(),
-    };
+    let models = contenders(args)?;
     stop_on_interrupt()?;
     let benchmark = Benchmark {
         dataset: &dataset,
         layers: &layers,
         models: &models,
         seeds: &args.seeds,
+        budget: args.budget.into(),
         out: &args.out,
         threads: args.threads.count(),
     };
@@ -53,13 +53,53 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
             eprintln!("{}, seed {}: {message}", entry.model, entry.seed);
         }
     }
-    let table = args.out.join("benchmark.tsv");
-    println!("\nwritten to {}", table.display());
+    let differences = differences(&entries);
+    let [table, tests] = ["benchmark.tsv", "differences.tsv"].map(|name| args.out.join(name));
+    write_differences(&differences, &tests)?;
+    if let (Some(first), false) = (models.first(), differences.is_empty()) {
+        println!();
+        print_differences(&first.name, &differences);
+    }
+    println!("\nwritten to {} and {}", table.display(), tests.display());
     Ok(if failed {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// The named models, all without names, and the variants.
+fn contenders(args: &BenchmarkArgs) -> anyhow::Result<Vec<Contender>> {
+    let names: Vec<&str> = match (args.models.as_slice(), args.variants.as_slice()) {
+        ([], []) => MODELS.iter().map(|model| model.name).collect(),
+        (chosen, _) => chosen.iter().map(String::as_str).collect(),
+    };
+    let mut models = Vec::new();
+    for name in names {
+        models.push(Contender::named(name).with_context(|| {
+            let known: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+            format!(
+                "unknown model {name:?}: expected one of {}",
+                known.join(", ")
+            )
+        })?);
+    }
+    for variant in &args.variants {
+        let (name, settings) = variant.split_once(':').with_context(|| {
+            format!("--variant {variant}: expected NAME:KEY=VALUE,…, e.g. image:guidance.high=low")
+        })?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        if name.is_empty() || !name.chars().all(plain) || models.iter().any(|m| m.name == name) {
+            anyhow::bail!(
+                "--variant {variant}: expected a new name of letters, digits, - and _, found {name:?}"
+            );
+        }
+        models.push(Contender {
+            name: name.to_owned(),
+            settings: settings.split(',').map(str::to_owned).collect(),
+        });
+    }
+    Ok(models)
 }
 
 fn print(rows: &[Row], any: Option<&Results>) {

@@ -1,5 +1,9 @@
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+use mused::benchmark::Compared;
 use mused::results::{Comparison, MetricDifference, Stated, compare};
 use serde_json::json;
 
@@ -8,40 +12,104 @@ use crate::args::CompareArgs;
 
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let mut comparisons = Vec::with_capacity(args.others.len());
+    let reference = seeds(&args.reference)?;
     for other in &args.others {
-        comparisons.push((other, compare(&args.reference, other)?));
+        let comparison = compare(&paths(&reference), &paths(&seeds(other)?))?;
+        comparisons.push((other.display().to_string(), Ok(comparison)));
     }
     if args.json {
         let runs: Vec<_> = comparisons
             .iter()
-            .map(|(run, comparison)| json!({ "run": run, "difference": comparison }))
+            .map(|(run, comparison)| json!({ "run": run, "difference": comparison.as_ref().ok() }))
             .collect();
         let all = json!({ "reference": args.reference, "runs": runs });
         println!("{}", serde_json::to_string_pretty(&all)?);
-        return Ok(ExitCode::SUCCESS);
+    } else {
+        print_differences(&args.reference.display().to_string(), &comparisons);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn paths(runs: &[PathBuf]) -> Vec<&Path> {
+    runs.iter().map(PathBuf::as_path).collect()
+}
+
+/// The run itself, or the runs `seed-S` in a folder of them.
+fn seeds(run: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !run.is_dir() || run.join("run.json").exists() || run.join("predictions.npy").exists() {
+        return Ok(vec![run.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(run).with_context(|| format!("cannot list {}", run.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with("seed-")) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(match found.is_empty() {
+        true => vec![run.to_owned()],
+        false => found,
+    })
+}
+
+/// Prints how models differ from a reference.
+pub(super) fn print_differences(reference: &str, comparisons: &[Compared]) {
     println!(
         "{:<28} {:>8} {:>18} {:>9} {:>9} {:>9}",
-        format!("minus {}", args.reference.display()),
+        format!("minus {reference}"),
         "",
         "95 % interval",
         "subjects",
         "stimuli",
         "both"
     );
-    for (run, comparison) in &comparisons {
-        let Comparison {
-            average_precision,
-            roc_auc,
-        } = comparison;
-        println!("{}", run.display());
-        print("macro AP", average_precision);
-        print("macro ROC-AUC", roc_auc);
+    for (model, comparison) in comparisons {
+        let comparison = match comparison {
+            Ok(comparison) => comparison,
+            Err(message) => {
+                println!("{model}\n  {message}");
+                continue;
+            }
+        };
+        match comparison.seeds {
+            1 => println!("{model}"),
+            seeds => println!("{model} (mean over {seeds} seeds)"),
+        }
+        print("macro AP", &comparison.average_precision);
+        print("macro ROC-AUC", &comparison.roc_auc);
+        println!("    {}", by_subject_and_label(comparison));
     }
     println!(
         "last columns: two-sided p for other subjects, other stimuli, both (see CORRECTNESS.md)"
     );
-    Ok(ExitCode::SUCCESS)
+}
+
+/// How many subjects have a higher AP, and which labels have another one.
+fn by_subject_and_label(comparison: &Comparison) -> String {
+    let subjects: Vec<f64> = (comparison.average_precision.per_subject.values())
+        .filter_map(|difference| *difference)
+        .collect();
+    let higher = subjects
+        .iter()
+        .filter(|difference| **difference > 0.0)
+        .count();
+    let labels: Vec<String> = (comparison.labels.iter())
+        .filter_map(|label| {
+            let found = label.average_precision.value()?;
+            let sure = found.q.is_some_and(|q| q <= 0.05);
+            sure.then(|| format!("{} {:+.2}", label.name, found.interval.estimate))
+        })
+        .collect();
+    let labels = match labels.is_empty() {
+        true => "none".to_owned(),
+        false => labels.join(", "),
+    };
+    format!(
+        "AP higher in {higher} of {} subjects; labels that differ at a false discovery rate of 5 %: {labels}",
+        subjects.len()
+    )
 }
 
 fn print(name: &str, difference: &MetricDifference) {
