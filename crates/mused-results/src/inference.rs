@@ -1,9 +1,12 @@
+use std::path::Path;
+
+use mused_formats::table::Table;
 use mused_stats::calibration::{Bins, brier, expected_calibration_error, reliability};
 use mused_stats::interval::{Interval, Population, label_intervals, score_interval};
 use mused_stats::metrics::ByMetric;
 use mused_stats::multiple::benjamini_hochberg;
-use mused_stats::permutation::{Exchange, ScoreTest, Tested, fixed_predictions};
-use mused_stats::{Answer, Unavailable};
+use mused_stats::permutation::{Exchange, ScoreTest, Tested, fixed_predictions, retrained_p_value};
+use mused_stats::{Answer, summary};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -41,13 +44,13 @@ impl<T> Stated<T> {
     pub(crate) fn of<U>(answer: Answer<U>, value: impl FnOnce(U) -> T) -> Self {
         match answer {
             Ok(answer) => Self::Value(value(answer)),
-            Err(reason) => Self::unavailable(reason),
+            Err(reason) => Self::because(&reason.to_string()),
         }
     }
 
-    fn unavailable(reason: Unavailable) -> Self {
+    pub(crate) fn because(reason: &str) -> Self {
         Self::Unavailable {
-            unavailable: reason.to_string(),
+            unavailable: reason.to_owned(),
         }
     }
 }
@@ -121,12 +124,15 @@ pub struct MetricInference {
     pub interval: Stated<IntervalResult>,
     /// Fixed predictions, relabelled stimuli.
     pub permutation: Stated<TestResult>,
+    /// The whole pipeline retrained on relabelled stimuli.
+    pub retrained: Stated<TestResult>,
 }
 
 /// Intervals and permutation tests of the macro scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inference {
-    /// What changed places under the null hypothesis: `groups` of stimuli or `stimuli`.
+    /// What changed places under the null hypothesis: `groups` of stimuli, `stimuli`, or all stimuli in their order by a
+    /// `shift` along a circle.
     pub exchanged: String,
     /// Relabellings that were tried.
     pub permutations: usize,
@@ -143,28 +149,37 @@ pub struct Inference {
 /// Interval and test of each label.
 pub(crate) type LabelInference = ByMetric<Vec<(Stated<IntervalResult>, Stated<LabelTest>)>>;
 
-pub(crate) fn infer(predictions: &Predictions) -> Result<(Inference, LabelInference)> {
+pub(crate) fn infer(
+    predictions: &Predictions,
+    retrained: &Retrained,
+) -> Result<(Inference, LabelInference)> {
     let samples = predictions.samples()?;
-    let exchange = predictions.exchange(&samples);
+    let exchange = samples.exchange();
     let (scores, targets) = (predictions.probabilities.view(), predictions.targets.view());
     let intervals = score_interval(scores, targets, &samples)?;
     let tests = fixed_predictions(scores, targets, &samples, exchange, PERMUTATIONS, SEED)?;
-    let metric = |interval: Answer<Interval>, test: &ScoreTest| MetricInference {
+    let metric = |interval: Answer<Interval>, test: &ScoreTest, null: &[f64]| MetricInference {
         interval: Stated::of(interval, IntervalResult::from),
         permutation: Stated::of(test.overall, TestResult::from),
+        retrained: retrained_test(test.overall.ok().map(|test| test.observed), null),
     };
     let by_metric = &tests.scores;
     let inference = Inference {
         exchanged: match exchange {
             Exchange::Groups => "groups",
+            Exchange::Shift => "shift",
             Exchange::Stimuli | Exchange::StimuliWithinGroups => "stimuli",
         }
         .to_owned(),
         permutations: tests.relabellings.tried,
         attainable_log2: tests.relabellings.attainable_log2,
         seed: SEED,
-        average_precision: metric(intervals.average_precision, &by_metric.average_precision),
-        roc_auc: metric(intervals.roc_auc, &by_metric.roc_auc),
+        average_precision: metric(
+            intervals.average_precision,
+            &by_metric.average_precision,
+            &retrained.average_precision,
+        ),
+        roc_auc: metric(intervals.roc_auc, &by_metric.roc_auc, &retrained.roc_auc),
     };
     let intervals = label_intervals(scores, targets, &samples)?;
     let stated = |intervals: Vec<Answer<Interval>>, test: &ScoreTest| -> Result<_> {
@@ -177,6 +192,38 @@ pub(crate) fn infer(predictions: &Predictions) -> Result<(Inference, LabelInfere
         roc_auc: stated(intervals.roc_auc, &by_metric.roc_auc)?,
     };
     Ok((inference, labels))
+}
+
+/// Macro scores of runs retrained on relabelled stimuli.
+pub(crate) type Retrained = ByMetric<Vec<f64>>;
+
+/// Where `mused permute` writes them below a run.
+pub(crate) const RETRAINED: &str = "permutations/scores.tsv";
+
+pub(crate) fn read_retrained(run: &Path) -> Result<Retrained> {
+    let path = run.join(RETRAINED);
+    if !path.is_file() {
+        return Ok(ByMetric::default());
+    }
+    let table = Table::read(path)?;
+    Ok(ByMetric {
+        average_precision: table.column("macro_ap")?.parse()?,
+        roc_auc: table.column("macro_auc")?.parse()?,
+    })
+}
+
+fn retrained_test(observed: Option<f64>, null: &[f64]) -> Stated<TestResult> {
+    let p = observed.and_then(|observed| retrained_p_value(observed, null));
+    match p.zip(summary::mean(null)) {
+        Some((p, null_mean)) => Stated::Value(TestResult {
+            p,
+            smallest_p: 1.0 / (1 + null.len()) as f64,
+            null_mean,
+        }),
+        None => Stated::because(
+            "nothing was retrained on relabelled stimuli; `mused permute RUN` does that",
+        ),
+    }
 }
 
 fn label_tests(test: &ScoreTest) -> Result<Vec<Stated<LabelTest>>> {

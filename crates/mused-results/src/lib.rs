@@ -1,9 +1,11 @@
-//! Scores of a run directory's predictions: `results.json` (schema `mused-results/2`), and differences between runs.
+//! Scores of a run directory's predictions: `results.json` (schema `mused-results/3`), and differences between runs.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod ceiling;
 mod compare;
 mod inference;
 mod predictions;
+mod run;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,11 +15,13 @@ use mused_stats::summary::{mean, sample_sd};
 use ndarray::Axis;
 use serde::{Deserialize, Serialize};
 
+pub use ceiling::{GeometryCeiling, NoiseCeiling};
 pub use compare::{Comparison, LabelComparison, LabelMetricDifference, MetricDifference, compare};
 pub use inference::{
     Calibration, Inference, IntervalResult, LabelTest, MetricInference, Stated, TestResult,
 };
 use predictions::Predictions;
+pub use run::{Audit, Finding};
 
 /// Why a run could not be scored.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,9 @@ pub enum Error {
     /// A file could not be read as what it should be.
     #[error(transparent)]
     Format(#[from] mused_formats::Error),
+    /// The dataset of a run could not be read.
+    #[error(transparent)]
+    Data(#[from] mused_data::Error),
     /// The predictions cannot be scored.
     #[error(transparent)]
     Stats(#[from] mused_stats::Error),
@@ -126,7 +133,7 @@ pub struct SubjectResult {
 /// The content of `results.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// `mused-results/2`.
+    /// `mused-results/3`.
     pub schema: String,
     /// `exclude`, `sklearn` or `reference`: what undefined scores count as.
     pub undefined: String,
@@ -143,11 +150,15 @@ pub struct Results {
     pub labels: Vec<LabelResult>,
     /// What knowing nothing scores.
     pub floors: FloorScores,
+    /// What noise leaves to a perfect model.
+    pub noise_ceiling: NoiseCeiling,
+    /// The search for leaks before training.
+    pub audit: Stated<Audit>,
     /// By name.
     pub subjects: BTreeMap<String, SubjectResult>,
 }
 
-const SCHEMA: &str = "mused-results/2";
+const SCHEMA: &str = "mused-results/3";
 
 /// Scores the test predictions of a run, a subject at a time, all folds pooled. The same bits every time.
 ///
@@ -170,7 +181,12 @@ pub fn evaluate(run: &Path, undefined: Undefined) -> Result<Results> {
         Undefined::Sklearn => "sklearn",
         Undefined::Reference => "reference",
     };
-    let (inference, tests) = inference::infer(&predictions)?;
+    let (inference, tests) = inference::infer(&predictions, &inference::read_retrained(run)?)?;
+    let description = run::RunFile::read(run)?;
+    let noise_ceiling = match run::dataset(description.as_ref()) {
+        Ok(dataset) => NoiseCeiling::of(&dataset, &predictions)?,
+        Err(reason) => NoiseCeiling::unknown(&reason),
+    };
     Ok(Results {
         schema: SCHEMA.to_owned(),
         undefined: name.to_owned(),
@@ -191,6 +207,8 @@ pub fn evaluate(run: &Path, undefined: Undefined) -> Result<Results> {
             roc_auc: 0.5,
             hamming_loss: over(&|s| Some(s.floors.all_zero_hamming_loss)).mean,
         },
+        noise_ceiling,
+        audit: run::audit(description),
         subjects: scores
             .iter()
             .map(|(id, scores)| (id.clone(), subject_result(scores)))

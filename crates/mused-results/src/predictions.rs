@@ -4,7 +4,6 @@ use std::path::Path;
 use mused_formats::npy;
 use mused_formats::table::Table;
 use mused_stats::Samples;
-use mused_stats::permutation::Exchange;
 use ndarray::{Array2, ArrayD, Ix2};
 
 use crate::{Error, Result};
@@ -77,15 +76,6 @@ impl Predictions {
             &stimuli,
             &numbers(self.groups.iter()),
         )?)
-    }
-
-    /// Whole groups change places where groups hold several stimuli, else stimuli do.
-    pub(crate) fn exchange(&self, samples: &Samples) -> Exchange {
-        if samples.groups() < samples.stimuli() {
-            Exchange::Groups
-        } else {
-            Exchange::Stimuli
-        }
     }
 }
 

@@ -8,6 +8,8 @@
 //! Subjects share stimuli, so a relabelling is one of stimuli, the same for all subjects: were subjects relabelled one
 //! by one, a label's peculiarities that all subjects meet would count as evidence several times.
 
+use std::collections::BTreeMap;
+
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
@@ -27,6 +29,36 @@ pub enum Exchange {
     /// Whole groups with others of as many stimuli, the order within them kept. For groups whose stimuli depend on each
     /// other, such as frames of a clip. A group that is alone in its size stays where it is.
     Groups,
+    /// All stimuli in their order along a circle, by a random number of places. For the seconds of films whose clips
+    /// differ in length: every second keeps its neighbours, but where a clip or the circle ends. There are no more
+    /// shifts than stimuli.
+    Shift,
+}
+
+/// Fewest orders of groups from which a test by them can be sure of anything.
+const FEWEST_ORDERS: f64 = 100.0;
+
+impl Exchange {
+    /// What may change places, for the groups of stimuli in the order they were shown: stimuli where each is its own
+    /// group, whole groups where they hold several, and all along a circle where too few groups are of the same size.
+    pub fn of(groups: &[usize]) -> Self {
+        let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
+        for &group in groups {
+            *sizes.entry(group).or_default() += 1;
+        }
+        if sizes.len() == groups.len() {
+            return Self::Stimuli;
+        }
+        let mut of_size: BTreeMap<usize, usize> = BTreeMap::new();
+        for size in sizes.into_values() {
+            *of_size.entry(size).or_default() += 1;
+        }
+        let factors = of_size.into_values().flat_map(|groups| 2..=groups);
+        match factors.map(|factor| factor as f64).product::<f64>() >= FEWEST_ORDERS {
+            true => Self::Groups,
+            false => Self::Shift,
+        }
+    }
 }
 
 /// How many relabellings there were and could be.

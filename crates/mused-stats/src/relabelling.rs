@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::permutation::Exchange;
@@ -13,6 +13,8 @@ pub(crate) struct Blocks {
     /// Units change places within a block; a unit is its stimuli in order.
     blocks: Vec<Vec<Vec<u32>>>,
     stimuli: usize,
+    /// Whether all move along a circle instead.
+    shift: bool,
 }
 
 impl Blocks {
@@ -36,9 +38,13 @@ impl Blocks {
                 }
                 of_size.into_values().collect()
             }
+            Exchange::Shift => Vec::new(),
         };
-        let stimuli = groups.len();
-        Self { blocks, stimuli }
+        Self {
+            blocks,
+            stimuli: groups.len(),
+            shift: exchange == Exchange::Shift,
+        }
     }
 
     /// A random relabelling: entry t is the stimulus that takes the labels of stimulus t. The same for the same `seed`
@@ -46,6 +52,9 @@ impl Blocks {
     pub(crate) fn draw(&self, seed: u64, index: u64) -> Vec<u32> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(index);
+        if self.shift {
+            return self.shifted(rng.random_range(0..self.stimuli.max(1)));
+        }
         let mut moved = vec![0; self.stimuli];
         let mut order: Vec<usize> = Vec::new();
         for units in &self.blocks {
@@ -57,6 +66,14 @@ impl Blocks {
             }
         }
         moved
+    }
+
+    /// Every stimulus takes the labels of the one `by` places after it, the last ones those of the first.
+    fn shifted(&self, by: usize) -> Vec<u32> {
+        let places = 0..self.stimuli;
+        places
+            .map(|place| ((place + by) % self.stimuli) as u32)
+            .collect()
     }
 
     fn place(&self, moved: &mut [u32], from: &[u32], to: &[u32]) {
@@ -79,6 +96,7 @@ impl Blocks {
         Distinct {
             blocks: self,
             alike: alike.collect(),
+            shifts: self.shift.then(|| period(labels)),
         }
     }
 }
@@ -88,6 +106,8 @@ pub(crate) struct Distinct<'a> {
     blocks: &'a Blocks,
     /// For each block, units labelled alike.
     alike: Vec<Vec<Vec<usize>>>,
+    /// Along a circle: how many shifts differ.
+    shifts: Option<usize>,
 }
 
 impl Distinct<'_> {
@@ -117,12 +137,18 @@ impl Distinct<'_> {
 
     /// Their number; `None` where it exceeds 128 bits.
     pub(crate) fn count(&self) -> Option<u128> {
+        if let Some(shifts) = self.shifts {
+            return Some(shifts as u128);
+        }
         let mut counts = self.alike.iter().map(|alike| multinomial(&sizes(alike)));
         counts.try_fold(1_u128, |product, count| product.checked_mul(count?))
     }
 
     /// The relabelling of a number below [`Self::count`], in the form of [`Blocks::draw`].
     pub(crate) fn nth(&self, mut index: u128) -> Vec<u32> {
+        if self.shifts.is_some() {
+            return self.blocks.shifted(index as usize);
+        }
         let mut moved = vec![0; self.blocks.stimuli];
         for (units, alike) in self.blocks.blocks.iter().zip(&self.alike) {
             let mut left = sizes(alike);
@@ -146,6 +172,16 @@ impl Distinct<'_> {
         }
         moved
     }
+}
+
+/// The least number of places after which labels along a circle come back.
+fn period<L: Ord>(labels: &[L]) -> usize {
+    let count = labels.len();
+    let comes_back = |by: &usize| {
+        count.is_multiple_of(*by)
+            && (0..count).all(|place| labels[place] == labels[(place + by) % count])
+    };
+    (1..=count).find(comes_back).unwrap_or(1)
 }
 
 fn sizes(alike: &[Vec<usize>]) -> Vec<usize> {
@@ -211,6 +247,17 @@ mod tests {
                 assert_eq!(moved[start + 1], moved[start] + 1);
             }
         }
+    }
+
+    #[test]
+    fn a_circle_has_as_many_shifts_as_its_labels_tell_apart() {
+        let blocks = Blocks::new(&[0, 0, 0, 1, 1, 2], Exchange::Shift);
+        assert_eq!(blocks.distinct(&[1, 2, 3, 1, 2, 3]).count(), Some(3));
+        let distinct = blocks.distinct(&[0, 1, 1, 0, 0, 0]);
+        assert_eq!(distinct.count(), Some(6));
+        assert_eq!(distinct.nth(2), [2, 3, 4, 5, 0, 1]);
+        let drawn: BTreeSet<Vec<u32>> = (0..100).map(|index| blocks.draw(0, index)).collect();
+        assert_eq!(drawn, (0..6).map(|by| distinct.nth(by)).collect());
     }
 
     #[test]

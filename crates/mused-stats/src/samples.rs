@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::ArrayView2;
 
+use crate::permutation::Exchange;
 use crate::{Error, Result};
 
 /// Rows of predictions: the subject, the stimulus and the group of each.
@@ -87,6 +88,11 @@ impl Samples {
     /// Number of groups of stimuli.
     pub fn groups(&self) -> usize {
         self.groups.iter().max().map_or(0, |last| last + 1)
+    }
+
+    /// What of these stimuli may change places, see [`Exchange::of`].
+    pub fn exchange(&self) -> Exchange {
+        Exchange::of(&self.groups)
     }
 
     /// These samples, followed by the same again as samples of stimuli of their own.

@@ -8,6 +8,9 @@ use mused_stats::permutation::*;
 use mused_stats::{Error, Samples, Unavailable, summary};
 use ndarray::{Array2, Axis, array};
 use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use simulation::Simulation;
 
 /// Mean over subjects of the macro means by [`score`], under a relabelling of the stimuli.
@@ -296,6 +299,72 @@ fn five_percent_of_null_data_are_significant() {
             assert!((0.035..=0.065).contains(&rate), "{what}: {rate}");
         }
     }
+}
+
+#[test]
+fn the_design_says_what_may_change_places() {
+    assert_eq!(Exchange::of(&[3, 1, 2]), Exchange::Stimuli);
+    let clips: Vec<usize> = (0..20).map(|second| second / 4).collect();
+    assert_eq!(Exchange::of(&clips), Exchange::Groups);
+    assert_eq!(Exchange::of(&[0, 0, 0, 1, 1, 2]), Exchange::Shift);
+    assert_eq!(Exchange::of(&[0, 0, 1, 1]), Exchange::Shift);
+}
+
+/// Seconds that resemble their neighbours (first-order autoregression), in clips of unequal length, seen by two subjects
+/// whose scores share what they do not owe to the labels.
+#[test]
+fn five_percent_of_null_films_are_significant() {
+    let (seconds, subjects, repeats) = (400, 2, 2_000);
+    let drawn = |seed: u64| -> bool {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut film = || -> Vec<f64> {
+            let mut last = 0.0;
+            let mut next = || {
+                let noise: f64 = (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+                last = 0.9 * last + noise;
+                last
+            };
+            (0..50).for_each(|_| {
+                next();
+            });
+            (0..seconds).map(|_| next()).collect()
+        };
+        let (labels, shared) = (film(), film());
+        let own: Vec<Vec<f64>> = (0..subjects).map(|_| film()).collect();
+        let rows = subjects * seconds;
+        let scores = Array2::from_shape_fn((rows, 1), |(row, _)| {
+            shared[row % seconds] + own[row / seconds][row % seconds]
+        });
+        let targets =
+            Array2::from_shape_fn((rows, 1), |(row, _)| u8::from(labels[row % seconds] > 1.5));
+        let subject: Vec<usize> = (0..rows).map(|row| row / seconds).collect();
+        let stimulus: Vec<usize> = (0..rows).map(|row| row % seconds).collect();
+        let clip: Vec<usize> = stimulus
+            .iter()
+            .map(|second| [0, 1, 1, 2][second / 100])
+            .collect();
+        let samples = Samples::new(&subject, &stimulus, &clip).unwrap();
+        let test = fixed_predictions(
+            scores.view(),
+            targets.view(),
+            &samples,
+            Exchange::Shift,
+            199,
+            seed,
+        );
+        test.unwrap()
+            .scores
+            .roc_auc
+            .overall
+            .is_ok_and(|test| test.p <= 0.05)
+    };
+    let found = (0..repeats)
+        .into_par_iter()
+        .filter(|seed| drawn(*seed))
+        .count();
+    let rate = found as f64 / repeats as f64;
+    eprintln!("shifts: {rate}");
+    assert!((0.035..=0.065).contains(&rate), "{rate}");
 }
 
 /// Exchanging stimuli that depend on each other finds information where there is none: why [`Exchange`] is asked for.

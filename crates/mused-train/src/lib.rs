@@ -16,6 +16,7 @@ mod model_file;
 mod models;
 mod optimizer;
 mod parameters;
+mod permute;
 mod plan;
 mod predict;
 mod progress;
@@ -34,8 +35,9 @@ pub use config::{
 pub use error::{Error, Result};
 pub use layers::Layers;
 pub use models::{MODELS, NamedModel};
+pub use permute::retrain_relabelled;
 pub use predict::predict;
 pub use progress::{EpochLosses, Progress, ValidationScores};
 pub use published::{PublishedRequest, export_published, import_published};
-pub use run::{Outcome, TrainRequest, resume, train};
+pub use run::{Outcome, TrainRequest, dataset_of, resume, train};
 pub use search::{Settings, candidates, choose};

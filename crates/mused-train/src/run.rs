@@ -75,7 +75,7 @@ struct Machine {
     threads: usize,
 }
 
-const RUN: &str = "run.json";
+pub(crate) const RUN: &str = "run.json";
 pub(crate) const CONFIG: &str = "config.toml";
 
 impl RunDescription {
@@ -148,6 +148,25 @@ impl RunDescription {
         self.finished = Some(timestamp());
         self.write(run)
     }
+}
+
+/// The dataset a run was made on, from `moved` or from where it was.
+///
+/// # Errors
+/// When it is not there, or is another one.
+pub fn dataset_of(run: &Path, moved: Option<&Path>) -> Result<Dataset> {
+    let description = RunDescription::read(run)?;
+    let place = moved.unwrap_or(description.dataset_path());
+    if !place.is_dir() {
+        return Err(Error::Request(format!(
+            "the dataset of {} is no longer at {}: say where it is with --dataset",
+            run.display(),
+            place.display()
+        )));
+    }
+    let dataset = Dataset::open(place)?;
+    description.check_dataset(&dataset, run)?;
+    Ok(dataset)
 }
 
 /// Refuses a run directory that holds something.

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArgs),
     /// Differences between runs, with intervals and tests
     Compare(CompareArgs),
+    /// Train a run again and again on exchanged labels: a permutation test of the whole pipeline
+    Permute(PermuteArgs),
     /// Label probabilities of a run's models for a dataset
     Predict(PredictArgs),
     /// A value a voxel, back in the subject's space: NIfTI or CIFTI
@@ -386,6 +388,27 @@ pub(crate) struct CompareArgs {
     /// Print as JSON, with the difference of each subject and label
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  mused permute runs/a --permutations 99
+
+Trains as RUN was trained, on stimuli that carry the labels of others, and scores it: what the whole pipeline finds
+where there is nothing to find. `mused evaluate` tests the finished predictions instead, in a second. Scores are kept in
+RUN/permutations/scores.tsv; a larger N goes on from there, and results.json has the p.")]
+pub(crate) struct PermuteArgs {
+    /// Run directory
+    pub(crate) run: PathBuf,
+    /// Relabellings to train on; the smallest p they allow is 1 / (1 + N)
+    #[arg(long, value_name = "N", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) permutations: u32,
+    /// Where the run's dataset is now [default: where it was]
+    #[arg(long, value_name = "DATASET")]
+    pub(crate) dataset: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
 }
 
 #[derive(Debug, Args)]

@@ -91,8 +91,13 @@ fn table(results: &Results) -> String {
     }
     let _ = writeln!(
         text,
-        "p: {} relabellings of test stimuli ({} exchanged), predictions fixed",
-        inference.permutations, inference.exchanged
+        "p: {} relabellings of test stimuli ({}), predictions fixed",
+        inference.permutations,
+        match inference.exchanged.as_str() {
+            "shift" => "shifted along a circle",
+            "groups" => "whole groups exchanged",
+            _ => "exchanged",
+        }
     );
     let _ = writeln!(
         text,

@@ -10,6 +10,7 @@ pub(crate) mod features;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod map;
+pub(crate) mod permute;
 pub(crate) mod predict;
 pub(crate) mod rdm;
 pub(crate) mod simulate;

@@ -1,0 +1,81 @@
+//! What `run.json` says of a run's dataset and of the search for leaks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mused_data::Dataset;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, Stated};
+
+/// The search for leaks before training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Audit {
+    /// Leaks that were found and let pass.
+    pub findings: Vec<Finding>,
+    /// What could not be searched, and why.
+    pub skipped: Vec<String>,
+}
+
+/// A way in which test data reach training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its name, as `--allow` takes it.
+    pub leak: String,
+    /// Where.
+    pub evidence: String,
+}
+
+/// What is read of `run.json`.
+#[derive(Deserialize)]
+pub(crate) struct RunFile {
+    dataset: DatasetReference,
+    audit: Option<Audit>,
+}
+
+#[derive(Deserialize)]
+struct DatasetReference {
+    path: PathBuf,
+    sha256: String,
+}
+
+impl RunFile {
+    /// `None` for predictions without a run.
+    pub(crate) fn read(run: &Path) -> Result<Option<Self>> {
+        let path = run.join("run.json");
+        if !path.is_file() {
+            return Ok(None);
+        }
+        let invalid = |message: String| Error::Invalid {
+            path: path.clone(),
+            message,
+        };
+        let text = fs::read_to_string(&path).map_err(|error| invalid(error.to_string()))?;
+        let file = serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        Ok(Some(file))
+    }
+}
+
+/// The dataset of a run, or why it cannot be looked at.
+pub(crate) fn dataset(run: Option<&RunFile>) -> std::result::Result<Dataset, String> {
+    let Some(RunFile { dataset, .. }) = run else {
+        return Err("there is no run.json that names the dataset".to_owned());
+    };
+    let place = dataset.path.display();
+    let opened = Dataset::open(&dataset.path)
+        .and_then(|opened| Ok((opened.fingerprint()?, opened)))
+        .map_err(|_| format!("the dataset is no longer at {place}"))?;
+    match opened {
+        (sha256, opened) if sha256 == dataset.sha256 => Ok(opened),
+        _ => Err(format!("the dataset at {place} is another one by now")),
+    }
+}
+
+pub(crate) fn audit(run: Option<RunFile>) -> Stated<Audit> {
+    match run.and_then(|run| run.audit) {
+        Some(audit) => Stated::Value(audit),
+        None => Stated::because(
+            "the run was made without a search for leaks; `mused audit RUN` makes one",
+        ),
+    }
+}
