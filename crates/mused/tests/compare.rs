@@ -18,6 +18,25 @@ fn json(assert: Assert) -> Value {
     serde_json::from_slice(&assert.success().get_output().stdout).unwrap()
 }
 
+/// Names of fields at the two upper levels.
+fn keys(value: &Value) -> Vec<String> {
+    let of = |value: &Value| -> Vec<String> {
+        let fields = value.as_object().into_iter().flatten();
+        fields
+            .map(|(key, _)| key.clone())
+            .filter(|key| !key.starts_with("sub-"))
+            .collect()
+    };
+    let inner = value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .flat_map(|(_, value)| of(value));
+    let mut found = of(value);
+    found.extend(inner);
+    found
+}
+
 fn refused(assert: Assert, words: &str) {
     let message = String::from_utf8(assert.code(1).get_output().stderr.clone()).unwrap();
     assert!(message.contains(words), "{words:?} is not in: {message}");
@@ -58,6 +77,17 @@ fn runs_are_compared_sample_by_sample() {
         assert!((estimate - mean(&a)).abs() < 1e-12);
         assert!(number(&own["permutation"]["p"]) <= 1.0);
     }
+    let documented = include_str!("../../../docs/results.md");
+    for key in keys(&a).iter().chain(&keys(difference)) {
+        assert!(
+            documented.contains(&format!("`{key}`")),
+            "{key} is not in docs/results.md"
+        );
+    }
+    assert_eq!(
+        difference["labels"].as_array().unwrap().len(),
+        a["labels"].as_array().unwrap().len()
+    );
     // A run does not differ from itself, and that is no estimate of noise.
     let same = json(mused(&folder, "compare a a --json"));
     let interval = &same["runs"][0]["difference"]["roc_auc"]["interval"];
