@@ -40,7 +40,8 @@ const FEWEST_ORDERS: f64 = 100.0;
 
 impl Exchange {
     /// What may change places, for the groups of stimuli in the order they were shown: stimuli where each is its own
-    /// group, whole groups where they hold several, and all along a circle where too few groups are of the same size.
+    /// group, whole groups where they hold several, and all along a circle where too few groups are of the same size
+    /// and each was shown in one piece.
     pub fn of(groups: &[usize]) -> Self {
         let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
         for &group in groups {
@@ -49,14 +50,17 @@ impl Exchange {
         if sizes.len() == groups.len() {
             return Self::Stimuli;
         }
+        let pieces = groups.chunk_by(|a, b| a == b).count();
+        let whole = pieces == sizes.len();
         let mut of_size: BTreeMap<usize, usize> = BTreeMap::new();
         for size in sizes.into_values() {
             *of_size.entry(size).or_default() += 1;
         }
         let factors = of_size.into_values().flat_map(|groups| 2..=groups);
-        match factors.map(|factor| factor as f64).product::<f64>() >= FEWEST_ORDERS {
-            true => Self::Groups,
-            false => Self::Shift,
+        let orders: f64 = factors.map(|factor| factor as f64).product();
+        match whole && orders < FEWEST_ORDERS {
+            true => Self::Shift,
+            false => Self::Groups,
         }
     }
 }

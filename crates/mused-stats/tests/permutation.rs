@@ -308,6 +308,7 @@ fn the_design_says_what_may_change_places() {
     assert_eq!(Exchange::of(&clips), Exchange::Groups);
     assert_eq!(Exchange::of(&[0, 0, 0, 1, 1, 2]), Exchange::Shift);
     assert_eq!(Exchange::of(&[0, 0, 1, 1]), Exchange::Shift);
+    assert_eq!(Exchange::of(&[0, 1, 0, 1]), Exchange::Groups);
 }
 
 /// Seconds that resemble their neighbours (first-order autoregression), in clips of unequal length, seen by two subjects
