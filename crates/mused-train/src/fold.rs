@@ -391,8 +391,7 @@ pub(crate) fn probabilities<B: KernelBackend>(
     device: &B::Device,
 ) -> Result<Array2<f32>> {
     let rows: Vec<usize> = (0..set.len()).collect();
-    let (samples, most_values) = EVALUATION_BATCH;
-    let size = (most_values / set.width()).clamp(1, samples);
+    let size = evaluation_batch(set.width());
     let mut values = Vec::new();
     let mut labels = 0;
     for chosen in rows.chunks(size) {
@@ -404,6 +403,12 @@ pub(crate) fn probabilities<B: KernelBackend>(
     }
     Array2::from_shape_vec((set.len(), labels), values)
         .map_err(|error| Error::Request(format!("model output of unexpected shape: {error}")))
+}
+
+/// Samples of a forward pass without gradients, for inputs of `width` values.
+pub(crate) fn evaluation_batch(width: usize) -> usize {
+    let (samples, most_values) = EVALUATION_BATCH;
+    (most_values / width.max(1)).clamp(1, samples)
 }
 
 fn add(sum: &mut EpochLosses, losses: &EpochLosses, weight: f64) {

@@ -150,6 +150,13 @@ impl RunDescription {
     }
 }
 
+/// The configuration of a run.
+pub(crate) fn config_of(run: &Path) -> Result<Config> {
+    let path = run.join(CONFIG);
+    let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
+    toml::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))
+}
+
 /// Refuses a run directory that holds something.
 pub(crate) fn refuse_occupied(run: &Path) -> Result<()> {
     let occupied = fs::read_dir(run).map_or(run.exists(), |mut entries| entries.next().is_some());
@@ -220,10 +227,7 @@ pub fn resume<B: TrainBackend>(
     }
     let description = RunDescription::read(run)?;
     description.check_dataset(dataset, run)?;
-    let path = run.join(CONFIG);
-    let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-    let config: Config =
-        toml::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))?;
+    let config = config_of(run)?;
     let shuffled = control(dataset, &config)?;
     let dataset = shuffled.as_ref().unwrap_or(dataset);
     let plan = Plan::new(dataset, &config)?;
@@ -248,7 +252,7 @@ fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Result<Report> {
 }
 
 /// For the shuffled control, the dataset with its responses dealt anew.
-fn control(dataset: &Dataset, config: &Config) -> Result<Option<Dataset>> {
+pub(crate) fn control(dataset: &Dataset, config: &Config) -> Result<Option<Dataset>> {
     if !config.model.shuffled_brain {
         return Ok(None);
     }
