@@ -31,7 +31,11 @@ const NETWORK: &[&str] = &[
     "model.input_dropout=0",
     "split.folds=2",
 ];
-const RIDGE: &[&str] = &["model.family=ridge", "split.folds=2"];
+const RIDGE: &[&str] = &[
+    "model.family=ridge",
+    "model.subjects=shared",
+    "split.folds=2",
+];
 
 struct Silent;
 
@@ -64,18 +68,17 @@ fn planted(folder: &TempDir, kind: Kind) -> Dataset {
         },
     )
     .unwrap();
-    let high = Array2::from_shape_fn((STIMULI, LABELS + 1), |(stimulus, column)| {
-        // A constant keeps rows without labels from being zero.
-        0.3 + labels
-            .get((stimulus, column))
-            .map_or(0.0, |&label| f32::from(label))
+    // Labels, and as much of what tells stimuli of the same labels apart, else the audit takes them for duplicates.
+    let high = Array2::from_shape_fn((STIMULI, 4 * LABELS), |(stimulus, column)| {
+        let own = labels.get((stimulus, column));
+        own.map_or_else(|| random.random_range(-0.5..0.5), |&label| f32::from(label))
     });
     let features = FeatureSet {
         name: "labels".to_owned(),
         level: Some(Level::High),
-        description: "the labels".to_owned(),
+        description: "the labels and noise".to_owned(),
         is_rdm: false,
-        shape: [STIMULI, LABELS + 1],
+        shape: [STIMULI, 4 * LABELS],
         details: serde_json::Map::new(),
     };
     writer.features(&features, high.view()).unwrap();
@@ -197,7 +200,6 @@ fn the_region_that_carries_the_labels_is_found() {
         ("components", [RIDGE, &components].concat()),
         ("separate", [NETWORK, &["model.subjects=separate"]].concat()),
     ] {
-        // Alignment needs input rows of one length alone, which regions have.
         let run = trained(&folder, &dataset, name, &settings);
         let found = explained(&run);
         let drops: Vec<f64> = found
@@ -371,7 +373,12 @@ fn what_cannot_be_explained_is_told() {
 fn a_model_that_reads_nothing_has_no_parts() {
     let folder = TempDir::new().unwrap();
     let dataset = planted(&folder, Kind::Roi);
-    let run = trained(&folder, &dataset, "run", &["model.family=prevalence"]);
+    let run = trained(
+        &folder,
+        &dataset,
+        "run",
+        &["model.family=prevalence", "model.subjects=shared"],
+    );
     let found = explained(&run);
     assert!(found.drops.is_empty());
     assert!(found.notes[0].contains("reads no responses"));
