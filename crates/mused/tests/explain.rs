@@ -60,7 +60,7 @@ fn a_run_is_explained_and_its_importance_becomes_an_image() {
     let values = read_npy_f32(path(values)).unwrap();
     let largest = |values: &mut dyn Iterator<Item = f32>| values.fold(f32::MIN, f32::max);
     assert_eq!(
-        largest(&mut image.iter().map(|value| *value as f32)),
+        largest(&mut image.iter().copied()),
         largest(&mut values.iter().copied())
     );
 
