@@ -1,9 +1,9 @@
 use std::collections::BTreeSet;
 
 use mused_stats::rdm::{cosine_rdm, pearson_rdm};
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
-use crate::{Dataset, Error, FeatureSet, Response, Result, samples};
+use crate::{Dataset, Error, FeatureSet, Response, Result, Subject, samples};
 
 /// Stimuli to which every subject responded, in dataset order.
 pub fn common_stimuli(dataset: &Dataset) -> Vec<usize> {
@@ -47,34 +47,72 @@ pub fn response_rdm(
     roi: &str,
     stimuli: &[usize],
 ) -> Result<Option<Array2<f64>>> {
+    let one = response_rdms(dataset, subject, &[roi], stimuli)?.pop();
+    one.unwrap_or(Ok(None))
+}
+
+/// [`response_rdm`] of several regions, with each response read once. A region whose RDM cannot be made has its error;
+/// the others have theirs all the same.
+///
+/// # Errors
+/// When the subject did not see a stimulus, or responses cannot be read or are not finite.
+pub fn response_rdms(
+    dataset: &Dataset,
+    subject: usize,
+    rois: &[&str],
+    stimuli: &[usize],
+) -> Result<Vec<Result<Option<Array2<f64>>>>> {
     let voxels = &dataset.subjects[subject].voxels;
-    let columns: Vec<usize> = (0..voxels.len())
-        .filter(|&column| voxels[column].roi == roi)
-        .collect();
-    if columns.is_empty() {
-        return Ok(None);
-    }
+    let of_roi = |roi: &&str| -> Vec<usize> {
+        let columns = voxels.iter().enumerate();
+        let own = columns.filter(|(_, voxel)| voxel.roi == *roi);
+        own.map(|(column, _)| column).collect()
+    };
+    let columns: Vec<Vec<usize>> = rois.iter().map(of_roi).collect();
     let id = &dataset.subjects[subject].id;
     let shown = samples(dataset, &[subject], stimuli);
-    if shown.len() != stimuli.len() {
+    if columns.iter().any(|own| !own.is_empty()) && shown.len() != stimuli.len() {
         return Err(Error::Request(format!(
             "subject {id} responded to {} of the {} stimuli asked for",
             shown.len(),
             stimuli.len()
         )));
     }
-    let mut responses = Array2::<f64>::zeros((stimuli.len(), columns.len()));
+    let read: Vec<usize> = columns.iter().flatten().copied().collect();
+    let mut responses = Array2::<f64>::zeros((stimuli.len(), read.len()));
     let mut row = vec![0.0; voxels.len()];
     for (mut mean, sample) in responses.rows_mut().into_iter().zip(&shown) {
         for &trial in &sample.trials {
             dataset.subjects[subject].read_response(trial, &mut row)?;
-            for (mean, &column) in mean.iter_mut().zip(&columns) {
+            for (mean, &column) in mean.iter_mut().zip(&read) {
                 *mean += f64::from(row[column]) / sample.trials.len() as f64;
             }
         }
     }
+    let mut place = 0;
+    let rdms = rois.iter().zip(&columns).map(|(roi, columns)| {
+        let own = responses.slice(s![.., place..place + columns.len()]);
+        place += columns.len();
+        region_rdm(dataset, subject, roi, columns, own, stimuli)
+    });
+    Ok(rdms.collect())
+}
+
+/// The RDM of the mean responses of a region, stimuli × `columns`.
+fn region_rdm(
+    dataset: &Dataset,
+    subject: usize,
+    roi: &str,
+    columns: &[usize],
+    responses: ArrayView2<'_, f64>,
+    stimuli: &[usize],
+) -> Result<Option<Array2<f64>>> {
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let Subject { id, voxels, .. } = &dataset.subjects[subject];
     if dataset.description.response == Response::Voxels {
-        let rdm = pearson_rdm(responses.view())
+        let rdm = pearson_rdm(responses)
             .map_err(|error| Error::Request(format!("subject {id}, region {roi}: {error}")))?;
         return Ok(Some(rdm));
     }

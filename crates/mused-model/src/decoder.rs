@@ -126,6 +126,18 @@ impl<B: KernelBackend> Decoder<B> {
             Self::Mlp(model) => model.forward(batch, Noise::none()),
         }
     }
+
+    /// As [`RoiTransformer::attention`]; `None` where no token attends to parts of the input. (Those of the volume model
+    /// attend to places of a feature map, each of which has seen a large part of the brain.)
+    ///
+    /// # Shapes
+    /// [batch, subject tokens (the high-level one first), regions or patches]
+    pub fn attention(&self, batch: Batch<B>) -> Option<Tensor<B, 3>> {
+        match self {
+            Self::Roi(model) => model.attention(batch),
+            Self::BrainFormer(_) | Self::Mlp(_) => None,
+        }
+    }
 }
 
 impl<B: KernelBackend> Decoder<B> {

@@ -123,6 +123,16 @@ impl<B: KernelBackend> SubjectToken<B> {
     }
 }
 
+/// The token sequence somewhere in the network.
+struct Sequence<B: Backend> {
+    /// [batch, tokens, dim]
+    x: Tensor<B, 3>,
+    /// [batch, tokens]
+    key_mask: Option<Tensor<B, 2>>,
+    /// Subject tokens, which come first.
+    read: usize,
+}
+
 /// Multi-label decoder of regions or patches, one network for all subjects.
 ///
 /// The token sequence is [high-level; low-level; one token a region or patch] (order of the published
@@ -212,6 +222,43 @@ impl<B: KernelBackend> RoiTransformer<B> {
     /// # Shapes
     /// See [`Batch`] and [`TokenOutput`].
     pub fn forward(&self, batch: Batch<B>, mut noise: Noise) -> TokenOutput<B> {
+        let Sequence { x, key_mask, read } = self.before_last_block(batch, &mut noise);
+        let x = match self.blocks.last() {
+            Some(block) => block.forward(x, key_mask, read, &mut noise),
+            None => x,
+        };
+        let [size, _, dim] = x.dims();
+        let rows = x.narrow(1, 0, read).reshape([read * size, dim]);
+        let levels = self.norm.forward(rows).reshape([size, read * dim]);
+        let mut place = 0;
+        let mut take = |token: &Option<SubjectToken<B>>| {
+            token.as_ref()?;
+            place += 1;
+            Some(levels.clone().narrow(1, (place - 1) * dim, dim))
+        };
+        TokenOutput {
+            high_level: take(&self.high_level_token),
+            low_level: take(&self.low_level_token),
+            logits: self.head.forward(levels),
+        }
+    }
+
+    /// How much the subject tokens attend to each region or patch in the last block, mean over heads; what a row lacks
+    /// to 1 is the attention to the subject tokens. Parts that a subject lacks get 0. `None` without blocks.
+    ///
+    /// # Shapes
+    /// [batch, subject tokens (the high-level one first), regions or patches]
+    pub fn attention(&self, batch: Batch<B>) -> Option<Tensor<B, 3>> {
+        let block = self.blocks.last()?;
+        let Sequence { x, key_mask, read } = self.before_last_block(batch, &mut Noise::none());
+        let [size, tokens, _] = x.dims();
+        let probabilities = block.attention_probabilities(x, key_mask, read);
+        let mean = probabilities.mean_dim(1).reshape([size, read, tokens]);
+        Some(mean.narrow(2, read, tokens - read))
+    }
+
+    /// The token sequence up to the last block.
+    fn before_last_block(&self, batch: Batch<B>, noise: &mut Noise) -> Sequence<B> {
         let [size, _] = batch.inputs.dims();
         let inputs = match noise.site(self.input_dropout) {
             Some(Dropout { rate, seed }) => dropout(batch.inputs, rate, seed),
@@ -250,24 +297,11 @@ impl<B: KernelBackend> RoiTransformer<B> {
             let own = linear(weights, embedding.val(), None);
             x = x + own.unsqueeze_dim(1);
         }
-        for (index, block) in self.blocks.iter().enumerate() {
-            let last = index + 1 == self.blocks.len();
-            let kept = if last { read } else { x.dims()[1] };
-            x = block.forward(x, key_mask.clone(), kept, &mut noise);
+        let earlier = self.blocks.len().saturating_sub(1);
+        for block in &self.blocks[..earlier] {
+            let kept = x.dims()[1];
+            x = block.forward(x, key_mask.clone(), kept, noise);
         }
-        let dim = x.dims()[2];
-        let rows = x.narrow(1, 0, read).reshape([read * size, dim]);
-        let levels = self.norm.forward(rows).reshape([size, read * dim]);
-        let mut place = 0;
-        let mut take = |token: &Option<SubjectToken<B>>| {
-            token.as_ref()?;
-            place += 1;
-            Some(levels.clone().narrow(1, (place - 1) * dim, dim))
-        };
-        TokenOutput {
-            high_level: take(&self.high_level_token),
-            low_level: take(&self.low_level_token),
-            logits: self.head.forward(levels),
-        }
+        Sequence { x, key_mask, read }
     }
 }

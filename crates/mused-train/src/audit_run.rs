@@ -1,4 +1,3 @@
-use std::fs;
 use std::path::Path;
 
 use mused_data::audit::{Finding, Leak, Report, audit};
@@ -7,8 +6,8 @@ use mused_formats::table::Table;
 
 use crate::fold::INPUTS;
 use crate::plan::Plan;
-use crate::run::{CONFIG, RunDescription, complete_models};
-use crate::{Config, Error, Result, inputs};
+use crate::run::{RunDescription, complete_models, config_of};
+use crate::{Error, Result, inputs};
 
 /// Searches a complete run for leaks: its dataset, divided as `split.tsv` says, and its input statistics, which must be
 /// those of the training samples alone.
@@ -19,10 +18,7 @@ pub fn audit_run(run: &Path) -> Result<Report> {
     let models = complete_models(run)?;
     let dataset = Dataset::open(RunDescription::read(run)?.dataset_path())?;
     RunDescription::read(run)?.check_dataset(&dataset, run)?;
-    let path = run.join(CONFIG);
-    let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-    let config: Config =
-        toml::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))?;
+    let config = config_of(run)?;
     let mut plan = Plan::new(&dataset, &config)?;
     plan.folds = division(&dataset, run)?;
     let mut report = audit(&dataset, &plan.folds, config.audit.near_duplicate)?;
@@ -42,7 +38,7 @@ pub fn audit_run(run: &Path) -> Result<Report> {
 }
 
 /// The folds of a run, as its `split.tsv` has them.
-fn division(dataset: &Dataset, run: &Path) -> Result<Vec<Fold>> {
+pub(crate) fn division(dataset: &Dataset, run: &Path) -> Result<Vec<Fold>> {
     let path = run.join("split.tsv");
     let table = Table::read(&path)?;
     let folds = table.column("fold")?.parse::<usize>()?;

@@ -366,8 +366,7 @@ pub(crate) fn probabilities<B: KernelBackend>(
     device: &B::Device,
 ) -> Result<Array2<f32>> {
     let rows: Vec<usize> = (0..set.len()).collect();
-    let (samples, most_values) = EVALUATION_BATCH;
-    let size = (most_values / set.width()).clamp(1, samples);
+    let size = evaluation_batch(set.width());
     let mut values = Vec::new();
     let mut labels = 0;
     for chosen in rows.chunks(size) {
@@ -408,6 +407,12 @@ pub(crate) fn validation_scores(
             average_precision,
             roc_auc,
         }))
+}
+
+/// Samples of a forward pass without gradients, for inputs of `width` values.
+pub(crate) fn evaluation_batch(width: usize) -> usize {
+    let (samples, most_values) = EVALUATION_BATCH;
+    (most_values / width.max(1)).clamp(1, samples)
 }
 
 fn add(sum: &mut EpochLosses, losses: &EpochLosses, weight: f64) {

@@ -6,6 +6,7 @@ mod batches;
 mod checkpoint;
 mod config;
 mod error;
+mod explain;
 mod fold;
 mod inputs;
 mod journal;
@@ -21,6 +22,7 @@ mod plan;
 mod predict;
 mod progress;
 mod published;
+mod restored;
 mod run;
 mod schedule;
 mod search;
@@ -33,6 +35,7 @@ pub use config::{
     OptimizerKind, PRESETS, ScheduleKind, Sharing, SplitConfig, TokenizerKind, TrainConfig,
 };
 pub use error::{Error, Result};
+pub use explain::{Explanation, PartDrop, TokenGeometry, explain};
 pub use layers::Layers;
 pub use models::{MODELS, NamedModel};
 pub use permute::retrain_relabelled;

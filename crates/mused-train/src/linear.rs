@@ -111,7 +111,8 @@ impl LinearModel {
             });
         }
         let maps = align(config, data)?;
-        let inputs = shared(&data.train, &rows, maps.as_ref())?;
+        let inputs = data.train.inputs(&rows)?;
+        let inputs = shared(&data.train, &rows, inputs.view(), maps.as_ref())?;
         let parts = parts(&data.train, config.split.seed)?;
         let (model, _) = ridge::select(inputs.view(), targets.view(), &parts)
             .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
@@ -128,16 +129,35 @@ impl LinearModel {
         let mut out = Array2::zeros((set.len(), self.intercept.len()));
         let batches = out.axis_chunks_iter_mut(Axis(0), BATCH);
         for (mut out, rows) in batches.zip(rows.chunks(BATCH)) {
-            let predicted = if self.weights.is_empty() {
-                let shape = (rows.len(), self.intercept.len());
-                Array2::zeros(shape) + &self.intercept
-            } else {
-                let inputs = shared(set, rows, self.maps.as_ref())?;
-                inputs.dot(&self.weights) + &self.intercept
+            let inputs = match self.reads() {
+                true => set.inputs(rows)?,
+                false => Array2::zeros((rows.len(), 0)),
             };
-            out.assign(&predicted.mapv(|value| value.clamp(0.0, 1.0) as f32));
+            out.assign(&self.predict_inputs(set, rows, inputs.view())?);
         }
         Ok(out)
+    }
+
+    /// Whether predictions depend on responses.
+    pub(crate) fn reads(&self) -> bool {
+        !self.weights.is_empty()
+    }
+
+    /// Predictions of the samples `chosen`, whose inputs are given: chosen × labels, in 0..1.
+    pub(crate) fn predict_inputs(
+        &self,
+        set: &SampleSet<'_>,
+        chosen: &[usize],
+        inputs: ArrayView2<'_, f32>,
+    ) -> Result<Array2<f32>> {
+        let predicted = if self.reads() {
+            let inputs = shared(set, chosen, inputs, self.maps.as_ref())?;
+            inputs.dot(&self.weights) + &self.intercept
+        } else {
+            let shape = (chosen.len(), self.intercept.len());
+            Array2::zeros(shape) + &self.intercept
+        };
+        Ok(predicted.mapv(|value| value.clamp(0.0, 1.0) as f32))
     }
 
     fn tensors(&self) -> NamedTensors {
@@ -221,13 +241,14 @@ fn rounded(value: f64) -> f64 {
     f64::from(value as f32)
 }
 
-/// Input rows `chosen` of a set, in the shared space where there is one.
+/// Inputs of the samples `chosen` of a set, in the shared space where there is one.
 fn shared(
     set: &SampleSet<'_>,
     chosen: &[usize],
+    inputs: ArrayView2<'_, f32>,
     maps: Option<&BTreeMap<String, SubjectMap>>,
 ) -> Result<Array2<f64>> {
-    let inputs = set.inputs(chosen)?.mapv(f64::from);
+    let inputs = inputs.mapv(f64::from);
     let Some(maps) = maps else {
         return Ok(inputs);
     };

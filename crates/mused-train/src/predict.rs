@@ -6,16 +6,12 @@ use mused_formats::npy;
 use mused_formats::table::TableWriter;
 use mused_kernels::KernelBackend;
 use ndarray::Array2;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use crate::batches::SampleSet;
-use crate::fold::{INPUTS, probabilities};
-use crate::linear::LinearModel;
-use crate::model_file::{Architecture, MODEL, ModelDescription};
-use crate::parameters::restore;
+use crate::fold::INPUTS;
+use crate::restored::Restored;
 use crate::run::complete_models;
-use crate::{Error, Result, checkpoint, inputs};
+use crate::{Error, Result, inputs};
 
 /// Label probabilities of every subject and stimulus of `dataset`, the mean over the run's folds:
 /// `out` as .npy (rows × labels, f32) and, beside it, the rows as .tsv.
@@ -31,7 +27,6 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
         }
     }
     let models = complete_models(run)?;
-    let device = B::Device::default();
     let subjects: Vec<usize> = (0..dataset.subjects.len()).collect();
     let stimuli: Vec<usize> = (0..dataset.stimuli.len()).collect();
     let rows = samples(dataset, &subjects, &stimuli);
@@ -39,7 +34,7 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
     let mut counts = vec![0.0_f32; rows.len()];
     for task in &models {
         let folder = task.folder(run);
-        let (description, weights) = checkpoint::read::<ModelDescription>(&folder.join(MODEL))?;
+        let (description, model) = Restored::<B>::read(&folder)?;
         let readable: Vec<usize> = match &task.subject {
             None => subjects.clone(),
             Some(id) => dataset.subject(id).into_iter().collect(),
@@ -58,16 +53,7 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
             &description.subjects,
             description.model.subjects(),
         )?;
-        let values = match description.model {
-            Architecture::Linear(linear) => {
-                LinearModel::restore(&linear, weights)?.predict(&set)?
-            }
-            Architecture::Network(network) => {
-                // The drawn weights are all replaced.
-                let drawn = network.init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device)?;
-                probabilities(&restore(drawn, weights)?, &set, &device)?
-            }
-        };
+        let values = model.predict(&set)?;
         let sums = sums.get_or_insert_with(|| Array2::zeros((rows.len(), values.ncols())));
         for (&row, values) in own.iter().zip(values.rows()) {
             let mut sum = sums.row_mut(row);

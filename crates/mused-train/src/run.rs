@@ -150,23 +150,33 @@ impl RunDescription {
     }
 }
 
-/// The dataset a run was made on, from `moved` or from where it was.
+/// The dataset a run was made on, at `moved` or where it was.
 ///
 /// # Errors
 /// When it is not there, or is another one.
 pub fn dataset_of(run: &Path, moved: Option<&Path>) -> Result<Dataset> {
     let description = RunDescription::read(run)?;
-    let place = moved.unwrap_or(description.dataset_path());
-    if !place.is_dir() {
+    let path = moved.unwrap_or(description.dataset_path());
+    if moved.is_none() && !path.is_dir() {
         return Err(Error::Request(format!(
-            "the dataset of {} is no longer at {}: say where it is with --dataset",
+            "the dataset of {} is no longer at {}: say where it is now with --dataset",
             run.display(),
-            place.display()
+            path.display()
         )));
     }
-    let dataset = Dataset::open(place)?;
-    description.check_dataset(&dataset, run)?;
+    let dataset = Dataset::open(path)?;
+    description.check_dataset(&dataset, run).map_err(|error| {
+        let hint = "name the dataset of the run with --dataset, or train again on this one";
+        Error::Request(format!("{error} at {}; {hint}", path.display()))
+    })?;
     Ok(dataset)
+}
+
+/// The configuration of a run.
+pub(crate) fn config_of(run: &Path) -> Result<Config> {
+    let path = run.join(CONFIG);
+    let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
+    toml::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))
 }
 
 /// Refuses a run directory that holds something.
@@ -239,10 +249,7 @@ pub fn resume<B: TrainBackend>(
     }
     let description = RunDescription::read(run)?;
     description.check_dataset(dataset, run)?;
-    let path = run.join(CONFIG);
-    let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-    let config: Config =
-        toml::from_str(&text).map_err(|error| Error::invalid(&path, error.to_string()))?;
+    let config = config_of(run)?;
     let shuffled = control(dataset, &config)?;
     let dataset = shuffled.as_ref().unwrap_or(dataset);
     let plan = Plan::new(dataset, &config)?;
@@ -267,7 +274,7 @@ fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Result<Report> {
 }
 
 /// For the shuffled control, the dataset with its responses dealt anew.
-fn control(dataset: &Dataset, config: &Config) -> Result<Option<Dataset>> {
+pub(crate) fn control(dataset: &Dataset, config: &Config) -> Result<Option<Dataset>> {
     if !config.model.shuffled_brain {
         return Ok(None);
     }

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Train a run again and again on exchanged labels: a permutation test of the whole pipeline
     Permute(PermuteArgs),
+    /// What a run reads: attention and occlusion of parts, geometry of tokens and regions
+    Explain(ExplainArgs),
     /// Label probabilities of a run's models for a dataset
     Predict(PredictArgs),
     /// A value a voxel, back in the subject's space: NIfTI or CIFTI
@@ -388,6 +390,28 @@ pub(crate) struct CompareArgs {
     /// Print as JSON, with the difference of each subject and label
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused explain runs/action
+  mused explain runs/action --fold 2 --dataset /mnt/data/action
+
+Writes the folder explain/ of the run. Each part of the input (a region, or a cube of a volume) is replaced by its
+training mean in the test samples: what the scores lose then, with intervals, is in occlusion.tsv, and of each voxel in
+importance/, for `mused map --values`. attention.tsv says what the subject tokens attend to; rdms/ holds the test
+stimuli's dissimilarities in guidance, tokens, regions and labels. A part whose loss is small need not be empty: others
+may carry the same.")]
+pub(crate) struct ExplainArgs {
+    /// Run directory
+    pub(crate) run: PathBuf,
+    /// Dataset directory, where it is no longer where it was
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dataset: Option<PathBuf>,
+    /// Fold whose test samples tokens and RDMs are of; attention and occlusion are of all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) fold: usize,
 }
 
 #[derive(Debug, Args)]

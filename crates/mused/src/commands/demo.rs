@@ -11,6 +11,7 @@ use mused::stats::metrics::Undefined;
 use mused::train::{Layers, Outcome, TrainRequest, train};
 
 use super::evaluate::evaluate_and_write;
+use super::explain::explained;
 use super::{CpuTraining, three};
 use crate::args::DemoArgs;
 use crate::bars::{TrainingBar, bar, stop_on_interrupt};
@@ -75,6 +76,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         let (results, _) = evaluate_and_write(&run, Undefined::Exclude)?;
         scored.push((description, results));
     }
+    eprintln!("explaining the guided run");
+    explained(&args.out.join(RUNS[0].0), None, 0)?;
     print(&dataset, &scored, &args.out);
     println!("\n{:.0} s in all", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
@@ -140,4 +143,8 @@ fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
             out.join(name).display()
         );
     }
+    println!(
+        "  {:<28} what the guided run reads: `mused explain` writes it",
+        out.join(RUNS[0].0).join("explain").display()
+    );
 }

@@ -6,6 +6,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod compare;
 pub(crate) mod demo;
 pub(crate) mod evaluate;
+pub(crate) mod explain;
 pub(crate) mod features;
 pub(crate) mod import;
 pub(crate) mod info;

@@ -1,0 +1,261 @@
+//! What a trained run reads, and what its tokens have become: the folder `explain/` of a run directory.
+
+mod attention;
+mod geometry;
+mod occlusion;
+mod output;
+mod parts;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use mused_data::{Dataset, Layout};
+use mused_kernels::KernelBackend;
+use mused_stats::paired::Difference;
+
+use crate::fold::INPUTS;
+use crate::model_file::{Architecture, MODEL, ModelDescription};
+use crate::plan::Task;
+use crate::run::{complete_models, config_of, control, dataset_of};
+use crate::{Config, Error, Family, Result, checkpoint, inputs};
+use geometry::Geometry;
+use occlusion::{Occlusion, Passes};
+use parts::Parts;
+use rows::TestRows;
+
+/// Version of the folder's layout.
+const SCHEMA: &str = "mused-explain/1";
+
+/// What [`explain`] found, beside its files.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The folder that was written.
+    pub folder: PathBuf,
+    /// The dataset that was read.
+    pub dataset: PathBuf,
+    /// In the order of the input row; none for a model that reads nothing.
+    pub drops: Vec<PartDrop>,
+    /// One a level of the network's tokens.
+    pub tokens: Vec<TokenGeometry>,
+    /// Subjects with a value for each voxel in `importance/`.
+    pub importance: Vec<String>,
+    /// What could not be made and why, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// What scores lose without a part of the input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartDrop {
+    /// Name of the region, or of the cube by its first voxel.
+    pub part: String,
+    /// Loss of macro average precision.
+    pub average_precision: ScoreDrop,
+    /// Loss of area under the ROC curve.
+    pub roc_auc: ScoreDrop,
+}
+
+/// What one score loses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreDrop {
+    /// Mean over subjects.
+    pub mean: Option<f64>,
+    /// Ends of its 95 % interval.
+    pub interval: Option<[f64; 2]>,
+    /// Subjects by name.
+    pub per_subject: Vec<Option<f64>>,
+}
+
+impl From<&Difference> for ScoreDrop {
+    fn from(found: &Difference) -> Self {
+        let scored: Vec<f64> = found.per_subject.iter().flatten().copied().collect();
+        Self {
+            mean: mused_stats::summary::mean(&scored),
+            interval: found.interval.ok().map(|found| [found.low, found.high]),
+            per_subject: found.per_subject.clone(),
+        }
+    }
+}
+
+/// How the mean RDM of a level's tokens correlates with the guiding RDMs (Spearman).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenGeometry {
+    /// `high` or `low`.
+    pub level: &'static str,
+    /// With high-level guidance.
+    pub guidance_high: Option<f64>,
+    /// With low-level guidance.
+    pub guidance_low: Option<f64>,
+}
+
+/// Writes `run`/explain: attention of the subject tokens to the parts of the input (regions, or cubes of a volume); what
+/// scores lose when a part's inputs are replaced by their training mean; tokens and RDMs of the test samples of `fold`.
+/// An earlier one is replaced, once everything is written. The same bits every time.
+///
+/// `dataset` is where the run's dataset lies now, if not where it was; `progress` is told how many of how many passes of
+/// a sample are done.
+///
+/// # Errors
+/// A run that is not complete; a dataset that is not where it was, or not what it was; a fold the run does not have; a
+/// model that does not give the run's predictions.
+pub fn explain<B: KernelBackend>(
+    run: &Path,
+    dataset: Option<&Path>,
+    fold: usize,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Explanation> {
+    let tasks = complete_models(run)?;
+    let folds = tasks.iter().map(|task| task.fold + 1).max().unwrap_or(0);
+    if fold >= folds {
+        return Err(Error::Request(format!(
+            "{} has {folds} folds, counted from 0: expected --fold below {folds}, found {fold}",
+            run.display()
+        )));
+    }
+    let config = config_of(run)?;
+    let opened = dataset_of(run, dataset)?;
+    let shuffled = control(&opened, &config)?;
+    let dataset = shuffled.as_ref().unwrap_or(&opened);
+
+    let folder = run.join("explain");
+    let partial = run.join(".explain.partial");
+    remove(&partial)?;
+    output::create(&partial)?;
+    let explanation = write::<B>(run, dataset, &config, &tasks, fold, &partial, progress)?;
+    remove(&folder)?;
+    fs::rename(&partial, &folder).map_err(Error::io("cannot move to", &folder))?;
+    Ok(Explanation {
+        folder,
+        ..explanation
+    })
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match folder.exists() {
+        true => fs::remove_dir_all(folder).map_err(Error::io("cannot remove", folder)),
+        false => Ok(()),
+    }
+}
+
+fn write<B: KernelBackend>(
+    run: &Path,
+    dataset: &Dataset,
+    config: &Config,
+    tasks: &[Task],
+    fold: usize,
+    folder: &Path,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Explanation> {
+    let mut notes = Vec::new();
+    let rows = TestRows::read(run, dataset)?;
+    let parts = parts_of(run, dataset, tasks, &mut notes)?;
+    let names = parts.names();
+    let occlusion = Occlusion {
+        run,
+        dataset,
+        tasks,
+        rows: &rows,
+        parts: &parts,
+        fold,
+    };
+    let Passes {
+        drops,
+        attention,
+        tokens,
+    } = occlusion.pass::<B>(progress, &mut notes)?;
+
+    let subjects = rows.subjects();
+    if subjects.len() == 1 {
+        notes.push("one test subject: intervals speak of other stimuli alone, and RDMs have no noise ceiling".to_owned());
+    }
+    if names.len() == 1 {
+        notes.push("the input is one part: nothing can be set against it".to_owned());
+    }
+    let attended = attention.rows();
+    if !attended.is_empty() {
+        output::attention(folder, dataset, &names, &attended)?;
+    } else if !names.is_empty() {
+        notes.push("the model has no attention of subject tokens to parts of the input".to_owned());
+    }
+    let mut importance = Vec::new();
+    if !drops.is_empty() {
+        output::occlusion(folder, dataset, &subjects, &drops)?;
+        importance = output::importance(folder, dataset, &subjects, &parts, &drops)?;
+        if importance.len() < subjects.len() {
+            let lacking = subjects.len() - importance.len();
+            notes.push(format!(
+                "no importance a voxel for {lacking} subjects: their voxels have no positions (columns i, j and k of \
+                 voxels.tsv), or their scores are undefined"
+            ));
+        }
+    }
+    let levels: Vec<&'static str> = tokens.levels()?.iter().map(|level| level.level).collect();
+    if tokens.one_network() {
+        output::tokens(folder, dataset, &rows, fold, &tokens)?;
+    } else if levels.is_empty() {
+        notes.push("the model has no subject tokens".to_owned());
+    } else {
+        notes.push("every subject has a network of its own: their tokens have no space in common and are not listed".to_owned());
+    }
+    let (mut compared, mut stimuli) = (Vec::new(), 0);
+    if let Some(mut geometry) = Geometry::new(dataset, folder, &rows, fold, &mut notes)? {
+        geometry.guidance(&config.guidance, &mut notes)?;
+        compared = geometry.tokens(&tokens, &mut notes)?;
+        geometry.regions(&mut notes)?;
+        geometry.labels()?;
+        stimuli = geometry.len();
+        geometry.finish()?;
+    }
+    output::Description {
+        schema: SCHEMA,
+        fold,
+        levels,
+        parts: names,
+        part_kind: parts.kind(),
+        stimuli,
+        notes: &notes,
+    }
+    .write(folder)?;
+    Ok(Explanation {
+        folder: folder.to_owned(),
+        dataset: dataset.root.clone(),
+        drops,
+        tokens: compared,
+        importance,
+        notes,
+    })
+}
+
+/// What the models of a run read, in parts; none for models that read nothing.
+fn parts_of(
+    run: &Path,
+    dataset: &Dataset,
+    tasks: &[Task],
+    notes: &mut Vec<String>,
+) -> Result<Parts> {
+    let mut layouts: Vec<Layout> = Vec::new();
+    for task in tasks {
+        let folder = task.folder(run);
+        let (description, _) = checkpoint::read::<ModelDescription>(&folder.join(MODEL))?;
+        if let Architecture::Linear(linear) = description.model
+            && linear.family == Family::Prevalence
+        {
+            notes.push("the model predicts the frequency of each label and reads no responses: nothing can be left out".to_owned());
+            return Ok(Parts::Regions(Vec::new()));
+        }
+        let transform = inputs::read(&folder.join(INPUTS))?;
+        if !layouts.contains(&transform.layout) {
+            layouts.push(transform.layout);
+        }
+    }
+    let parts = Parts::new(dataset, &layouts);
+    if let Some(edge) = parts.edge() {
+        notes.push(format!(
+            "parts are cubes of {edge} × {edge} × {edge} voxels, named by their first voxel in the grid of the dataset"
+        ));
+    }
+    Ok(parts)
+}
