@@ -86,6 +86,9 @@ pub(super) fn print_differences(reference: &str, comparisons: &[Compared]) {
     );
 }
 
+/// Labels named in a line; `--json` has all.
+const SHOWN_LABELS: usize = 5;
+
 /// How many subjects have a higher AP, and which labels have another one.
 fn by_subject_and_label(comparison: &Comparison) -> String {
     let subjects: Vec<f64> = (comparison.average_precision.per_subject.values())
@@ -95,17 +98,24 @@ fn by_subject_and_label(comparison: &Comparison) -> String {
         .iter()
         .filter(|difference| **difference > 0.0)
         .count();
-    let labels: Vec<String> = (comparison.labels.iter())
+    let mut labels: Vec<(&str, f64)> = (comparison.labels.iter())
         .filter_map(|label| {
             let found = label.average_precision.value()?;
             let sure = found.q.is_some_and(|q| q <= 0.05);
-            sure.then(|| format!("{} {:+.2}", label.name, found.interval.estimate))
+            sure.then_some((label.name.as_str(), found.interval.estimate))
         })
         .collect();
-    let labels = match labels.is_empty() {
-        true => "none".to_owned(),
-        false => labels.join(", "),
-    };
+    labels.sort_by(|(_, a), (_, b)| b.abs().total_cmp(&a.abs()));
+    let shown = labels.iter().take(SHOWN_LABELS);
+    let mut shown: Vec<String> = shown
+        .map(|(name, difference)| format!("{name} {difference:+.2}"))
+        .collect();
+    match labels.len() {
+        0 => shown.push("none".to_owned()),
+        all if all > SHOWN_LABELS => shown.push(format!("… {} more", all - SHOWN_LABELS)),
+        _ => {}
+    }
+    let labels = shown.join(", ");
     format!(
         "AP higher in {higher} of {} subjects; labels that differ at a false discovery rate of 5 %: {labels}",
         subjects.len()
