@@ -17,7 +17,7 @@ pub use compare::{Comparison, MetricDifference, compare};
 pub use inference::{
     Calibration, Inference, IntervalResult, LabelTest, MetricInference, Stated, TestResult,
 };
-use predictions::Predictions;
+pub use predictions::Predictions;
 
 /// Why a run could not be scored.
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +143,8 @@ pub struct Results {
     pub subjects: BTreeMap<String, SubjectResult>,
 }
 
-const SCHEMA: &str = "mused-results/2";
+/// The `schema` of a `results.json` that this version writes.
+pub const SCHEMA: &str = "mused-results/2";
 
 /// Scores the test predictions of a run, a subject at a time, all folds pooled. The same bits every time.
 ///
