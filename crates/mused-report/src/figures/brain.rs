@@ -7,6 +7,9 @@ use crate::table::Table;
 /// Slices in a mosaic.
 const SLICES: usize = 12;
 
+/// The axes that a slice across an axis shows: to the right and up.
+const PLANES: [[usize; 2]; 3] = [[1, 2], [0, 2], [0, 1]];
+
 /// A value a voxel with a place.
 pub(crate) struct Volume {
     pub(crate) places: Vec<[i32; 3]>,
@@ -57,11 +60,7 @@ impl Filled {
 
     /// Pixels of the slice at a place on an axis, the last remaining axis upwards.
     fn slice(&self, axis: usize, place: usize, most: f64) -> (Vec<u8>, usize, usize) {
-        let [across, up] = match axis {
-            0 => [1, 2],
-            1 => [0, 2],
-            _ => [0, 1],
-        };
+        let [across, up] = PLANES[axis];
         let (width, height) = (self.shape[across], self.shape[up]);
         let mut pixels = Vec::with_capacity(width * height);
         for row in (0..height).rev() {
@@ -102,14 +101,22 @@ pub(crate) fn slices(id: &str, title: &str, volume: &Volume) -> Option<Figure> {
         .collect();
     let (columns, room) = (6, 112.0);
     let rows = shown.len().div_ceil(columns);
-    let top = rows as f64 * (room + 22.0);
-    let mut svg = Svg::new(columns as f64 * (room + 8.0) + 16.0, top + 228.0);
+    // Slices that lie flat need less height than room.
+    let flat = |axis: usize, room: f64| {
+        let [across, up] = PLANES[axis].map(|side| filled.shape[side] as f64);
+        room * up / across.max(up)
+    };
+    let step = flat(2, room) + 24.0;
+    let cuts = (0..3).map(|axis| flat(axis, 160.0)).fold(110.0, f64::max);
+    let top = rows as f64 * step;
+    let mut svg = Svg::new(columns as f64 * (room + 8.0) + 16.0, top + cuts + 48.0);
     let mut draw = |(x, y): (f64, f64),
                     room: f64,
                     (pixels, width, height): (Vec<u8>, usize, usize),
                     words: &str| {
         let factor = room / width.max(height) as f64;
         let size = (width as f64 * factor, height as f64 * factor);
+        svg.cell(x, y + 16.0, size, "#7d87911f", "");
         svg.image(
             x,
             y + 16.0,
@@ -121,7 +128,7 @@ pub(crate) fn slices(id: &str, title: &str, volume: &Volume) -> Option<Figure> {
     };
     for (place, &k) in shown.iter().enumerate() {
         let x = 8.0 + (place % columns) as f64 * (room + 8.0);
-        let y = (place / columns) as f64 * (room + 22.0);
+        let y = (place / columns) as f64 * step;
         draw(
             (x, y),
             room,
@@ -143,8 +150,8 @@ pub(crate) fn slices(id: &str, title: &str, volume: &Volume) -> Option<Figure> {
     let words = [low.as_str(), "drop of AP", high.as_str()];
     colour_bar(
         &mut svg,
-        (548.0, top + 60.0),
-        150.0,
+        (536.0, top + 60.0),
+        180.0,
         |share| diverging(2.0 * share - 1.0),
         words,
     );

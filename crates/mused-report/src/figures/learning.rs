@@ -18,8 +18,9 @@ pub(crate) fn learning(id: &str, title: &str, lines: &[Line], runs: &[String]) -
     let values = || lines.iter().flat_map(|line| &line.points);
     let y = range_of(values().map(|(_, y)| *y))?;
     let last = values().map(|(x, _)| *x).fold(1.0, f64::max);
-    // A loss is read against 0.
-    let y = if y.0 > 0.0 && y.0 < y.1 * 0.5 {
+    // A loss is read against 0, and nothing that is not negative needs room below it.
+    let smallest = values().map(|(_, y)| *y).fold(f64::INFINITY, f64::min);
+    let y = if smallest >= 0.0 && y.0 < y.1 * 0.5 {
         (0.0, y.1)
     } else {
         y

@@ -6,8 +6,10 @@ use crate::figure::Figure;
 use crate::svg::{Anchor, Ink, Svg, colour_bar, entry, palette, pixels_url};
 use crate::table::Table;
 
-const SIDE: f64 = 164.0;
-const COLUMNS: usize = 4;
+/// Up to so many stand in one row.
+const FEW: usize = 5;
+/// Matrices a row where there are more.
+const COLUMNS: usize = 6;
 
 /// One matrix of several.
 pub(crate) struct Panel {
@@ -19,9 +21,11 @@ pub(crate) struct Panel {
 
 /// Matrices side by side, each in ranks of its own: what matters is the order of its dissimilarities.
 pub(crate) fn rdms(id: &str, title: &str, panels: &[Panel], table: Table) -> Figure {
-    let columns = COLUMNS.min(panels.len().max(1));
+    let few = panels.len() <= FEW;
+    let columns = if few { panels.len().max(1) } else { COLUMNS };
+    let side = if few { 146.0 } else { 120.0 };
     let rows = panels.len().div_ceil(columns);
-    let (across, down) = (SIDE + 18.0, SIDE + 56.0);
+    let (across, down) = (side + 16.0, side + 56.0);
     let mut svg = Svg::new(
         (across * columns as f64 + 16.0).max(360.0),
         down * rows as f64 + 44.0,
@@ -33,22 +37,22 @@ pub(crate) fn rdms(id: &str, title: &str, panels: &[Panel], table: Table) -> Fig
             (x, y - 8.0),
             Anchor::Start,
             Ink::Text,
-            &shortened(&panel.title, 26),
+            &shortened(&panel.title, (side / 6.4) as usize),
         );
         let n = panel.matrix.nrows();
         let pixels: Vec<u8> = ranks(&panel.matrix).into_iter().map(entry).collect();
         svg.image(
             x,
             y,
-            (SIDE, SIDE),
+            (side, side),
             &pixels_url(&pixels, (n, n), &palette(sequential)),
             false,
         );
         svg.text(
-            (x, y + SIDE + 16.0),
+            (x, y + side + 16.0),
             Anchor::Start,
             Ink::Quiet,
-            &shortened(&panel.note, 30),
+            &shortened(&panel.note, (side / 5.4) as usize),
         );
     }
     let y = down * rows as f64 + 8.0;

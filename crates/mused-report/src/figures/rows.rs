@@ -5,7 +5,7 @@ use crate::svg::{Anchor, Ink, Scale, Svg};
 const NAMES: f64 = 170.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 34.0;
-const GAP: f64 = 26.0;
+const GAP: f64 = 46.0;
 
 /// A value of a row, with what belongs to it.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ pub(crate) struct RowsChart {
 impl RowsChart {
     pub(crate) fn new(rows: Vec<Row>, panels: Vec<Panel>) -> Self {
         let step = if rows.len() > 40 { 16.0 } else { 20.0 };
-        let width = if panels.len() > 1 { 760.0 } else { 560.0 };
+        let width = if panels.len() > 1 { 790.0 } else { 560.0 };
         Self {
             rows,
             panels,

@@ -23,7 +23,6 @@ pub(crate) struct TokenMap<'a> {
     pub(crate) stimuli: Vec<&'a str>,
     /// Samples that have each label; empty where nothing is known of labels.
     pub(crate) with_label: Vec<Vec<usize>>,
-    pub(crate) labels: &'a [String],
     pub(crate) picked: usize,
 }
 

@@ -1,5 +1,6 @@
 //! What a report is made from.
 
+mod directories;
 mod explain;
 mod images;
 mod journal;
@@ -8,6 +9,7 @@ mod run_files;
 mod scores;
 mod settings;
 
+pub use directories::run_directories;
 pub(crate) use explain::{Attention, Explain, Occlusion, RdmRow};
 pub(crate) use images::thumbnail;
 pub use images::{Images, NoImages, Pixels};

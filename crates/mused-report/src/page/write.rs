@@ -178,7 +178,7 @@ fn write_figure(html: &mut String, figure: &Figure) {
     let title = escaped(&figure.title);
     let _ = write!(
         html,
-        r#"<figure id="{id}"{class}><div class="picture"{reach}>{svg}</div><figcaption><strong>{title}.</strong> {caption}</figcaption><details class="with-table"><summary>Data of {title}</summary>{table}</details></figure>
+        r#"<figure id="{id}"{class}><div class="picture"{reach}>{svg}</div><figcaption><strong>{title}.</strong> {caption}</figcaption><div class="below"><details class="with-table"><summary>Data<span class="unseen"> of {title}</span></summary>{table}</details></div></figure>
 "#,
         id = figure.id,
         // Wide pictures scroll within their box on narrow screens: the keyboard must reach them.

@@ -66,23 +66,19 @@ fn name(row: &RdmRow) -> String {
         "guidance" => format!("{level}guidance"),
         "label" => "labels".to_owned(),
         "token" if row.subject.is_empty() => format!("{level}token, mean"),
-        "token" => format!("{level}token, {}", row.subject),
+        "token" => format!("{}, {}", row.subject, row.level),
         _ if row.subject.is_empty() => row.part.clone(),
         _ => format!("{}, {}", row.part, row.subject),
     }
 }
 
 fn note(row: &RdmRow) -> String {
-    let part = |name: &str, rho: Option<f64>| rho.map(|rho| format!("{name} {rho:.2}"));
-    let parts = [
-        part("ρ high", row.guidance_high),
-        part("ρ low", row.guidance_low),
-    ];
-    parts
-        .into_iter()
-        .flatten()
-        .collect::<Vec<String>>()
-        .join(", ")
+    match (row.guidance_high, row.guidance_low) {
+        (Some(high), Some(low)) => format!("ρ {high:.2} high, {low:.2} low"),
+        (Some(high), None) => format!("ρ {high:.2} high"),
+        (None, Some(low)) => format!("ρ {low:.2} low"),
+        (None, None) => String::new(),
+    }
 }
 
 fn table(rows: &[&RdmRow]) -> Table {
@@ -156,7 +152,9 @@ fn matrices(section: &mut Section, explain: &Explain, rows: &[RdmRow]) {
         (
             "rdm-subjects",
             "Tokens of each subject",
-            chosen(&|row| row.kind == "token" && !row.subject.is_empty()),
+            by_subject(chosen(&|row| {
+                row.kind == "token" && !row.subject.is_empty()
+            })),
         ),
     ] {
         if rows.is_empty() {
@@ -196,6 +194,12 @@ fn matrices(section: &mut Section, explain: &Explain, rows: &[RdmRow]) {
         section.heading("Correlation with the geometry of the stimuli");
         section.figures([figure]);
     }
+}
+
+/// Levels of one subject side by side.
+fn by_subject(mut rows: Vec<&RdmRow>) -> Vec<&RdmRow> {
+    rows.sort_by(|a, b| (&a.subject, &a.level).cmp(&(&b.subject, &b.level)));
+    rows
 }
 
 fn correlations(rows: &[&RdmRow]) -> Option<Figure> {
@@ -308,7 +312,6 @@ fn maps<'a>(input: &'a Input<'_>, explain: &'a Explain, level: &str) -> Part<Vec
             .map(|row| row.stimulus.as_str())
             .collect(),
         with_label,
-        labels: input.labels,
         picked: input.picked,
     };
     let by_subject = token_map(&map, By::Subject);

@@ -4,7 +4,7 @@ use mused_results::{Comparison, MetricDifference, Results, Stated, compare};
 use mused_stats::summary::{mean, sample_sd};
 
 use super::Input;
-use crate::figure::{Block, Figure, Section};
+use crate::figure::{Figure, Section};
 use crate::figures::{Mark, Panel, Row, RowsChart};
 use crate::input::{Part, Settings};
 use crate::number::{difference, three};

@@ -45,20 +45,20 @@ pub(crate) fn training(input: &Input<'_>) -> Section {
         learning(&format!("learning-{}", slug(title)), title, &lines, &names)
     };
     let figures = [
-        curve("total loss", &|epoch| Some(epoch.train.total)),
-        curve("classification loss", &|epoch| {
+        curve("Total loss", &|epoch| Some(epoch.train.total)),
+        curve("Classification loss", &|epoch| {
             Some(epoch.train.classification)
         }),
-        curve("orthogonality", &|epoch| epoch.train.orthogonality),
+        curve("Orthogonality", &|epoch| epoch.train.orthogonality),
         curve("RSA of the high-level token", &|epoch| epoch.train.high),
         curve("RSA of the low-level token", &|epoch| epoch.train.low),
-        curve("validation AP", &|epoch| {
+        curve("Validation AP", &|epoch| {
             Some(epoch.validation.as_ref()?.average_precision)
         }),
-        curve("validation AUC", &|epoch| {
+        curve("Validation AUC", &|epoch| {
             Some(epoch.validation.as_ref()?.roc_auc)
         }),
-        curve("learning rate", &|epoch| Some(epoch.learning_rate)),
+        curve("Learning rate", &|epoch| Some(epoch.learning_rate)),
     ];
     let many = match runs.len() {
         1 => String::new(),

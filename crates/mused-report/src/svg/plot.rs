@@ -12,7 +12,7 @@ impl Plot {
     /// Axes of a drawing of some size, with their names and round values on helping lines.
     pub(crate) fn new(size: (f64, f64), x: (f64, f64), y: (f64, f64), names: [&str; 2]) -> Self {
         let (width, height) = size;
-        let (left, right, top, bottom) = (52.0, width - 14.0, 16.0, height - 42.0);
+        let (left, right, top, bottom) = (60.0, width - 14.0, 16.0, height - 42.0);
         let x = Scale::new(x, (left, right));
         let y = Scale::new(y, (bottom, top));
         let mut svg = Svg::new(width, height);
@@ -46,7 +46,7 @@ impl Plot {
             names[0],
         );
         svg.turned_text(
-            (13.0, (top + bottom) / 2.0),
+            (11.0, (top + bottom) / 2.0),
             Anchor::Middle,
             -90.0,
             names[1],

@@ -12,6 +12,7 @@ pub(crate) mod info;
 pub(crate) mod map;
 pub(crate) mod predict;
 pub(crate) mod rdm;
+pub(crate) mod report;
 pub(crate) mod simulate;
 pub(crate) mod train;
 
