@@ -6,7 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use example::{Example, NAMES};
-use mused_report::{NoImages, OtherRun, Report, Request, RunFiles, run_directories};
+use mused_data::simulate::{SimulateConfig, simulate};
+use mused_data::{Dataset, Kind, Stimulus};
+use mused_formats::npy;
+use mused_report::{
+    Images, NoImages, OtherRun, Pixels, Report, Request, RunFiles, run_directories,
+};
 use mused_results::Results;
 use tempfile::TempDir;
 
@@ -265,4 +270,82 @@ fn figures_are_written_as_files() {
     assert_eq!(info.width, 1375);
     let tsv = fs::read_to_string(out.join("by-label.tsv")).unwrap();
     assert!(tsv.starts_with("label\tprevalence\tpositives\t") && tsv.contains(NAMES[0]));
+}
+
+/// Half of a picture of one colour, whatever the stimulus.
+struct Blue;
+
+impl Images for Blue {
+    fn read(&mut self, stimulus: &Stimulus) -> Result<Pixels, String> {
+        assert_eq!(stimulus.file.as_deref(), Some("film.mp4"));
+        Ok(Pixels {
+            width: 320,
+            height: 240,
+            rgb: [0, 0, 200].repeat(320 * 240),
+        })
+    }
+}
+
+#[test]
+fn pictures_and_brains_are_shown_where_there_are_any() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let config = SimulateConfig {
+        kind: Kind::Volume,
+        subjects: 3,
+        stimuli: 40,
+        ..SimulateConfig::default()
+    };
+    simulate(&config, &data, &mut |_, _| {}).unwrap();
+    let stimuli = fs::read_to_string(data.join("stimuli.tsv")).unwrap();
+    let mut lines = stimuli
+        .lines()
+        .map(|line| line.split('\t').collect::<Vec<_>>());
+    let head = lines.next().unwrap();
+    let file = head.iter().position(|name| *name == "file").unwrap();
+    let mut edited = head.join("\t");
+    for mut line in lines {
+        line[file] = "film.mp4";
+        edited.push('\n');
+        edited.push_str(&line.join("\t"));
+    }
+    fs::write(data.join("stimuli.tsv"), edited).unwrap();
+    let dataset = Dataset::open(&data).unwrap();
+    let example = Example {
+        dataset: dataset.description.name.clone(),
+        path: data.display().to_string(),
+        ..Example::default()
+    };
+    let run = example.write(&folder.path().join("run"));
+    fs::create_dir(run.join("explain/importance")).unwrap();
+    for subject in &dataset.subjects {
+        let values: ndarray::Array1<f32> = (0..subject.voxels.len())
+            .map(|voxel| (voxel % 7) as f32 / 100.0 - 0.01)
+            .collect();
+        npy::write_npy_f32(
+            run.join(format!("explain/importance/{}.npy", subject.id)),
+            values.view(),
+        )
+        .unwrap();
+    }
+    let files = RunFiles::read(&run).unwrap();
+    let report = Report::new(Request {
+        run: &files,
+        others: &[],
+        images: &mut Blue,
+        command: "mused report RUN",
+        out: &run.join("report.html"),
+    })
+    .unwrap();
+    let find = |id: &str| report.figures().find(|figure| figure.id == id).unwrap();
+    assert!(find("best-1").svg.contains("data:image/jpeg;base64,"));
+    assert!(find("slices-sub-01").table.rows.len() == dataset.subjects[0].voxels.len());
+    assert!(find("tokens-high-label").svg.contains("h.1"));
+    let page = report.html().unwrap();
+    assert!(!page.contains("There are no pictures"));
+    // A simulated brain has no place in a scanner.
+    assert!(page.contains("mask.nii.gz") || run.join("report-importance-sub-01.nii.gz").is_file());
+    report
+        .write_figures(&folder.path().join("figures"))
+        .unwrap();
 }

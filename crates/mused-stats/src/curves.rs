@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn curves_are_those_of_scikit_learn() {
-        // sklearn 1.7 on these scores, ties and all (tests/fixtures/make_curves.py).
+        // sklearn 1.9 on these scores, ties and all (tests/fixtures/make_curves.py).
         let scores = array![0.9, 0.8, 0.8, 0.6, 0.5, 0.5, 0.3, 0.1];
         let targets = array![1, 0, 1, 1, 0, 1, 0, 0];
         let roc = roc_curve(scores.view(), targets.view()).unwrap().unwrap();

@@ -156,8 +156,8 @@ impl RowsChart {
             let (from, to) = (scale.at(low), scale.at(high).max(scale.at(low) + 2.0));
             svg.rect(
                 from,
-                y - 5.0,
-                (to - from, 10.0),
+                y - 3.0,
+                (to - from, 6.0),
                 Ink::Ceiling,
                 &format!("noise ceiling {low:.3} to {high:.3}"),
             );

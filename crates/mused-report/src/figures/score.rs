@@ -146,8 +146,8 @@ fn strip(positions: &[f64]) -> Vec<f64> {
                 .iter()
                 .all(|(other, height)| (other - x).abs() >= 7.0 || (height - lift).abs() >= 7.0)
         };
-        let lift = (0..4)
-            .map(|level| f64::from(level) * 7.5)
+        let lift = (0..6)
+            .map(|level| f64::from(level) * 7.0)
             .find(|lift| free(*lift))
             .unwrap_or(0.0);
         placed.push((x, lift));

@@ -66,8 +66,8 @@ pub(crate) fn token_map(map: &TokenMap<'_>, by: By) -> Option<Figure> {
             };
             let few = map.subjects.len() <= CATEGORIES.len();
             if few {
-                for subject in 0..map.subjects.len() {
-                    svg.push(&dots(&at, &of(subject), Some(CATEGORIES[subject])));
+                for (subject, colour) in (0..map.subjects.len()).zip(CATEGORIES) {
+                    svg.push(&dots(&at, &of(subject), Some(colour)));
                 }
                 for (subject, name) in map.subjects.iter().enumerate() {
                     let y = 24.0 + 15.0 * subject as f64;

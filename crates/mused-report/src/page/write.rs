@@ -176,10 +176,9 @@ fn write_section(html: &mut String, section: &Section) {
 fn write_figure(html: &mut String, figure: &Figure) {
     let class = if figure.wide { r#" class="wide""# } else { "" };
     let title = escaped(&figure.title);
-    let _ = write!(
+    let _ = writeln!(
         html,
-        r#"<figure id="{id}"{class}><div class="picture"{reach}>{svg}</div><figcaption><strong>{title}.</strong> {caption}</figcaption><div class="below"><details class="with-table"><summary>Data<span class="unseen"> of {title}</span></summary>{table}</details></div></figure>
-"#,
+        r#"<figure id="{id}"{class}><div class="picture"{reach}>{svg}</div><figcaption><strong>{title}.</strong> {caption}</figcaption><div class="below"><details class="with-table"><summary>Data<span class="unseen"> of {title}</span></summary>{table}</details></div></figure>"#,
         id = figure.id,
         // Wide pictures scroll within their box on narrow screens: the keyboard must reach them.
         reach = match figure.wide {

@@ -27,7 +27,7 @@ pub(crate) fn runs(input: &Input<'_>) -> Section {
     let mut section = Section::new("runs", "Runs compared");
     let groups = groups(input);
     section.paragraph(format!(
-        "Everything after this section is about the first run, <em>{}</em>.",
+        "Everything else on this page is about the first run, <em>{}</em>.",
         crate::escape::escaped(&input.files.name)
     ));
     section.figures(league(&groups));

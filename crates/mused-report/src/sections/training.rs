@@ -77,7 +77,7 @@ pub(crate) fn training(input: &Input<'_>) -> Section {
 
 /// A line for each model that has the value.
 fn lines(run: usize, epochs: &[Epoch], value: &dyn Fn(&Epoch) -> Option<f64>) -> Vec<Line> {
-    let mut models: BTreeMap<(usize, Option<&str>), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut models: BTreeMap<_, Vec<(f64, f64)>> = BTreeMap::new();
     for epoch in epochs {
         if let Some(value) = value(epoch) {
             models
@@ -86,15 +86,16 @@ fn lines(run: usize, epochs: &[Epoch], value: &dyn Fn(&Epoch) -> Option<f64>) ->
                 .push((epoch.epoch as f64, value));
         }
     }
-    let line = |((fold, subject), points): ((usize, Option<&str>), Vec<(f64, f64)>)| Line {
+    let models = models.into_iter();
+    let lines = models.map(|((fold, subject), points)| Line {
         model: match subject {
             None => format!("fold {fold}"),
             Some(subject) => format!("fold {fold}, {subject}"),
         },
         run,
         points,
-    };
-    models.into_iter().map(line).collect()
+    });
+    lines.collect()
 }
 
 fn times(input: &Input<'_>) -> Table {

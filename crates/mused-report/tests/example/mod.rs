@@ -7,25 +7,28 @@ use std::path::{Path, PathBuf};
 use mused_formats::npy;
 use ndarray::Array2;
 
-pub const NAMES: [&str; 5] = ["person", "animal", "car", "sky", "food"];
+pub(crate) const NAMES: [&str; 5] = ["person", "animal", "car", "sky", "food"];
 const STIMULI: usize = 40;
 
-pub struct Example {
-    pub dataset: String,
-    pub labels: Vec<String>,
-    pub subjects: usize,
-    pub complete: bool,
-    pub explained: bool,
+pub(crate) struct Example {
+    pub(crate) dataset: String,
+    /// Where the dataset is.
+    pub(crate) path: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) subjects: usize,
+    pub(crate) complete: bool,
+    pub(crate) explained: bool,
     /// Share of the probabilities that is not about the label.
-    pub noise: f64,
-    pub seed: usize,
-    pub config: String,
+    pub(crate) noise: f64,
+    pub(crate) seed: usize,
+    pub(crate) config: String,
 }
 
 impl Default for Example {
     fn default() -> Self {
         Self {
             dataset: "example".to_owned(),
+            path: "/nowhere".to_owned(),
             labels: NAMES.map(str::to_owned).to_vec(),
             subjects: 3,
             complete: true,
@@ -51,7 +54,7 @@ impl Example {
         format!("sub-{:02}", subject + 1)
     }
 
-    pub fn write(&self, run: &Path) -> PathBuf {
+    pub(crate) fn write(&self, run: &Path) -> PathBuf {
         fs::create_dir_all(run).unwrap();
         let put = |name: &str, text: &str| fs::write(run.join(name), text).unwrap();
         put("config.toml", &self.config);
@@ -67,7 +70,7 @@ impl Example {
         };
         let mut description = serde_json::json!({
             "schema": "mused-run/1", "version": "0.1.0", "folds": 2, "subjects": subjects,
-            "dataset": {"name": self.dataset, "path": "/nowhere", "sha256": "abc", "simulated": true},
+            "dataset": {"name": self.dataset, "path": self.path, "sha256": "abc", "simulated": true},
             "models": [], "audit": {"findings": [], "skipped": []},
             "machine": {"os": "linux"}, "started": "2026-01-01T00:00:00Z", "finished": finished,
         });
@@ -99,13 +102,14 @@ impl Example {
                 };
                 writeln!(
                     split,
-                    "{fold}\t{part}\timage{stimulus:02}\timage{stimulus:02}"
+                    "{fold}\t{part}\timage{0:04}\timage{0:04}",
+                    stimulus + 1
                 )
                 .unwrap();
             }
             for (subject, name) in subjects.iter().enumerate() {
                 for stimulus in (fold..STIMULI).step_by(2) {
-                    writeln!(trials, "{fold}\t{name}\timage{stimulus:02}").unwrap();
+                    writeln!(trials, "{fold}\t{name}\timage{:04}", stimulus + 1).unwrap();
                     for label in 0..self.labels.len() {
                         let there = drawn([stimulus, label, 99]) < 0.2 + 0.1 * label as f64;
                         let noise = drawn([stimulus * 31 + subject, label, self.seed]);
@@ -146,7 +150,7 @@ impl Example {
                 .to_owned();
         for (index, subject) in subjects.iter().enumerate() {
             for stimulus in 0..6 {
-                writeln!(tokens, "0\t{subject}\timage{stimulus:02}").unwrap();
+                writeln!(tokens, "0\t{subject}\timage{:04}", stimulus + 1).unwrap();
             }
             for (place, part) in parts.iter().enumerate() {
                 let weight = 0.3 + 0.1 * place as f64 + 0.02 * index as f64;
@@ -164,8 +168,13 @@ impl Example {
             drawn([row, column, 5]) as f32
         });
         npy::write_npy_f32(folder.join("tokens_high.npy"), array.view()).unwrap();
-        let stimuli =
-            (0..6).map(|n| format!("image{n:02}\t{}\n", self.labels[n % self.labels.len()]));
+        let stimuli = (0..6).map(|n| {
+            format!(
+                "image{:04}\t{}\n",
+                n + 1,
+                self.labels[n % self.labels.len()]
+            )
+        });
         put(
             "rdm_stimuli.tsv",
             &format!("stimulus_id\tlabel\n{}", stimuli.collect::<String>()),
