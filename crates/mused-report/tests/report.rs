@@ -1,4 +1,5 @@
 //! Pages of runs that are complete, broken or strange.
+#![allow(clippy::unwrap_used)]
 
 mod example;
 

@@ -231,7 +231,10 @@ impl Ranking {
         })
     }
 
-    pub(crate) fn new<D: Dimension>(scores: &ArrayView<f64, D>, targets: &ArrayView<u8, D>) -> Self {
+    pub(crate) fn new<D: Dimension>(
+        scores: &ArrayView<f64, D>,
+        targets: &ArrayView<u8, D>,
+    ) -> Self {
         let mut samples: Vec<(f64, u8)> = scores
             .iter()
             .copied()
