@@ -20,7 +20,7 @@ pub use compare::{Comparison, LabelComparison, LabelMetricDifference, MetricDiff
 pub use inference::{
     Calibration, Inference, IntervalResult, LabelTest, MetricInference, Stated, TestResult,
 };
-use predictions::Predictions;
+pub use predictions::Predictions;
 pub use run::{Audit, Finding};
 
 /// Why a run could not be scored.
@@ -158,7 +158,8 @@ pub struct Results {
     pub subjects: BTreeMap<String, SubjectResult>,
 }
 
-const SCHEMA: &str = "mused-results/3";
+/// The `schema` of a `results.json` that this version writes.
+pub const SCHEMA: &str = "mused-results/3";
 
 /// Scores the test predictions of a run, a subject at a time, all folds pooled. The same bits every time.
 ///

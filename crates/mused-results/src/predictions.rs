@@ -9,21 +9,28 @@ use ndarray::{Array2, ArrayD, Ix2};
 use crate::{Error, Result};
 
 /// Test rows of a run directory.
-pub(crate) struct Predictions {
-    pub(crate) labels: Vec<String>,
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    /// Their names, in the order of the columns.
+    pub labels: Vec<String>,
     /// rows × labels
-    pub(crate) probabilities: Array2<f64>,
+    pub probabilities: Array2<f64>,
     /// rows × labels
-    pub(crate) targets: Array2<u8>,
+    pub targets: Array2<u8>,
     /// Subject and stimulus of each row.
-    pub(crate) keys: Vec<(String, String)>,
+    pub keys: Vec<(String, String)>,
     /// Group of each row's stimulus.
     groups: Vec<String>,
-    pub(crate) folds: usize,
+    /// Folds the rows come from.
+    pub folds: usize,
 }
 
 impl Predictions {
-    pub(crate) fn read(run: &Path) -> Result<Self> {
+    /// Reads those of a complete run.
+    ///
+    /// # Errors
+    /// When the run is not complete or its files contradict each other.
+    pub fn read(run: &Path) -> Result<Self> {
         let path = run.join("predictions.npy");
         if !path.is_file() {
             return Err(Error::Invalid {
@@ -59,7 +66,8 @@ impl Predictions {
         })
     }
 
-    pub(crate) fn rows_by_subject(&self) -> BTreeMap<String, Vec<usize>> {
+    /// Rows of each subject, by name.
+    pub fn rows_by_subject(&self) -> BTreeMap<String, Vec<usize>> {
         let mut rows: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (row, (subject, _)) in self.keys.iter().enumerate() {
             rows.entry(subject.clone()).or_default().push(row);

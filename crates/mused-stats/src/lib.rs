@@ -7,6 +7,7 @@
 
 pub mod calibration;
 pub mod ceiling;
+pub mod curves;
 mod error;
 pub mod interval;
 pub mod metrics;

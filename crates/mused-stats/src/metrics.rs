@@ -214,15 +214,27 @@ pub fn random_average_precision(positives: usize, samples: usize) -> Option<f64>
 }
 
 /// Samples from the highest score to the lowest, with tied ones together.
-struct Ranking {
+pub(crate) struct Ranking {
     /// For each distinct score from the highest: how many samples have it, and how many of them are positive.
     ties: Vec<(usize, usize)>,
-    positives: usize,
-    negatives: usize,
+    pub(crate) positives: usize,
+    pub(crate) negatives: usize,
 }
 
 impl Ranking {
-    fn new<D: Dimension>(scores: &ArrayView<f64, D>, targets: &ArrayView<u8, D>) -> Self {
+    /// Down to each distinct score: samples seen, and positives among them.
+    pub(crate) fn cumulative(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.ties.iter().scan((0, 0), |(seen, found), tied| {
+            *seen += tied.0;
+            *found += tied.1;
+            Some((*seen, *found))
+        })
+    }
+
+    pub(crate) fn new<D: Dimension>(
+        scores: &ArrayView<f64, D>,
+        targets: &ArrayView<u8, D>,
+    ) -> Self {
         let mut samples: Vec<(f64, u8)> = scores
             .iter()
             .copied()

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Features(args) => commands::features::run(&args),
         Command::Rdm(args) => commands::rdm::run(&args),
+        Command::Report(args) => commands::report::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
         Command::Permute(args) => commands::permute::run(&args),
         Command::Explain(args) => commands::explain::run(&args),

@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Benchmark(BenchmarkArgs),
     /// Score a run on its held-out stimuli
     Evaluate(EvaluateArgs),
+    /// One HTML file of figures, tables and methods, of a run or several
+    Report(ReportArgs),
     /// Differences between runs, with intervals and tests
     Compare(CompareArgs),
     /// Train a run again and again on exchanged labels: a permutation test of the whole pipeline
@@ -371,6 +373,28 @@ pub(crate) struct EvaluateArgs {
     /// Print results.json instead of the table
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused report runs/a
+  mused report runs/guided runs/unguided --out guided.html --figures figures
+  mused report runs/benchmark
+
+The page needs no network and no other file. Several runs are compared with the first, which the rest of the page is
+about; a folder of `mused benchmark` stands for all its runs. Run `mused explain RUN` before for attention, importance
+and token maps; importance is also written as images beside the page, where voxels have places.")]
+pub(crate) struct ReportArgs {
+    /// Run directories, or a folder of `mused benchmark`
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Page to write [default: report.html in the first RUN]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Folder for every figure as SVG, PNG (300 dpi) and TSV
+    #[arg(long, value_name = "DIR")]
+    pub(crate) figures: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

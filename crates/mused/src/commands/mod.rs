@@ -14,6 +14,7 @@ pub(crate) mod map;
 pub(crate) mod permute;
 pub(crate) mod predict;
 pub(crate) mod rdm;
+pub(crate) mod report;
 pub(crate) mod simulate;
 pub(crate) mod train;
 

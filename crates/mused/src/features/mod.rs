@@ -7,7 +7,9 @@
 mod error;
 mod extract;
 mod frames;
+mod pictures;
 mod store;
 
 pub use error::{Error, Result};
 pub use extract::{Extraction, Guide, Outcome, extract};
+pub use pictures::Pictures;

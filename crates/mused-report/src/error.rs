@@ -1,0 +1,57 @@
+use std::path::{Path, PathBuf};
+
+/// Why a report could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written as what it should be.
+    #[error(transparent)]
+    Format(#[from] mused_formats::Error),
+    /// Predictions cannot be scored, or runs not compared.
+    #[error(transparent)]
+    Results(#[from] mused_results::Error),
+    /// The values of a voxel cannot be written where it is.
+    #[error(transparent)]
+    Data(#[from] mused_data::Error),
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of a run is not what it should be.
+    #[error("{}: {message}", path.display())]
+    Invalid {
+        /// The file at fault.
+        path: PathBuf,
+        /// Expected against found.
+        message: String,
+    },
+    /// A figure cannot be turned into pixels.
+    #[error("figure {id}: {message}")]
+    Picture {
+        /// The figure.
+        id: String,
+        /// Why.
+        message: String,
+    },
+}
+
+/// A `Result` with this crate's [`enum@Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    pub(crate) fn invalid(path: &Path, message: impl ToString) -> Self {
+        Self::Invalid {
+            path: path.to_owned(),
+            message: message.to_string(),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! One picture a file.
+
+mod brain;
+mod calibration;
+mod card;
+mod confusion;
+mod curves;
+mod label_subject;
+mod learning;
+mod rdms;
+mod rows;
+mod score;
+mod token_map;
+
+pub(crate) use brain::{Volume, slices};
+pub(crate) use calibration::calibration;
+pub(crate) use card::{Decoding, card};
+pub(crate) use confusion::confusion;
+pub(crate) use curves::{Kind, curves};
+pub(crate) use label_subject::label_subject;
+pub(crate) use learning::{Line, learning};
+pub(crate) use rdms::{Panel as RdmPanel, rdms};
+pub(crate) use rows::{Mark, Panel, Row, RowsChart};
+pub(crate) use score::{Score, score};
+pub(crate) use token_map::{TokenMap, token_map};

@@ -1,0 +1,171 @@
+use crate::escape::shortened;
+use crate::number::tick;
+use crate::svg::{Anchor, Ink, Scale, Svg};
+
+const NAMES: f64 = 170.0;
+const TOP: f64 = 44.0;
+const BOTTOM: f64 = 34.0;
+const GAP: f64 = 46.0;
+
+/// A value of a row, with what belongs to it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mark {
+    pub(crate) value: f64,
+    pub(crate) interval: Option<(f64, f64)>,
+    /// What the value is held against, in this row alone.
+    pub(crate) reference: Option<f64>,
+    /// Lower and upper bound of what can be reached.
+    pub(crate) ceiling: Option<(f64, f64)>,
+    /// Drawn filled: significant, or nothing is tested.
+    pub(crate) strong: bool,
+    /// What the mouse shows.
+    pub(crate) title: String,
+}
+
+/// A name and its values, one a panel.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// What clicking it picks: `label` or `subject`, and which.
+    pub(crate) pick: Option<(&'static str, usize)>,
+    pub(crate) marks: Vec<Option<Mark>>,
+}
+
+/// A column of values with its axis.
+#[derive(Clone, Debug)]
+pub(crate) struct Panel {
+    pub(crate) title: String,
+    pub(crate) domain: (f64, f64),
+    /// A line through all rows: the floor, or no difference.
+    pub(crate) reference: Option<f64>,
+}
+
+/// Values of many things, one a row, in panels side by side.
+pub(crate) struct RowsChart {
+    rows: Vec<Row>,
+    panels: Vec<Panel>,
+    step: f64,
+    width: f64,
+}
+
+impl RowsChart {
+    pub(crate) fn new(rows: Vec<Row>, panels: Vec<Panel>) -> Self {
+        let step = if rows.len() > 40 { 16.0 } else { 20.0 };
+        let width = if panels.len() > 1 { 790.0 } else { 560.0 };
+        Self {
+            rows,
+            panels,
+            step,
+            width,
+        }
+    }
+
+    fn scale(&self, panel: usize) -> Scale {
+        let count = self.panels.len().max(1) as f64;
+        let width = (self.width - NAMES - 14.0 - GAP * (count - 1.0)) / count;
+        let start = NAMES + panel as f64 * (width + GAP);
+        Scale::new(self.panels[panel].domain, (start, start + width))
+    }
+
+    fn row_at(&self, row: usize) -> f64 {
+        TOP + (row as f64 + 0.5) * self.step
+    }
+
+    /// Dots of something else at the same rows: `values[row][panel]`.
+    pub(crate) fn overlay(&self, values: &[Vec<Option<f64>>]) -> String {
+        let mut svg = Svg::new(0.0, 0.0);
+        for (row, values) in values.iter().enumerate().take(self.rows.len()) {
+            for (panel, value) in values.iter().enumerate().take(self.panels.len()) {
+                if let Some(value) = value.filter(|value| value.is_finite()) {
+                    let at = (self.scale(panel).at(value), self.row_at(row));
+                    svg.dot(
+                        at,
+                        3.5,
+                        Ink::Other,
+                        &format!("{}: {value:.3}", self.rows[row].name),
+                    );
+                }
+            }
+        }
+        svg.body
+    }
+
+    /// The picture, with an empty group of an id for overlays.
+    pub(crate) fn draw(&self, overlay: Option<(&str, &str)>) -> Svg {
+        let bottom = TOP + self.rows.len() as f64 * self.step;
+        let mut svg = Svg::new(self.width, bottom + BOTTOM);
+        for (index, panel) in self.panels.iter().enumerate() {
+            let scale = self.scale(index);
+            svg.text(
+                (scale.range.0, 16.0),
+                Anchor::Start,
+                Ink::Text,
+                &panel.title,
+            );
+            let (values, step) = scale.ticks(5);
+            for value in values {
+                let x = scale.at(value);
+                svg.line((x, TOP - 6.0), (x, bottom), Ink::Grid, 1.0);
+                for y in [TOP - 11.0, bottom + 16.0] {
+                    svg.text((x, y), Anchor::Middle, Ink::Quiet, &tick(value, step));
+                }
+            }
+            if let Some(reference) = panel.reference {
+                let x = scale.at(reference);
+                svg.dashed((x, TOP - 6.0), (x, bottom), Ink::Floor);
+            }
+        }
+        for (place, row) in self.rows.iter().enumerate() {
+            let mut drawn = Svg::new(0.0, 0.0);
+            let y = self.row_at(place);
+            drawn.text(
+                (NAMES - 12.0, y + 4.0),
+                Anchor::End,
+                Ink::Text,
+                &shortened(&row.name, 24),
+            );
+            for (panel, mark) in row.marks.iter().enumerate() {
+                match mark.as_ref().filter(|mark| mark.value.is_finite()) {
+                    Some(mark) => self.mark(&mut drawn, panel, y, mark),
+                    None => {
+                        let at = (self.scale(panel).range.0 + 4.0, y + 4.0);
+                        drawn.text(at, Anchor::Start, Ink::Quiet, "–");
+                    }
+                }
+            }
+            match row.pick {
+                Some((what, index)) => svg.picking(what, index, &drawn.body),
+                None => svg.push(&drawn.body),
+            };
+        }
+        if let Some((id, content)) = overlay {
+            svg.target(id, content);
+        }
+        svg
+    }
+
+    fn mark(&self, svg: &mut Svg, panel: usize, y: f64, mark: &Mark) {
+        let scale = self.scale(panel);
+        let x = scale.at(mark.value);
+        if let Some(reference) = mark.reference {
+            let at = scale.at(reference);
+            svg.line((at, y - 5.0), (at, y + 5.0), Ink::Floor, 2.0);
+            svg.line((at, y), (x, y), Ink::Grid, 2.0);
+        }
+        if let Some((low, high)) = mark.ceiling {
+            let (from, to) = (scale.at(low), scale.at(high).max(scale.at(low) + 2.0));
+            svg.rect(
+                from,
+                y - 3.0,
+                (to - from, 6.0),
+                Ink::Ceiling,
+                &format!("noise ceiling {low:.3} to {high:.3}"),
+            );
+        }
+        if let Some((low, high)) = mark.interval {
+            svg.line((scale.at(low), y), (scale.at(high), y), Ink::Mark, 2.0);
+        }
+        let ink = if mark.strong { Ink::Mark } else { Ink::Hollow };
+        svg.dot((x, y), 4.0, ink, &mark.title);
+    }
+}

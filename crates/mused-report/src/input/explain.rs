@@ -1,0 +1,237 @@
+use std::path::{Path, PathBuf};
+
+use mused_formats::npy;
+use mused_formats::table::Table;
+use ndarray::{Array2, Ix1, Ix2};
+use serde::Deserialize;
+
+use super::Part;
+
+/// The content of `explain.json`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct About {
+    pub(crate) schema: String,
+    pub(crate) fold: usize,
+    pub(crate) levels: Vec<String>,
+    pub(crate) parts: Vec<String>,
+    pub(crate) part_kind: String,
+    pub(crate) stimuli: usize,
+    pub(crate) notes: Vec<String>,
+}
+
+/// A row of `attention.tsv`.
+#[derive(Clone, Debug)]
+pub(crate) struct Attention {
+    pub(crate) subject: String,
+    pub(crate) level: String,
+    pub(crate) part: String,
+    pub(crate) weight: f64,
+    pub(crate) sd: Option<f64>,
+}
+
+/// A row of `occlusion.tsv`.
+#[derive(Clone, Debug)]
+pub(crate) struct Occlusion {
+    pub(crate) part: String,
+    /// Empty: mean over subjects.
+    pub(crate) subject: String,
+    pub(crate) average_precision: Option<f64>,
+    pub(crate) roc_auc: Option<f64>,
+    pub(crate) ap_interval: Option<(f64, f64)>,
+    pub(crate) auc_interval: Option<(f64, f64)>,
+}
+
+/// A row of `rdms.tsv`.
+#[derive(Clone, Debug)]
+pub(crate) struct RdmRow {
+    pub(crate) file: String,
+    pub(crate) kind: String,
+    pub(crate) level: String,
+    pub(crate) subject: String,
+    pub(crate) part: String,
+    pub(crate) guidance_high: Option<f64>,
+    pub(crate) guidance_low: Option<f64>,
+    pub(crate) ceiling: Option<(f64, f64)>,
+}
+
+/// A row of `tokens.tsv`.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenRow {
+    pub(crate) subject: String,
+    pub(crate) stimulus: String,
+}
+
+/// What `mused explain` found in a run.
+#[derive(Debug)]
+pub(crate) struct Explain {
+    root: PathBuf,
+    pub(crate) about: About,
+    pub(crate) attention: Part<Vec<Attention>>,
+    pub(crate) occlusion: Part<Vec<Occlusion>>,
+    pub(crate) rdms: Part<Vec<RdmRow>>,
+    /// Stimulus and its first label, in the order of the RDMs.
+    pub(crate) rdm_stimuli: Vec<(String, String)>,
+    pub(crate) token_rows: Vec<TokenRow>,
+}
+
+const SCHEMA: &str = "mused-explain/1";
+
+impl Explain {
+    pub(crate) fn read(run: &Path) -> Part<Self> {
+        let root = run.join("explain");
+        let path = root.join("explain.json");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|_| format!("`mused explain {}` has not been run", run.display()))?;
+        let about: About =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        if about.schema != SCHEMA {
+            return Err(format!(
+                "{}: expected schema {SCHEMA:?}, found {:?}; run `mused explain {}` again",
+                path.display(),
+                about.schema,
+                run.display()
+            ));
+        }
+        let words = |error: mused_formats::Error| error.to_string();
+        let stimuli = rows(&root.join("rdm_stimuli.tsv"), |row| {
+            Some((row.text("stimulus_id"), row.text("label")))
+        });
+        let tokens = rows(&root.join("tokens.tsv"), |row| {
+            Some(TokenRow {
+                subject: row.text("subject"),
+                stimulus: row.text("stimulus_id"),
+            })
+        });
+        Ok(Self {
+            attention: rows(&root.join("attention.tsv"), |row| {
+                Some(Attention {
+                    subject: row.text("subject"),
+                    level: row.text("level"),
+                    part: row.text("part"),
+                    weight: row.number("weight")?,
+                    sd: row.number("sd"),
+                })
+            })
+            .map_err(words),
+            occlusion: rows(&root.join("occlusion.tsv"), |row| {
+                Some(Occlusion {
+                    part: row.text("part"),
+                    subject: row.text("subject"),
+                    average_precision: row.number("average_precision"),
+                    roc_auc: row.number("roc_auc"),
+                    ap_interval: row.number("ap_low").zip(row.number("ap_high")),
+                    auc_interval: row.number("auc_low").zip(row.number("auc_high")),
+                })
+            })
+            .map_err(words),
+            rdms: rows(&root.join("rdms.tsv"), |row| {
+                Some(RdmRow {
+                    file: row.text("file"),
+                    kind: row.text("kind"),
+                    level: row.text("level"),
+                    subject: row.text("subject"),
+                    part: row.text("part"),
+                    guidance_high: row.number("guidance_high"),
+                    guidance_low: row.number("guidance_low"),
+                    ceiling: row.number("ceiling_lower").zip(row.number("ceiling_upper")),
+                })
+            })
+            .map_err(words),
+            rdm_stimuli: stimuli.unwrap_or_default(),
+            token_rows: tokens.unwrap_or_default(),
+            root,
+            about,
+        })
+    }
+
+    /// An RDM, in the order of `rdm_stimuli.tsv`.
+    pub(crate) fn rdm(&self, row: &RdmRow) -> Part<Array2<f32>> {
+        let name = row.file.strip_suffix(".npy").unwrap_or(&row.file);
+        // A name, not a way out of the folder.
+        if name.contains(['/', '\\']) {
+            return Err(format!(
+                "rdms.tsv names a file outside its folder: {name:?}"
+            ));
+        }
+        let path = self.root.join("rdms").join(format!("{name}.npy"));
+        let matrix = matrix(&path)?;
+        if matrix.nrows() == matrix.ncols() && matrix.nrows() == self.rdm_stimuli.len() {
+            return Ok(matrix);
+        }
+        let (n, shape) = (self.rdm_stimuli.len(), matrix.shape());
+        Err(format!(
+            "{}: expected {n} × {n} values, found {shape:?}",
+            path.display()
+        ))
+    }
+
+    /// Tokens of a level, a row for each of `token_rows`.
+    pub(crate) fn tokens(&self, level: &str) -> Part<Array2<f32>> {
+        let path = self.root.join(format!("tokens_{level}.npy"));
+        let tokens = matrix(&path)?;
+        if tokens.nrows() == self.token_rows.len() {
+            return Ok(tokens);
+        }
+        Err(format!(
+            "{}: expected {} rows, found {}",
+            path.display(),
+            self.token_rows.len(),
+            tokens.nrows()
+        ))
+    }
+
+    /// The importance of a subject's voxels.
+    pub(crate) fn importance(&self, subject: &str, voxels: usize) -> Part<Vec<f32>> {
+        let path = self.root.join("importance").join(format!("{subject}.npy"));
+        let values = npy::read_npy_f32(&path).map_err(|error| error.to_string())?;
+        let shape = format!("{:?}", values.shape());
+        let values = values.into_dimensionality::<Ix1>().ok();
+        let values = values.filter(|values| values.len() == voxels);
+        let values = values.ok_or_else(|| {
+            format!(
+                "{}: expected {voxels} values, found {shape}",
+                path.display()
+            )
+        })?;
+        Ok(values.to_vec())
+    }
+}
+
+fn matrix(path: &Path) -> Part<Array2<f32>> {
+    let array = npy::read_npy_f32(path).map_err(|error| error.to_string())?;
+    array
+        .into_dimensionality::<Ix2>()
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+struct Row<'t> {
+    names: &'t [String],
+    cells: Vec<&'t str>,
+}
+
+impl Row<'_> {
+    fn text(&self, name: &str) -> String {
+        let place = self.names.iter().position(|column| column == name);
+        let cell = place.and_then(|place| self.cells.get(place)).copied();
+        cell.filter(|cell| *cell != "n/a")
+            .unwrap_or_default()
+            .to_owned()
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        let value: f64 = self.text(name).parse().ok()?;
+        value.is_finite().then_some(value)
+    }
+}
+
+fn rows<T>(path: &Path, read: impl Fn(&Row<'_>) -> Option<T>) -> mused_formats::Result<Vec<T>> {
+    let table = Table::read(path)?;
+    let names = table.columns();
+    let each = (0..table.rows()).filter_map(|row| table.row(row));
+    let rows = each.map(|cells| Row {
+        names,
+        cells: cells.collect(),
+    });
+    Ok(rows.filter_map(|row| read(&row)).collect())
+}

@@ -1,0 +1,128 @@
+use mused_results::Predictions;
+use mused_stats::curves::{precision_at, precision_recall_curve, roc_curve, true_positive_rate};
+use mused_stats::metrics::{Undefined, score};
+use ndarray::{Array2, Axis};
+use rayon::prelude::*;
+
+use crate::{Error, Result};
+
+/// Points of a drawn curve.
+const POINTS: usize = 64;
+
+/// A curve of a label at [`POINTS`] even places, and its area.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Curve {
+    pub(crate) points: Vec<(f64, f64)>,
+    pub(crate) area: f64,
+}
+
+/// Curves of a label: the mean over subjects, and each subject's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LabelCurves {
+    pub(crate) mean: Option<Curve>,
+    /// `None` where the subject cannot be scored on the label.
+    pub(crate) subjects: Vec<Option<Curve>>,
+}
+
+/// What results.json does not hold: scores of every label and subject, and their curves.
+#[derive(Debug)]
+pub(crate) struct Scores {
+    /// In alphabetical order, as in results.json.
+    pub(crate) subjects: Vec<String>,
+    /// Rows of each subject.
+    pub(crate) rows: Vec<Vec<usize>>,
+    /// labels × subjects; NaN where undefined.
+    pub(crate) average_precision: Array2<f64>,
+    /// labels × subjects; NaN where undefined.
+    pub(crate) roc_auc: Array2<f64>,
+    pub(crate) roc: Vec<LabelCurves>,
+    pub(crate) precision_recall: Vec<LabelCurves>,
+}
+
+impl Scores {
+    pub(crate) fn new(predictions: &Predictions) -> Result<Self> {
+        let (subjects, rows): (Vec<String>, Vec<Vec<usize>>) =
+            predictions.rows_by_subject().into_iter().unzip();
+        let failed = |error: mused_stats::Error| Error::from(mused_results::Error::from(error));
+        let labels = predictions.labels.len();
+        let each: Vec<_> = rows
+            .par_iter()
+            .map(|rows| {
+                let scores = predictions.probabilities.select(Axis(0), rows);
+                let targets = predictions.targets.select(Axis(0), rows);
+                let mut curves = Vec::with_capacity(labels);
+                for (scores, targets) in scores.columns().into_iter().zip(targets.columns()) {
+                    curves.push((
+                        roc_curve(scores, targets)?,
+                        precision_recall_curve(scores, targets)?,
+                    ));
+                }
+                let scored = score(scores.view(), targets.view(), Undefined::Exclude)?;
+                Ok((scored, curves))
+            })
+            .collect::<std::result::Result<_, _>>()
+            .map_err(failed)?;
+        let mut average_precision = Array2::from_elem((labels, subjects.len()), f64::NAN);
+        let mut roc_auc = average_precision.clone();
+        let mut roc = vec![LabelCurves::default(); labels];
+        let mut precision_recall = roc.clone();
+        for (subject, (scored, curves)) in each.into_iter().enumerate() {
+            for (label, ((receiver, precision), score)) in
+                curves.into_iter().zip(&scored.labels).enumerate()
+            {
+                average_precision[[label, subject]] = score.average_precision.unwrap_or(f64::NAN);
+                roc_auc[[label, subject]] = score.roc_auc.unwrap_or(f64::NAN);
+                let drawn = |curve: Option<Vec<(f64, f64)>>,
+                             area: Option<f64>,
+                             height: fn(&[(f64, f64)], f64) -> f64| {
+                    let curve = curve?;
+                    let at = |point: usize| point as f64 / (POINTS - 1) as f64;
+                    Some(Curve {
+                        points: (0..POINTS)
+                            .map(|p| (at(p), height(&curve, at(p))))
+                            .collect(),
+                        area: area?,
+                    })
+                };
+                roc[label]
+                    .subjects
+                    .push(drawn(receiver, score.roc_auc, true_positive_rate));
+                precision_recall[label].subjects.push(drawn(
+                    precision,
+                    score.average_precision,
+                    precision_at,
+                ));
+            }
+        }
+        for curves in roc.iter_mut().chain(&mut precision_recall) {
+            curves.mean = mean(&curves.subjects);
+        }
+        Ok(Self {
+            subjects,
+            rows,
+            average_precision,
+            roc_auc,
+            roc,
+            precision_recall,
+        })
+    }
+}
+
+/// Mean height at every place: its area is the mean of the areas.
+fn mean(curves: &[Option<Curve>]) -> Option<Curve> {
+    let defined: Vec<&Curve> = curves.iter().flatten().collect();
+    let first = defined.first()?;
+    let count = defined.len() as f64;
+    let height = |point: usize| {
+        defined
+            .iter()
+            .map(|curve| curve.points[point].1)
+            .sum::<f64>()
+            / count
+    };
+    let points = first.points.iter().enumerate();
+    Some(Curve {
+        points: points.map(|(point, (x, _))| (*x, height(point))).collect(),
+        area: defined.iter().map(|curve| curve.area).sum::<f64>() / count,
+    })
+}

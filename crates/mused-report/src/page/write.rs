@@ -1,0 +1,192 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::Result;
+use crate::escape::{escaped, json_for_script};
+use crate::figure::{Block, By, Figure, Section};
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// Everything a page is made of.
+pub(crate) struct Page {
+    pub(crate) title: String,
+    /// Below the title: markup.
+    pub(crate) subtitle: String,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) labels: Vec<String>,
+    pub(crate) subjects: Vec<String>,
+    /// Label that is picked at first.
+    pub(crate) picked: usize,
+    pub(crate) foot: String,
+}
+
+#[derive(Serialize)]
+struct Variant<'a> {
+    by: By,
+    markup: &'a [String],
+}
+
+/// The whole file.
+pub(crate) fn write(page: &Page) -> Result<String> {
+    let mut variants: BTreeMap<&str, Variant<'_>> = BTreeMap::new();
+    for figure in page.sections.iter().flat_map(Section::all_figures) {
+        for each in &figure.variants {
+            let (by, markup) = (each.by, each.markup.as_slice());
+            variants.insert(&each.target, Variant { by, markup });
+        }
+    }
+    let picks = |wanted: &[By]| {
+        variants
+            .values()
+            .any(|variant| wanted.contains(&variant.by))
+    };
+    let labels = picks(&[By::Label, By::Both]);
+    let subjects = picks(&[By::Subject, By::Both]) && page.subjects.len() > 1;
+    // A map of strings and numbers always has a JSON form.
+    let data = json_for_script(&variants).unwrap_or_else(|_| "{}".to_owned());
+    let hash = STANDARD.encode(Sha256::digest(SCRIPT));
+    let title = escaped(&page.title);
+    let mut html = format!(
+        r##"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>
+{STYLE}</style>
+</head>
+<body>
+<a class="skip" href="#content">Skip to the content</a>
+<header>
+<h1>{title}</h1>
+{}
+</header>
+<nav aria-label="Sections"><ul>
+"##,
+        page.subtitle
+    );
+    for section in &page.sections {
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            html,
+            r##"<li><a href="#{}">{}</a></li>"##,
+            section.id,
+            escaped(section.title)
+        );
+    }
+    html.push_str("</ul></nav>\n");
+    if labels || subjects {
+        html.push_str(r#"<form class="pickers" aria-label="What the figures show" hidden>"#);
+        if labels {
+            picker(&mut html, "label", "Label", &page.labels, page.picked, None);
+        }
+        if subjects {
+            picker(
+                &mut html,
+                "subject",
+                "Subject",
+                &page.subjects,
+                0,
+                Some("mean over subjects"),
+            );
+        }
+        html.push_str("</form>\n");
+    }
+    html.push_str("<main id=\"content\">\n");
+    for section in &page.sections {
+        write_section(&mut html, section);
+    }
+    let _ = write!(
+        html,
+        "</main>\n<footer>{}</footer>\n<script type=\"application/json\" id=\"variants\">{data}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
+        page.foot
+    );
+    Ok(html)
+}
+
+fn picker(
+    html: &mut String,
+    id: &str,
+    name: &str,
+    options: &[String],
+    picked: usize,
+    first: Option<&str>,
+) {
+    let _ = write!(
+        html,
+        r#"<label for="pick-{id}">{name}</label> <select id="pick-{id}" autocomplete="off">"#
+    );
+    let all = first.into_iter().chain(options.iter().map(String::as_str));
+    for (index, option) in all.enumerate() {
+        let selected = if index == picked { " selected" } else { "" };
+        let _ = write!(
+            html,
+            r#"<option value="{index}"{selected}>{}</option>"#,
+            escaped(option)
+        );
+    }
+    html.push_str("</select> ");
+}
+
+fn write_section(html: &mut String, section: &Section) {
+    let _ = writeln!(
+        html,
+        r#"<section id="{0}" aria-labelledby="{0}-title"><h2 id="{0}-title">{1}</h2>"#,
+        section.id,
+        escaped(section.title)
+    );
+    for block in &section.blocks {
+        match block {
+            Block::Heading(text) => {
+                let _ = writeln!(html, "<h3>{}</h3>", escaped(text));
+            }
+            Block::Html(markup) => {
+                html.push_str(markup);
+                html.push('\n');
+            }
+            Block::Figures(figures) => {
+                html.push_str("<div class=\"figures\">\n");
+                for figure in figures {
+                    write_figure(html, figure);
+                }
+                html.push_str("</div>\n");
+            }
+            Block::Table(caption, table) => {
+                html.push_str("<div class=\"with-table\">");
+                html.push_str(&table.to_html(caption));
+                html.push_str("</div>\n");
+            }
+            Block::Missing(why) => {
+                let _ = writeln!(html, r#"<p class="missing">{}</p>"#, escaped(why));
+            }
+        }
+    }
+    html.push_str("</section>\n");
+}
+
+fn write_figure(html: &mut String, figure: &Figure) {
+    let class = if figure.wide { r#" class="wide""# } else { "" };
+    let title = escaped(&figure.title);
+    let _ = writeln!(
+        html,
+        r#"<figure id="{id}"{class}><div class="picture"{reach}>{svg}</div><figcaption><strong>{title}.</strong> {caption}</figcaption><div class="below"><details class="with-table"><summary>Data<span class="unseen"> of {title}</span></summary>{table}</details></div></figure>"#,
+        id = figure.id,
+        // Wide pictures scroll within their box on narrow screens: the keyboard must reach them.
+        reach = match figure.wide {
+            true => format!(r#" tabindex="0" role="group" aria-label="{title}, picture""#),
+            false => String::new(),
+        },
+        svg = figure.svg,
+        caption = figure.caption,
+        table = figure.table.to_html(&figure.title),
+    );
+}

@@ -1,0 +1,107 @@
+use std::path::Path;
+
+use crate::escape::escaped;
+use crate::figure::{Figure, Section};
+use crate::input::{Images, OtherRun, RunFiles, Scores};
+use crate::page::{self, Page};
+use crate::sections::{self, Input};
+use crate::{Result, files};
+
+/// What to report on.
+pub struct Request<'a> {
+    /// The run that the page is about.
+    pub run: &'a RunFiles,
+    /// Runs that it is compared with.
+    pub others: &'a [OtherRun],
+    /// Where pictures of stimuli come from.
+    pub images: &'a mut dyn Images,
+    /// The command that makes the report, as it can be typed.
+    pub command: &'a str,
+    /// Where the page will be written: maps of importance lie beside it.
+    pub out: &'a Path,
+}
+
+/// A report, ready to be written.
+pub struct Report {
+    page: Page,
+}
+
+impl Report {
+    /// Makes every section. Maps of importance, where there are any, are written beside the page.
+    ///
+    /// # Errors
+    /// Predictions that cannot be scored. What is missing is told on the page.
+    pub fn new(request: Request<'_>) -> Result<Self> {
+        let run = request.run;
+        let scores = match &run.predictions {
+            Ok(predictions) => Some(Scores::new(predictions)?),
+            Err(_) => None,
+        };
+        let (labels, subjects) = (run.labels(), run.subjects());
+        let positives = |label: &usize| {
+            run.results
+                .as_ref()
+                .map_or(0, |results| results.labels[*label].positives)
+        };
+        let picked = (0..labels.len()).rev().max_by_key(positives).unwrap_or(0);
+        let input = Input {
+            files: run,
+            scores: scores.as_ref(),
+            others: request.others,
+            labels: &labels,
+            subjects: &subjects,
+            picked,
+            command: request.command,
+        };
+        let maps = sections::importance_maps(run, request.out);
+        let mut all = vec![sections::headline(&input)];
+        if !request.others.is_empty() {
+            all.push(sections::runs(&input));
+        }
+        all.extend([
+            sections::labels(&input),
+            sections::representations(&input),
+            sections::brain(&input, &maps),
+            sections::stimuli(&input, request.images),
+            sections::training(&input),
+            sections::methods(&input),
+        ]);
+        let title = format!("{}: {}", run.run.dataset.name, run.name);
+        Ok(Self {
+            page: Page {
+                title,
+                subtitle: sections::lead(run),
+                sections: all,
+                labels: labels.clone(),
+                subjects: subjects.clone(),
+                picked,
+                foot: format!(
+                    "Made by mused {} from <code>{}</code>. This file needs no network and sends nothing.",
+                    env!("CARGO_PKG_VERSION"),
+                    escaped(&run.path.display().to_string())
+                ),
+            },
+        })
+    }
+
+    /// The page: one file that needs no other.
+    ///
+    /// # Errors
+    /// None at present.
+    pub fn html(&self) -> Result<String> {
+        page::write(&self.page)
+    }
+
+    /// Every figure, in the order of the page.
+    pub fn figures(&self) -> impl Iterator<Item = &Figure> {
+        self.page.sections.iter().flat_map(Section::all_figures)
+    }
+
+    /// Writes every figure as SVG, PNG (300 dots an inch) and TSV into a folder, which is made where it is missing.
+    ///
+    /// # Errors
+    /// A folder or file that cannot be written.
+    pub fn write_figures(&self, folder: &Path) -> Result<usize> {
+        files::write(self.figures(), folder)
+    }
+}

@@ -1,0 +1,352 @@
+//! Pages of runs that are complete, broken or strange.
+#![allow(clippy::unwrap_used)]
+
+mod example;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use example::{Example, NAMES};
+use mused_data::simulate::{SimulateConfig, simulate};
+use mused_data::{Dataset, Kind, Stimulus};
+use mused_formats::npy;
+use mused_report::{
+    Images, NoImages, OtherRun, Pixels, Report, Request, RunFiles, run_directories,
+};
+use mused_results::Results;
+use tempfile::TempDir;
+
+fn report(run: &Path, others: &[OtherRun]) -> Report {
+    let files = RunFiles::read(run).unwrap();
+    Report::new(Request {
+        run: &files,
+        others,
+        images: &mut NoImages,
+        command: "mused report RUN",
+        out: &run.join("report.html"),
+    })
+    .unwrap()
+}
+
+fn page(run: &Path) -> String {
+    report(run, &[]).html().unwrap()
+}
+
+/// Pictures inside are compressed, which is no matter of ours.
+fn without_pixels(svg: &str) -> String {
+    let mut parts = svg.split("base64,");
+    let mut text = parts.next().unwrap().to_owned();
+    for part in parts {
+        text.push_str("base64,…");
+        text.push_str(&part[part.find('"').unwrap()..]);
+    }
+    text.replace("><", ">\n<")
+}
+
+#[test]
+fn figures_are_as_they_were() {
+    let folder = TempDir::new().unwrap();
+    let run = Example::default().write(folder.path());
+    let report = report(&run, &[]);
+    let snapshots = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
+    let mut ids = Vec::new();
+    for figure in report.figures() {
+        let drawn = without_pixels(&figure.svg);
+        let path = snapshots.join(format!("{}.svg", figure.id));
+        // MUSED_WRITE_SNAPSHOTS=1 writes them anew: look at what changed before a commit.
+        if std::env::var_os("MUSED_WRITE_SNAPSHOTS").is_some() {
+            fs::write(&path, &drawn).unwrap();
+        }
+        let stored = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(drawn, stored, "{}", figure.id);
+        assert!(
+            !figure.alt.is_empty() && !figure.table.rows.is_empty(),
+            "{}",
+            figure.id
+        );
+        ids.push(figure.id.clone());
+    }
+    for id in [
+        "score-ap",
+        "score-auc",
+        "by-label",
+        "by-subject",
+        "label-subject",
+        "roc",
+        "precision-recall",
+        "calibration",
+        "confusion",
+        "rdm-stimuli",
+        "rdm-regions",
+        "rdm-correlations",
+        "tokens-high-subject",
+        "attention",
+        "occlusion",
+        "best-1",
+        "worst-1",
+        "learning-total-loss",
+        "learning-learning-rate",
+    ] {
+        assert!(ids.contains(&id.to_owned()), "{id} is not among {ids:?}");
+    }
+    let mut unique = ids.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), ids.len(), "{ids:?}");
+}
+
+#[test]
+fn numbers_on_the_page_are_those_of_the_results() {
+    let folder = TempDir::new().unwrap();
+    let run = Example::default().write(folder.path());
+    let page = page(&run);
+    let text = fs::read_to_string(run.join("results.json")).unwrap();
+    let results: Results = serde_json::from_str(&text).unwrap();
+    for metric in [
+        &results.macro_scores.average_precision,
+        &results.macro_scores.roc_auc,
+    ] {
+        let mean = metric.mean.unwrap();
+        assert!(page.contains(&format!(r#"<dd class="big">{mean:.3}</dd>"#)));
+        assert!(page.contains(&format!(r#"data-v="{mean}""#)));
+    }
+    let inference = [
+        &results.inference.average_precision,
+        &results.inference.roc_auc,
+    ];
+    for interval in inference
+        .into_iter()
+        .filter_map(|metric| metric.interval.value())
+    {
+        assert!(page.contains(&format!(
+            "95 % interval {:.3} to {:.3}",
+            interval.low, interval.high
+        )));
+    }
+    for label in &results.labels {
+        for value in [
+            label.average_precision,
+            label.roc_auc,
+            Some(label.prevalence),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            assert!(
+                page.contains(&format!(r#"data-v="{value}""#)),
+                "{}",
+                label.name
+            );
+        }
+    }
+    for subject in results.subjects.values() {
+        assert!(page.contains(&format!(r#"data-v="{}""#, subject.roc_auc.unwrap())));
+    }
+    assert!(page.contains("Brier score"));
+}
+
+#[test]
+fn markup_in_names_is_shown() {
+    let folder = TempDir::new().unwrap();
+    let attack = "</script><script>alert(1)</script><img src=x onerror=alert(1)>";
+    let mut example = Example::default();
+    example.labels[0] = attack.to_owned();
+    example.dataset = "<b>bold</b> & \"quoted\"".to_owned();
+    let run = example.write(folder.path());
+    let page = page(&run);
+    assert!(!page.contains("<script>alert") && !page.contains("<img") && !page.contains("<b>bold"));
+    assert!(page.contains("&lt;script&gt;alert(1)"));
+    // Two scripts end, both of which the page wrote, and those of long tables.
+    assert_eq!(
+        page.matches("<script").count(),
+        page.matches("</script").count()
+    );
+    assert_eq!(page.matches("<script>").count(), 1);
+}
+
+#[test]
+fn a_page_needs_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let page = page(&Example::default().write(folder.path()));
+    let outside = page.replace("http://www.w3.org/2000/svg", "");
+    for word in ["http://", "https://", "src=", "url(", "@import", "<link"] {
+        assert!(!outside.contains(word), "{word}");
+    }
+    for opened in page.split(r#"href=""#).skip(1) {
+        assert!(
+            opened.starts_with('#') || opened.starts_with("data:"),
+            "{}",
+            &opened[..20]
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_is_said_in_its_place() {
+    let folder = TempDir::new().unwrap();
+    let plain = Example {
+        explained: false,
+        ..Example::default()
+    };
+    let text = page(&plain.write(&folder.path().join("plain")));
+    assert!(text.contains("mused explain") && text.contains("has not been run"));
+    assert!(text.contains("There are no pictures"));
+
+    let stopped = Example {
+        complete: false,
+        ..Example::default()
+    };
+    let text = page(&stopped.write(&folder.path().join("stopped")));
+    assert!(text.contains("not complete") && text.contains("--resume"));
+    assert!(text.contains("learning-total-loss"));
+
+    let lonely = Example {
+        labels: vec!["only".to_owned()],
+        subjects: 1,
+        ..Example::default()
+    };
+    let text = page(&lonely.write(&folder.path().join("lonely")));
+    assert!(text.contains("1 label decoded") && text.contains("1 subject to"));
+    assert!(text.contains("needs at least two of each"));
+    let shown = text.split("<script").next().unwrap();
+    assert!(!shown.contains("NaN") && !shown.contains("inf\""));
+}
+
+#[test]
+fn results_of_another_version_are_made_anew() {
+    let folder = TempDir::new().unwrap();
+    let run = Example::default().write(folder.path());
+    fs::write(run.join("results.json"), r#"{"schema": "mused-results/1"}"#).unwrap();
+    let text = page(&run);
+    assert!(text.contains("results.json was of another version (mused-results/1"));
+    let written = fs::read_to_string(run.join("results.json")).unwrap();
+    assert!(written.contains(mused_results::SCHEMA));
+    fs::remove_file(run.join("results.json")).unwrap();
+    assert!(page(&run).contains("There was no results.json"));
+}
+
+#[test]
+fn runs_are_compared() {
+    let folder = TempDir::new().unwrap();
+    let first = Example::default().write(&folder.path().join("a"));
+    let other = Example {
+        noise: 0.9,
+        seed: 1,
+        config: "[train]\nseed = 1\nepochs = 9\n".to_owned(),
+        ..Example::default()
+    };
+    let other = other.write(&folder.path().join("b"));
+    let report = report(&first, &[OtherRun::read(&other).unwrap()]);
+    let league = report
+        .figures()
+        .find(|figure| figure.id == "league")
+        .unwrap();
+    assert_eq!(league.table.rows.len(), 2);
+    let difference = report
+        .figures()
+        .find(|figure| figure.id == "differences")
+        .unwrap();
+    assert_eq!(difference.table.rows.len(), 2);
+
+    let benchmark = folder.path().join("benchmark.tsv");
+    fs::write(benchmark, "model\tseed\trun\na\t0\ta\nb\t1\tb\n").unwrap();
+    let found = run_directories(&[folder.path().to_owned()]).unwrap();
+    assert_eq!(found, [folder.path().join("a"), folder.path().join("b")]);
+    assert!(RunFiles::read(folder.path()).is_err());
+}
+
+#[test]
+fn figures_are_written_as_files() {
+    let folder = TempDir::new().unwrap();
+    let run = Example::default().write(folder.path());
+    let out = folder.path().join("figures");
+    let count = report(&run, &[]).write_figures(&out).unwrap();
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 3 * count);
+    let bytes = fs::read(out.join("score-ap.png")).unwrap();
+    let reader = png::Decoder::new(std::io::Cursor::new(bytes))
+        .read_info()
+        .unwrap();
+    let info = reader.info();
+    assert_eq!(info.pixel_dims.unwrap().xppu, 11811);
+    assert_eq!(info.width, 1375);
+    let tsv = fs::read_to_string(out.join("by-label.tsv")).unwrap();
+    assert!(tsv.starts_with("label\tprevalence\tpositives\t") && tsv.contains(NAMES[0]));
+}
+
+/// Half of a picture of one colour, whatever the stimulus.
+struct Blue;
+
+impl Images for Blue {
+    fn read(&mut self, stimulus: &Stimulus) -> Result<Pixels, String> {
+        assert_eq!(stimulus.file.as_deref(), Some("film.mp4"));
+        Ok(Pixels {
+            width: 320,
+            height: 240,
+            rgb: [0, 0, 200].repeat(320 * 240),
+        })
+    }
+}
+
+#[test]
+fn pictures_and_brains_are_shown_where_there_are_any() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let config = SimulateConfig {
+        kind: Kind::Volume,
+        subjects: 3,
+        stimuli: 40,
+        ..SimulateConfig::default()
+    };
+    simulate(&config, &data, &mut |_, _| {}).unwrap();
+    let stimuli = fs::read_to_string(data.join("stimuli.tsv")).unwrap();
+    let mut lines = stimuli
+        .lines()
+        .map(|line| line.split('\t').collect::<Vec<_>>());
+    let head = lines.next().unwrap();
+    let file = head.iter().position(|name| *name == "file").unwrap();
+    let mut edited = head.join("\t");
+    for mut line in lines {
+        line[file] = "film.mp4";
+        edited.push('\n');
+        edited.push_str(&line.join("\t"));
+    }
+    fs::write(data.join("stimuli.tsv"), edited).unwrap();
+    let dataset = Dataset::open(&data).unwrap();
+    let example = Example {
+        dataset: dataset.description.name.clone(),
+        path: data.display().to_string(),
+        ..Example::default()
+    };
+    let run = example.write(&folder.path().join("run"));
+    fs::create_dir(run.join("explain/importance")).unwrap();
+    for subject in &dataset.subjects {
+        let values: ndarray::Array1<f32> = (0..subject.voxels.len())
+            .map(|voxel| (voxel % 7) as f32 / 100.0 - 0.01)
+            .collect();
+        npy::write_npy_f32(
+            run.join(format!("explain/importance/{}.npy", subject.id)),
+            values.view(),
+        )
+        .unwrap();
+    }
+    let files = RunFiles::read(&run).unwrap();
+    let report = Report::new(Request {
+        run: &files,
+        others: &[],
+        images: &mut Blue,
+        command: "mused report RUN",
+        out: &run.join("report.html"),
+    })
+    .unwrap();
+    let find = |id: &str| report.figures().find(|figure| figure.id == id).unwrap();
+    assert!(find("best-1").svg.contains("data:image/jpeg;base64,"));
+    assert!(find("slices-sub-01").table.rows.len() == dataset.subjects[0].voxels.len());
+    assert!(find("tokens-high-label").svg.contains("h.1"));
+    let page = report.html().unwrap();
+    assert!(!page.contains("There are no pictures"));
+    // A simulated brain has no place in a scanner.
+    assert!(page.contains("mask.nii.gz") || run.join("report-importance-sub-01.nii.gz").is_file());
+    report
+        .write_figures(&folder.path().join("figures"))
+        .unwrap();
+}

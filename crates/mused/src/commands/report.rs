@@ -1,0 +1,58 @@
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use mused::data::Dataset;
+use mused::features::Pictures;
+use mused::formats::replace_file;
+use mused::report::{Images, NoImages, OtherRun, Report, Request, RunFiles, run_directories};
+
+use crate::args::ReportArgs;
+use crate::bars;
+
+pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
+    let directories = run_directories(&args.runs)?;
+    let (first, others) = directories.split_first().context("expected a run")?;
+    let (given, _) = args.runs.split_first().context("expected a run")?;
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| given.join("report.html"));
+    let bar = bars::bar(directories.len(), "runs");
+    let run = RunFiles::read(first)?;
+    bar.inc(1);
+    let mut read = Vec::with_capacity(others.len());
+    for other in others {
+        read.push(OtherRun::read(other)?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let mut pictures = run
+        .dataset()
+        .map(|dataset: &Dataset| Pictures::new(&dataset.root));
+    let images: &mut dyn Images = match &mut pictures {
+        Some(pictures) => pictures,
+        None => &mut NoImages,
+    };
+    let command: Vec<String> = args
+        .runs
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let report = Report::new(Request {
+        run: &run,
+        others: &read,
+        images,
+        command: &format!("mused report {}", command.join(" ")),
+        out: &out,
+    })?;
+    replace_file(&out, report.html()?.as_bytes())?;
+    println!("written to {}", out.display());
+    if let Some(folder) = &args.figures {
+        let count = report.write_figures(folder)?;
+        println!(
+            "{count} figures as SVG, PNG and TSV in {}",
+            folder.display()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
