@@ -1,11 +1,11 @@
-use mused_results::{LabelResult, Results};
+use mused_results::{LabelResult, OverSubjects, Results};
 
 use super::Input;
 use crate::figure::{By, Figure, Section, Variants};
 use crate::figures::{
     Kind, Mark, Panel, Row, RowsChart, calibration, confusion, curves, label_subject,
 };
-use crate::number::three;
+use crate::number::{three, three_or_dash};
 use crate::table::Table;
 
 /// Rows in a picture; the table has all.
@@ -270,23 +270,22 @@ fn by_subject(input: &Input<'_>, results: &Results) -> Figure {
     );
     let first = markup.get(input.picked).filter(|_| fits(&markup)).cloned();
     let svg = chart.draw(Some(("subjects-label", &first.unwrap_or_default())));
-    let spread = |name: &str, metric: &mused_results::OverSubjects| match (metric.mean, metric.sd) {
-        (Some(mean), Some(sd)) => format!(
-            "{name} {} ± {} (mean and standard deviation over subjects)",
-            three(mean),
-            three(sd)
-        ),
+    let spread = |name: &str, metric: &OverSubjects| match (metric.mean, metric.sd) {
+        (Some(mean), Some(sd)) => format!("{name} {} ± {}", three(mean), three(sd)),
         (Some(mean), None) => format!("{name} {}", three(mean)),
         _ => format!("{name} undefined"),
     };
     let scores = &results.macro_scores;
     Figure::new("by-subject", "Scores of every subject", alt, svg, table)
         .caption(format!(
-            "Means over labels: {}; {}; Hamming loss {}, predicting no label {}. Dashed: floor. Orange: the picked label.",
+            "Means over labels; over subjects (mean ± standard deviation) {}, {}, {} (predicting no label: {}), {}, {}. \
+             Dashed: floor. Orange: the picked label.",
             spread("AP", &scores.average_precision),
             spread("AUC", &scores.roc_auc),
-            crate::number::three_or_dash(scores.hamming_loss.mean),
-            crate::number::three_or_dash(results.floors.hamming_loss),
+            spread("Hamming loss", &scores.hamming_loss),
+            three_or_dash(results.floors.hamming_loss),
+            spread("subset accuracy", &scores.subset_accuracy),
+            spread("micro AP", &scores.micro_average_precision),
         ))
         .variants(fits(&markup).then_some(Variants {
             target: "subjects-label".to_owned(),
