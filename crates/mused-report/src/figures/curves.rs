@@ -103,8 +103,12 @@ pub(crate) fn curves(
             markup: each.clone().map(words).collect(),
         },
     ];
-    let mut hint = " Pick a subject to see theirs in orange.";
-    if labels.len() * count <= SINGLE_CURVES {
+    let mut hint = if count > 1 {
+        " Pick a subject to see theirs in orange."
+    } else {
+        ""
+    };
+    if count > 1 && labels.len() * count <= SINGLE_CURVES {
         let every = each.flat_map(|label| {
             std::iter::once(String::new())
                 .chain((0..count).map(move |subject| single(label, subject)))
@@ -114,7 +118,7 @@ pub(crate) fn curves(
             by: By::Both,
             markup: every.collect(),
         });
-    } else {
+    } else if count > 1 {
         hint = " Curves of single subjects are too many for this page.";
     }
     Figure::new(id, title, alt, svg, table)

@@ -130,7 +130,13 @@ fn by_label(input: &Input<'_>, results: &Results) -> Figure {
         };
         chart.overlay(&order.iter().map(of).collect::<Vec<_>>())
     };
-    let each = (0..input.subjects.len()).map(overlay);
+    // Of one subject the mean is the same.
+    let subjects = if input.subjects.len() > 1 {
+        input.subjects.len()
+    } else {
+        0
+    };
+    let each = (0..subjects).map(overlay);
     let markup: Vec<String> = std::iter::once(String::new()).chain(each).collect();
     let mut table = Table::new(&[
         "label",
@@ -180,7 +186,7 @@ fn by_label(input: &Input<'_>, results: &Results) -> Figure {
             "Means over subjects. Grey tick: prevalence, the floor of AP; dashed: one half. Filled: above chance at a \
              false discovery rate of 0.05. Click a name to pick it; orange: the picked subject.{cut}"
         ))
-        .variants(fits(&markup).then_some(Variants {
+        .variants((subjects > 0 && fits(&markup)).then_some(Variants {
             target: "labels-subject".to_owned(),
             by: By::Subject,
             markup,
@@ -241,7 +247,13 @@ fn by_subject(input: &Input<'_>, results: &Results) -> Figure {
         };
         chart.overlay(&order.iter().map(of).collect::<Vec<_>>())
     };
-    let markup: Vec<String> = (0..input.labels.len()).map(overlay).collect();
+    // Of one label the mean is the same.
+    let labels = if input.labels.len() > 1 {
+        input.labels.len()
+    } else {
+        0
+    };
+    let markup: Vec<String> = (0..labels).map(overlay).collect();
     let mut table = Table::new(&[
         "subject",
         "samples",
@@ -287,7 +299,7 @@ fn by_subject(input: &Input<'_>, results: &Results) -> Figure {
             spread("subset accuracy", &scores.subset_accuracy),
             spread("micro AP", &scores.micro_average_precision),
         ))
-        .variants(fits(&markup).then_some(Variants {
+        .variants((labels > 0 && fits(&markup)).then_some(Variants {
             target: "subjects-label".to_owned(),
             by: By::Label,
             markup,
