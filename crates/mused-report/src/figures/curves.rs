@@ -1,7 +1,7 @@
 use crate::escape::escaped;
 use crate::figure::{By, Figure, Variants};
 use crate::input::Scores;
-use crate::number::three;
+use crate::number::{rounded, three};
 use crate::svg::{Ink, Plot, Svg};
 use crate::table::Table;
 
@@ -77,7 +77,11 @@ pub(crate) fn curves(
     let mut table = Table::new(&["label", names[0], names[1]]);
     for (label, curves) in all.iter().enumerate() {
         for (x, y) in curves.mean.iter().flat_map(|mean| &mean.points) {
-            table.push([(&labels[label]).into(), (*x).into(), (*y).into()]);
+            table.push([
+                (&labels[label]).into(),
+                rounded(*x).into(),
+                rounded(*y).into(),
+            ]);
         }
     }
     let mean_id = format!("{id}-mean");

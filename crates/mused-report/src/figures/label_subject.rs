@@ -2,7 +2,7 @@ use crate::colour::{hex, sequential};
 use crate::escape::shortened;
 use crate::figure::Figure;
 use crate::input::Scores;
-use crate::number::three;
+use crate::number::{rounded, three};
 use crate::svg::{Anchor, Ink, Svg, colour_bar, entry, palette, pixels_url};
 use crate::table::Table;
 
@@ -117,8 +117,8 @@ pub(crate) fn label_subject(scores: &Scores, labels: &[String]) -> Figure {
             table.push([
                 (&labels[row]).into(),
                 (&scores.subjects[column]).into(),
-                scores.average_precision[at].into(),
-                auc[at].into(),
+                rounded(scores.average_precision[at]).into(),
+                rounded(auc[at]).into(),
             ]);
         }
     }
