@@ -42,6 +42,11 @@ pub(crate) fn compact(value: f64) -> String {
     signed(format!("{value:.decimals$}"))
 }
 
+/// To six decimals, for long tables.
+pub(crate) fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
 /// A p as `= 0.012`, or `< 0.001`.
 pub(crate) fn p_value(p: f64) -> String {
     if p < 0.001 {

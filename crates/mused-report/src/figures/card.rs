@@ -38,7 +38,9 @@ pub(crate) fn card(decoding: &Decoding<'_>) -> Figure {
         0 => "none of the labels".to_owned(),
         _ => truth.join(", "),
     };
-    let mut svg = Svg::new(width, 196.0);
+    let least = if decoding.image.is_some() { 132.0 } else { 0.0 };
+    let bars_end = 52.0 + 24.0 * decoding.labels.len().min(SHOWN) as f64;
+    let mut svg = Svg::new(width, bars_end.max(least));
     svg.sized_text(
         (start, 20.0),
         Anchor::Start,
@@ -54,7 +56,7 @@ pub(crate) fn card(decoding: &Decoding<'_>) -> Figure {
         &shortened(&format!("true: {named}"), room),
     );
     if let Some((url, w, h)) = &decoding.image {
-        let factor = (110.0 / *w as f64).min(150.0 / *h as f64);
+        let factor = (110.0 / *w as f64).min(116.0 / *h as f64);
         svg.image(
             8.0,
             12.0,

@@ -1,7 +1,7 @@
 use crate::escape::escaped;
 use crate::figure::{By, Figure, Variants};
 use crate::input::Scores;
-use crate::number::three;
+use crate::number::{rounded, three};
 use crate::svg::{Ink, Plot, Svg};
 use crate::table::Table;
 
@@ -77,7 +77,11 @@ pub(crate) fn curves(
     let mut table = Table::new(&["label", names[0], names[1]]);
     for (label, curves) in all.iter().enumerate() {
         for (x, y) in curves.mean.iter().flat_map(|mean| &mean.points) {
-            table.push([(&labels[label]).into(), (*x).into(), (*y).into()]);
+            table.push([
+                (&labels[label]).into(),
+                rounded(*x).into(),
+                rounded(*y).into(),
+            ]);
         }
     }
     let mean_id = format!("{id}-mean");
@@ -103,8 +107,12 @@ pub(crate) fn curves(
             markup: each.clone().map(words).collect(),
         },
     ];
-    let mut hint = " Pick a subject to see theirs in orange.";
-    if labels.len() * count <= SINGLE_CURVES {
+    let mut hint = if count > 1 {
+        " Pick a subject to see theirs in orange."
+    } else {
+        ""
+    };
+    if count > 1 && labels.len() * count <= SINGLE_CURVES {
         let every = each.flat_map(|label| {
             std::iter::once(String::new())
                 .chain((0..count).map(move |subject| single(label, subject)))
@@ -114,7 +122,7 @@ pub(crate) fn curves(
             by: By::Both,
             markup: every.collect(),
         });
-    } else {
+    } else if count > 1 {
         hint = " Curves of single subjects are too many for this page.";
     }
     Figure::new(id, title, alt, svg, table)

@@ -2,7 +2,7 @@ use crate::colour::{hex, sequential};
 use crate::escape::shortened;
 use crate::figure::Figure;
 use crate::input::Scores;
-use crate::number::three;
+use crate::number::{rounded, three};
 use crate::svg::{Anchor, Ink, Svg, colour_bar, entry, palette, pixels_url};
 use crate::table::Table;
 
@@ -25,11 +25,11 @@ pub(crate) fn label_subject(scores: &Scores, labels: &[String]) -> Figure {
     let columns = order(scores.subjects.len(), &|column| {
         mean(&mut auc.column(column).iter().copied())
     });
-    let side = |count: usize, room: f64| (room / count.max(1) as f64).clamp(0.5, 26.0);
-    let (cell_width, cell_height) = (
-        side(columns.len(), 560.0),
-        side(rows.len(), 900.0).min(18.0),
-    );
+    let side = |count: usize, room: f64| (room / count.max(1) as f64).clamp(0.5, 34.0);
+    // Up to a hundred labels have their names beside them.
+    let room = if rows.len() <= 100 { 1400.0 } else { 900.0 };
+    let cell_width = side(columns.len(), 560.0);
+    let cell_height = side(rows.len(), room).min(18.0);
     let (left, top) = (170.0, 74.0);
     let (width, height) = (
         cell_width * columns.len() as f64,
@@ -54,7 +54,7 @@ pub(crate) fn label_subject(scores: &Scores, labels: &[String]) -> Figure {
             &format!("{} subjects", columns.len()),
         );
     }
-    if cell_height >= 11.0 {
+    if cell_height >= 13.0 {
         for (place, &row) in rows.iter().enumerate() {
             let y = top + (place as f64 + 0.5) * cell_height + 4.0;
             svg.text(
@@ -117,8 +117,8 @@ pub(crate) fn label_subject(scores: &Scores, labels: &[String]) -> Figure {
             table.push([
                 (&labels[row]).into(),
                 (&scores.subjects[column]).into(),
-                scores.average_precision[at].into(),
-                auc[at].into(),
+                rounded(scores.average_precision[at]).into(),
+                rounded(auc[at]).into(),
             ]);
         }
     }

@@ -134,7 +134,13 @@ impl RowsChart {
                 }
             }
             match row.pick {
-                Some((what, index)) => svg.picking(what, index, &drawn.body),
+                Some((what, index)) => svg.picking(
+                    what,
+                    index,
+                    (0.0, y - self.step / 2.0),
+                    (self.width, self.step),
+                    &drawn.body,
+                ),
                 None => svg.push(&drawn.body),
             };
         }

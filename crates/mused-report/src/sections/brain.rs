@@ -50,9 +50,9 @@ pub(crate) fn brain(input: &Input<'_>, maps: &[(String, Result<PathBuf, String>)
     for (subject, map) in maps {
         match map {
             Ok(path) => section.paragraph(format!(
-                "Importance of {} as an image: <code>{}</code>",
+                "Importance of {} as an image, beside this page: <code>{}</code>",
                 crate::escape::escaped(subject),
-                crate::escape::escaped(&path.display().to_string())
+                crate::escape::escaped(&path.file_name().unwrap_or_default().to_string_lossy())
             )),
             Err(why) => section.missing(format!("No image of {subject}: {why}")),
         };

@@ -1,11 +1,11 @@
-use mused_results::{LabelResult, Results};
+use mused_results::{LabelResult, OverSubjects, Results};
 
 use super::Input;
 use crate::figure::{By, Figure, Section, Variants};
 use crate::figures::{
     Kind, Mark, Panel, Row, RowsChart, calibration, confusion, curves, label_subject,
 };
-use crate::number::three;
+use crate::number::{three, three_or_dash};
 use crate::table::Table;
 
 /// Rows in a picture; the table has all.
@@ -130,7 +130,13 @@ fn by_label(input: &Input<'_>, results: &Results) -> Figure {
         };
         chart.overlay(&order.iter().map(of).collect::<Vec<_>>())
     };
-    let each = (0..input.subjects.len()).map(overlay);
+    // Of one subject the mean is the same.
+    let subjects = if input.subjects.len() > 1 {
+        input.subjects.len()
+    } else {
+        0
+    };
+    let each = (0..subjects).map(overlay);
     let markup: Vec<String> = std::iter::once(String::new()).chain(each).collect();
     let mut table = Table::new(&[
         "label",
@@ -180,7 +186,7 @@ fn by_label(input: &Input<'_>, results: &Results) -> Figure {
             "Means over subjects. Grey tick: prevalence, the floor of AP; dashed: one half. Filled: above chance at a \
              false discovery rate of 0.05. Click a name to pick it; orange: the picked subject.{cut}"
         ))
-        .variants(fits(&markup).then_some(Variants {
+        .variants((subjects > 0 && fits(&markup)).then_some(Variants {
             target: "labels-subject".to_owned(),
             by: By::Subject,
             markup,
@@ -241,7 +247,13 @@ fn by_subject(input: &Input<'_>, results: &Results) -> Figure {
         };
         chart.overlay(&order.iter().map(of).collect::<Vec<_>>())
     };
-    let markup: Vec<String> = (0..input.labels.len()).map(overlay).collect();
+    // Of one label the mean is the same.
+    let labels = if input.labels.len() > 1 {
+        input.labels.len()
+    } else {
+        0
+    };
+    let markup: Vec<String> = (0..labels).map(overlay).collect();
     let mut table = Table::new(&[
         "subject",
         "samples",
@@ -270,25 +282,24 @@ fn by_subject(input: &Input<'_>, results: &Results) -> Figure {
     );
     let first = markup.get(input.picked).filter(|_| fits(&markup)).cloned();
     let svg = chart.draw(Some(("subjects-label", &first.unwrap_or_default())));
-    let spread = |name: &str, metric: &mused_results::OverSubjects| match (metric.mean, metric.sd) {
-        (Some(mean), Some(sd)) => format!(
-            "{name} {} ± {} (mean and standard deviation over subjects)",
-            three(mean),
-            three(sd)
-        ),
+    let spread = |name: &str, metric: &OverSubjects| match (metric.mean, metric.sd) {
+        (Some(mean), Some(sd)) => format!("{name} {} ± {}", three(mean), three(sd)),
         (Some(mean), None) => format!("{name} {}", three(mean)),
         _ => format!("{name} undefined"),
     };
     let scores = &results.macro_scores;
     Figure::new("by-subject", "Scores of every subject", alt, svg, table)
         .caption(format!(
-            "Means over labels: {}; {}; Hamming loss {}, predicting no label {}. Dashed: floor. Orange: the picked label.",
+            "Means over labels; over subjects (mean ± standard deviation) {}, {}, {} (predicting no label: {}), {}, {}. \
+             Dashed: floor. Orange: the picked label.",
             spread("AP", &scores.average_precision),
             spread("AUC", &scores.roc_auc),
-            crate::number::three_or_dash(scores.hamming_loss.mean),
-            crate::number::three_or_dash(results.floors.hamming_loss),
+            spread("Hamming loss", &scores.hamming_loss),
+            three_or_dash(results.floors.hamming_loss),
+            spread("subset accuracy", &scores.subset_accuracy),
+            spread("micro AP", &scores.micro_average_precision),
         ))
-        .variants(fits(&markup).then_some(Variants {
+        .variants((labels > 0 && fits(&markup)).then_some(Variants {
             target: "subjects-label".to_owned(),
             by: By::Label,
             markup,

@@ -3,7 +3,7 @@ use ndarray::Array2;
 
 use super::Input;
 use crate::escape::escaped;
-use crate::figure::{By, Figure, Section};
+use crate::figure::{Block, By, Figure, Section};
 use crate::figures::{Mark, Panel, RdmPanel, Row, RowsChart, TokenMap, rdms, token_map};
 use crate::input::{Explain, Part, RdmRow};
 use crate::number::three;
@@ -26,8 +26,14 @@ pub(crate) fn representations(input: &Input<'_>) -> Section {
             return section;
         }
     };
-    for note in &explain.about.notes {
-        section.paragraph(escaped(note));
+    let notes = explain.about.notes.iter();
+    let notes: String = notes
+        .map(|note| format!("<li>{}</li>", escaped(note)))
+        .collect();
+    if !notes.is_empty() {
+        let said =
+            format!(r#"<p class="note">mused explain noted:</p><ul class="note">{notes}</ul>"#);
+        section.push(Block::Html(said));
     }
     match &explain.rdms {
         Ok(rows) if !rows.is_empty() => matrices(&mut section, explain, rows),

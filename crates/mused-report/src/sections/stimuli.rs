@@ -114,10 +114,7 @@ fn figure(input: &Input<'_>, decoded: Decoded<'_>, id: String, reader: &mut Read
         truth: decoded.truth,
         probabilities,
         subjects: input.subjects,
-        verdict: format!(
-            "Ranking {ranking}, surprise {} bits.",
-            three(decoded.surprise)
-        ),
+        verdict: format!("Ranking {ranking}, surprise {}.", three(decoded.surprise)),
     })
 }
 

@@ -321,11 +321,18 @@ impl Svg {
         self
     }
 
-    /// A group that picks a label or subject when it is clicked.
-    pub(crate) fn picking(&mut self, what: &str, index: usize, content: &str) -> &mut Self {
+    /// A group that picks a label or subject when its place is clicked.
+    pub(crate) fn picking(
+        &mut self,
+        what: &str,
+        index: usize,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        content: &str,
+    ) -> &mut Self {
         let _ = write!(
             self.body,
-            r#"<g class="pick" data-{what}="{index}">{content}</g>"#
+            r#"<g class="pick" data-{what}="{index}"><rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}" fill="none" pointer-events="all"/>{content}</g>"#
         );
         self
     }
