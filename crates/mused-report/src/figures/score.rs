@@ -12,11 +12,10 @@ pub(crate) struct Score<'a> {
     pub(crate) mean: f64,
     pub(crate) interval: Option<(f64, f64)>,
     pub(crate) floor: Option<f64>,
-    pub(crate) ceiling: Option<f64>,
     pub(crate) subjects: &'a BTreeMap<String, Option<f64>>,
 }
 
-/// Mean with interval, every subject, floor and ceiling on one axis.
+/// Mean with interval, every subject and the floor on one axis.
 pub(crate) fn score(score: &Score<'_>) -> Figure {
     let (width, height) = (440.0, 176.0);
     let values: Vec<f64> = score.subjects.values().flatten().copied().collect();
@@ -53,23 +52,16 @@ pub(crate) fn score(score: &Score<'_>) -> Figure {
         Ink::Text,
         score.name,
     );
-    for (value, ink, word) in [
-        (score.floor, Ink::Floor, "floor"),
-        (score.ceiling, Ink::Ceiling, "ceiling"),
-    ] {
-        if let Some(value) = value {
-            let x = scale.at(value);
-            svg.dashed((x, top - 8.0), (x, bottom), ink);
-            let anchor = if x > width - 60.0 {
-                Anchor::End
-            } else if x < 60.0 {
-                Anchor::Start
-            } else {
-                Anchor::Middle
-            };
-            svg.text((x, top - 28.0), anchor, ink, word);
-            svg.text((x, top - 14.0), anchor, ink, &three(value));
-        }
+    if let Some(floor) = score.floor {
+        let x = scale.at(floor);
+        svg.dashed((x, top - 8.0), (x, bottom), Ink::Floor);
+        let anchor = match x {
+            x if x > width - 60.0 => Anchor::End,
+            x if x < 60.0 => Anchor::Start,
+            _ => Anchor::Middle,
+        };
+        svg.text((x, top - 28.0), anchor, Ink::Floor, "floor");
+        svg.text((x, top - 14.0), anchor, Ink::Floor, &three(floor));
     }
     let places = strip(
         &values
@@ -113,14 +105,12 @@ pub(crate) fn score(score: &Score<'_>) -> Figure {
         low.into(),
         high.into(),
     ]);
-    for (name, value) in [("floor", score.floor), ("ceiling", score.ceiling)] {
-        table.push([
-            name.into(),
-            value.into(),
-            None::<f64>.into(),
-            None::<f64>.into(),
-        ]);
-    }
+    table.push([
+        "floor".into(),
+        score.floor.into(),
+        None::<f64>.into(),
+        None::<f64>.into(),
+    ]);
     for (name, value) in score.subjects {
         table.push([
             name.into(),

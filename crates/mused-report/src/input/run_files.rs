@@ -72,8 +72,6 @@ pub struct RunFiles {
     pub(crate) settings: Settings,
     /// Scores as this version writes them.
     pub(crate) results: Part<Results>,
-    /// `results.json` as it stands, with what newer versions added.
-    pub(crate) raw_results: Value,
     /// What happened to a `results.json` of another version.
     pub(crate) notes: Vec<String>,
     pub(crate) predictions: Part<Predictions>,
@@ -109,15 +107,12 @@ impl RunFiles {
             Ok(_) => results(path, &mut notes)?,
             Err(why) => Err(why.clone()),
         };
-        let raw = fs::read_to_string(path.join("results.json")).ok();
-        let raw_results = raw.and_then(|text| serde_json::from_str(&text).ok());
         let (folds, grouped) = split(path).unwrap_or_default();
         let split_bytes = fs::read(path.join("split.tsv")).ok();
         Ok(Self {
             name: name_of(path),
             settings: Settings::read(&path.join("config.toml")),
             results,
-            raw_results: raw_results.unwrap_or_default(),
             notes,
             predictions,
             epochs: journal::read(&path.join("metrics.jsonl")),
@@ -186,10 +181,6 @@ pub(super) fn results(run: &Path, notes: &mut Vec<String>) -> Result<Part<Result
                 ));
             }
         }
-    } else {
-        notes.push(
-            "There was no results.json: the predictions were scored for this report.".to_owned(),
-        );
     }
     match evaluate(run, Undefined::Exclude) {
         Ok(results) => {

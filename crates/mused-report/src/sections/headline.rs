@@ -1,5 +1,5 @@
-use mused_results::{MetricInference, OverSubjects, Results, Stated};
-use serde_json::Value;
+use mused_results::{MetricInference, NoiseCeiling, OverSubjects, Results, Stated};
+use mused_stats::summary::mean;
 
 use super::Input;
 use crate::escape::escaped;
@@ -53,7 +53,7 @@ pub(crate) fn lead(files: &RunFiles) -> String {
     markup
 }
 
-/// Scores with intervals, floor and ceiling; what is significant; the audit.
+/// Scores with intervals and floor; what is significant; the audit.
 pub(crate) fn headline(input: &Input<'_>) -> Section {
     let mut section = Section::new("headline", "In short");
     for note in &input.files.notes {
@@ -96,6 +96,7 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
             &[
                 interval(inferred),
                 test(inferred),
+                retrained(inferred),
                 format!("knowing nothing: {}", three_or_dash(floor)),
             ],
         ));
@@ -126,7 +127,6 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
             &scores.average_precision,
             &inference.average_precision,
             floors.random_average_precision,
-            ceiling(input, "average_precision"),
         ),
         figure(
             "score-auc",
@@ -134,11 +134,10 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
             &scores.roc_auc,
             &inference.roc_auc,
             Some(floors.roc_auc),
-            ceiling(input, "roc_auc"),
         ),
     ];
     section.figures(figures.into_iter().flatten());
-    section.push(Block::Html(reading(results, input)));
+    section.push(Block::Html(reading(results)));
     section
 }
 
@@ -173,13 +172,19 @@ fn test(inferred: &MetricInference) -> String {
     }
 }
 
+fn retrained(inferred: &MetricInference) -> String {
+    let test = inferred.retrained.value();
+    test.map_or(String::new(), |test| {
+        format!("p {} against retrained pipelines", p_value(test.p))
+    })
+}
+
 fn figure(
     id: &str,
     name: &str,
     metric: &OverSubjects,
     inferred: &MetricInference,
     floor: Option<f64>,
-    ceiling: Option<f64>,
 ) -> Option<crate::figure::Figure> {
     let interval = inferred.interval.value();
     Some(score(&Score {
@@ -188,22 +193,11 @@ fn figure(
         mean: metric.mean?,
         interval: interval.map(|interval| (interval.low, interval.high)),
         floor,
-        ceiling,
         subjects: &metric.per_subject,
     }))
 }
 
-/// Of results.json, where its version has one: a number, or the upper end of a range.
-fn ceiling(input: &Input<'_>, metric: &str) -> Option<f64> {
-    let ceiling = input.files.raw_results.get("noise_ceiling")?;
-    let value = ceiling.get(metric).unwrap_or(&Value::Null);
-    let upper = ["estimate", "upper", "ceiling"]
-        .iter()
-        .find_map(|name| value.get(name)?.as_f64());
-    value.as_f64().or(upper)
-}
-
-fn reading(results: &Results, input: &Input<'_>) -> String {
+fn reading(results: &Results) -> String {
     let whom = match results.inference.roc_auc.interval.value() {
         Some(interval) => format!(
             "Intervals are for other {}. ",
@@ -211,16 +205,40 @@ fn reading(results: &Results, input: &Input<'_>) -> String {
         ),
         None => String::new(),
     };
-    let ceiling = match input.files.raw_results.get("noise_ceiling") {
-        Some(_) => "",
-        None => " results.json has no noise ceiling of the scores.",
+    let exchanged = match results.inference.exchanged.as_str() {
+        "shift" => "shifted along a circle".to_owned(),
+        other => format!("of {}", escaped(other)),
     };
     format!(
-        r#"<p class="note">Filled dot: mean over subjects, with its 95 % interval; open dots: subjects. {whom}The floor of AP is what a random ranking of as many samples is expected to reach (prevalence alone: {}); that of AUC is one half.{ceiling} Relabellings: {}, of {}.</p>"#,
+        r#"<p class="note">Filled dot: mean over subjects, with its 95 % interval; open dots: subjects. {whom}The floor of AP is what a random ranking of as many samples is expected to reach (prevalence alone: {}); that of AUC is one half. Relabellings: {}, {exchanged}. {}</p>"#,
         three_or_dash(results.floors.average_precision),
         count(results.inference.permutations),
-        escaped(&results.inference.exchanged),
+        ceiling(&results.noise_ceiling),
     )
+}
+
+/// A decoder's scores have no noise ceiling; its data do.
+fn ceiling(ceiling: &NoiseCeiling) -> String {
+    let mut text = "No formula gives the noise ceiling of a decoder's scores.".to_owned();
+    let known: Vec<f64> = ceiling
+        .responses
+        .values()
+        .filter_map(|share| share.value().copied())
+        .collect();
+    if let Some(mean) = mean(&known) {
+        text.push_str(&format!(
+            " Repeats: stimuli explain {} of the variance of a voxel's mean response (mean over subjects).",
+            three(mean)
+        ));
+    }
+    if let Stated::Value(geometry) = &ceiling.geometry {
+        text.push_str(&format!(
+            " Between subjects: a perfect model of the geometry of responses would correlate {} to {} with them.",
+            three(geometry.lower),
+            three(geometry.upper)
+        ));
+    }
+    text
 }
 
 fn audit(files: &RunFiles) -> String {

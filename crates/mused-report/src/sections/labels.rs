@@ -1,4 +1,4 @@
-use mused_results::{LabelResult, OverSubjects, Results};
+use mused_results::{IntervalResult, LabelResult, OverSubjects, Results, Stated};
 
 use super::Input;
 use crate::figure::{By, Figure, Section, Variants};
@@ -82,12 +82,19 @@ fn by_label(input: &Input<'_>, results: &Results) -> Figure {
     order.sort_by_key(|&label| std::cmp::Reverse(results.labels[label].positives));
     order.truncate(ROWS);
     order.sort_by(|&a, &b| scored(&results.labels[b]).total_cmp(&scored(&results.labels[a])));
-    let mark = |name: &str, value: Option<f64>, q: Option<f64>, reference: Option<f64>| {
+    let mark = |name: &str,
+                value: Option<f64>,
+                interval: &Stated<IntervalResult>,
+                q: Option<f64>,
+                reference: Option<f64>| {
         let value = value?;
+        let interval = interval
+            .value()
+            .map(|interval| (interval.low, interval.high));
         let q_words = q.map_or("not tested".to_owned(), |q| format!("q = {}", three(q)));
         Some(Mark {
             value,
-            interval: None,
+            interval,
             reference,
             ceiling: None,
             strong: q.is_some_and(|q| q < 0.05),
@@ -107,18 +114,26 @@ fn by_label(input: &Input<'_>, results: &Results) -> Figure {
                     mark(
                         &label.name,
                         label.average_precision,
+                        &label.average_precision_interval,
                         q_ap,
                         Some(label.prevalence),
                     ),
-                    mark(&label.name, label.roc_auc, q_auc, None),
+                    mark(
+                        &label.name,
+                        label.roc_auc,
+                        &label.roc_auc_interval,
+                        q_auc,
+                        None,
+                    ),
                 ],
             }
         })
         .collect();
-    let chart = RowsChart::new(
-        rows,
-        panels(results.labels.iter().filter_map(|label| label.roc_auc)),
-    );
+    let lowest = results.labels.iter().flat_map(|label| {
+        let interval = label.roc_auc_interval.value().map(|interval| interval.low);
+        [label.roc_auc, interval].into_iter().flatten()
+    });
+    let chart = RowsChart::new(rows, panels(lowest));
     let overlay = |subject: usize| {
         let scores = input.scores;
         let of = |&label: &usize| {
@@ -143,25 +158,42 @@ fn by_label(input: &Input<'_>, results: &Results) -> Figure {
         "prevalence",
         "positives",
         "average_precision",
+        "ap_low",
+        "ap_high",
         "ap_p",
         "ap_q",
         "roc_auc",
+        "auc_low",
+        "auc_high",
         "auc_p",
         "auc_q",
     ]);
+    let ends = |interval: &Stated<IntervalResult>| {
+        let interval = interval.value();
+        [
+            interval.map(|interval| interval.low).into(),
+            interval.map(|interval| interval.high).into(),
+        ]
+    };
     for label in &results.labels {
         let (ap, auc) = (
             label.average_precision_test.value(),
             label.roc_auc_test.value(),
         );
+        let [ap_low, ap_high] = ends(&label.average_precision_interval);
+        let [auc_low, auc_high] = ends(&label.roc_auc_interval);
         table.push([
             (&label.name).into(),
             label.prevalence.into(),
             label.positives.into(),
             label.average_precision.into(),
+            ap_low,
+            ap_high,
             ap.map(|test| test.p).into(),
             ap.map(|test| test.q).into(),
             label.roc_auc.into(),
+            auc_low,
+            auc_high,
             auc.map(|test| test.p).into(),
             auc.map(|test| test.q).into(),
         ]);

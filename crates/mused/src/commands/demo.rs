@@ -12,6 +12,7 @@ use mused::train::{Layers, Outcome, TrainRequest, train};
 
 use super::evaluate::evaluate_and_write;
 use super::explain::explained;
+use super::report::write_page;
 use super::{CpuTraining, three};
 use crate::args::DemoArgs;
 use crate::bars::{TrainingBar, bar, stop_on_interrupt};
@@ -78,6 +79,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     }
     eprintln!("explaining the guided run");
     explained(&args.out.join(RUNS[0].0), None, 0)?;
+    let runs = RUNS.map(|(name, _, _)| args.out.join(name));
+    write_page(&runs, &args.out.join("report.html"))?;
     print(&dataset, &scored, &args.out);
     println!("\n{:.0} s in all", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
@@ -146,5 +149,9 @@ fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
     println!(
         "  {:<28} what the guided run reads: `mused explain` writes it",
         out.join(RUNS[0].0).join("explain").display()
+    );
+    println!(
+        "  {:<28} open it in a browser: `mused report` writes it",
+        out.join("report.html").display()
     );
 }

@@ -58,7 +58,7 @@ fn summary(explanation: &Explanation) -> String {
     if !explanation.tokens.is_empty() {
         let _ = writeln!(
             text,
-            "\n{:<24}{:>8}{:>8}  Spearman of mean RDMs",
+            "\n{:<24}{:>8}{:>8}  Spearman, mean over subjects",
             "guidance", "high", "low"
         );
     }

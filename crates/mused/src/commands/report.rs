@@ -1,3 +1,4 @@
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,13 +11,27 @@ use crate::args::ReportArgs;
 use crate::bars;
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    let directories = run_directories(&args.runs)?;
-    let (first, others) = directories.split_first().context("expected a run")?;
     let (given, _) = args.runs.split_first().context("expected a run")?;
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| given.join("report.html"));
+    let report = write_page(&args.runs, &out)?;
+    println!("written to {}", out.display());
+    if let Some(folder) = &args.figures {
+        let count = report.write_figures(folder)?;
+        println!(
+            "{count} figures as SVG, PNG and TSV in {}",
+            folder.display()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the page of runs and writes it.
+pub(super) fn write_page(runs: &[PathBuf], out: &Path) -> anyhow::Result<Report> {
+    let directories = run_directories(runs)?;
+    let (first, others) = directories.split_first().context("expected a run")?;
     let bar = bars::bar(directories.len(), "runs");
     let run = RunFiles::read(first)?;
     bar.inc(1);
@@ -33,26 +48,14 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         Some(pictures) => pictures,
         None => &mut NoImages,
     };
-    let command: Vec<String> = args
-        .runs
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
+    let command: Vec<String> = runs.iter().map(|path| path.display().to_string()).collect();
     let report = Report::new(Request {
         run: &run,
         others: &read,
         images,
         command: &format!("mused report {}", command.join(" ")),
-        out: &out,
+        out,
     })?;
-    replace_file(&out, report.html()?.as_bytes())?;
-    println!("written to {}", out.display());
-    if let Some(folder) = &args.figures {
-        let count = report.write_figures(folder)?;
-        println!(
-            "{count} figures as SVG, PNG and TSV in {}",
-            folder.display()
-        );
-    }
-    Ok(ExitCode::SUCCESS)
+    replace_file(out, report.html()?.as_bytes())?;
+    Ok(report)
 }
