@@ -41,7 +41,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use mused_formats::npy::Dtype;
-use ndarray::{Array2, Ix2};
+use ndarray::{Array2, Array3, Ix2};
 
 use crate::data_folder::DataFolder;
 use crate::{
@@ -49,7 +49,7 @@ use crate::{
     Voxel,
 };
 pub use manifest::Manifest;
-use manifest::{ArrayFile, GuidanceTable};
+use manifest::{ArrayFile, GuidanceTable, StimuliTable};
 use responses::{Responses, Sessions};
 
 /// What an import found, for its user to compare with the paper.
@@ -85,7 +85,8 @@ pub fn import(
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let mut data = DataFolder::new(data.or(beside).unwrap_or(Path::new(".")))?;
-    let stimuli = stimuli(&table, manifest)?;
+    let mut stimuli = stimuli(&table, manifest)?;
+    let pictures = pictures(&table.stimuli, &mut stimuli, &mut data)?;
     let labels = labels::read(&table.labels, stimuli.len(), &mut data, manifest)?;
     let responses = responses::list(&table.responses, &data, manifest)?;
     let mut names = BTreeSet::new();
@@ -112,6 +113,9 @@ pub fn import(
     let imported = summary(&responses, stimuli.len(), labels.names.len());
 
     let mut writer = DatasetWriter::create(out, description, stimuli, &labels)?;
+    for (name, bytes) in &pictures {
+        writer.file(name, bytes)?;
+    }
     for (features, array) in &guidance {
         writer.features(features, array.view())?;
     }
@@ -141,6 +145,52 @@ fn stimuli(table: &Manifest, manifest: &Path) -> Result<Vec<Stimulus>> {
         }
     }
     Ok(stimuli)
+}
+
+/// The stimuli's pictures as PNG files, which become the `file` of each.
+fn pictures(
+    table: &StimuliTable,
+    stimuli: &mut [Stimulus],
+    data: &mut DataFolder,
+) -> Result<Vec<(String, Vec<u8>)>> {
+    let Some(images) = &table.images else {
+        return Ok(Vec::new());
+    };
+    let mut pictures = Vec::with_capacity(stimuli.len());
+    for (row, stimulus) in stimuli.iter_mut().enumerate() {
+        let select = images.select.as_ref();
+        let select = select.map(|select| select.replace("{row}", &row.to_string()));
+        let array = data.array(&images.path, select.as_deref())?;
+        let path = data.path(&images.path)?;
+        let shape = array.shape().to_vec();
+        let array: Option<Array3<f64>> = array.into_dimensionality().ok();
+        let array = array.filter(|array| array.dim().2 == 3 && !array.is_empty());
+        let array = array.ok_or_else(|| {
+            let message = format!(
+                "picture of {}: expected height × width × 3, found {shape:?}",
+                stimulus.id
+            );
+            Error::invalid(&path, message)
+        })?;
+        let name = format!("pictures/{:04}.png", row + 1);
+        let bytes = png(&array).map_err(|error| Error::invalid(&path, error.to_string()))?;
+        stimulus.file = Some(name.clone());
+        pictures.push((name, bytes));
+    }
+    Ok(pictures)
+}
+
+fn png(picture: &Array3<f64>) -> std::result::Result<Vec<u8>, png::EncodingError> {
+    let (height, width, _) = picture.dim();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(png::ColorType::Rgb);
+    let pixels: Vec<u8> = picture
+        .iter()
+        .map(|value| value.clamp(0.0, 255.0) as u8)
+        .collect();
+    encoder.write_header()?.write_image_data(&pixels)?;
+    Ok(bytes)
 }
 
 fn read_rdm(file: &ArrayFile, stimuli: usize, data: &mut DataFolder) -> Result<Array2<f64>> {
@@ -237,7 +287,8 @@ fn sources(table: &Manifest, responses: &Responses, data: &DataFolder) -> Result
         let rdms = guidance.rdms.iter().flatten().map(|file| &file.path);
         rdms.chain(&guidance.features)
     });
-    let paths: BTreeSet<&String> = labels.chain(rdms).chain(guidance).collect();
+    let pictures = table.stimuli.images.iter().map(|file| &file.path);
+    let paths: BTreeSet<&String> = labels.chain(rdms).chain(guidance).chain(pictures).collect();
     paths.into_iter().map(|path| data.source(path)).collect()
 }
 

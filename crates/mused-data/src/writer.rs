@@ -258,6 +258,15 @@ impl DatasetWriter {
         places::write_grayordinates(&folder, brain, columns)
     }
 
+    /// Adds a file of another kind, named by its place in the dataset.
+    pub(crate) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.partial.path.join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
+        }
+        fs::write(&path, bytes).map_err(Error::io("cannot write", &path))
+    }
+
     /// Adds guidance: stimuli × features, or stimuli × stimuli where `features.is_rdm`.
     ///
     /// # Errors

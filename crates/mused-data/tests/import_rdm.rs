@@ -162,6 +162,26 @@ fn kriegeskorte92() {
     assert_near(response(&dataset, "BE", 0)[1], 0.17121696);
     assert_eq!(features(&dataset, "low").dim(), (92, 1568));
     assert_eq!(features(&dataset, "high").dim(), (92, 1280));
+    // Sum of all values, and the colour in row 60, column 100, as scipy reads them.
+    for (stimulus, sum, colour) in [
+        (0, 11_807_435_u64, [246, 163, 140]),
+        (91, 17_296_379, [55, 54, 45]),
+    ] {
+        let path = dataset
+            .root
+            .join(dataset.stimuli[stimulus].file.as_ref().unwrap());
+        let mut reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(path).unwrap()))
+            .read_info()
+            .unwrap();
+        let mut pixels = vec![0; 175 * 175 * 3];
+        reader.next_frame(&mut pixels).unwrap();
+        assert_eq!(
+            pixels.iter().map(|value| u64::from(*value)).sum::<u64>(),
+            sum
+        );
+        let at = 3 * (60 * 175 + 100);
+        assert_eq!(pixels[at..at + 3], colour);
+    }
 }
 
 /// A small data folder: two subjects, two regions (the second subject lacks one), three stimuli.

@@ -45,6 +45,8 @@ pub struct StimuliTable {
     pub ids: Option<Vec<String>>,
     /// A group a stimulus (film, scene); a split never divides one. Without it, each is its own.
     pub groups: Option<Vec<String>>,
+    /// The pictures, height × width × 3 of 0 to 255 each; `{row}` in `select` counts from 0.
+    pub images: Option<ArrayFile>,
 }
 
 /// `[labels]`: either `words`, or `matrix` with names.
