@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         run: &run,
         others: &others,
         images: &mut NoImages,
+        tsne: false,
         command: "mused report RUN",
         out,
     })?;

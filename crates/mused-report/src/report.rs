@@ -15,6 +15,8 @@ pub struct Request<'a> {
     pub others: &'a [OtherRun],
     /// Where pictures of stimuli come from.
     pub images: &'a mut dyn Images,
+    /// Whether token maps are made by t-SNE instead of principal components.
+    pub tsne: bool,
     /// The command that makes the report, as it can be typed.
     pub command: &'a str,
     /// Where the page will be written: maps of importance lie beside it.
@@ -52,6 +54,7 @@ impl Report {
             subjects: &subjects,
             picked,
             command: request.command,
+            tsne: request.tsne,
         };
         let maps = sections::importance_maps(run, request.out);
         let mut all = vec![sections::headline(&input)];

@@ -22,6 +22,7 @@ fn report(run: &Path, others: &[OtherRun]) -> Report {
         run: &files,
         others,
         images: &mut NoImages,
+        tsne: false,
         command: "mused report RUN",
         out: &run.join("report.html"),
     })
@@ -335,6 +336,7 @@ fn pictures_and_brains_are_shown_where_there_are_any() {
         run: &files,
         others: &[],
         images: &mut Blue,
+        tsne: false,
         command: "mused report RUN",
         out: &run.join("report.html"),
     })

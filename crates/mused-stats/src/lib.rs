@@ -28,6 +28,7 @@ mod shared_space;
 pub mod srm;
 mod student;
 pub mod summary;
+pub mod tsne;
 
 pub use error::{Answer, Error, Result, Unavailable};
 pub use samples::Samples;

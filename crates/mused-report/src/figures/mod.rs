@@ -22,4 +22,4 @@ pub(crate) use learning::{Line, learning};
 pub(crate) use rdms::{Panel as RdmPanel, rdms};
 pub(crate) use rows::{Mark, Panel, Row, RowsChart};
 pub(crate) use score::{Score, score};
-pub(crate) use token_map::{TokenMap, token_map};
+pub(crate) use token_map::{Projection, TokenMap, token_map};

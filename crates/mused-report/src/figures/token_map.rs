@@ -8,14 +8,22 @@ use crate::figure::{By, Figure, Variants};
 use crate::svg::{Anchor, Ink, Plot, Svg, range_of};
 use crate::table::Table;
 
-/// Tokens of samples in the plane that shows most of their variance.
+/// How tokens came into the plane.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Projection {
+    /// With the shares of variance of the two directions.
+    PrincipalComponents([f64; 2]),
+    /// Neighbours are near; distances and directions mean nothing.
+    Tsne,
+}
+
+/// Tokens of samples in a plane.
 pub(crate) struct TokenMap<'a> {
     pub(crate) id: &'a str,
     pub(crate) title: String,
     /// samples × 2
     pub(crate) points: Array2<f64>,
-    /// Shares of variance of the two directions.
-    pub(crate) shares: [f64; 2],
+    pub(crate) projection: Projection,
     /// Subject of each sample.
     pub(crate) subject_of: Vec<usize>,
     pub(crate) subjects: &'a [String],
@@ -30,12 +38,20 @@ pub(crate) struct TokenMap<'a> {
 pub(crate) fn token_map(map: &TokenMap<'_>, by: By) -> Option<Figure> {
     let x = range_of(map.points.column(0).iter().copied())?;
     let y = range_of(map.points.column(1).iter().copied())?;
-    let axis = |number: usize| {
-        format!(
+    let axis = |number: usize| match map.projection {
+        Projection::PrincipalComponents(shares) => format!(
             "component {} ({:.0} % of variance)",
             number + 1,
-            100.0 * map.shares[number]
-        )
+            100.0 * shares[number]
+        ),
+        Projection::Tsne => format!("t-SNE {}", number + 1),
+    };
+    let (plane, columns) = match map.projection {
+        Projection::PrincipalComponents(_) => (
+            "on their first two principal components",
+            ["component_1", "component_2"],
+        ),
+        Projection::Tsne => ("by t-SNE", ["tsne_1", "tsne_2"]),
     };
     let plot = Plot::new((400.0, 360.0), x, y, [&axis(0), &axis(1)]);
     let at: Vec<(f64, f64)> = map
@@ -90,7 +106,7 @@ pub(crate) fn token_map(map: &TokenMap<'_>, by: By) -> Option<Figure> {
         _ => String::new(),
     };
     svg.target(&target, &first);
-    let mut table = Table::new(&["subject", "stimulus_id", "component_1", "component_2"]);
+    let mut table = Table::new(&["subject", "stimulus_id", columns[0], columns[1]]);
     for (sample, row) in map.points.rows().into_iter().enumerate() {
         let name = &map.subjects[map.subject_of[sample]];
         table.push([
@@ -101,7 +117,7 @@ pub(crate) fn token_map(map: &TokenMap<'_>, by: By) -> Option<Figure> {
         ]);
     }
     let alt = format!(
-        "{}: {} test samples on their first two principal components, coloured by {by_words}",
+        "{}: {} test samples {plane}, coloured by {by_words}",
         map.title,
         at.len()
     );

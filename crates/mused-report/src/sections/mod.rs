@@ -30,6 +30,8 @@ pub(crate) struct Input<'a> {
     pub(crate) subjects: &'a [String],
     /// Label that is picked at first: the most frequent one.
     pub(crate) picked: usize,
+    /// Whether token maps are made by t-SNE.
+    pub(crate) tsne: bool,
     /// The command that made the report.
     pub(crate) command: &'a str,
 }

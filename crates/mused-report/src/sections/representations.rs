@@ -1,10 +1,13 @@
 use mused_stats::pca::Pca;
+use mused_stats::tsne::tsne;
 use ndarray::Array2;
 
 use super::Input;
 use crate::escape::escaped;
 use crate::figure::{Block, By, Figure, Section};
-use crate::figures::{Mark, Panel, RdmPanel, Row, RowsChart, TokenMap, rdms, token_map};
+use crate::figures::{
+    Mark, Panel, Projection, RdmPanel, Row, RowsChart, TokenMap, rdms, token_map,
+};
 use crate::input::{Explain, Part, RdmRow};
 use crate::number::three;
 use crate::svg::range_of;
@@ -262,16 +265,27 @@ fn correlations(rows: &[&RdmRow]) -> Option<Figure> {
     )
 }
 
-fn maps<'a>(input: &'a Input<'_>, explain: &'a Explain, level: &str) -> Part<Vec<Figure>> {
-    let tokens: Array2<f64> = explain.tokens(level)?.mapv(f64::from);
+fn principal(tokens: &Array2<f64>) -> Part<(Array2<f64>, Projection)> {
     let fitted = Pca::fit(tokens.view(), 2).map_err(|error| error.to_string())?;
     if fitted.components.nrows() < 2 {
         return Err("the tokens span fewer than two directions".to_owned());
     }
-    let centred = &tokens - &fitted.mean;
+    let centred = tokens - &fitted.mean;
     let points = centred.dot(&fitted.components.t());
     let whole = centred.mapv(|value| value * value).sum() / (tokens.nrows().max(2) - 1) as f64;
-    let shares = [fitted.variances[0] / whole, fitted.variances[1] / whole];
+    let shares = [0, 1].map(|direction| fitted.variances[direction] / whole);
+    Ok((points, Projection::PrincipalComponents(shares)))
+}
+
+fn maps<'a>(input: &'a Input<'_>, explain: &'a Explain, level: &str) -> Part<Vec<Figure>> {
+    let tokens: Array2<f64> = explain.tokens(level)?.mapv(f64::from);
+    let (points, projection) = match input.tsne {
+        true => (
+            tsne(tokens.view()).map_err(|error| error.to_string())?,
+            Projection::Tsne,
+        ),
+        false => principal(&tokens)?,
+    };
     let place = |subject: &String| input.subjects.iter().position(|name| name == subject);
     let subject_of: Option<Vec<usize>> = explain
         .token_rows
@@ -309,7 +323,7 @@ fn maps<'a>(input: &'a Input<'_>, explain: &'a Explain, level: &str) -> Part<Vec
         id: &format!("tokens-{level}-subject"),
         title: format!("{}{}-level tokens", level[..1].to_uppercase(), &level[1..]),
         points,
-        shares,
+        projection,
         subject_of,
         subjects: input.subjects,
         stimuli: explain

@@ -392,6 +392,9 @@ pub(crate) struct ReportArgs {
     /// Page to write [default: report.html in the first RUN]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Token maps by t-SNE (neighbours are near, distances mean nothing) instead of principal components
+    #[arg(long)]
+    pub(crate) tsne: bool,
     /// Folder for every figure as SVG, PNG (300 dpi) and TSV
     #[arg(long, value_name = "DIR")]
     pub(crate) figures: Option<PathBuf>,

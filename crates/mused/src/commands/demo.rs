@@ -80,7 +80,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     eprintln!("explaining the guided run");
     explained(&args.out.join(RUNS[0].0), None, 0)?;
     let runs = RUNS.map(|(name, _, _)| args.out.join(name));
-    write_page(&runs, &args.out.join("report.html"))?;
+    write_page(&runs, false, &args.out.join("report.html"))?;
     print(&dataset, &scored, &args.out);
     println!("\n{:.0} s in all", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)

@@ -16,7 +16,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
         .out
         .clone()
         .unwrap_or_else(|| given.join("report.html"));
-    let report = write_page(&args.runs, &out)?;
+    let report = write_page(&args.runs, args.tsne, &out)?;
     println!("written to {}", out.display());
     if let Some(folder) = &args.figures {
         let count = report.write_figures(folder)?;
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Makes the page of runs and writes it.
-pub(super) fn write_page(runs: &[PathBuf], out: &Path) -> anyhow::Result<Report> {
+pub(super) fn write_page(runs: &[PathBuf], tsne: bool, out: &Path) -> anyhow::Result<Report> {
     let directories = run_directories(runs)?;
     let (first, others) = directories.split_first().context("expected a run")?;
     let bar = bars::bar(directories.len(), "runs");
@@ -53,6 +53,7 @@ pub(super) fn write_page(runs: &[PathBuf], out: &Path) -> anyhow::Result<Report>
         run: &run,
         others: &read,
         images,
+        tsne,
         command: &format!("mused report {}", command.join(" ")),
         out,
     })?;
