@@ -30,6 +30,13 @@ pub(crate) fn bar(total: usize, unit: &str) -> ProgressBar {
     ProgressBar::new(total as u64).with_style(style)
 }
 
+/// A sign of life for work that cannot be counted; nothing where stderr is not a terminal.
+pub(crate) fn spinner(doing: &'static str) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(doing);
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    spinner
+}
+
 /// Whether Ctrl-C was pressed.
 pub(crate) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)

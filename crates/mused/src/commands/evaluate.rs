@@ -9,6 +9,7 @@ use mused::stats::metrics::Undefined;
 
 use super::three;
 use crate::args::{EvaluateArgs, UndefinedArg};
+use crate::bars::spinner;
 
 pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     let undefined = match args.undefined {
@@ -31,7 +32,10 @@ pub(crate) fn evaluate_and_write(
     run: &Path,
     undefined: Undefined,
 ) -> anyhow::Result<(Results, String)> {
-    let results = evaluate(run, undefined)?;
+    let spinner = spinner("scores, intervals, 10,000 relabellings");
+    let results = evaluate(run, undefined);
+    spinner.finish_and_clear();
+    let results = results?;
     let json = serde_json::to_string_pretty(&results).context("cannot write results as JSON")?;
     replace_file(run.join("results.json"), json.as_bytes())?;
     Ok((results, json))
