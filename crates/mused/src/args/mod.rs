@@ -1,10 +1,12 @@
 mod import;
+mod results;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use import::*;
+pub(crate) use results::*;
 
 /// Decode what several people see from their fMRI, with one model for all of them
 #[derive(Debug, Parser)]
@@ -349,115 +351,6 @@ pub(crate) struct BenchmarkArgs {
     /// Cross-validate over K folds of stimulus groups
     #[arg(long, value_name = "K")]
     pub(crate) folds: Option<u32>,
-    #[command(flatten)]
-    pub(crate) threads: ThreadArgs,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum UndefinedArg {
-    /// Leave labels that cannot be scored out of the mean, and count them
-    Exclude,
-    /// As scikit-learn: AP 0 without positives, AUC left out
-    Sklearn,
-    /// As the published code: AUC 1 where undefined
-    Reference,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EvaluateArgs {
-    /// Run directory
-    pub(crate) run: PathBuf,
-    /// What a label that cannot be scored counts as
-    #[arg(long, value_enum, default_value = "exclude")]
-    pub(crate) undefined: UndefinedArg,
-    /// Print results.json instead of the table
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  mused report runs/a
-  mused report runs/guided runs/unguided --out guided.html --figures figures
-  mused report runs/benchmark
-
-The page needs no network and no other file. Several runs are compared with the first, which the rest of the page is
-about; a folder of `mused benchmark` stands for all its runs. Run `mused explain RUN` before for attention, importance
-and token maps; importance is also written as images beside the page, where voxels have places.")]
-pub(crate) struct ReportArgs {
-    /// Run directories, or a folder of `mused benchmark`
-    #[arg(required = true, value_name = "RUN")]
-    pub(crate) runs: Vec<PathBuf>,
-    /// Page to write [default: report.html in the first RUN]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-    /// Token maps by t-SNE (neighbours are near, distances mean nothing) instead of principal components
-    #[arg(long)]
-    pub(crate) tsne: bool,
-    /// Folder for every figure as SVG, PNG (300 dpi) and TSV
-    #[arg(long, value_name = "DIR")]
-    pub(crate) figures: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  mused compare runs/guided runs/unguided
-  mused compare runs/benchmark/clip-mused runs/benchmark/no-guidance --json
-
-Differences are other minus reference, of the same test samples. A model's folder in a benchmark stands for the mean
-over its seeds.")]
-pub(crate) struct CompareArgs {
-    /// Run, or folder of seeds, that the others are held against
-    pub(crate) reference: PathBuf,
-    /// Runs, or folders of seeds, of the same test samples
-    #[arg(required = true)]
-    pub(crate) others: Vec<PathBuf>,
-    /// Print as JSON, with the difference of each subject and label
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  mused explain runs/action
-  mused explain runs/action --fold 2 --dataset /mnt/data/action
-
-Writes the folder explain/ of the run. Each part of the input (a region, or a cube of a volume) is replaced by its
-training mean in the test samples: what the scores lose then, with intervals, is in occlusion.tsv, and of each voxel in
-importance/, for `mused map --values`. attention.tsv says what the subject tokens attend to; rdms/ holds the test
-stimuli's dissimilarities in guidance, tokens, regions and labels. A part whose loss is small need not be empty: others
-may carry the same.")]
-pub(crate) struct ExplainArgs {
-    /// Run directory
-    pub(crate) run: PathBuf,
-    /// Dataset directory, where it is no longer where it was
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dataset: Option<PathBuf>,
-    /// Fold whose test samples tokens and RDMs are of; attention and occlusion are of all
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) fold: usize,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
-  mused permute runs/a --permutations 99
-
-Trains as RUN was trained, on stimuli that carry the labels of others, and scores it: what the whole pipeline finds
-where there is nothing to find. `mused evaluate` tests the finished predictions instead, in a second. Scores are kept in
-RUN/permutations/scores.tsv; a larger N goes on from there, and results.json has the p.")]
-pub(crate) struct PermuteArgs {
-    /// Run directory
-    pub(crate) run: PathBuf,
-    /// Relabellings to train on; the smallest p they allow is 1 / (1 + N)
-    #[arg(long, value_name = "N", default_value_t = 99, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) permutations: u32,
-    /// Where the run's dataset is now [default: where it was]
-    #[arg(long, value_name = "DATASET")]
-    pub(crate) dataset: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
 }

@@ -68,11 +68,11 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The named models, all without names, and the variants.
+/// The named models, without names all, and the variants.
 fn contenders(args: &BenchmarkArgs) -> anyhow::Result<Vec<Contender>> {
-    let names: Vec<&str> = match (args.models.as_slice(), args.variants.as_slice()) {
-        ([], []) => MODELS.iter().map(|model| model.name).collect(),
-        (chosen, _) => chosen.iter().map(String::as_str).collect(),
+    let names: Vec<&str> = match args.models.as_slice() {
+        [] => MODELS.iter().map(|model| model.name).collect(),
+        chosen => chosen.iter().map(String::as_str).collect(),
     };
     let mut models = Vec::new();
     for name in names {
