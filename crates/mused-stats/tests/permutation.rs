@@ -368,6 +368,60 @@ fn five_percent_of_null_films_are_significant() {
     assert!((0.035..=0.065).contains(&rate), "{rate}");
 }
 
+/// A whole pipeline, trained on half of the stimuli (difference of mean responses with and without the label) and tested on
+/// the others, retrained on relabelled stimuli: responses say nothing of the labels.
+#[test]
+fn five_percent_of_null_pipelines_are_significant() {
+    let (stimuli, voxels, repeats) = (60, 4, 3_000);
+    let significant = |seed: u64| -> bool {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let responses = Array2::from_shape_fn((stimuli, voxels), |_| {
+            (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
+        });
+        let labels: Vec<u8> = (0..stimuli)
+            .map(|_| u8::from(rng.random_bool(0.3)))
+            .collect();
+        let pipeline = |labels: &[u8]| -> f64 {
+            let half = stimuli / 2;
+            let mean = |wanted: u8| {
+                let own: Vec<usize> = (0..half).filter(|&s| labels[s] == wanted).collect();
+                responses.select(Axis(0), &own).mean_axis(Axis(0))
+            };
+            let (Some(with), Some(without)) = (mean(1), mean(0)) else {
+                return 0.5;
+            };
+            let weights = with - without;
+            let scores: Vec<f64> = (half..stimuli)
+                .map(|s| responses.row(s).dot(&weights))
+                .collect();
+            let scores = Array2::from_shape_vec((half, 1), scores).unwrap();
+            let targets = Array2::from_shape_vec((half, 1), labels[half..].to_vec()).unwrap();
+            let scored = score(scores.view(), targets.view(), Undefined::Exclude).unwrap();
+            scored.macro_roc_auc.unwrap_or(0.5)
+        };
+        let groups: Vec<usize> = (0..stimuli).collect();
+        let null: Vec<f64> = (0..19)
+            .map(|index| {
+                let taken = relabelling(&groups, Exchange::Stimuli, 1_000_000 + seed, index);
+                pipeline(
+                    &taken
+                        .iter()
+                        .map(|&source| labels[source])
+                        .collect::<Vec<u8>>(),
+                )
+            })
+            .collect();
+        retrained_p_value(pipeline(&labels), &null).unwrap() <= 0.05
+    };
+    let found = (0..repeats)
+        .into_par_iter()
+        .filter(|seed| significant(*seed))
+        .count();
+    let rate = found as f64 / repeats as f64;
+    eprintln!("retrained: {rate}");
+    assert!((0.035..=0.065).contains(&rate), "{rate}");
+}
+
 /// Exchanging stimuli that depend on each other finds information where there is none: why [`Exchange`] is asked for.
 #[test]
 fn the_wrong_exchange_finds_too_much() {
