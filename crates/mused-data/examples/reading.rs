@@ -2,8 +2,8 @@
 //! side is `bench/reading.py`.
 //!
 //! `reading make DIR SAMPLES VOXELS` simulates the dataset, `reading DIR` reads it.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +22,7 @@ use rand_chacha::ChaCha8Rng;
 const SHAPE: [i32; 3] = [113, 136, 113];
 const BATCH: usize = 64;
 
-fn make(folder: &Path, count: usize, voxels: usize) {
+fn make(folder: &Path, count: usize, voxels: usize) -> Result<(), Box<dyn Error>> {
     let mut rng = ChaCha8Rng::seed_from_u64(0);
     // A ball about the middle: runs of voxels along the last axis, as a brain has.
     let middle = SHAPE.map(|length| f64::from(length) / 2.0);
@@ -63,41 +63,37 @@ fn make(folder: &Path, count: usize, voxels: usize) {
         matrix: Array2::from_shape_fn((count, 1), |(row, _)| (row % 2) as u8),
     };
     let description = Description::new("reading", Kind::Volume, Response::Voxels);
-    let mut writer =
-        DatasetWriter::create(folder, description, stimuli.collect(), &labels).unwrap();
-    let mut subject = writer
-        .subject("simulated", &trials, &voxels, Dtype::F16)
-        .unwrap();
+    let mut writer = DatasetWriter::create(folder, description, stimuli.collect(), &labels)?;
+    let mut subject = writer.subject("simulated", &trials, &voxels, Dtype::F16)?;
     let mut row = vec![0.0_f32; voxels.len()];
     for _ in 0..count {
         row.iter_mut()
             .for_each(|value| *value = rng.random::<f32>() - 0.5);
-        subject.write_response(&row).unwrap();
+        subject.write_response(&row)?;
     }
-    subject.finish().unwrap();
-    writer.finish().unwrap();
+    subject.finish()?;
+    writer.finish()?;
+    Ok(())
 }
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments[..] {
-        [verb, folder, count, voxels] if verb == "make" => make(
-            Path::new(folder),
-            count.parse().expect("a number of samples"),
-            voxels.parse().expect("a number of voxels"),
-        ),
+        [verb, folder, count, voxels] if verb == "make" => {
+            make(Path::new(folder), count.parse()?, voxels.parse()?)
+        }
         [folder] => {
-            let dataset = Dataset::open(folder).unwrap();
+            let dataset = Dataset::open(folder)?;
             let stimuli: Vec<usize> = (0..dataset.stimuli.len()).collect();
             let mut all = samples(&dataset, &[0], &stimuli);
             let range = Some(SHAPE.map(|length| [0, length]));
             let grid = Arrangement::Grid { range };
-            let transform = InputTransform::fit(&dataset, grid, false, &all, &[]).unwrap();
-            let reader = InputReader::new(&dataset, Arc::new(transform), &[0]).unwrap();
+            let transform = InputTransform::fit(&dataset, grid, false, &all, &[])?;
+            let reader = InputReader::new(&dataset, Arc::new(transform), &[0])?;
             all.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
             let (start, mut sum) = (Instant::now(), 0.0_f64);
             for batch in all.chunks(BATCH) {
-                let values = reader.read(&batch.iter().collect::<Vec<_>>()).unwrap();
+                let values = reader.read(&batch.iter().collect::<Vec<_>>())?;
                 sum += f64::from(values[[0, values.ncols() / 2]]);
             }
             let seconds = start.elapsed().as_secs_f64();
@@ -107,7 +103,8 @@ fn main() {
                 seconds,
                 1e3 * seconds / all.len() as f64
             );
+            Ok(())
         }
-        _ => panic!("expected make DIR SAMPLES VOXELS, or DIR"),
+        _ => Err("expected make DIR SAMPLES VOXELS, or DIR".into()),
     }
 }

@@ -3,9 +3,9 @@
 //! `cargo run --release -p mused-model --example volume_bench -- [threads [steps [batch [layers]]]]`
 //!
 //! With `layers`, seconds of each convolution by direction as well. Compare with `bench/brainformer_pytorch.py`.
-#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::time::Instant;
 
 use burn::backend::Autodiff;
@@ -115,7 +115,7 @@ const LAYERS: [Layer; 9] = [
     ("layer3, 4", [7, 8, 7], [512, 512], 3, 1, 7),
 ];
 
-fn layers(batch: usize) {
+fn layers(batch: usize) -> Result<(), Box<dyn Error>> {
     println!("| convolution | times | GFLOP | forward s | input gradient s | weight gradient s |");
     println!("|---|---|---|---|---|---|");
     for (name, [d, h, w], [inputs, outputs], size, stride, times) in LAYERS {
@@ -126,7 +126,9 @@ fn layers(batch: usize) {
                 .into_primitive()
                 .tensor()
         };
-        let output = window.output([d, h, w], [size; 3]).unwrap();
+        let output = window
+            .output([d, h, w], [size; 3])
+            .ok_or("a grid too small for the window")?;
         let x = random([batch, d, h, w, inputs]);
         let weight = random([size, size, size, inputs, outputs]);
         let gradient = random([batch, output[0], output[1], output[2], outputs]);
@@ -159,29 +161,27 @@ fn layers(batch: usize) {
             flop / outer
         );
     }
+    Ok(())
 }
 
-fn main() {
+fn main() -> Result<(), Box<dyn Error>> {
     keep_freed_memory();
     let mut arguments = std::env::args().skip(1);
-    let mut number = |default| {
-        arguments
-            .next()
-            .map_or(default, |text| text.parse().unwrap())
+    let mut number = |default: usize| match arguments.next() {
+        None => Ok(default),
+        Some(text) => text.parse(),
     };
-    let (threads, steps, batch) = (number(2), number(4), number(2));
+    let (threads, steps, batch) = (number(2)?, number(4)?, number(2)?);
     let by_layer = arguments.next().is_some();
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
-        .build_global()
-        .unwrap();
+        .build_global()?;
     if by_layer {
         return layers(batch);
     }
     let device = Default::default();
     let mut model = BrainFormerConfig::published(Depth::Eighteen, 9, 53)
-        .init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device)
-        .unwrap();
+        .init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device)?;
     let input = VolumeBatch {
         volumes: Tensor::random([batch, 112, 128, 112], Distribution::Default, &device),
         subject_weights: Tensor::<B, 2>::eye(9, &device).narrow(0, 0, batch),
@@ -204,4 +204,5 @@ fn main() {
         "median {:.3} s a step, {threads} threads",
         seconds[seconds.len() / 2]
     );
+    Ok(())
 }

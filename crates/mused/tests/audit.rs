@@ -1,18 +1,14 @@
 //! Leaks stop a run unless they are let pass on record; a run's own statistics are checked.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod program;
+
 use std::fs;
 
-use assert_cmd::Command;
 use assert_cmd::assert::Assert;
+use program::mused;
 use serde_json::Value;
 use tempfile::TempDir;
-
-fn mused(folder: &TempDir, arguments: &str) -> Assert {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mused"));
-    command.current_dir(folder.path());
-    command.args(arguments.split_whitespace()).assert()
-}
 
 fn output(assert: &Assert) -> String {
     let output = assert.get_output();

@@ -1,21 +1,16 @@
 //! Several models on one dataset: complete runs are kept, failures are rows, other settings are refused.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod program;
+
 use std::fs;
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
 use mused::formats::table::Table;
 use mused::train::MODELS;
+use program::mused;
 use tempfile::TempDir;
 
 const SMALL: &str = "--out b --folds 2 --set train.epochs=1 --set model.dim=8 --set model.heads=2";
-
-fn mused(folder: &TempDir, arguments: &str) -> Assert {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mused"));
-    command.current_dir(folder.path());
-    command.args(arguments.split_whitespace()).assert()
-}
 
 fn simulated() -> TempDir {
     let folder = TempDir::new().unwrap();

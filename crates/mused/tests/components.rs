@@ -1,20 +1,13 @@
 //! Regions as principal components, from training to prediction.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod program;
+
 use std::fs;
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
 use mused::formats::npy::read_npy_f32;
+use program::mused;
 use tempfile::TempDir;
-
-fn mused(folder: &TempDir, args: &str) -> Assert {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mused"));
-    command
-        .current_dir(folder.path())
-        .args(args.split(' '))
-        .assert()
-}
 
 const SMALL: &str = "--set train.epochs=2 --set model.dim=16 --set model.roi_components=5";
 

@@ -1,22 +1,15 @@
 //! `mused explain` as a command: what it prints, writes and refuses.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod program;
+
 use std::fs;
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
 use mused::formats::nifti::read_nifti;
 use mused::formats::npy::read_npy_f32;
 use mused::formats::table::Table;
+use program::mused;
 use tempfile::TempDir;
-
-fn mused(folder: &TempDir, args: &str) -> Assert {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mused"));
-    command
-        .current_dir(folder.path())
-        .args(args.split(' '))
-        .assert()
-}
 
 #[test]
 fn a_run_is_explained_and_its_importance_becomes_an_image() {

@@ -1,18 +1,13 @@
 //! The permutation test of a whole pipeline.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod program;
+
 use std::fs;
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
+use program::mused;
 use serde_json::Value;
 use tempfile::TempDir;
-
-fn mused(folder: &TempDir, arguments: &str) -> Assert {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mused"));
-    command.current_dir(folder.path());
-    command.args(arguments.split_whitespace()).assert()
-}
 
 fn results(folder: &TempDir) -> Value {
     let text = fs::read(folder.path().join("run/results.json")).unwrap();

@@ -1,17 +1,12 @@
 //! Reports from the command line.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod program;
+
 use std::fs;
 
-use assert_cmd::Command;
-use assert_cmd::assert::Assert;
+use program::mused;
 use tempfile::TempDir;
-
-fn mused(folder: &TempDir, arguments: &str) -> Assert {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mused"));
-    command.current_dir(folder.path());
-    command.args(arguments.split_whitespace()).assert()
-}
 
 #[test]
 fn a_run_becomes_a_page_and_figures() {
