@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use mused_stats::rdm::{cosine_rdm, pearson_rdm};
 use ndarray::{Array2, ArrayView2, Axis, s};
 
-use crate::{Dataset, Error, FeatureSet, Response, Result, Subject, samples};
+use crate::{Dataset, Error, FeatureSet, Response, Result, Sample, Subject, samples};
 
 /// Stimuli to which every subject responded, in dataset order.
 pub fn common_stimuli(dataset: &Dataset) -> Vec<usize> {
@@ -79,16 +79,7 @@ pub fn response_rdms(
         )));
     }
     let read: Vec<usize> = columns.iter().flatten().copied().collect();
-    let mut responses = Array2::<f64>::zeros((stimuli.len(), read.len()));
-    let mut row = vec![0.0; voxels.len()];
-    for (mut mean, sample) in responses.rows_mut().into_iter().zip(&shown) {
-        for &trial in &sample.trials {
-            dataset.subjects[subject].read_response(trial, &mut row)?;
-            for (mean, &column) in mean.iter_mut().zip(&read) {
-                *mean += f64::from(row[column]) / sample.trials.len() as f64;
-            }
-        }
-    }
+    let responses = mean_responses(dataset, &shown, &read)?;
     let mut place = 0;
     let rdms = rois.iter().zip(&columns).map(|(roi, columns)| {
         let own = responses.slice(s![.., place..place + columns.len()]);
@@ -96,6 +87,30 @@ pub fn response_rdms(
         region_rdm(dataset, subject, roi, columns, own, stimuli)
     });
     Ok(rdms.collect())
+}
+
+/// Means over the trials of samples of one subject, in some columns of its responses: samples × columns.
+///
+/// # Errors
+/// When responses cannot be read or are not finite.
+pub fn mean_responses(
+    dataset: &Dataset,
+    samples: &[Sample],
+    columns: &[usize],
+) -> Result<Array2<f64>> {
+    let mut means = Array2::zeros((samples.len(), columns.len()));
+    let mut row = Vec::new();
+    for (mut mean, sample) in means.rows_mut().into_iter().zip(samples) {
+        let subject = &dataset.subjects[sample.subject];
+        row.resize(subject.voxels.len(), 0.0);
+        for &trial in &sample.trials {
+            subject.read_response(trial, &mut row)?;
+            for (mean, &column) in mean.iter_mut().zip(columns) {
+                *mean += f64::from(row[column]) / sample.trials.len() as f64;
+            }
+        }
+    }
+    Ok(means)
 }
 
 /// The RDM of the mean responses of a region, stimuli × `columns`.

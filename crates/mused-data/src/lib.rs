@@ -49,7 +49,7 @@ pub use dataset::{
     Subject, Trial, Voxel,
 };
 pub use error::{Error, Result};
-pub use geometry::{common_stimuli, feature_rdm, response_rdm, response_rdms};
+pub use geometry::{common_stimuli, feature_rdm, mean_responses, response_rdm, response_rdms};
 pub use grid::Grid;
 pub use guidance::{Guidance, GuidanceTarget};
 pub use imported::Imported;

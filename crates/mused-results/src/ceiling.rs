@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use mused_data::{Dataset, Sample, samples};
+use mused_data::{Dataset, mean_responses, samples};
 use mused_stats::Unavailable;
 use mused_stats::ceiling::{RdmCeiling, rdm_ceiling, voxel_ceiling};
 use mused_stats::rdm::pearson_rdm;
@@ -124,7 +124,9 @@ fn geometry(
     }
     let mut rdms = Vec::with_capacity(tested.len());
     for (subject, _) in tested {
-        let responses = means(dataset, &samples(dataset, &[*subject], &stimuli))?;
+        let columns: Vec<usize> = (0..dataset.subjects[*subject].voxels.len()).collect();
+        let shown = samples(dataset, &[*subject], &stimuli);
+        let responses = mean_responses(dataset, &shown, &columns)?;
         match pearson_rdm(responses.view()) {
             Ok(rdm) => rdms.push(rdm),
             Err(error) => return Ok(Stated::because(&error.to_string())),
@@ -138,24 +140,6 @@ fn geometry(
             stimuli: stimuli.len(),
         }
     }))
-}
-
-/// Mean response of each sample: samples × voxels.
-fn means(dataset: &Dataset, samples: &[Sample]) -> Result<Array2<f64>> {
-    let width = samples
-        .first()
-        .map_or(0, |sample| dataset.subjects[sample.subject].voxels.len());
-    let mut means = Array2::zeros((samples.len(), width));
-    let mut row = vec![0.0_f32; width];
-    for (mut mean, sample) in means.axis_iter_mut(Axis(0)).zip(samples) {
-        for &trial in &sample.trials {
-            dataset.subjects[sample.subject].read_response(trial, &mut row)?;
-            for (sum, value) in mean.iter_mut().zip(&row) {
-                *sum += f64::from(*value) / sample.trials.len() as f64;
-            }
-        }
-    }
-    Ok(means)
 }
 
 /// At most `most` of the numbers below `count`, evenly chosen.
