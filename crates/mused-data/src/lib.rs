@@ -35,6 +35,7 @@ pub mod import_rdm;
 mod imported;
 mod inputs;
 pub mod map;
+mod order;
 mod pattern;
 mod places;
 mod read;
@@ -57,6 +58,7 @@ pub use inputs::{
     Arrangement, Cuboid, InputReader, InputTransform, Layout, Projection, Sample, Slot,
     SubjectInputs, ZScore, samples,
 };
+pub use order::order_shown;
 pub use places::Grayordinates;
 pub use split::{Fold, SplitPlan, partition};
 pub use writer::{DatasetWriter, SubjectWriter};

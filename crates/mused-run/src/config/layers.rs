@@ -1,0 +1,514 @@
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::{Config, NamedModel, legacy};
+use crate::{Error, Result};
+
+/// A configuration put together from a preset, a file and single settings, later ones winning,
+/// that remembers where each value came from.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    preset: String,
+    values: Table,
+    origins: BTreeMap<String, String>,
+}
+
+impl Layers {
+    /// Starts from a preset.
+    ///
+    /// # Errors
+    /// When there is no such preset.
+    pub fn preset(name: &str) -> Result<Self> {
+        let values = table(&Config::preset(name)?)?;
+        let origin = format!("preset {name}");
+        let origins = leaves(&values)
+            .into_iter()
+            .map(|key| (key, origin.clone()))
+            .collect();
+        Ok(Self {
+            preset: name.to_owned(),
+            values,
+            origins,
+        })
+    }
+
+    /// A configuration that a program made: what differs from the defaults is on its account.
+    ///
+    /// # Errors
+    /// A value that TOML does not have.
+    pub fn of(config: &Config) -> Result<Self> {
+        let mut layers = Self::preset("default")?;
+        let values = table(config)?;
+        let family = config.model.family.name();
+        if layers.values["model"]["family"].as_str() != Some(family) {
+            layers.insert(FAMILY, family, "program")?;
+        }
+        for (section, values) in &values {
+            for (name, value) in values.as_table().into_iter().flatten() {
+                let key = format!("{section}.{name}");
+                if lookup(&layers.values, &key) != Some(value) {
+                    layers.insert(&key, value.clone(), "program")?;
+                }
+            }
+        }
+        Ok(layers)
+    }
+
+    /// Lays a TOML file over what there is.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not TOML, or has an unknown key.
+    pub fn file(&mut self, path: &Path) -> Result<()> {
+        let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
+        let table: Table = text
+            .parse()
+            .map_err(|error| Error::invalid(path, format!("{error}")))?;
+        let table = match legacy::is_old(&table) {
+            true => legacy::modernised(table),
+            false => table,
+        };
+        self.overlay("", &table, &path.display().to_string())
+    }
+
+    /// Lays one `key=value` over what there is; the value is TOML or else a plain string.
+    ///
+    /// # Errors
+    /// When there is no `=`, the key is unknown, or does not take the value.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        self.assign(assignment, "--set")
+    }
+
+    /// Lays the settings of a baseline, control or ablation over what there is, see [`super::MODELS`].
+    ///
+    /// # Errors
+    /// Names the models there are.
+    pub fn model(&mut self, name: &str) -> Result<()> {
+        let origin = format!("model {name}");
+        let settings = NamedModel::named(name)?.settings;
+        settings
+            .iter()
+            .try_for_each(|setting| self.assign(setting, &origin))
+    }
+
+    /// Lays one `key=value` over what there is, as [`Layers::set`] does, on account of `origin`.
+    ///
+    /// # Errors
+    /// As [`Layers::set`].
+    pub fn assign(&mut self, assignment: &str, origin: &str) -> Result<()> {
+        let (key, text) = assignment.split_once('=').ok_or_else(|| {
+            Error::Config(format!(
+                "{origin} {assignment}: expected key=value, e.g. train.epochs=10"
+            ))
+        })?;
+        let (key, text) = (key.trim(), text.trim());
+        let value = format!("value = {text}")
+            .parse::<Table>()
+            .ok()
+            .and_then(|mut table| table.remove("value"));
+        // A name may look like a number: `split.holdout_subject=0x10`.
+        let names = lookup(&self.values, key).is_some_and(Value::is_str);
+        let value = value.filter(|value| !names || value.is_str());
+        let value = value.unwrap_or_else(|| Value::String(text.to_owned()));
+        self.insert(key, value, origin)
+    }
+
+    /// Lays one value over what there is, e.g. that of a command-line option.
+    ///
+    /// # Errors
+    /// When the key is unknown or does not take the value.
+    pub fn insert(&mut self, key: &str, value: impl Into<Value>, origin: &str) -> Result<()> {
+        let mut nested = value.into();
+        for part in key.rsplit('.') {
+            nested = Value::Table(Table::from_iter([(part.to_owned(), nested)]));
+        }
+        match nested {
+            Value::Table(table) => self.overlay("", &table, origin),
+            _ => Ok(()),
+        }
+    }
+
+    fn overlay(&mut self, prefix: &str, table: &Table, origin: &str) -> Result<()> {
+        // The family first: it decides which other keys there are.
+        let family = table.get_key_value("family").filter(|_| prefix == "model");
+        let others = table.iter().filter(|(name, _)| Some(*name) != family.map(|(name, _)| name));
+        for (name, value) in family.into_iter().chain(others) {
+            let key = match prefix {
+                "" => name.clone(),
+                prefix => format!("{prefix}.{name}"),
+            };
+            match (value, lookup(&self.values, &key)) {
+                (Value::Table(inner), Some(Value::Table(_))) if key != RATE_FACTORS => {
+                    self.overlay(&key, inner, origin)?;
+                }
+                (_, None) if !key.starts_with(RATE_FACTORS) => {
+                    return Err(self.unknown(&key, origin));
+                }
+                (_, current) => {
+                    let value = fitted(&key, value, current, origin)?;
+                    if key == FAMILY {
+                        self.change_family(&value, origin)?;
+                    }
+                    store(&mut self.values, &key, value);
+                    self.origins.insert(key, origin.to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the model section the keys of another family: what was set by hand stays where the new family has the key.
+    fn change_family(&mut self, name: &Value, origin: &str) -> Result<()> {
+        let Some(Value::Table(old)) = self.values.get("model").cloned() else {
+            return Ok(());
+        };
+        if old.get("family") == Some(name) {
+            return Ok(());
+        }
+        let family = name.as_str().unwrap_or_default();
+        let new = Config::family_of_preset(&self.preset, family).ok_or_else(|| {
+            let known = super::FAMILIES.map(|(name, _)| name).join(", ");
+            Error::Config(format!(
+                "{FAMILY} must be one of {known}, found {name} ({origin})"
+            ))
+        })?;
+        let mut model = table(&super::ModelConfig {
+            family: new,
+            inputs: super::InputConfig::default(),
+        })?;
+        let common = table(&super::InputConfig::default())?;
+        for (key, value) in old {
+            let full = format!("model.{key}");
+            let by_hand = self.origins.get(&full).is_some_and(|o| !o.starts_with("preset"));
+            if model.contains_key(&key) && key != "family" && (by_hand || common.contains_key(&key)) {
+                model.insert(key, value);
+            } else {
+                self.origins.remove(&full);
+            }
+        }
+        for key in model.keys() {
+            let full = format!("model.{key}");
+            let preset = || format!("preset {}", self.preset);
+            self.origins.entry(full).or_insert_with(preset);
+        }
+        self.values.insert("model".to_owned(), Value::Table(model));
+        Ok(())
+    }
+
+    fn unknown(&self, key: &str, origin: &str) -> Error {
+        let settings = Config::settings();
+        let of: Vec<&str> = (settings.iter())
+            .filter(|setting| setting.key == key)
+            .filter_map(|setting| setting.family)
+            .collect();
+        if !of.is_empty() {
+            let found = &self.values["model"]["family"];
+            return Error::Config(format!(
+                "{key} ({origin}) is a key of {FAMILY} {}, and the family is {found}: set the family before it, or leave \
+                 the key out",
+                of.join(", ")
+            ));
+        }
+        if let Some(name) = key.strip_prefix("brainformer.") {
+            return Error::Config(format!(
+                "unknown key {key} ({origin}): it is model.{name} now, after model.family = \"brainformer\""
+            ));
+        }
+        let nearest = settings.iter().map(|setting| setting.key.as_str()).max_by(|a, b| {
+            strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key))
+        });
+        let hint = nearest.map_or(String::new(), |name| format!("; did you mean {name}?"));
+        Error::Config(format!("unknown key {key} ({origin}){hint}"))
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// When a value is out of range; the message says where it was set.
+    pub fn config(&self) -> Result<Config> {
+        let config: Config = (self.values.clone().try_into())
+            .map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
+        match config.problem()? {
+            None => Ok(config),
+            Some((key, message)) => {
+                let origin = self.origins.get(&key).map_or("", String::as_str);
+                Err(Error::Config(format!("{message} ({origin})")))
+            }
+        }
+    }
+
+    /// Where the value of a key came from.
+    pub fn origin(&self, key: &str) -> Option<&str> {
+        self.origins.get(key).map(String::as_str)
+    }
+
+    /// The value of a key.
+    pub fn value(&self, key: &str) -> Option<&Value> {
+        lookup(&self.values, key)
+    }
+
+    /// The effective configuration as TOML, each value with where it came from.
+    pub fn annotated(&self) -> String {
+        let mut text = String::new();
+        for (section, values) in &self.values {
+            let Value::Table(values) = values else {
+                continue;
+            };
+            let _ = writeln!(text, "[{section}]");
+            for (name, value) in values {
+                let key = format!("{section}.{name}");
+                let origin = self.origins.get(&key).map_or("", String::as_str);
+                let _ = writeln!(text, "{name} = {value} # {}", origin.replace(['\n', '\r'], " "));
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+impl Config {
+    /// The configuration in `text`, of a run of this or another version: a key that is missing has its default, one that
+    /// is unknown is passed over.
+    ///
+    /// # Errors
+    /// Text that is no TOML, or a value of the wrong type.
+    pub fn read(text: &str) -> std::result::Result<Self, toml::de::Error> {
+        let mut table: Table = text.parse()?;
+        if legacy::is_old(&table) {
+            table = legacy::modernised(table);
+        }
+        if let Some(Value::Table(model)) = table.get_mut("model") {
+            model.entry("family").or_insert("transformer".into());
+        }
+        table.try_into()
+    }
+}
+
+/// The one key whose value is a table of the user's own names.
+const RATE_FACTORS: &str = "train.rate_factors";
+const FAMILY: &str = "model.family";
+
+fn table(values: &impl serde::Serialize) -> Result<Table> {
+    Table::try_from(values).map_err(|error| Error::Config(error.to_string()))
+}
+
+/// A value as the key takes it.
+fn fitted(key: &str, value: &Value, current: Option<&Value>, origin: &str) -> Result<Value> {
+    let settings = Config::settings();
+    let choices = || settings.iter().filter(|s| s.key == key).flat_map(|s| &s.choices);
+    let named = |text: &str| {
+        let known = choices().find(|(name, _)| name.eq_ignore_ascii_case(text));
+        known.map(|(name, _)| Value::String((*name).to_owned()))
+    };
+    Ok(match (value, current) {
+        // `--set train.weight_decay=0` means 0.0.
+        (Value::Integer(whole), Some(Value::Float(_))) => Value::Float(*whole as f64),
+        (Value::String(text), _) if key != FAMILY && choices().next().is_some() => {
+            named(text).ok_or_else(|| {
+                let known: Vec<&str> = choices().map(|(name, _)| *name).collect();
+                Error::Config(format!(
+                    "{key} must be one of {}, found {value} ({origin})",
+                    known.join(", ")
+                ))
+            })?
+        }
+        (value, Some(current)) if !value.same_type(current) => {
+            let setting = settings.iter().find(|setting| setting.key == key);
+            let kind = setting.map_or(current.type_str(), |setting| &setting.kind);
+            let hint = match current.is_str() {
+                true => ": write it in quotes",
+                false => "",
+            };
+            return Err(Error::Config(format!(
+                "{key} must be {kind}, found {value} ({origin}){hint}"
+            )));
+        }
+        (value, _) => value.clone(),
+    })
+}
+
+pub(crate) fn lookup<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
+    match key.split_once('.') {
+        None => table.get(key),
+        Some((first, rest)) => lookup(table.get(first)?.as_table()?, rest),
+    }
+}
+
+fn store(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+        }
+        Some((first, rest)) => {
+            let inner = table
+                .entry(first.to_owned())
+                .or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                store(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn leaves(table: &Table) -> Vec<String> {
+    let mut keys = Vec::new();
+    for (name, value) in table {
+        match value {
+            Value::Table(inner) if !inner.is_empty() => {
+                keys.extend(leaves(inner).into_iter().map(|key| format!("{name}.{key}")));
+            }
+            _ => keys.push(name.clone()),
+        }
+    }
+    keys
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Family, MODELS, PRESETS};
+
+    #[test]
+    fn later_layers_win_and_are_remembered() {
+        let mut layers = Layers::preset("default").unwrap();
+        layers.set("train.epochs=3").unwrap();
+        layers.set("train.weight_decay=0").unwrap();
+        layers.set("guidance.high=none").unwrap();
+        layers.set("train.rate_factors={attention = 0.1}").unwrap();
+        let config = layers.config().unwrap();
+        assert_eq!(config.train.epochs, 3);
+        assert_eq!(config.train.weight_decay, 0.0);
+        assert_eq!(config.guidance.high, "none");
+        assert_eq!(config.train.rate_factors["attention"], 0.1);
+        let text = layers.annotated();
+        assert!(text.contains("epochs = 3 # --set"), "{text}");
+        assert!(text.contains("depth = 1 # preset default"), "{text}");
+        assert_eq!(Config::read(&text).unwrap(), config);
+        assert_eq!(Layers::of(&config).unwrap().config().unwrap(), config);
+    }
+
+    #[test]
+    fn every_model_and_preset_can_be_set() {
+        for (preset, _) in PRESETS {
+            for model in MODELS {
+                let mut layers = Layers::preset(preset).unwrap();
+                if preset == "clip-mused-hcp" && model.name == "transformer-embedding" {
+                    // BrainFormer has no such vectors.
+                    let message = layers.model(model.name).unwrap_err().to_string();
+                    assert!(message.contains("model.subjects"), "{message}");
+                    continue;
+                }
+                if preset == "clip-mused-hcp" && model.name.ends_with("-token") {
+                    let message = layers.model(model.name).unwrap_err().to_string();
+                    assert!(message.contains("model.levels"), "{message}");
+                    continue;
+                }
+                layers.model(model.name).unwrap();
+                let config = layers.config().unwrap();
+                let text = layers.annotated();
+                let changed = text.contains(&format!("# model {}", model.name));
+                assert_eq!(changed, !model.settings.is_empty(), "{}", model.name);
+                assert_eq!(Config::read(&text).unwrap(), config);
+            }
+        }
+        let mut layers = Layers::preset("default").unwrap();
+        let message = layers.model("forest").unwrap_err().to_string();
+        assert!(message.contains("transformer-shared"), "{message}");
+    }
+
+    #[test]
+    fn a_family_brings_its_own_keys_and_keeps_what_was_set_by_hand() {
+        let mut layers = Layers::preset("clip-mused").unwrap();
+        layers.set("model.dropout=0.5").unwrap();
+        layers.set("model.zscore=false").unwrap();
+        layers.set("model.dim=64").unwrap();
+        layers.model("mlp-separate").unwrap();
+        let config = layers.config().unwrap();
+        let Family::Mlp(mlp) = &config.model.family else {
+            panic!("{config:?}");
+        };
+        assert_eq!((mlp.hidden, mlp.dropout, mlp.input_dropout), (2048, 0.5, 0.0));
+        assert!(config.model.family.separate() && !config.model.inputs.zscore);
+        let message = layers.set("model.dim=64").unwrap_err().to_string();
+        assert!(message.contains("model.dim (--set) is a key of model.family transformer"), "{message}");
+        let message = layers.set("brainformer.depth=10").unwrap_err().to_string();
+        assert!(message.contains("it is model.depth now"), "{message}");
+    }
+
+    #[test]
+    fn unknown_keys_name_the_nearest() {
+        let mut layers = Layers::preset("default").unwrap();
+        let message = layers.set("train.epoch=3").unwrap_err().to_string();
+        assert!(message.contains("did you mean train.epochs?"), "{message}");
+        let message = layers.set("epochs=3").unwrap_err().to_string();
+        assert!(message.contains("unknown key epochs"), "{message}");
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_their_origin() {
+        let refused = |setting: &str| {
+            let mut layers = Layers::preset("default").unwrap();
+            let set = layers.set(setting);
+            set.and_then(|()| layers.config()).unwrap_err().to_string()
+        };
+        for (setting, expected) in [
+            ("train.epochs=many", "train.epochs must be whole number, found \"many\" (--set)"),
+            ("train.epochs=0", "train.epochs must be at least 1, found 0 (--set)"),
+            ("model.heads=5", "model.heads must be a divisor of model.dim (--set)"),
+            ("train.optimizer=sgd", "train.optimizer must be one of adam, adamw, found \"sgd\" (--set)"),
+            ("model.dropout=1", "model.dropout must be 0 or more and below 1, found 1.0 (--set)"),
+            ("model.mlp_ratio=inf", "model.mlp_ratio must be above 0, found inf (--set)"),
+            ("model.family=forest", "model.family must be one of transformer"),
+        ] {
+            let message = refused(setting);
+            assert!(message.starts_with(expected), "{setting}: {message}");
+        }
+    }
+
+    #[test]
+    fn names_that_look_like_numbers_stay_names() {
+        let mut layers = Layers::preset("default").unwrap();
+        for (given, expected) in [("0x10", "0x10"), ("007", "007"), ("1e3", "1e3"), ("\"5\"", "5")] {
+            layers.set(&format!("split.holdout_subject={given}")).unwrap();
+            assert_eq!(layers.config().unwrap().split.holdout_subject, expected);
+        }
+        layers.set("loss.orthogonality_form=L1").unwrap();
+        assert_eq!(layers.value("loss.orthogonality_form").unwrap().as_str(), Some("l1"));
+    }
+
+    /// As version 0.1.0 wrote it.
+    const OLD: &str = include_str!("../../tests/config-0.1.0.toml");
+
+    #[test]
+    fn a_configuration_of_the_first_version_is_read() {
+        assert_eq!(Config::read(OLD).unwrap(), Config::default());
+        let with = |from: &str, to: &str| {
+            assert!(OLD.contains(from), "{from}");
+            Config::read(&OLD.replace(from, to)).unwrap().model
+        };
+        let ridge = with("family = \"transformer\"", "family = \"ridge\"");
+        assert_eq!(ridge.family.name(), "ridge");
+        let mlp = with("family = \"transformer\"", "family = \"mlp\"");
+        assert!(matches!(mlp.family, Family::Mlp(mlp) if mlp.hidden == 256));
+        let volume = with("tokenizer = \"auto\"", "tokenizer = \"convolutions\"");
+        assert!(matches!(volume.family, Family::BrainFormer(model) if model.depth == 18));
+    }
+
+    /// A run of another version may lack any key, and have more.
+    #[test]
+    fn keys_of_a_run_may_be_missing_or_unknown() {
+        let lines: Vec<&str> = OLD.lines().collect();
+        for left_out in 0..lines.len() {
+            let kept = lines.iter().enumerate().filter(|(line, _)| *line != left_out);
+            let text: Vec<&str> = kept.map(|(_, line)| *line).collect();
+            if !lines[left_out].starts_with('[') {
+                Config::read(&text.join("\n")).unwrap();
+            }
+        }
+        let more = format!("{}\n[future]\nkey = 1\n", OLD.replace("[train]", "[train]\nnew = 2"));
+        assert_eq!(Config::read(&more).unwrap(), Config::default());
+    }
+}

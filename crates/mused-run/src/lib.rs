@@ -1,0 +1,51 @@
+//! The run directory, through which training, scoring, explaining and reporting pass everything to one another: its
+//! files, their schemas, and the configuration a run is made from. Every file name and every schema stands here once.
+//!
+//! ```text
+//! config.toml                  every effective value and where it came from
+//! run.json                     version, dataset and its identity, resolved facts, audit, machine, times
+//! split.tsv                    fold, part, stimulus_id, group
+//! metrics.jsonl  tensorboard/  losses and validation scores, an epoch and model
+//! checkpoints/TASK/            weights, input statistics, test probabilities of one model
+//! labels.tsv                   columns of the predictions
+//! trials.tsv                   their rows: fold, subject, stimulus_id, shown
+//! predictions.npy targets.npy  rows × labels: probabilities (f32) and truth (u8)
+//! results.json                 scores (after `mused evaluate`)
+//! permutations/scores.tsv      scores of pipelines retrained on relabelled stimuli (after `mused permute`)
+//! chosen.tsv                   which candidate each model is (of a benchmark with a budget)
+//! explain/                     attention, occlusion, tokens, RDMs (after `mused explain`)
+//! report.html                  (after `mused report`)
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod config;
+mod epochs;
+mod error;
+mod predictions;
+mod record;
+mod results;
+mod retrained;
+mod run;
+mod split;
+mod task;
+
+pub use config::{
+    AlignedRidgeConfig, Alignment, AuditConfig, BrainFormerConfig, Config, EACH, FAMILIES, Family,
+    GuidanceConfig, Identity, InputConfig, Layers, Levels, LossConfig, MODELS, MlpConfig,
+    ModelConfig, NamedModel, Optimizer, Orthogonality, PRESETS, Pooling, PrevalenceConfig, Range,
+    RidgeConfig, RsaForm, Schedule, Setting, SplitConfig, Tokenizer, TrainConfig,
+    TransformerConfig, VolumeIdentity,
+};
+pub use epochs::{EpochLosses, EpochRecord, ValidationScores};
+pub use error::{Error, Result};
+pub use predictions::{PredictionRow, Predictions};
+pub use record::{DatasetReference, Machine, Resolved, Inputs, GuidanceUse, HeldOut, RunRecord};
+pub use results::{
+    Calibration, FloorScores, GeometryCeiling, Inference, IntervalResult, LabelResult, LabelTest,
+    Macro, MetricInference, NoiseCeiling, OverSubjects, RESULTS_SCHEMA, Results, Stated,
+    SubjectResult, TestResult,
+};
+pub use retrained::Retrained;
+pub use run::{Run, run_directories};
+pub use split::{Division, FoldSizes};
+pub use task::Task;

@@ -1,0 +1,189 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use mused_data::Dataset;
+use mused_formats::npy;
+use mused_formats::table::{Table, TableWriter};
+use mused_stats::Samples;
+use ndarray::{Array2, ArrayD, ArrayView2, Ix2};
+
+use crate::{Division, Error, Result};
+
+/// A row of the predictions: one test sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PredictionRow {
+    /// Fold whose model predicted it.
+    pub fold: usize,
+    /// Whose response it is.
+    pub subject: String,
+    /// What was shown.
+    pub stimulus: String,
+    /// Place of the stimulus in the order in which stimuli were first shown, see [`mused_data::order_shown`].
+    pub shown: usize,
+}
+
+/// Test predictions of a complete run.
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    /// Their names, in the order of the columns.
+    pub labels: Vec<String>,
+    /// rows × labels
+    pub probabilities: Array2<f64>,
+    /// rows × labels
+    pub targets: Array2<u8>,
+    /// Subject and stimulus of each row.
+    pub keys: Vec<(String, String)>,
+    /// Group of each row's stimulus.
+    groups: Vec<String>,
+    /// Place of each row's stimulus in the order shown.
+    shown: Vec<usize>,
+    /// Whether the run recorded that order; runs of version 0.1.0 did not.
+    order_is_recorded: bool,
+    /// Folds the rows come from.
+    pub folds: usize,
+}
+
+impl Predictions {
+    pub(crate) fn read(files: &Files<'_>, division: &Division) -> Result<Self> {
+        let labels = strings(&Table::read(files.labels)?, "label")?;
+        let trials = Table::read(files.trials)?;
+        let shape = (trials.rows(), labels.len());
+        let probabilities = matrix(files.predictions, npy::read_npy(files.predictions)?, shape)?;
+        let targets = matrix(files.targets, npy::read_npy_u8(files.targets)?, shape)?;
+        let folds = trials.column("fold")?.parse::<usize>()?;
+        let folds = folds.into_iter().max().map_or(0, |last| last + 1);
+        let stimuli = strings(&trials, "stimulus_id")?;
+        let subjects = strings(&trials, "subject")?;
+        let recorded = trials.optional_column("shown");
+        let shown = match recorded {
+            Some(column) => column.parse::<usize>()?,
+            None => places(&stimuli),
+        };
+        let group_of = division.groups();
+        let group = |stimulus: &String| (*group_of.get(stimulus.as_str()).unwrap_or(&stimulus.as_str())).to_owned();
+        Ok(Self {
+            labels,
+            probabilities,
+            targets,
+            groups: stimuli.iter().map(group).collect(),
+            keys: subjects.into_iter().zip(stimuli).collect(),
+            shown,
+            order_is_recorded: recorded.is_some(),
+            folds,
+        })
+    }
+
+    /// Takes the order shown from the dataset where the run did not record it.
+    pub fn order_by(&mut self, dataset: &Dataset) {
+        if self.order_is_recorded {
+            return;
+        }
+        let ids = dataset.stimuli.iter().map(|stimulus| stimulus.id.as_str());
+        let order: HashMap<&str, usize> = ids.zip(mused_data::order_shown(dataset)).collect();
+        let known = self.keys.iter().map(|(_, stimulus)| order.get(stimulus.as_str()).copied());
+        if let Some(shown) = known.collect::<Option<Vec<usize>>>() {
+            self.shown = shown;
+        }
+    }
+
+    /// Rows of each subject, by name.
+    pub fn rows_by_subject(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut rows: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (row, (subject, _)) in self.keys.iter().enumerate() {
+            rows.entry(subject.clone()).or_default().push(row);
+        }
+        rows
+    }
+
+    /// Who saw what: subjects numbered in alphabetical order, stimuli and groups in the order shown, whatever their names.
+    ///
+    /// # Errors
+    /// A stimulus of two groups, or a subject with two rows of one stimulus.
+    pub fn samples(&self) -> Result<Samples> {
+        let names: BTreeSet<&String> = self.keys.iter().map(|(subject, _)| subject).collect();
+        let number: HashMap<&String, usize> = names.into_iter().zip(0..).collect();
+        let subjects: Vec<usize> = self.keys.iter().map(|(subject, _)| number[subject]).collect();
+        let mut rows: Vec<usize> = (0..self.keys.len()).collect();
+        rows.sort_by_key(|&row| self.shown[row]);
+        let in_order = |names: &mut dyn Iterator<Item = &String>| -> Vec<usize> {
+            let names: Vec<&String> = names.collect();
+            let mut number: HashMap<&String, usize> = HashMap::new();
+            for &row in &rows {
+                let next = number.len();
+                number.entry(names[row]).or_insert(next);
+            }
+            names.into_iter().map(|name| number[name]).collect()
+        };
+        let stimuli = in_order(&mut self.keys.iter().map(|(_, stimulus)| stimulus));
+        let groups = in_order(&mut self.groups.iter());
+        Samples::new(&subjects, &stimuli, &groups)
+            .map_err(|error| Error::Request(format!("the test rows of the run contradict one another: {error}")))
+    }
+}
+
+/// Where the parts of the predictions lie.
+pub(crate) struct Files<'p> {
+    pub(crate) labels: &'p Path,
+    pub(crate) trials: &'p Path,
+    pub(crate) predictions: &'p Path,
+    pub(crate) targets: &'p Path,
+}
+
+impl Files<'_> {
+    pub(crate) fn write_labels(&self, names: &[String]) -> Result<()> {
+        let mut table = TableWriter::create(self.labels, &["label"])?;
+        for name in names {
+            table.write_row([name])?;
+        }
+        Ok(table.finish()?)
+    }
+
+    pub(crate) fn write(
+        &self,
+        rows: &[PredictionRow],
+        probabilities: ArrayView2<'_, f32>,
+        targets: ArrayView2<'_, u8>,
+    ) -> Result<()> {
+        let mut table = TableWriter::create(self.trials, &["fold", "subject", "stimulus_id", "shown"])?;
+        for row in rows {
+            let (fold, shown) = (row.fold.to_string(), row.shown.to_string());
+            table.write_row([&fold, &row.subject, &row.stimulus, &shown])?;
+        }
+        table.finish()?;
+        npy::write_npy_u8(self.targets, targets)?;
+        // Last: a run with predictions is complete.
+        Ok(npy::write_npy_f32(self.predictions, probabilities)?)
+    }
+}
+
+/// Numbers of values in the order of their first appearance.
+fn places(values: &[String]) -> Vec<usize> {
+    let mut number: HashMap<&str, usize> = HashMap::new();
+    let numbered = values.iter().map(|value| {
+        let next = number.len();
+        *number.entry(value).or_insert(next)
+    });
+    numbered.collect()
+}
+
+fn strings(table: &Table, column: &str) -> Result<Vec<String>> {
+    let cells = table.column(column)?.strings()?;
+    Ok(cells.into_iter().map(str::to_owned).collect())
+}
+
+fn matrix<T>(path: &Path, array: ArrayD<T>, expected: (usize, usize)) -> Result<Array2<T>> {
+    let found = array.shape().to_vec();
+    let array = array
+        .into_dimensionality::<Ix2>()
+        .ok()
+        .filter(|array| array.dim() == expected);
+    array.ok_or_else(|| {
+        Error::invalid(
+            path,
+            format!(
+                "expected {} rows × {} labels, found {found:?}",
+                expected.0, expected.1
+            ),
+        )
+    })
+}
