@@ -66,7 +66,7 @@ impl Dataset {
             });
         }
         let mut shown = vec![false; self.stimuli.len()];
-        for trial in self.subjects.iter().flat_map(|subject| &subject.trials) {
+        for trial in self.subjects.iter().flat_map(|s| s.trials.iter()) {
             shown[trial.stimulus] = true;
         }
         let unseen = shown.iter().filter(|shown| !**shown).count();

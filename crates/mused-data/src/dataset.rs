@@ -1,14 +1,15 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use mused_formats::npy::{self, NpyMatrix};
-use ndarray::Array2;
+use mused_formats::npy;
+use ndarray::{ArcArray2, Array2};
 use serde::{Deserialize, Serialize};
 
 use crate::read::{
     folders, matrix, read_feature_set, read_json, read_labels, read_stimuli, read_subject,
 };
-use crate::{Error, Result};
+use crate::{Error, Responses, Result};
 
 /// Version of the directory layout, the `format` of `dataset.json`.
 pub(crate) const FORMAT: &str = "mused-dataset/1";
@@ -21,8 +22,6 @@ pub enum Kind {
     Roi,
     /// A brain volume, scattered into a grid on load.
     Volume,
-    /// One undivided list of voxels.
-    Vector,
 }
 
 /// What one value of a response row is.
@@ -102,6 +101,13 @@ impl Description {
     }
 }
 
+impl From<&str> for Description {
+    /// Voxels in regions, by name alone.
+    fn from(name: &str) -> Self {
+        Self::new(name, Kind::Roi, Response::Voxels)
+    }
+}
+
 /// The side of a published split a stimulus belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
@@ -141,6 +147,17 @@ impl Stimulus {
             captions: Vec::new(),
         }
     }
+
+    pub(crate) fn check_ids(stimuli: &[Self]) -> Result<()> {
+        let mut ids = HashSet::new();
+        match stimuli.iter().find(|stimulus| !ids.insert(&stimulus.id)) {
+            None => Ok(()),
+            Some(twice) => Err(Error::Request(format!(
+                "stimulus id {:?} occurs twice",
+                twice.id
+            ))),
+        }
+    }
 }
 
 /// Label names and which stimulus has which label.
@@ -160,6 +177,29 @@ impl Labels {
             .map(|column| column.iter().filter(|value| **value == 1).count())
             .collect()
     }
+
+    /// A row a stimulus, a name a column, names that differ, and values of 0 and 1.
+    pub(crate) fn check(&self, stimuli: usize) -> Result<()> {
+        let Self { names, matrix } = self;
+        let mut seen = HashSet::new();
+        if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+            return Err(Error::Request(format!("label {twice:?} occurs twice")));
+        }
+        if matrix.dim() != (stimuli, names.len()) {
+            return Err(Error::Request(format!(
+                "expected labels of {stimuli} stimuli × {} names, found {} × {}",
+                names.len(),
+                matrix.nrows(),
+                matrix.ncols()
+            )));
+        }
+        match matrix.indexed_iter().find(|(_, value)| **value > 1) {
+            None => Ok(()),
+            Some(((row, column), value)) => Err(Error::Request(format!(
+                "expected labels of 0 or 1, found {value} in row {row}, column {column}"
+            ))),
+        }
+    }
 }
 
 /// One presentation of a stimulus: a row of `trials.tsv` and of `responses.npy`.
@@ -177,6 +217,19 @@ pub struct Trial {
     pub repeat: u32,
 }
 
+impl Trial {
+    /// The first presentation of a stimulus, in run 1 of session 1, at no known time.
+    pub fn of(stimulus: usize) -> Self {
+        Self {
+            stimulus,
+            session: 1,
+            run: 1,
+            onset: None,
+            repeat: 1,
+        }
+    }
+}
+
 /// One column of `responses.npy`: a row of `voxels.tsv`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Voxel {
@@ -188,37 +241,58 @@ pub struct Voxel {
     pub reference: Option<usize>,
 }
 
-/// One person: trials, voxels and memory-mapped responses.
-#[derive(Debug)]
+impl Voxel {
+    /// Voxels of which nothing but their regions is known.
+    pub fn in_regions<S: Into<String>>(regions: impl IntoIterator<Item = S>) -> Vec<Self> {
+        let voxel = |roi: S| Self {
+            roi: roi.into(),
+            coordinate: None,
+            reference: None,
+        };
+        regions.into_iter().map(voxel).collect()
+    }
+}
+
+/// One person: trials, voxels and responses. Clones share them.
+#[derive(Clone, Debug)]
 pub struct Subject {
     /// Unique name.
     pub id: String,
     /// In the order of the response rows.
-    pub trials: Vec<Trial>,
+    pub trials: Arc<[Trial]>,
     /// In the order of the response columns.
-    pub voxels: Vec<Voxel>,
+    pub voxels: Arc<[Voxel]>,
     /// trials × voxels, read a row at a time.
-    pub responses: NpyMatrix,
-    pub(crate) folder: PathBuf,
+    pub responses: Responses,
+    /// `None` in memory.
+    pub(crate) folder: Option<PathBuf>,
 }
 
 impl Subject {
     /// Reads the response row of a trial, refusing NaN and infinite values.
     ///
     /// # Errors
-    /// When the file cannot be read or a value is not finite.
+    /// When the row cannot be read or a value is not finite.
     pub fn read_response(&self, trial: usize, row: &mut [f32]) -> Result<()> {
         self.responses.read_row(trial, row)?;
         match row.iter().position(|value| !value.is_finite()) {
             None => Ok(()),
-            Some(column) => Err(Error::invalid(
-                self.folder.join("responses.npy"),
-                format!(
+            Some(column) => Err(self.invalid(
+                "responses.npy",
+                &format!(
                     "expected finite values, found {} in row {trial}, column {column} (roi {}); \
                      remove the voxel or the trial before import",
                     row[column], self.voxels[column].roi,
                 ),
             )),
+        }
+    }
+
+    /// An error in a file of its folder; in memory the name of the file says what would be there.
+    pub(crate) fn invalid(&self, file: &str, message: &str) -> Error {
+        match &self.folder {
+            Some(folder) => Error::invalid(folder.join(file), message),
+            None => Error::Request(format!("subject {}, {file}: {message}", self.id)),
         }
     }
 }
@@ -254,21 +328,58 @@ pub struct FeatureSet {
     pub details: serde_json::Map<String, serde_json::Value>,
 }
 
-/// A dataset directory, opened and checked; the responses stay on disk.
-#[derive(Debug)]
+impl FeatureSet {
+    /// Features (not an RDM), of a shape that [`DatasetBuilder::features`](crate::DatasetBuilder::features) takes from
+    /// their array.
+    pub fn new(name: impl Into<String>, level: impl Into<Option<Level>>) -> Self {
+        Self {
+            name: name.into(),
+            level: level.into(),
+            description: String::new(),
+            is_rdm: false,
+            shape: [0, 0],
+            details: serde_json::Map::new(),
+        }
+    }
+
+    /// The file of its array.
+    pub(crate) fn file(&self) -> &'static str {
+        match self.is_rdm {
+            true => "rdm.npy",
+            false => "features.npy",
+        }
+    }
+
+    pub(crate) fn check(&self, shape: [usize; 2], stimuli: usize) -> Result<()> {
+        let columns = if self.is_rdm { stimuli } else { shape[1] };
+        if shape == [stimuli, columns] {
+            return Ok(());
+        }
+        Err(Error::Request(format!(
+            "expected features {:?} of {stimuli} stimuli × {columns}, found {} × {}",
+            self.name, shape[0], shape[1]
+        )))
+    }
+}
+
+/// A dataset, checked: an opened directory, whose responses stay on disk, or arrays in memory. A cheap value: clones
+/// and what is made from it ([`with_labels`](Self::with_labels), [`shuffled`](Self::shuffled)) share what they can.
+#[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The directory.
-    pub root: PathBuf,
+    /// The directory; `None` in memory.
+    pub(crate) root: Option<PathBuf>,
     /// `dataset.json`.
     pub description: Description,
     /// `stimuli.tsv`.
-    pub stimuli: Vec<Stimulus>,
+    pub stimuli: Arc<[Stimulus]>,
     /// `labels.tsv` and `labels.npy`.
-    pub labels: Labels,
+    pub labels: Arc<Labels>,
     /// One a folder of `subjects/`, by name.
     pub subjects: Vec<Subject>,
     /// One a folder of `features/`, by name.
     pub features: Vec<FeatureSet>,
+    /// Arrays of the features that are not in files, by name.
+    pub(crate) arrays: BTreeMap<String, ArcArray2<f32>>,
 }
 
 impl Dataset {
@@ -323,13 +434,27 @@ impl Dataset {
             Vec::new()
         };
         Ok(Self {
-            root,
+            root: Some(root),
             description,
-            stimuli,
-            labels,
+            stimuli: stimuli.into(),
+            labels: labels.into(),
             subjects,
             features,
+            arrays: BTreeMap::new(),
         })
+    }
+
+    /// The directory it was opened from; `None` in memory.
+    pub fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// What messages call it: its directory, or in memory its name.
+    pub fn place(&self) -> String {
+        match &self.root {
+            Some(root) => root.display().to_string(),
+            None => format!("dataset {:?}", self.description.name),
+        }
     }
 
     /// The subject called `id`.
@@ -354,7 +479,7 @@ impl Dataset {
     pub fn roi_names(&self) -> Vec<&str> {
         let mut seen = HashSet::new();
         let mut names = Vec::new();
-        for voxel in self.subjects.iter().flat_map(|subject| &subject.voxels) {
+        for voxel in self.subjects.iter().flat_map(|s| s.voxels.iter()) {
             if seen.insert(voxel.roi.as_str()) {
                 names.push(voxel.roi.as_str());
             }
@@ -367,17 +492,23 @@ impl Dataset {
     /// # Errors
     /// When it cannot be read or holds NaN or infinite values.
     pub fn read_features(&self, features: &FeatureSet) -> Result<Array2<f32>> {
-        let file = if features.is_rdm {
-            "rdm.npy"
-        } else {
-            "features.npy"
+        let name = &features.name;
+        let (place, array) = match (self.arrays.get(name), &self.root) {
+            (Some(array), _) => (PathBuf::from(format!("features {name}")), array.to_owned()),
+            (None, Some(root)) => {
+                let path = root.join("features").join(name).join(features.file());
+                let array = matrix(&path, npy::read_npy_f32(&path)?)?;
+                (path, array)
+            }
+            (None, None) => {
+                let message = format!("{} has no feature set {name:?}", self.place());
+                return Err(Error::Request(message));
+            }
         };
-        let path = self.root.join("features").join(&features.name).join(file);
-        let array = matrix(&path, npy::read_npy_f32(&path)?)?;
         match array.indexed_iter().find(|(_, value)| !value.is_finite()) {
             None => Ok(array),
             Some(((row, column), value)) => Err(Error::invalid(
-                &path,
+                place,
                 format!("expected finite values, found {value} in row {row}, column {column}"),
             )),
         }

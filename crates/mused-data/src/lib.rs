@@ -8,7 +8,6 @@
 //! labels.tsv  labels.npy       label names; stimuli × labels, u8
 //! subjects/<id>/trials.tsv     stimulus_id, session, run, onset, repeat
 //! subjects/<id>/responses.npy  trials × voxels, f16 or f32
-//! subjects/<id>/mask.nii.gz    optional: where the voxels lie
 //! subjects/<id>/voxels.tsv     voxel → roi, optional i j k, optional reference_stimulus
 //! subjects/<id>/mask.nii.gz    optional: the grid that i j k count in, 1 where a voxel is
 //! subjects/<id>/grayordinates.dscalar.nii  optional, from CIFTI: vertex or voxel → column, from 1
@@ -18,6 +17,7 @@
 
 mod atlas;
 pub mod audit;
+mod builder;
 mod checks;
 mod data_folder;
 mod dataset;
@@ -26,6 +26,7 @@ mod fingerprint;
 mod geometry;
 mod grid;
 mod guidance;
+mod identity;
 pub mod import_bids;
 pub mod import_checks;
 pub mod import_hcp;
@@ -39,11 +40,14 @@ mod order;
 mod pattern;
 mod places;
 mod read;
-mod shuffle;
+mod responses;
+mod save;
 pub mod simulate;
 mod split;
+mod views;
 mod writer;
 
+pub use builder::DatasetBuilder;
 pub use checks::{Problem, Severity};
 pub use dataset::{
     Dataset, Description, FeatureSet, Kind, Labels, Level, Part, Response, Source, Stimulus,
@@ -53,6 +57,7 @@ pub use error::{Error, Result};
 pub use geometry::{common_stimuli, feature_rdm, mean_responses, response_rdm, response_rdms};
 pub use grid::Grid;
 pub use guidance::{Guidance, GuidanceTarget};
+pub use identity::Identity;
 pub use imported::Imported;
 pub use inputs::{
     Arrangement, Cuboid, InputReader, InputTransform, Layout, Projection, Sample, Slot,
@@ -60,5 +65,6 @@ pub use inputs::{
 };
 pub use order::order_shown;
 pub use places::Grayordinates;
+pub use responses::Responses;
 pub use split::{Fold, SplitPlan, partition};
 pub use writer::{DatasetWriter, SubjectWriter};

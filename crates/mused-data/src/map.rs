@@ -216,13 +216,11 @@ fn write_volume(subject: &Subject, values: &[f32], out: &Path) -> Result<()> {
             Some(_) => ", but its voxels came from CIFTI: write a .dscalar.nii",
             None => ": import it again from images, or put the mask its voxels come from there",
         };
-        return Err(Error::invalid(
-            subject.folder.join("mask.nii.gz"),
-            format!(
-                "expected the place of the voxels of {}, found none{hint}",
-                subject.id
-            ),
-        ));
+        let message = format!(
+            "expected the place of the voxels of {}, found none{hint}",
+            subject.id
+        );
+        return Err(subject.invalid("mask.nii.gz", &message));
     };
     let mut volume = vec![None; grid.voxels()];
     for (voxel, value) in subject.voxels.iter().zip(values) {

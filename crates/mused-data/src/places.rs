@@ -1,7 +1,7 @@
 //! Where a subject's voxels live, kept beside its responses: `mask.nii.gz`, or `grayordinates.dscalar.nii`
 //! where they came from CIFTI.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mused_formats::cifti::{Axis, BrainModels, Cifti, write_scalars};
 use mused_formats::nifti::{NewNifti, Nifti, NiftiWriter};
@@ -67,15 +67,19 @@ pub struct Grayordinates {
 }
 
 impl Subject {
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        let path = self.folder.as_ref()?.join(name);
+        path.exists().then_some(path)
+    }
+
     /// The grid that voxels' coordinates count in, from `mask.nii.gz`; `None` where there is no such file.
     ///
     /// # Errors
     /// When it cannot be read, or a voxel has no coordinate or lies where the mask is 0.
     pub fn grid(&self) -> Result<Option<Grid>> {
-        let path = self.folder.join(MASK);
-        if !path.exists() {
+        let Some(path) = self.file(MASK) else {
             return Ok(None);
-        }
+        };
         let mut file = Nifti::open(&path)?;
         let grid = Grid::of(file.header());
         let values = file.read_volume(0)?;
@@ -101,10 +105,9 @@ impl Subject {
     /// # Errors
     /// When the file cannot be read, or names columns that the responses do not have.
     pub fn grayordinates(&self) -> Result<Option<Grayordinates>> {
-        let path = self.folder.join(GRAYORDINATES);
-        if !path.exists() {
+        let Some(path) = self.file(GRAYORDINATES) else {
             return Ok(None);
-        }
+        };
         let mut file = Cifti::open(&path)?;
         let Axis::BrainModels(brain) = file.rows().clone() else {
             return Err(Error::invalid(&path, "expected brain models, found none"));

@@ -196,10 +196,10 @@ pub(crate) fn read_subject(
     }
     Ok(Subject {
         id,
-        trials,
-        voxels,
-        responses,
-        folder,
+        trials: trials.into(),
+        voxels: voxels.into(),
+        responses: responses.into(),
+        folder: Some(folder),
     })
 }
 

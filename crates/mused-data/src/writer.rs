@@ -75,17 +75,7 @@ impl DatasetWriter {
     }
 
     fn write_stimuli(&self) -> Result<()> {
-        let mut ids = HashSet::new();
-        if let Some(twice) = self
-            .stimuli
-            .iter()
-            .find(|stimulus| !ids.insert(&stimulus.id))
-        {
-            return Err(Error::Request(format!(
-                "stimulus id {:?} occurs twice",
-                twice.id
-            )));
-        }
+        Stimulus::check_ids(&self.stimuli)?;
         let mut table = TableWriter::create(
             self.partial.path.join("stimuli.tsv"),
             &["stimulus_id", "group", "split", "file", "frame"],
@@ -121,16 +111,7 @@ impl DatasetWriter {
     }
 
     fn write_labels(&self, labels: &Labels) -> Result<()> {
-        let expected = (self.stimuli.len(), labels.names.len());
-        if labels.matrix.dim() != expected {
-            return Err(Error::Request(format!(
-                "expected labels of {} stimuli × {} names, found {} × {}",
-                expected.0,
-                expected.1,
-                labels.matrix.nrows(),
-                labels.matrix.ncols()
-            )));
-        }
+        labels.check(self.stimuli.len())?;
         let mut table = TableWriter::create(self.partial.path.join("labels.tsv"), &["label"])?;
         for name in &labels.names {
             table.write_row([name])?;
@@ -274,28 +255,10 @@ impl DatasetWriter {
     /// writing fails.
     pub fn features(&mut self, features: &FeatureSet, array: ArrayView2<'_, f32>) -> Result<()> {
         claim_folder_name("name of features", &features.name, &mut self.features)?;
-        let stimuli = self.stimuli.len();
-        let columns = if features.is_rdm {
-            stimuli
-        } else {
-            array.ncols()
-        };
-        if array.dim() != (stimuli, columns) {
-            return Err(Error::Request(format!(
-                "expected features {:?} of {stimuli} stimuli × {columns}, found {} × {}",
-                features.name,
-                array.nrows(),
-                array.ncols()
-            )));
-        }
+        features.check(array.dim().into(), self.stimuli.len())?;
         let folder = self.partial.path.join("features").join(&features.name);
         fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
-        let file = if features.is_rdm {
-            "rdm.npy"
-        } else {
-            "features.npy"
-        };
-        npy::write_npy_f32(folder.join(file), array)?;
+        npy::write_npy_f32(folder.join(features.file()), array)?;
         write_json(&folder.join("feature.json"), features)
     }
 
@@ -363,7 +326,7 @@ impl SubjectWriter {
     }
 }
 
-fn claim_folder_name(what: &str, name: &str, taken: &mut HashSet<String>) -> Result<()> {
+pub(crate) fn claim_folder_name(what: &str, name: &str, taken: &mut HashSet<String>) -> Result<()> {
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
     if plain && taken.insert(name.to_owned()) {
         return Ok(());

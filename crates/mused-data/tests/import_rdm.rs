@@ -168,7 +168,8 @@ fn kriegeskorte92() {
         (91, 17_296_379, [55, 54, 45]),
     ] {
         let path = dataset
-            .root
+            .root()
+            .unwrap()
             .join(dataset.stimuli[stimulus].file.as_ref().unwrap());
         let mut reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(path).unwrap()))
             .read_info()

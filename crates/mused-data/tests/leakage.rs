@@ -268,7 +268,7 @@ fn subjects_with_fewer_components_end_in_zeros_and_other_voxels_are_refused() {
     let mut few = dataset(temporary.path(), Response::Voxels, |_, _| None);
     let everything: Vec<usize> = (0..STIMULI).collect();
     // The second subject saw four of the stimuli alone: three components.
-    few.subjects[1].trials.truncate(4);
+    few.subjects[1].trials = few.subjects[1].trials[..4].into();
     let training = samples(&few, &[0, 1], &everything);
     let most = Arrangement::Components { most: 6 };
     let transform = InputTransform::fit(&few, most, true, &training, &[]).unwrap();
@@ -281,8 +281,9 @@ fn subjects_with_fewer_components_end_in_zeros_and_other_voxels_are_refused() {
         assert!(row.iter().take(3).all(|value| *value != 0.0), "{row}");
         assert_eq!(row.slice(ndarray::s![3..6]).to_vec(), [0.0; 3]);
     }
-    few.subjects[0].voxels.swap(0, STIMULI);
-    few.subjects[0].voxels[1].roi = ROIS[1].to_owned();
+    let voxels = Arc::make_mut(&mut few.subjects[0].voxels);
+    voxels.swap(0, STIMULI);
+    voxels[1].roi = ROIS[1].to_owned();
     let refused = InputReader::new(&few, Arc::new(transform), &[0]).unwrap_err();
     let expected = "expected the 12 voxels that its principal components were fitted on, found 1";
     assert!(refused.to_string().contains(expected), "{refused}");

@@ -110,7 +110,7 @@ fn regions_of_a_study_take_values_by_name() {
     let run =
         "derivatives/prep/sub-01/func/sub-01_task-see_run-1_space-T1w_desc-preproc_bold.nii.gz";
     assert_eq!(header.affine, read_nifti(root.join(run)).unwrap().0.affine);
-    for voxel in &subject.voxels {
+    for voxel in subject.voxels.iter() {
         let at = voxel.coordinate.unwrap().map(|index| index as usize);
         let expected = if voxel.roi == "PPA" { 0.75 } else { 0.0 };
         assert_eq!(found[at.as_slice()], expected);

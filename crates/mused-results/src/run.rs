@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::Dataset;
+use mused_data::{Dataset, Identity};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result, Stated};
@@ -36,7 +36,22 @@ pub(crate) struct RunFile {
 #[derive(Deserialize)]
 struct DatasetReference {
     path: PathBuf,
-    sha256: String,
+    /// In runs since version 0.1.0.
+    identity: Option<Identity>,
+    /// Of the folder, in runs of version 0.1.0.
+    sha256: Option<String>,
+}
+
+impl DatasetReference {
+    fn is(&self, dataset: &Dataset) -> mused_data::Result<bool> {
+        match &self.identity {
+            Some(recorded) => {
+                let features: Vec<&str> = recorded.features.keys().map(String::as_str).collect();
+                Ok(dataset.identity(&features)? == *recorded)
+            }
+            None => Ok(dataset.folder_sha256()? == self.sha256),
+        }
+    }
 }
 
 impl RunFile {
@@ -63,10 +78,10 @@ pub(crate) fn dataset(run: Option<&RunFile>) -> std::result::Result<Dataset, Str
     };
     let place = dataset.path.display();
     let opened = Dataset::open(&dataset.path)
-        .and_then(|opened| Ok((opened.fingerprint()?, opened)))
+        .and_then(|opened| Ok((dataset.is(&opened)?, opened)))
         .map_err(|_| format!("the dataset is no longer at {place}"))?;
     match opened {
-        (sha256, opened) if sha256 == dataset.sha256 => Ok(opened),
+        (true, opened) => Ok(opened),
         _ => Err(format!("the dataset at {place} is another one by now")),
     }
 }

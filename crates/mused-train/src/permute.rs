@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use mused_data::Dataset;
+use mused_data::{Dataset, Labels};
 use mused_kernels::TrainBackend;
 use mused_stats::permutation::{Exchange, relabelling};
 use ndarray::Axis;
@@ -31,8 +31,10 @@ pub fn retrain_relabelled<B: TrainBackend>(
     let number = |name: &&str| groups.binary_search(name).unwrap_or_default();
     let groups: Vec<usize> = names.iter().map(number).collect();
     let taken = relabelling(&groups, Exchange::of(&groups), seed, index);
-    let mut relabelled = Dataset::open(&dataset.root)?;
-    relabelled.labels.matrix = dataset.labels.matrix.select(Axis(0), &taken);
+    let relabelled = dataset.with_labels(Labels {
+        names: dataset.labels.names.clone(),
+        matrix: dataset.labels.matrix.select(Axis(0), &taken),
+    })?;
     if out.join(RUN).is_file() {
         return resume::<B>(&relabelled, out, threads, progress);
     }

@@ -65,7 +65,7 @@ impl Plan {
         if let Some(problem) = problems.iter().find(|p| p.severity == Severity::Error) {
             return Err(Error::Request(format!(
                 "{}: {}",
-                dataset.root.display(),
+                dataset.place(),
                 problem.message
             )));
         }

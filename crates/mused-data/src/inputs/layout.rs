@@ -70,7 +70,7 @@ impl Cuboid {
         let mut bounds: Option<([i32; 3], [i32; 3])> = None;
         for &subject in subjects {
             let subject = &dataset.subjects[subject];
-            for voxel in &subject.voxels {
+            for voxel in subject.voxels.iter() {
                 let at = coordinate(subject, voxel.coordinate)?;
                 let (least, most) = bounds.get_or_insert((at, at));
                 for axis in 0..3 {
@@ -227,7 +227,7 @@ fn regions(dataset: &Dataset, subjects: &[usize], length: impl Fn(usize) -> usiz
     let mut largest: HashMap<&str, usize> = HashMap::new();
     for &subject in subjects {
         let mut counts: HashMap<&str, usize> = HashMap::new();
-        for voxel in &dataset.subjects[subject].voxels {
+        for voxel in dataset.subjects[subject].voxels.iter() {
             *counts.entry(&voxel.roi).or_default() += 1;
         }
         for (name, count) in counts {
@@ -264,7 +264,7 @@ fn patches(
     let mut occupied = vec![false; counts.iter().product()];
     for &subject in subjects {
         let subject = &dataset.subjects[subject];
-        for voxel in &subject.voxels {
+        for voxel in subject.voxels.iter() {
             if let Some(place) = cuboid.within(coordinate(subject, voxel.coordinate)?) {
                 occupied[linear(place.map(|axis| axis / edge), counts)] = true;
             }

@@ -81,7 +81,7 @@ impl Projection {
 /// Names of a subject's regions, in the order of their first voxels, with their columns.
 fn regions_of(subject: &Subject) -> Vec<(&str, Vec<u32>)> {
     let mut regions: Vec<(&str, Vec<u32>)> = Vec::new();
-    for (column, voxel) in (0_u32..).zip(&subject.voxels) {
+    for (column, voxel) in (0_u32..).zip(subject.voxels.iter()) {
         match regions.iter_mut().find(|(name, _)| *name == voxel.roi) {
             Some((_, columns)) => columns.push(column),
             None => regions.push((&voxel.roi, vec![column])),

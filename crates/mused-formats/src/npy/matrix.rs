@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -85,19 +86,10 @@ impl NpyMatrix {
     /// # Errors
     /// A row that does not exist; an `out` of another length than [`Self::columns`].
     pub fn read_row(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        let mismatch = |what, expected, found: usize| {
-            Err(Error::mismatch(what, expected, found.to_string()).in_file(&self.path))
-        };
-        if row >= self.rows {
-            return mismatch("row", format!("one of {} rows", self.rows), row);
-        }
+        let data = self.row(row)?;
         if out.len() != self.columns {
-            return mismatch("length of the output", self.columns.to_string(), out.len());
+            return Err(self.mismatch("length of the output", self.columns, out.len()));
         }
-        let bytes = self.columns * self.header.dtype.size();
-        let start = self.header.data_offset + row * bytes;
-        // `Header::parse` has checked that every row is there.
-        let data = self.map.get(start..start + bytes).unwrap_or_default();
         match (self.header.dtype, self.header.byte_order) {
             (Dtype::F16, ByteOrder::Little) => fill(out, data, |b| f16::from_le_bytes(b).to_f32()),
             (Dtype::F16, ByteOrder::Big) => fill(out, data, |b| f16::from_be_bytes(b).to_f32()),
@@ -105,6 +97,33 @@ impl NpyMatrix {
             (_, ByteOrder::Big) => fill(out, data, f32::from_be_bytes),
         }
         Ok(())
+    }
+
+    /// The values of a row (from 0) as they are stored, little-endian whatever order the file has.
+    ///
+    /// # Errors
+    /// A row that does not exist.
+    pub fn row_bytes(&self, row: usize) -> Result<Cow<'_, [u8]>> {
+        let mut data = Cow::Borrowed(self.row(row)?);
+        if self.header.byte_order == ByteOrder::Big {
+            let values = data.to_mut().chunks_exact_mut(self.header.dtype.size());
+            values.for_each(<[u8]>::reverse);
+        }
+        Ok(data)
+    }
+
+    fn row(&self, row: usize) -> Result<&[u8]> {
+        if row >= self.rows {
+            return Err(self.mismatch("row", format!("one of {} rows", self.rows), row));
+        }
+        let bytes = self.columns * self.header.dtype.size();
+        let start = self.header.data_offset + row * bytes;
+        // `Header::parse` has checked that every row is there.
+        Ok(self.map.get(start..start + bytes).unwrap_or_default())
+    }
+
+    fn mismatch(&self, what: &'static str, expected: impl ToString, found: usize) -> Error {
+        Error::mismatch(what, expected.to_string(), found.to_string()).in_file(&self.path)
     }
 }
 

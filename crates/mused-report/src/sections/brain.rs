@@ -328,7 +328,7 @@ fn places(input: &Input<'_>, explain: &Explain, section: &mut Section) {
     if dataset
         .subjects
         .iter()
-        .flat_map(|subject| &subject.voxels)
+        .flat_map(|subject| subject.voxels.iter())
         .all(|voxel| voxel.coordinate.is_none())
     {
         section.missing(

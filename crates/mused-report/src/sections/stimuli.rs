@@ -208,11 +208,8 @@ impl<'a> Reader<'a> {
     }
 
     fn read(&mut self, id: &str) -> Option<(String, usize, usize)> {
-        let stimuli = self.dataset.map(|dataset| &dataset.stimuli);
-        let found = stimuli
-            .into_iter()
-            .flatten()
-            .find(|stimulus| stimulus.id == id);
+        let mut stimuli = self.dataset.iter().flat_map(|data| data.stimuli.iter());
+        let found = stimuli.find(|stimulus| stimulus.id == id);
         let read = match found {
             None => Err("the dataset cannot be read now".to_owned()),
             Some(stimulus) if stimulus.file.is_none() => {

@@ -35,8 +35,8 @@ const SCHEMA: &str = "mused-explain/1";
 pub struct Explanation {
     /// The folder that was written.
     pub folder: PathBuf,
-    /// The dataset that was read.
-    pub dataset: PathBuf,
+    /// The directory of the dataset that was read; `None` in memory.
+    pub dataset: Option<PathBuf>,
     /// In the order of the input row; none for a model that reads nothing.
     pub drops: Vec<PartDrop>,
     /// One a level of the network's tokens.
@@ -221,7 +221,7 @@ fn write<B: KernelBackend>(
     .write(folder)?;
     Ok(Explanation {
         folder: folder.to_owned(),
-        dataset: dataset.root.clone(),
+        dataset: dataset.root().map(Path::to_owned),
         drops,
         tokens: compared,
         importance,

@@ -39,7 +39,7 @@ impl Parts {
                 return Self::Regions(names);
             }
         };
-        let voxels = dataset.subjects.iter().flat_map(|subject| &subject.voxels);
+        let voxels = dataset.subjects.iter().flat_map(|s| s.voxels.iter());
         let read: BTreeSet<[i32; 3]> = voxels
             .filter_map(|voxel| voxel.coordinate)
             .filter(|&at| layouts.iter().any(|layout| reads(layout, at)))

@@ -372,7 +372,7 @@ fn what_cannot_be_explained_is_told() {
         "{message}"
     );
     let moved = folder.path().join("moved");
-    fs::rename(&dataset.root, &moved).unwrap();
+    fs::rename(dataset.root().unwrap(), &moved).unwrap();
     let message = refused(None, 0);
     assert!(
         message.contains("say where it is now with --dataset"),

@@ -74,12 +74,12 @@ fn summary(explanation: &Explanation) -> String {
         let _ = writeln!(text, "note: {note}");
     }
     let _ = writeln!(text, "\nwritten to {}", explanation.folder.display());
-    if let Some(subject) = explanation.importance.first() {
+    if let (Some(subject), Some(dataset)) = (explanation.importance.first(), &explanation.dataset) {
         let values = explanation.folder.join("importance");
         let _ = writeln!(
             text,
             "as an image: mused map {} --subject {subject} --values {} --out {subject}.nii.gz",
-            explanation.dataset.display(),
+            dataset.display(),
             values.join(format!("{subject}.npy")).display()
         );
     }

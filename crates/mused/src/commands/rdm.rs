@@ -84,7 +84,7 @@ fn feature_set<'d>(dataset: &'d Dataset, name: &str) -> anyhow::Result<&'d Featu
         let names: Vec<&str> = dataset.features.iter().map(|f| f.name.as_str()).collect();
         bail!(
             "no feature set {name:?} in {}: it has [{}]",
-            dataset.root.display(),
+            dataset.place(),
             names.join(", ")
         );
     };
@@ -96,7 +96,7 @@ fn compare(dataset: &Dataset, features: &FeatureSet, args: &RdmArgs) -> anyhow::
     ensure!(
         stimuli.len() > 2,
         "{}: {} stimuli were shown to every subject, expected at least 3 to compare RDMs",
-        dataset.root.display(),
+        dataset.place(),
         stimuli.len()
     );
     let reference = feature_rdm(dataset, features, &stimuli)?;

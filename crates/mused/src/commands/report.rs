@@ -43,7 +43,8 @@ pub(super) fn write_page(runs: &[PathBuf], tsne: bool, out: &Path) -> anyhow::Re
     bar.finish_and_clear();
     let mut pictures = run
         .dataset()
-        .map(|dataset: &Dataset| Pictures::new(&dataset.root));
+        .and_then(Dataset::root)
+        .map(Pictures::new);
     let images: &mut dyn Images = match &mut pictures {
         Some(pictures) => pictures,
         None => &mut NoImages,

@@ -83,11 +83,12 @@ pub fn extract<B: KernelBackend>(
     mut progress: impl FnMut(usize, usize) -> bool,
 ) -> Result<Outcome> {
     let stimuli = &request.dataset.stimuli;
+    let root = root(request.dataset)?;
     let with_images = request.low.is_some() || !matches!(request.high, None | Some(Guide::Text));
     let with_texts = matches!(request.high, Some(Guide::Both | Guide::Text));
     let mut sources = Vec::new();
     if with_images {
-        let source = |stimulus| Source::of(stimulus, &request.dataset.root);
+        let source = |stimulus| Source::of(stimulus, root);
         sources = stimuli.iter().map(source).collect::<Result<_>>()?;
     }
     if with_texts {
@@ -108,7 +109,7 @@ pub fn extract<B: KernelBackend>(
         if let Some(stimulus) = stimuli.iter().find(empty) {
             return Err(Error::Request(format!(
                 "{}: stimulus {} has an empty caption: write one or leave the row out",
-                request.dataset.root.display(),
+                request.dataset.place(),
                 stimulus.id
             )));
         }
@@ -182,6 +183,16 @@ fn finished(request: &Extraction<'_>, mut row: Array1<f32>) -> Array1<f32> {
 }
 
 /// Opens the stores of the levels asked for; those that are complete and unchanged go by name.
+/// Where features are written.
+fn root(dataset: &Dataset) -> Result<&Path> {
+    dataset.root().ok_or_else(|| {
+        Error::Request(format!(
+            "features are written into a dataset directory: write {} to one first",
+            dataset.place()
+        ))
+    })
+}
+
 fn plan(request: &Extraction<'_>, sources: &[Source]) -> Result<(Vec<Job>, Vec<String>)> {
     let weights = weights_sha256(request.model)?;
     let identities: Vec<String> = sources
@@ -211,7 +222,7 @@ fn plan(request: &Extraction<'_>, sources: &[Source]) -> Result<(Vec<Job>, Vec<S
             hash.update(json!([stimulus.id, identities.get(place), captions]).to_string());
         }
         let job: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-        match Store::open(&request.dataset.root, &name, job)? {
+        match Store::open(root(request.dataset)?, &name, job)? {
             None => unchanged.push(name),
             Some(store) => jobs.push(Job {
                 level,
