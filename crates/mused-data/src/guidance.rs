@@ -1,6 +1,6 @@
 use ndarray::{Array2, Axis};
 
-use crate::{Dataset, Error, Level, Result};
+use crate::{Dataset, Error, FeatureSet, Level, Result};
 
 /// The stimulus geometry one token is pulled towards.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,13 +21,17 @@ pub enum GuidanceTarget {
 }
 
 impl Guidance {
-    /// Loads the guidance of a level. `choice` is the name of a feature set, `auto` for the one
-    /// whose `feature.json` names the level (none if there is none), or `none`.
+    /// The feature set that guides a level. `choice` is the name of one, `auto` for the one whose `feature.json` names
+    /// the level (none if there is none), or `none`.
     ///
     /// # Errors
-    /// When the choice does not exist, `auto` is ambiguous, or the array cannot be read.
-    pub fn load(dataset: &Dataset, level: Level, choice: &str) -> Result<Option<Self>> {
-        let named: Vec<_> = match choice {
+    /// When the choice does not exist, or `auto` is ambiguous.
+    pub fn choose<'d>(
+        dataset: &'d Dataset,
+        level: Level,
+        choice: &str,
+    ) -> Result<Option<&'d FeatureSet>> {
+        let named: Vec<&FeatureSet> = match choice {
             "none" => return Ok(None),
             "auto" => dataset
                 .features
@@ -47,19 +51,27 @@ impl Guidance {
                 dataset.description.name,
                 known()
             ))),
-            [features] => {
-                let array = dataset.read_features(features)?;
-                Ok(Some(if features.is_rdm {
-                    Self::Rdm(array)
-                } else {
-                    Self::Features(array)
-                }))
-            }
+            [features] => Ok(Some(features)),
             _ => Err(Error::Request(format!(
                 "several feature sets guide the same level ([{}]): name one instead of auto",
                 known()
             ))),
         }
+    }
+
+    /// Loads the guidance of a level, see [`Guidance::choose`].
+    ///
+    /// # Errors
+    /// As there, or when the array cannot be read.
+    pub fn load(dataset: &Dataset, level: Level, choice: &str) -> Result<Option<Self>> {
+        let Some(features) = Self::choose(dataset, level, choice)? else {
+            return Ok(None);
+        };
+        let array = dataset.read_features(features)?;
+        Ok(Some(match features.is_rdm {
+            true => Self::Rdm(array),
+            false => Self::Features(array),
+        }))
     }
 
     /// The rows (and columns) of the given stimuli.

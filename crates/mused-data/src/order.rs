@@ -22,7 +22,8 @@ pub fn order_shown(dataset: &Dataset) -> Vec<usize> {
             let onsets = a.onset.zip(b.onset);
             runs.then(onsets.map_or(std::cmp::Ordering::Equal, |(a, b)| a.total_cmp(&b)))
         });
-        rows.into_iter().for_each(|row| show(subject.trials[row].stimulus));
+        rows.into_iter()
+            .for_each(|row| show(subject.trials[row].stimulus));
     }
     (0..count).for_each(&mut show);
     places.into_iter().map(Option::unwrap_or_default).collect()

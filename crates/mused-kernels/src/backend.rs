@@ -14,6 +14,9 @@ use crate::linear;
 /// The CPU backend the fast paths are written for.
 pub type Cpu = burn::backend::Flex;
 
+/// [`Cpu`] with gradients.
+pub type CpuTraining = burn::backend::Autodiff<Cpu>;
+
 /// A backend the operations of this crate run on.
 ///
 /// The default bodies are plain Burn operations, so `impl KernelBackend for X {}` is a correct implementation for any

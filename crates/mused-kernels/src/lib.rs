@@ -39,7 +39,7 @@ mod simd;
 
 pub use adam::{AdamStep, adam_update, ema_update, sum_of_squares};
 pub use attention::{attention, causal_attention};
-pub use backend::{Cpu, KernelBackend, TrainBackend};
+pub use backend::{Cpu, CpuTraining, KernelBackend, TrainBackend};
 pub use batch_norm::{BatchNormOutput, BatchNormState, BatchNormTail, batch_norm, batch_norm_with};
 pub use conv3d::{Window, conv3d};
 pub use dropout::{Dropout, dropout, dropout_add};

@@ -3,69 +3,43 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use mused_data::{Dataset, mean_responses, samples};
+use mused_run::{GeometryCeiling, NoiseCeiling, Predictions, Stated};
 use mused_stats::Unavailable;
 use mused_stats::ceiling::{RdmCeiling, rdm_ceiling, voxel_ceiling};
 use mused_stats::rdm::pearson_rdm;
 use mused_stats::summary::mean;
 use ndarray::{Array2, Axis};
-use serde::{Deserialize, Serialize};
 
-use crate::predictions::Predictions;
-use crate::{Result, Stated};
+use crate::Result;
 
 /// Voxels of a subject whose ceilings are averaged: as many, evenly chosen.
 const VOXELS: usize = 500;
 /// Test stimuli of the RDMs: at most as many, evenly chosen.
 const STIMULI: usize = 100;
 
-/// What noise leaves to a perfect model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NoiseCeiling {
-    /// Of the decoder's scores: no formula gives it.
-    pub scores: Stated<f64>,
-    /// From repeats, by subject: the share of variance of a voxel's mean response that the stimuli explain (Allen et
-    /// al. 2022), mean over voxels.
-    pub responses: BTreeMap<String, Stated<f64>>,
-    /// From other subjects: of the geometry of the responses to test stimuli (Nili et al. 2014).
-    pub geometry: Stated<GeometryCeiling>,
+/// Without its dataset, or where that is another one now, a run has none.
+pub(crate) fn unknown(reason: &str) -> NoiseCeiling {
+    NoiseCeiling {
+        scores: no_formula(),
+        responses: BTreeMap::new(),
+        geometry: Stated::because(reason),
+    }
 }
 
-/// Between which values the mean Spearman correlation of a perfect model with the subjects' RDMs lies.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GeometryCeiling {
-    /// A subject with the mean of the others.
-    pub lower: f64,
-    /// A subject with the mean of all.
-    pub upper: f64,
-    /// Test stimuli compared.
-    pub stimuli: usize,
-}
-
-impl NoiseCeiling {
-    /// Without its dataset, or where that is another one now, a run has none.
-    pub(crate) fn unknown(reason: &str) -> Self {
-        Self {
-            scores: no_formula(),
-            responses: BTreeMap::new(),
-            geometry: Stated::because(reason),
-        }
+pub(crate) fn noise_ceiling(dataset: &Dataset, predictions: &Predictions) -> Result<NoiseCeiling> {
+    let mut responses = BTreeMap::new();
+    let mut tested = Vec::new();
+    for (id, rows) in predictions.rows_by_subject() {
+        let subject = dataset.subject(&id)?;
+        responses.insert(id, repeats(dataset, subject)?);
+        let stimuli = rows.into_iter().map(|row| predictions.keys[row].1.clone());
+        tested.push((subject, stimuli.collect::<BTreeSet<String>>()));
     }
-
-    pub(crate) fn of(dataset: &Dataset, predictions: &Predictions) -> Result<Self> {
-        let mut responses = BTreeMap::new();
-        let mut tested = Vec::new();
-        for (id, rows) in predictions.rows_by_subject() {
-            let subject = dataset.subject(&id)?;
-            responses.insert(id, repeats(dataset, subject)?);
-            let stimuli = rows.into_iter().map(|row| predictions.keys[row].1.clone());
-            tested.push((subject, stimuli.collect::<BTreeSet<String>>()));
-        }
-        Ok(Self {
-            scores: no_formula(),
-            responses,
-            geometry: geometry(dataset, &tested)?,
-        })
-    }
+    Ok(NoiseCeiling {
+        scores: no_formula(),
+        responses,
+        geometry: geometry(dataset, &tested)?,
+    })
 }
 
 fn no_formula<T>() -> Stated<T> {

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use mused_run::{IntervalResult, Predictions, Run, Stated};
 use mused_stats::Answer;
 use mused_stats::multiple::benjamini_hochberg;
 use mused_stats::paired::{self, Difference, LabelDifference, PairedTest};
@@ -8,8 +9,7 @@ use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use crate::inference::{PERMUTATIONS, SEED};
-use crate::predictions::Predictions;
-use crate::{Error, IntervalResult, Result, Stated};
+use crate::{Error, Result};
 
 /// How one run's scores differ from another's in a metric.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ pub struct Comparison {
 ///
 /// # Errors
 /// No run or other numbers of runs; runs that are not complete, or whose subjects, stimuli, labels or targets differ.
-pub fn compare(a: &[&Path], b: &[&Path]) -> Result<Comparison> {
+pub fn compare(a: &[Run], b: &[Run]) -> Result<Comparison> {
     let (Some((first, others)), Some(any_b)) = (a.split_first(), b.first()) else {
         let message = "expected a run on either side of the comparison, found none".to_owned();
         return Err(Error::Invalid {
@@ -75,12 +75,12 @@ pub fn compare(a: &[&Path], b: &[&Path]) -> Result<Comparison> {
     };
     if a.len() != b.len() {
         return Err(Error::Invalid {
-            path: any_b.parent().unwrap_or(any_b).to_owned(),
+            path: any_b.path().parent().unwrap_or(any_b.path()).to_owned(),
             message: format!("expected {} seeds, found {}", a.len(), b.len()),
         });
     }
-    let reference = Predictions::read(first)?;
-    let aligned = |runs: &[&Path]| -> Result<Vec<Array2<f64>>> {
+    let reference = first.predictions()?;
+    let aligned = |runs: &[Run]| -> Result<Vec<Array2<f64>>> {
         let scores = runs
             .iter()
             .map(|run| aligned_scores(run, &reference, first));
@@ -127,11 +127,14 @@ pub fn compare(a: &[&Path], b: &[&Path]) -> Result<Comparison> {
 }
 
 /// The scores of a run in the order of the reference's rows.
-fn aligned_scores(run: &Path, reference: &Predictions, path: &Path) -> Result<Array2<f64>> {
-    let found = Predictions::read(run)?;
+fn aligned_scores(run: &Run, reference: &Predictions, first: &Run) -> Result<Array2<f64>> {
+    let found = run.predictions()?;
     let refused = |message: &str| Error::Invalid {
-        path: run.to_owned(),
-        message: format!("expected the {message} of {}, found others", path.display()),
+        path: run.path().to_owned(),
+        message: format!(
+            "expected the {message} of {}, found others",
+            first.path().display()
+        ),
     };
     if found.labels != reference.labels {
         return Err(refused("labels"));

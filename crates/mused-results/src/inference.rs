@@ -1,16 +1,15 @@
-use std::path::Path;
-
-use mused_formats::table::Table;
+use mused_run::{
+    Calibration, Inference, IntervalResult, LabelTest, MetricInference, Predictions, Retrained,
+    Stated, TestResult,
+};
 use mused_stats::calibration::{Bins, brier, expected_calibration_error, reliability};
-use mused_stats::interval::{Interval, Population, label_intervals, score_interval};
+use mused_stats::interval::{Interval, label_intervals, score_interval};
 use mused_stats::metrics::ByMetric;
 use mused_stats::multiple::benjamini_hochberg;
-use mused_stats::permutation::{Exchange, ScoreTest, Tested, fixed_predictions, retrained_p_value};
+use mused_stats::permutation::{Exchange, ScoreTest, fixed_predictions, retrained_p_value};
 use mused_stats::{Answer, summary};
-use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::predictions::Predictions;
 
 /// Relabellings of a permutation test.
 pub(crate) const PERMUTATIONS: usize = 10_000;
@@ -18,133 +17,6 @@ pub(crate) const PERMUTATIONS: usize = 10_000;
 pub(crate) const SEED: u64 = 0;
 /// Bins of the reliability curve, of equal width.
 const BINS: usize = 10;
-
-/// A number, or why there is none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Stated<T> {
-    /// The number.
-    Value(T),
-    /// There is none.
-    Unavailable {
-        /// Why.
-        unavailable: String,
-    },
-}
-
-impl<T> Stated<T> {
-    /// The number, where there is one.
-    pub fn value(&self) -> Option<&T> {
-        match self {
-            Self::Value(value) => Some(value),
-            Self::Unavailable { .. } => None,
-        }
-    }
-
-    pub(crate) fn of<U>(answer: Answer<U>, value: impl FnOnce(U) -> T) -> Self {
-        match answer {
-            Ok(answer) => Self::Value(value(answer)),
-            Err(reason) => Self::because(&reason.to_string()),
-        }
-    }
-
-    pub(crate) fn because(reason: &str) -> Self {
-        Self::Unavailable {
-            unavailable: reason.to_owned(),
-        }
-    }
-}
-
-/// A 95 % interval.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IntervalResult {
-    /// Mean over subjects.
-    pub estimate: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-    /// Standard error of the estimate.
-    pub standard_error: f64,
-    /// What it generalises to: `subjects`, `stimuli` or `subjects and stimuli`.
-    pub generalises_to: String,
-}
-
-impl From<Interval> for IntervalResult {
-    fn from(interval: Interval) -> Self {
-        let generalises_to = match interval.generalises_to {
-            Population::Subjects => "subjects",
-            Population::Stimuli => "stimuli",
-            Population::Both => "subjects and stimuli",
-        };
-        Self {
-            estimate: interval.estimate,
-            low: interval.low,
-            high: interval.high,
-            standard_error: interval.standard_error,
-            generalises_to: generalises_to.to_owned(),
-        }
-    }
-}
-
-/// A one-sided permutation test.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TestResult {
-    /// Share of relabellings that score as high, the true one counted.
-    pub p: f64,
-    /// No p could be smaller.
-    pub smallest_p: f64,
-    /// Mean score over relabellings.
-    pub null_mean: f64,
-}
-
-impl From<Tested> for TestResult {
-    fn from(tested: Tested) -> Self {
-        Self {
-            p: tested.p,
-            smallest_p: tested.smallest_p,
-            null_mean: tested.null_mean,
-        }
-    }
-}
-
-/// A one-sided permutation test of one label among all.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LabelTest {
-    /// Of this label by itself.
-    pub p: f64,
-    /// The false discovery rate at which it is found among all labels (Benjamini & Hochberg 1995).
-    pub q: f64,
-}
-
-/// Interval and test of one metric.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MetricInference {
-    /// Of the mean over subjects.
-    pub interval: Stated<IntervalResult>,
-    /// Fixed predictions, relabelled stimuli.
-    pub permutation: Stated<TestResult>,
-    /// The whole pipeline retrained on relabelled stimuli.
-    pub retrained: Stated<TestResult>,
-}
-
-/// Intervals and permutation tests of the macro scores.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Inference {
-    /// What changed places under the null hypothesis: `groups` of stimuli, `stimuli`, or all stimuli in their order by a
-    /// `shift` along a circle.
-    pub exchanged: String,
-    /// Relabellings that were tried.
-    pub permutations: usize,
-    /// Base-2 logarithm of the number of relabellings there are.
-    pub attainable_log2: f64,
-    /// Seed of them.
-    pub seed: u64,
-    /// Macro average precision.
-    pub average_precision: MetricInference,
-    /// Macro area under the ROC curve.
-    pub roc_auc: MetricInference,
-}
 
 /// Interval and test of each label.
 pub(crate) type LabelInference = ByMetric<Vec<(Stated<IntervalResult>, Stated<LabelTest>)>>;
@@ -194,24 +66,6 @@ pub(crate) fn infer(
     Ok((inference, labels))
 }
 
-/// Macro scores of runs retrained on relabelled stimuli.
-pub(crate) type Retrained = ByMetric<Vec<f64>>;
-
-/// Where `mused permute` writes them below a run.
-pub(crate) const RETRAINED: &str = "permutations/scores.tsv";
-
-pub(crate) fn read_retrained(run: &Path) -> Result<Retrained> {
-    let path = run.join(RETRAINED);
-    if !path.is_file() {
-        return Ok(ByMetric::default());
-    }
-    let table = Table::read(path)?;
-    Ok(ByMetric {
-        average_precision: table.column("macro_ap")?.parse()?,
-        roc_auc: table.column("macro_auc")?.parse()?,
-    })
-}
-
 fn retrained_test(observed: Option<f64>, null: &[f64]) -> Stated<TestResult> {
     let p = observed.and_then(|observed| retrained_p_value(observed, null));
     match p.zip(summary::mean(null)) {
@@ -239,19 +93,6 @@ fn label_tests(test: &ScoreTest) -> Result<Vec<Stated<LabelTest>>> {
             })
         })
         .collect())
-}
-
-/// Whether probabilities come true, all samples and labels together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
-    /// Mean squared difference of probability and label.
-    pub brier: f64,
-    /// That of predicting each label's test prevalence.
-    pub brier_floor: f64,
-    /// Expected calibration error over ten bins of equal width.
-    pub expected_calibration_error: Option<f64>,
-    /// Bins that hold predictions: their number, mean probability, share of positives.
-    pub curve: Vec<(usize, f64, f64)>,
 }
 
 pub(crate) fn calibration(predictions: &Predictions) -> Result<Calibration> {

@@ -33,13 +33,13 @@ pub use config::{
     AlignedRidgeConfig, Alignment, AuditConfig, BrainFormerConfig, Config, EACH, FAMILIES, Family,
     GuidanceConfig, Identity, InputConfig, Layers, Levels, LossConfig, MODELS, MlpConfig,
     ModelConfig, NamedModel, Optimizer, Orthogonality, PRESETS, Pooling, PrevalenceConfig, Range,
-    RidgeConfig, RsaForm, Schedule, Setting, SplitConfig, Tokenizer, TrainConfig,
+    RidgeConfig, RsaForm, Schedule, Setting, Settled, SplitConfig, Tokenizer, TrainConfig,
     TransformerConfig, VolumeIdentity,
 };
 pub use epochs::{EpochLosses, EpochRecord, ValidationScores};
 pub use error::{Error, Result};
 pub use predictions::{PredictionRow, Predictions};
-pub use record::{DatasetReference, Machine, Resolved, Inputs, GuidanceUse, HeldOut, RunRecord};
+pub use record::{DatasetReference, GuidanceUse, HeldOut, Inputs, Machine, Resolved, RunRecord};
 pub use results::{
     Calibration, FloorScores, GeometryCeiling, Inference, IntervalResult, LabelResult, LabelTest,
     Macro, MetricInference, NoiseCeiling, OverSubjects, RESULTS_SCHEMA, Results, Stated,

@@ -39,6 +39,8 @@ pub struct Predictions {
     shown: Vec<usize>,
     /// Whether the run recorded that order; runs of version 0.1.0 did not.
     order_is_recorded: bool,
+    /// Fold of each row.
+    pub row_folds: Vec<usize>,
     /// Folds the rows come from.
     pub folds: usize,
 }
@@ -50,8 +52,8 @@ impl Predictions {
         let shape = (trials.rows(), labels.len());
         let probabilities = matrix(files.predictions, npy::read_npy(files.predictions)?, shape)?;
         let targets = matrix(files.targets, npy::read_npy_u8(files.targets)?, shape)?;
-        let folds = trials.column("fold")?.parse::<usize>()?;
-        let folds = folds.into_iter().max().map_or(0, |last| last + 1);
+        let row_folds = trials.column("fold")?.parse::<usize>()?;
+        let folds = row_folds.iter().max().map_or(0, |last| last + 1);
         let stimuli = strings(&trials, "stimulus_id")?;
         let subjects = strings(&trials, "subject")?;
         let recorded = trials.optional_column("shown");
@@ -60,7 +62,12 @@ impl Predictions {
             None => places(&stimuli),
         };
         let group_of = division.groups();
-        let group = |stimulus: &String| (*group_of.get(stimulus.as_str()).unwrap_or(&stimulus.as_str())).to_owned();
+        let group = |stimulus: &String| {
+            (*group_of
+                .get(stimulus.as_str())
+                .unwrap_or(&stimulus.as_str()))
+            .to_owned()
+        };
         Ok(Self {
             labels,
             probabilities,
@@ -69,6 +76,7 @@ impl Predictions {
             keys: subjects.into_iter().zip(stimuli).collect(),
             shown,
             order_is_recorded: recorded.is_some(),
+            row_folds,
             folds,
         })
     }
@@ -80,7 +88,10 @@ impl Predictions {
         }
         let ids = dataset.stimuli.iter().map(|stimulus| stimulus.id.as_str());
         let order: HashMap<&str, usize> = ids.zip(mused_data::order_shown(dataset)).collect();
-        let known = self.keys.iter().map(|(_, stimulus)| order.get(stimulus.as_str()).copied());
+        let known = self
+            .keys
+            .iter()
+            .map(|(_, stimulus)| order.get(stimulus.as_str()).copied());
         if let Some(shown) = known.collect::<Option<Vec<usize>>>() {
             self.shown = shown;
         }
@@ -102,7 +113,11 @@ impl Predictions {
     pub fn samples(&self) -> Result<Samples> {
         let names: BTreeSet<&String> = self.keys.iter().map(|(subject, _)| subject).collect();
         let number: HashMap<&String, usize> = names.into_iter().zip(0..).collect();
-        let subjects: Vec<usize> = self.keys.iter().map(|(subject, _)| number[subject]).collect();
+        let subjects: Vec<usize> = self
+            .keys
+            .iter()
+            .map(|(subject, _)| number[subject])
+            .collect();
         let mut rows: Vec<usize> = (0..self.keys.len()).collect();
         rows.sort_by_key(|&row| self.shown[row]);
         let in_order = |names: &mut dyn Iterator<Item = &String>| -> Vec<usize> {
@@ -116,8 +131,11 @@ impl Predictions {
         };
         let stimuli = in_order(&mut self.keys.iter().map(|(_, stimulus)| stimulus));
         let groups = in_order(&mut self.groups.iter());
-        Samples::new(&subjects, &stimuli, &groups)
-            .map_err(|error| Error::Request(format!("the test rows of the run contradict one another: {error}")))
+        Samples::new(&subjects, &stimuli, &groups).map_err(|error| {
+            Error::Request(format!(
+                "the test rows of the run contradict one another: {error}"
+            ))
+        })
     }
 }
 
@@ -144,7 +162,8 @@ impl Files<'_> {
         probabilities: ArrayView2<'_, f32>,
         targets: ArrayView2<'_, u8>,
     ) -> Result<()> {
-        let mut table = TableWriter::create(self.trials, &["fold", "subject", "stimulus_id", "shown"])?;
+        let mut table =
+            TableWriter::create(self.trials, &["fold", "subject", "stimulus_id", "shown"])?;
         for row in rows {
             let (fold, shown) = (row.fold.to_string(), row.shown.to_string());
             table.write_row([&fold, &row.subject, &row.stimulus, &shown])?;

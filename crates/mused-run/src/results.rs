@@ -284,4 +284,3 @@ pub struct Results {
     /// By name.
     pub subjects: BTreeMap<String, SubjectResult>,
 }
-

@@ -2,14 +2,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Identity};
-use mused_formats::replace_file;
 use mused_formats::table::Table;
-use ndarray::ArrayView2;
+use mused_formats::{npy, replace_file};
+use ndarray::{Array2, ArrayView2, Axis, Ix2, concatenate};
 
 use crate::predictions::Files;
 use crate::{
     Config, Division, EpochRecord, Error, Layers, PredictionRow, Predictions, RESULTS_SCHEMA,
-    Result, Results, Retrained, RunRecord, Task, epochs,
+    Result, Results, Retrained, RunRecord, Settled, Task, epochs,
 };
 
 const RUN: &str = "run.json";
@@ -74,7 +74,10 @@ impl Run {
             )
         };
         let schema = serde_json::from_str::<serde_json::Value>(&text).map_err(damaged)?;
-        let schema = schema.get("schema").and_then(|schema| schema.as_str()).unwrap_or_default();
+        let schema = schema
+            .get("schema")
+            .and_then(|schema| schema.as_str())
+            .unwrap_or_default();
         if !KNOWN_SCHEMAS.contains(&schema) {
             let newer = generation(schema) > generation(RunRecord::SCHEMA);
             let advice = match newer {
@@ -83,12 +86,30 @@ impl Run {
             };
             return Err(Error::invalid(
                 &file,
-                format!("expected schema {:?} or older, found {schema:?}: {advice}", RunRecord::SCHEMA),
+                format!(
+                    "expected schema {:?} or older, found {schema:?}: {advice}",
+                    RunRecord::SCHEMA
+                ),
             ));
         }
         Ok(Self {
             record: serde_json::from_str(&text).map_err(damaged)?,
             path: path.to_owned(),
+        })
+    }
+
+    /// Opens a run directory, or a folder that holds nothing but predictions, made elsewhere, in the files of a run.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_predictions(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        if Self::exists(path) || !path.join(PREDICTIONS).is_file() {
+            return Self::open(path);
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            record: RunRecord::default(),
         })
     }
 
@@ -106,7 +127,10 @@ impl Run {
             true => "choose another --out, or continue it with --resume",
             false => "choose another --out",
         };
-        Err(Error::Request(format!("{} already exists: {advice}", path.display())))
+        Err(Error::Request(format!(
+            "{} already exists: {advice}",
+            path.display()
+        )))
     }
 
     /// Creates a run directory. `run.json` comes last, so that a directory that has one can be resumed.
@@ -148,7 +172,10 @@ impl Run {
     /// The last parts of its path that tell runs apart.
     pub fn name(&self) -> String {
         let whole = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let last = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let last = |path: &Path| {
+            path.file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
         let own = last(&whole).unwrap_or_else(|| self.path.display().to_string());
         match whole.parent().and_then(last) {
             Some(parent) if own.starts_with("seed-") => format!("{parent}/{own}"),
@@ -168,7 +195,8 @@ impl Run {
 
     /// Whether all models are trained and the predictions written.
     pub fn is_complete(&self) -> bool {
-        self.path.join(PREDICTIONS).is_file()
+        let made_elsewhere = self.record.schema.is_empty();
+        self.path.join(PREDICTIONS).is_file() && (made_elsewhere || self.record.finished.is_some())
     }
 
     /// Refuses a run that is not complete.
@@ -186,8 +214,8 @@ impl Run {
         Err(Error::invalid(
             &self.path,
             format!(
-                "expected a complete run, found no {PREDICTIONS} in it; continue it with `mused train {dataset} --out {} \
-                 --resume`",
+                "expected a complete run with its {PREDICTIONS}, found one that was interrupted; continue it with `mused \
+                 train {dataset} --out {} --resume`",
                 self.path.display()
             ),
         ))
@@ -210,8 +238,23 @@ impl Run {
     pub fn config(&self) -> Result<Config> {
         let path = self.path.join(CONFIG);
         Config::read(&self.config_text()?).map_err(|error| {
-            Error::invalid(&path, format!("expected the configuration of a run, found {}", error.message()))
+            Error::invalid(
+                &path,
+                format!(
+                    "expected the configuration of a run, found {}",
+                    error.message()
+                ),
+            )
         })
+    }
+
+    /// The values of `config.toml`, each with where it came from.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn settled(&self) -> Result<Settled> {
+        let settled = Settled::read(&self.config_text()?);
+        settled.map_err(|error| Error::invalid(self.config_path(), error.message()))
     }
 
     /// `config.toml` as it stands, with the origin of every value.
@@ -305,19 +348,6 @@ impl Run {
         self.with_files(|files| Predictions::read(files, &division))
     }
 
-    /// Writes the test predictions, rows × labels; the run is complete then.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn write_predictions(
-        &self,
-        rows: &[PredictionRow],
-        probabilities: ArrayView2<'_, f32>,
-        targets: ArrayView2<'_, u8>,
-    ) -> Result<()> {
-        self.with_files(|files| files.write(rows, probabilities, targets))
-    }
-
     /// The scores, where they are as this version writes them; else why not.
     ///
     /// # Errors
@@ -334,7 +364,9 @@ impl Run {
                 let found: Option<serde_json::Value> = serde_json::from_str(&text).ok();
                 let found = found.and_then(|value| Some(value.get("schema")?.as_str()?.to_owned()));
                 let found = found.unwrap_or_else(|| "no schema".to_owned());
-                Err(format!("results.json was of another version ({found}, this one writes {RESULTS_SCHEMA})"))
+                Err(format!(
+                    "results.json was of another version ({found}, this one writes {RESULTS_SCHEMA})"
+                ))
             }
         })
     }
@@ -413,15 +445,19 @@ impl Run {
     pub fn dataset(&self, moved: Option<&Path>) -> Result<Dataset> {
         let recorded = self.record.dataset.path.as_deref();
         let path = moved.or(recorded).ok_or_else(|| {
-            Error::invalid(
-                &self.path,
-                "the run was made from data in memory: write them with Dataset::write and name the folder with --dataset",
-            )
+            let message = match self.record.schema.is_empty() {
+                true => "there is no run.json that names the dataset",
+                false => "the run was made from data in memory: write them with Dataset::write and name the folder with --dataset",
+            };
+            Error::invalid(&self.path, message)
         })?;
         if moved.is_none() && !path.is_dir() {
             return Err(Error::invalid(
                 &self.path,
-                format!("its dataset is no longer at {}: say where it is now with --dataset", path.display()),
+                format!(
+                    "its dataset is no longer at {}: say where it is now with --dataset",
+                    path.display()
+                ),
             ));
         }
         let dataset = Dataset::open(path)?;
@@ -454,21 +490,84 @@ impl Run {
         ))
     }
 
-    /// Takes the finished files of a task from another run.
+    /// Test probabilities of a task that is done: samples × labels.
     ///
     /// # Errors
-    /// When one cannot be copied.
-    pub fn copy_task(&self, task: &Task, to: &Path) -> Result<()> {
-        let from = self.task_folder(task);
-        let to = to.join(CHECKPOINTS).join(task.name());
-        fs::create_dir_all(&to).map_err(Error::io("cannot create", &to))?;
-        for entry in fs::read_dir(&from).map_err(Error::io("cannot list", &from))? {
-            let entry = entry.map_err(Error::io("cannot list", &from))?;
-            let path = entry.path();
-            fs::copy(&path, to.join(entry.file_name())).map_err(Error::io("cannot copy", &path))?;
-        }
-        Ok(())
+    /// A file that is missing or holds something else.
+    pub fn task_predictions(&self, task: &Task) -> Result<Array2<f32>> {
+        let path = self.task_predictions_path(task);
+        let array = npy::read_npy_f32(&path)?.into_dimensionality::<Ix2>();
+        array.map_err(|error| Error::invalid(&path, error.to_string()))
     }
+
+    /// Puts the test probabilities of all tasks together, in the order of the tasks; the run is complete then. `rows`
+    /// says what they are of, `targets` is rows × labels.
+    ///
+    /// # Errors
+    /// A task that is not done, or has predicted something else.
+    pub fn gather(&self, rows: &[PredictionRow], targets: ArrayView2<'_, u8>) -> Result<()> {
+        let each = self.tasks().iter().map(|task| self.task_predictions(task));
+        let all = together(&each.collect::<Result<Vec<_>>>()?, &self.path)?;
+        if all.dim() != targets.dim() || all.nrows() != rows.len() {
+            return Err(Error::invalid(
+                &self.path,
+                format!(
+                    "expected the predictions of its models to be {:?} in all, found {:?}",
+                    targets.dim(),
+                    all.dim()
+                ),
+            ));
+        }
+        self.with_files(|files| files.write(rows, all.view(), targets))
+    }
+
+    /// Puts a run together whose tasks are taken from complete runs of the same tasks, one for each, in order.
+    ///
+    /// # Errors
+    /// No run at all, or files that cannot be copied.
+    pub fn assemble(path: &Path, chosen: &[(&Self, &Task)]) -> Result<Self> {
+        let Some((first, _)) = chosen.first() else {
+            return Err(Error::invalid(path, "there is no run to take models from"));
+        };
+        fs::create_dir_all(path).map_err(Error::io("cannot create", path))?;
+        let copy = |from: &Path, to: &Path| -> Result<()> {
+            fs::copy(from, to)
+                .map(drop)
+                .map_err(Error::io("cannot copy", from))
+        };
+        let mut metrics = String::new();
+        let mut predictions = Vec::with_capacity(chosen.len());
+        let made = Self {
+            path: path.to_owned(),
+            record: first.record.clone(),
+        };
+        for (run, task) in chosen {
+            let (from, to) = (run.task_folder(task), made.task_folder(task));
+            fs::create_dir_all(&to).map_err(Error::io("cannot create", &to))?;
+            for entry in fs::read_dir(&from).map_err(Error::io("cannot list", &from))? {
+                let entry = entry.map_err(Error::io("cannot list", &from))?;
+                copy(&entry.path(), &to.join(entry.file_name()))?;
+            }
+            predictions.push(run.task_predictions(task)?);
+            for record in run.epochs()?.iter().filter(|record| record.is_of(task)) {
+                metrics.push_str(&record.line()?);
+            }
+        }
+        for name in [CONFIG, LABELS, SPLIT, TRIALS, TARGETS] {
+            copy(&first.path.join(name), &path.join(name))?;
+        }
+        replace_file(made.metrics_path(), metrics.as_bytes())?;
+        let all = together(&predictions, path)?;
+        npy::write_npy_f32(path.join(PREDICTIONS), all.view())?;
+        made.finish()
+    }
+}
+
+fn together(parts: &[Array2<f32>], run: &Path) -> Result<Array2<f32>> {
+    let views: Vec<_> = parts.iter().map(|array| array.view()).collect();
+    concatenate(Axis(0), &views).map_err(|error| {
+        Error::invalid(run, format!("its models predict different labels: {error}"))
+    })
 }
 
 /// The identity of a dataset in what another identity covers.
@@ -479,7 +578,9 @@ fn identity_for(identity: &Identity, dataset: &Dataset) -> Result<Identity> {
 
 /// Number of a schema `mused-run/N`; 0 of something else.
 fn generation(schema: &str) -> u64 {
-    let number = schema.strip_prefix("mused-run/").and_then(|number| number.parse().ok());
+    let number = schema
+        .strip_prefix("mused-run/")
+        .and_then(|number| number.parse().ok());
     number.unwrap_or(0)
 }
 
@@ -497,7 +598,9 @@ fn not_a_run(path: &Path) -> String {
         );
     }
     if path.join(CONFIG).is_file() || path.join(SPLIT).is_file() {
-        return format!("expected a run directory, found one without {RUN}: its training never began, or the file was lost");
+        return format!(
+            "expected a run directory, found one without {RUN}: its training never began, or the file was lost"
+        );
     }
     match path.exists() {
         true => format!("expected a run directory, found no {RUN} in it; `mused train` makes one"),

@@ -105,8 +105,8 @@ impl Division {
                 return Err(Error::invalid(path, message));
             }
             let known = Part::ALL.into_iter().find(|(_, name)| *name == part);
-            let (part, _) = known
-                .ok_or_else(|| part_column.invalid(at, "train, validation or test"))?;
+            let (part, _) =
+                known.ok_or_else(|| part_column.invalid(at, "train, validation or test"))?;
             rows.push(Row {
                 fold,
                 part,
@@ -177,6 +177,7 @@ impl Division {
     /// Group of every stimulus by name.
     pub(crate) fn groups(&self) -> HashMap<&str, &str> {
         let rows = self.rows.iter();
-        rows.map(|row| (row.stimulus.as_str(), row.group.as_str())).collect()
+        rows.map(|row| (row.stimulus.as_str(), row.group.as_str()))
+            .collect()
     }
 }

@@ -1,13 +1,14 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::Path;
 
 use mused_formats::WholeFile;
 use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize_to_file};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::parameters::NamedTensors;
 use crate::{Error, Result};
@@ -85,4 +86,33 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, NamedTensors)
         tensors.insert(name, (view.shape().to_vec(), values));
     }
     Ok((description, tensors))
+}
+
+/// Largest header that is read: that of some ten million tensors.
+const MOST_HEADER: u64 = 1 << 30;
+
+/// The description of what [`write`] wrote, without its tensors.
+pub(crate) fn read_description<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    #[derive(Deserialize)]
+    struct Header {
+        __metadata__: HashMap<String, String>,
+    }
+    let refused = |error: &dyn std::fmt::Display| {
+        Error::invalid(
+            path,
+            format!("expected weights written by mused, found: {error}"),
+        )
+    };
+    let mut file = File::open(path).map_err(Error::io("cannot read", path))?;
+    let mut length = [0; 8];
+    let mut header = Vec::new();
+    let read = file.read_exact(&mut length).and_then(|()| {
+        let length = u64::from_le_bytes(length).min(MOST_HEADER);
+        file.take(length).read_to_end(&mut header)
+    });
+    read.map_err(Error::io("cannot read", path))?;
+    let header: Header = serde_json::from_slice(&header).map_err(|error| refused(&error))?;
+    let description = header.__metadata__.get(DESCRIPTION);
+    let description = description.ok_or_else(|| refused(&"no description"))?;
+    serde_json::from_str(description).map_err(|error| refused(&error))
 }

@@ -6,6 +6,9 @@ use mused_data::audit::Finding;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A run directory or a configuration is at fault.
+    #[error(transparent)]
+    Run(#[from] mused_run::Error),
     /// The dataset is at fault or does not offer what was asked.
     #[error(transparent)]
     Data(#[from] mused_data::Error),
@@ -36,9 +39,6 @@ pub enum Error {
         /// Expected against found.
         message: String,
     },
-    /// The configuration is at fault; the message names the key and where it was set.
-    #[error("{0}")]
-    Config(String),
     /// The request cannot be met.
     #[error("{0}")]
     Request(String),
@@ -47,6 +47,16 @@ pub enum Error {
     Leaks {
         /// What the audit found and was not told to let pass.
         findings: Vec<Finding>,
+    },
+    /// A fault of the program; every other model has saved where it stands.
+    #[error(
+        "{model}: a fault of mused itself: {message}; the run can be continued with --resume, please report this"
+    )]
+    Panicked {
+        /// Name of the model.
+        model: String,
+        /// What the program said.
+        message: String,
     },
     /// The loss left the finite numbers.
     #[error(

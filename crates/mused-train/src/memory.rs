@@ -3,9 +3,9 @@
 use std::fs;
 
 use mused_model::DecoderConfig;
+use mused_run::TrainConfig;
 
-use crate::linear::LinearConfig;
-use crate::{Error, Family, Result, TrainConfig};
+use crate::{Error, Result};
 
 /// About the bytes of a training step; refused where there are not as many, with what would fit.
 ///
@@ -19,30 +19,27 @@ pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig) -> Result<u64> {
     let needed = model.step_bytes(at_once)?;
     match available() {
         Some(available) if needed > available => {
-            Err(Error::Config(advice(model, at_once, needed, available)?))
+            Err(Error::Request(advice(model, at_once, needed, available)?))
         }
         // Where the system does not say, the step itself will tell.
         _ => Ok(needed),
     }
 }
 
-/// The bytes of a linear model's training inputs: as they are read, in double precision, and centred; refused where
+/// The bytes of the training inputs of a closed form: as they are read, in double precision, and centred; refused where
 /// there are not as many.
 ///
 /// # Errors
 /// Names the two sizes.
-pub(crate) fn check_linear(model: &LinearConfig, samples: usize) -> Result<u64> {
-    let needed = (samples as u64).saturating_mul(model.inputs as u64 * (4 + 8 + 8));
+pub(crate) fn check_inputs(width: usize, samples: usize) -> Result<u64> {
+    let needed = (samples as u64).saturating_mul(width as u64 * (4 + 8 + 8));
     match available() {
-        Some(available) if needed > available && model.family == Family::Ridge => {
-            Err(Error::Config(format!(
-                "ridge regression holds all inputs of a fold: {samples} samples of {} values take {:.1} GB, {:.1} \
-                 GB are free; choose regions, or fewer components (model.roi_components)",
-                model.inputs,
-                needed as f64 / 1e9,
-                available as f64 / 1e9
-            )))
-        }
+        Some(available) if needed > available => Err(Error::Request(format!(
+            "ridge regression holds all inputs of a fold: {samples} samples of {width} values take {:.1} GB, {:.1} GB \
+             are free; choose regions, or fewer components (model.roi_components)",
+            needed as f64 / 1e9,
+            available as f64 / 1e9
+        ))),
         _ => Ok(needed),
     }
 }
@@ -89,7 +86,7 @@ mod tests {
     use mused_model::{BrainFormerConfig, Depth};
 
     use super::*;
-    use crate::Config;
+    use mused_run::Config;
 
     #[test]
     fn too_large_a_step_says_what_fits() {

@@ -4,9 +4,10 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
 use mused_kernels::{AdamStep, TrainBackend, adam_update, ema_update, sum_of_squares};
+use mused_run::TrainConfig;
 
+use crate::Result;
 use crate::parameters::{NamePath, NamedTensors, to_host};
-use crate::{OptimizerKind, Result, TrainConfig};
 
 /// First and second moments and averaged weights of one parameter, flattened.
 struct Slot<B: Backend> {
@@ -97,7 +98,7 @@ impl<B: TrainBackend> Optimizer<B> {
             beta2: 0.999,
             epsilon: 1e-8,
             weight_decay: config.weight_decay,
-            decoupled: config.optimizer == OptimizerKind::AdamW,
+            decoupled: config.optimizer == mused_run::Optimizer::AdamW,
             step: self.step,
             gradient_scale,
         };

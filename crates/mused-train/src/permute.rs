@@ -1,48 +1,61 @@
+use std::collections::HashMap;
 use std::path::Path;
 
-use mused_data::{Dataset, Labels};
+use mused_data::{Dataset, Labels, order_shown};
 use mused_kernels::TrainBackend;
+use mused_run::{Layers, Run};
 use mused_stats::permutation::{Exchange, relabelling};
 use ndarray::Axis;
 
-use crate::run::{CONFIG, RUN, resume, train};
-use crate::{Layers, Outcome, Progress, Result, TrainRequest};
+use crate::training::{resume, train_relabelled};
+use crate::{Outcome, Progress, Result, TrainRequest};
 
 /// Trains the run `out` as `run` was trained, its stimuli labelled as others are: relabelling `index`, of training and
 /// test stimuli together. Responses and guiding features stay with their stimuli. Continues where it was interrupted.
 ///
 /// # Errors
-/// When the dataset is not the one of the run, or training fails.
+/// When training fails.
 pub fn retrain_relabelled<B: TrainBackend>(
-    run: &Path,
+    run: &Run,
     dataset: &Dataset,
     index: u64,
     out: &Path,
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let mut layers = Layers::preset("default")?;
-    layers.file(&run.join(CONFIG))?;
-    let seed = layers.config()?.split.seed;
-    let mut groups: Vec<&str> = dataset.stimuli.iter().map(|s| s.group.as_str()).collect();
-    let names = groups.clone();
-    groups.sort_unstable();
-    groups.dedup();
-    let number = |name: &&str| groups.binary_search(name).unwrap_or_default();
-    let groups: Vec<usize> = names.iter().map(number).collect();
-    let taken = relabelling(&groups, Exchange::of(&groups), seed, index);
-    let relabelled = dataset.with_labels(Labels {
-        names: dataset.labels.names.clone(),
-        matrix: dataset.labels.matrix.select(Axis(0), &taken),
-    })?;
-    if out.join(RUN).is_file() {
+    let config = run.config()?;
+    let relabelled = relabelled(dataset, config.split.seed, index)?;
+    if Run::exists(out) {
         return resume::<B>(&relabelled, out, threads, progress);
     }
     let request = TrainRequest {
         dataset: &relabelled,
-        layers: &layers,
+        layers: &Layers::of(&config)?,
         run: out,
         threads,
     };
-    train::<B>(&request, progress)
+    train_relabelled::<B>(&request, Some(index), progress)
+}
+
+/// The dataset with the labels of its stimuli exchanged. Stimuli and groups count in the order in which they were shown:
+/// a shift along a circle is one of time, whatever their names.
+fn relabelled(dataset: &Dataset, seed: u64, index: u64) -> Result<Dataset> {
+    let places = order_shown(dataset);
+    let mut in_order: Vec<usize> = (0..places.len()).collect();
+    in_order.sort_by_key(|&stimulus| places[stimulus]);
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    let groups: Vec<usize> = (in_order.iter())
+        .map(|&stimulus| {
+            let next = numbers.len();
+            *numbers
+                .entry(&dataset.stimuli[stimulus].group)
+                .or_insert(next)
+        })
+        .collect();
+    let taken = relabelling(&groups, Exchange::of(&groups), seed, index);
+    let of: Vec<usize> = places.iter().map(|&place| in_order[taken[place]]).collect();
+    Ok(dataset.with_labels(Labels {
+        names: dataset.labels.names.clone(),
+        matrix: dataset.labels.matrix.select(Axis(0), &of),
+    })?)
 }

@@ -1,52 +1,18 @@
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mused_data::{
-    Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level, Sample, Severity, samples,
+    Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level, Response, Sample,
+    Severity, order_shown, samples,
 };
-use mused_formats::npy;
-use mused_formats::table::TableWriter;
-use ndarray::{Array2, Axis, concatenate};
-use serde::{Deserialize, Serialize};
+use mused_run::{
+    Config, EACH, Family, GuidanceUse, HeldOut, Inputs, PredictionRow, Resolved, Run, Task,
+};
+use ndarray::Axis;
 
-use crate::batches::SampleSet;
-use crate::fold::{FoldData, Guides, PREDICTIONS};
-use crate::model_file::{Architecture, ModelDescription};
-use crate::{Alignment, Config, Error, Result, Sharing, memory};
-
-/// Value of `split.holdout_subject` for a model without each subject.
-pub(crate) const EACH: &str = "each";
-
-/// One model to train: that of a fold, or of a fold and a subject that it is of or that it is without.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Task {
-    /// Position among the run's tasks; random numbers depend on it.
-    pub(crate) index: usize,
-    pub(crate) fold: usize,
-    /// The one subject it is of, where every subject has a model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) subject: Option<String>,
-    /// The subject that is tested and not trained on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) holdout: Option<String>,
-}
-
-impl Task {
-    /// Name of its folders.
-    pub(crate) fn name(&self) -> String {
-        let fold = self.fold;
-        match (&self.subject, &self.holdout) {
-            (Some(subject), _) => format!("fold-{fold}-{subject}"),
-            (None, Some(holdout)) => format!("fold-{fold}-without-{holdout}"),
-            (None, None) => format!("fold-{fold}"),
-        }
-    }
-
-    /// Its folder in a run: weights, input statistics, predictions.
-    pub(crate) fn folder(&self, run: &Path) -> PathBuf {
-        run.join("checkpoints").join(self.name())
-    }
-}
+use crate::fold_data::{FoldData, Guides};
+use crate::learner::{Learner, ModelDescription};
+use crate::sample_set::SampleSet;
+use crate::{Error, Result};
 
 /// Who and what is trained and tested in each fold.
 pub(crate) struct Plan {
@@ -55,12 +21,14 @@ pub(crate) struct Plan {
     pub(crate) trained: Vec<usize>,
     pub(crate) folds: Vec<Fold>,
     pub(crate) guides: Guides,
+    /// What the configuration came to.
+    pub(crate) resolved: Resolved,
     /// About the memory of a training step.
     pub(crate) step_bytes: u64,
 }
 
 impl Plan {
-    pub(crate) fn new(dataset: &Dataset, config: &Config) -> Result<Self> {
+    pub(crate) fn new(dataset: &Dataset, config: &Config, learner: &dyn Learner) -> Result<Self> {
         let problems = dataset.problems();
         if let Some(problem) = problems.iter().find(|p| p.severity == Severity::Error) {
             return Err(Error::Request(format!(
@@ -91,17 +59,16 @@ impl Plan {
         let arrangement = config.arrangement(dataset.description.kind);
         let layout = Layout::new(dataset, arrangement, &everyone, largest)?;
         let labels = dataset.labels.names.len();
-        let step_bytes = match config.architecture(&layout, most, labels) {
-            Architecture::Network(network) => memory::check(&network, &config.train)?,
-            Architecture::Linear(linear) => memory::check_linear(&linear, largest * most)?,
-        };
+        let architecture = learner.architecture(&layout, most, labels)?;
+        let step_bytes = learner.memory(&architecture, largest * most)?;
         let guides = Guides {
             high: Guidance::load(dataset, Level::High, &config.guidance.high)?,
             low: Guidance::load(dataset, Level::Low, &config.guidance.low)?,
         };
+        let resolved = resolved(dataset, config, &layout, &held_out, &folds)?;
         let id = |&subject: &usize| Some(dataset.subjects[subject].id.clone());
-        let models: Vec<(Option<String>, Option<String>)> = match config.model.subjects {
-            Sharing::Separate => trained.iter().map(|subject| (id(subject), None)).collect(),
+        let models: Vec<(Option<String>, Option<String>)> = match config.model.family.separate() {
+            true => trained.iter().map(|subject| (id(subject), None)).collect(),
             _ if held_out.is_empty() => vec![(None, None)],
             _ => held_out.iter().map(|subject| (None, id(subject))).collect(),
         };
@@ -119,6 +86,7 @@ impl Plan {
             trained,
             folds,
             guides,
+            resolved,
             step_bytes,
         };
         for task in &plan.tasks {
@@ -179,7 +147,7 @@ impl Plan {
         let arrangement = config.arrangement(dataset.description.kind);
         let train = self.train_samples(dataset, task);
         let unlabelled: Vec<usize> = held_out(task, dataset).into_iter().collect();
-        let zscore = config.model.zscore;
+        let zscore = config.model.inputs.zscore;
         Ok(InputTransform::fit(
             dataset,
             arrangement,
@@ -194,6 +162,7 @@ impl Plan {
         &self,
         dataset: &'d Dataset,
         config: &Config,
+        learner: &dyn Learner,
         task: &Task,
     ) -> Result<FoldData<'d>> {
         let transform = self.transform(dataset, config, task)?;
@@ -201,18 +170,18 @@ impl Plan {
         let id = |&subject: &usize| dataset.subjects[subject].id.clone();
         let subjects: Vec<String> = trained.iter().map(id).collect();
         let labels = &dataset.labels.names;
-        let model = config.architecture(&transform.layout, subjects.len(), labels.len());
+        let model = learner.architecture(&transform.layout, subjects.len(), labels.len())?;
         let transform = Arc::new(transform);
         let known: Vec<usize> = trained.iter().copied().chain(holdout).collect();
         let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
         let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, model.subjects());
         let validation = samples(dataset, &trained, &self.folds[task.fold].validation);
-        let unlabelled = match (config.model.alignment, holdout) {
-            (Alignment::None, _) | (_, None) => None,
-            (_, Some(subject)) => {
+        let unlabelled = match (&config.model.family, holdout) {
+            (Family::AlignedRidge(_), Some(subject)) => {
                 let own = samples(dataset, &[subject], &self.folds[task.fold].train);
                 Some(set(own)?)
             }
+            _ => None,
         };
         Ok(FoldData {
             unlabelled,
@@ -228,69 +197,93 @@ impl Plan {
         })
     }
 
-    pub(crate) fn write(&self, dataset: &Dataset, run: &Path) -> Result<()> {
-        let mut table = TableWriter::create(
-            run.join("split.tsv"),
-            &["fold", "part", "stimulus_id", "group"],
-        )?;
-        for (index, fold) in self.folds.iter().enumerate() {
-            let parts = [
-                ("train", &fold.train),
-                ("validation", &fold.validation),
-                ("test", &fold.test),
-            ];
-            for (part, stimuli) in parts {
-                for &stimulus in stimuli {
-                    let stimulus = &dataset.stimuli[stimulus];
-                    table.write_row([&index.to_string(), part, &stimulus.id, &stimulus.group])?;
-                }
-            }
-        }
-        table.finish()?;
-        let mut table = TableWriter::create(run.join("labels.tsv"), &["label"])?;
-        for name in &dataset.labels.names {
-            table.write_row([name])?;
-        }
-        Ok(table.finish()?)
-    }
-
-    /// Puts the folds' test predictions together: `predictions.npy`, `targets.npy`, `trials.tsv`.
-    pub(crate) fn gather(&self, dataset: &Dataset, run: &Path) -> Result<()> {
-        let trials = run.join("trials.tsv");
-        let mut table = TableWriter::create(&trials, &["fold", "subject", "stimulus_id"])?;
-        let (mut predictions, mut targets) = (Vec::new(), Vec::new());
+    /// Puts the tasks' test predictions together; the run is complete then.
+    pub(crate) fn gather(&self, dataset: &Dataset, run: &Run) -> Result<()> {
+        let shown = order_shown(dataset);
+        let (mut rows, mut stimuli) = (Vec::new(), Vec::new());
         for task in &self.tasks {
-            let rows = self.test_samples(dataset, task);
-            let path = task.folder(run).join(PREDICTIONS);
-            let values = npy::read_npy_f32(&path)?;
-            let shape = (rows.len(), dataset.labels.names.len());
-            let values: Array2<f32> = values.into_shape_with_order(shape).map_err(|error| {
-                Error::invalid(
-                    &path,
-                    format!("expected {} × {} values: {error}", shape.0, shape.1),
-                )
-            })?;
-            let stimuli: Vec<usize> = rows.iter().map(|sample| sample.stimulus).collect();
-            for sample in &rows {
-                table.write_row([
-                    &task.fold.to_string(),
-                    &dataset.subjects[sample.subject].id,
-                    &dataset.stimuli[sample.stimulus].id,
-                ])?;
+            for sample in self.test_samples(dataset, task) {
+                rows.push(PredictionRow {
+                    fold: task.fold,
+                    subject: dataset.subjects[sample.subject].id.clone(),
+                    stimulus: dataset.stimuli[sample.stimulus].id.clone(),
+                    shown: shown[sample.stimulus],
+                });
+                stimuli.push(sample.stimulus);
             }
-            predictions.push(values);
-            targets.push(dataset.labels.matrix.select(Axis(0), &stimuli));
         }
-        table.finish()?;
-        let mismatch = |error: ndarray::ShapeError| Error::Request(error.to_string());
-        let views: Vec<_> = targets.iter().map(|array| array.view()).collect();
-        let all = concatenate(Axis(0), &views).map_err(mismatch)?;
-        npy::write_npy_u8(run.join("targets.npy"), all.view())?;
-        let views: Vec<_> = predictions.iter().map(|array| array.view()).collect();
-        let all = concatenate(Axis(0), &views).map_err(mismatch)?;
-        // Last: a run with predictions is complete.
-        Ok(npy::write_npy_f32(run.join("predictions.npy"), all.view())?)
+        let targets = dataset.labels.matrix.select(Axis(0), &stimuli);
+        Ok(run.gather(&rows, targets.view())?)
     }
+}
+
+/// What a configuration comes to on a dataset.
+fn resolved(
+    dataset: &Dataset,
+    config: &Config,
+    layout: &Layout,
+    held_out: &[usize],
+    folds: &[Fold],
+) -> Result<Resolved> {
+    let (guidance, loss) = (&config.guidance, &config.loss);
+    let [high, low] = config.model.family.tokens();
+    let zscored =
+        config.model.inputs.zscore && dataset.description.response != Response::SimilarityProfiles;
+    let id = |&subject: &usize| dataset.subjects[subject].id.clone();
+    let statistics = match zscored {
+        true => "their own responses to training stimuli, without labels",
+        false => "nothing: responses were read as they are",
+    };
+    Ok(Resolved {
+        guidance_high: guidance_use(dataset, Level::High, high, &guidance.high, loss.high)?,
+        guidance_low: guidance_use(dataset, Level::Low, low, &guidance.low, loss.low)?,
+        inputs: Inputs {
+            arrangement: match (layout, config.model.inputs.roi_components) {
+                (Layout::Regions { .. }, 0) => "regions",
+                (Layout::Regions { .. }, _) => "components",
+                (Layout::Patches { .. }, _) => "patches",
+                (Layout::Grid { .. }, _) => "grid",
+            }
+            .to_owned(),
+            zscored,
+            slots: layout.slots().len().max(1),
+            width: layout.width(),
+        },
+        weights_chosen_by_validation: config.model.family.by_steps()
+            && folds.iter().any(|fold| !fold.validation.is_empty()),
+        held_out: (!held_out.is_empty()).then(|| HeldOut {
+            subjects: held_out.iter().map(id).collect(),
+            statistics: statistics.to_owned(),
+        }),
+        shuffled_brain: config.model.inputs.shuffled_brain,
+        relabelling: None,
+    })
+}
+
+/// Whether a token is guided, and by what.
+fn guidance_use(
+    dataset: &Dataset,
+    level: Level,
+    token: bool,
+    choice: &str,
+    weight: f64,
+) -> Result<GuidanceUse> {
+    let features = Guidance::choose(dataset, level, choice)?;
+    let unused = match (token, choice, features) {
+        (false, ..) => "the model has no such token",
+        (_, "none", _) => "the configuration says none",
+        (_, _, None) => "no feature set of the dataset names this level",
+        _ if weight == 0.0 => "its weight is 0",
+        (_, _, Some(features)) => {
+            return Ok(GuidanceUse::Used {
+                features: features.name.clone(),
+                weight,
+            });
+        }
+    };
+    Ok(GuidanceUse::Unused {
+        unused: unused.to_owned(),
+    })
 }
 
 /// The subject that a task's model is tested on and not trained on.

@@ -5,36 +5,72 @@ use mused_data::{Dataset, InputReader, samples};
 use mused_formats::npy;
 use mused_formats::table::TableWriter;
 use mused_kernels::KernelBackend;
+use mused_run::Run;
 use ndarray::Array2;
 
-use crate::batches::SampleSet;
-use crate::fold::INPUTS;
-use crate::restored::Restored;
-use crate::run::complete_models;
+use crate::learner::restore;
+use crate::sample_set::SampleSet;
 use crate::{Error, Result, inputs};
 
-/// Label probabilities of every subject and stimulus of `dataset`, the mean over the run's folds:
-/// `out` as .npy (rows × labels, f32) and, beside it, the rows as .tsv.
-///
-/// # Errors
-/// When the run is not complete, a subject or region is unknown to it, responses do not fit, or
-/// `out` exists.
-pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> Result<usize> {
-    let rows_path = out.with_extension("tsv");
-    for path in [out, &rows_path] {
-        if path.exists() {
-            return Err(mused_data::Error::Exists(path.to_owned()).into());
+/// What a run says of a dataset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probabilities {
+    /// Names of the columns.
+    pub labels: Vec<String>,
+    /// Subject and stimulus of each row.
+    pub rows: Vec<(String, String)>,
+    /// rows × labels
+    pub values: Array2<f32>,
+}
+
+impl Probabilities {
+    /// Writes the values as `out`, .npy, and the rows beside it as .tsv.
+    ///
+    /// # Errors
+    /// A name that does not end in .npy, or a file that exists.
+    pub fn write(&self, out: &Path) -> Result<()> {
+        let table = Self::writable(out)?;
+        let mut table = TableWriter::create(&table, &["subject", "stimulus_id"])?;
+        for (subject, stimulus) in &self.rows {
+            table.write_row([subject, stimulus])?;
+        }
+        table.finish()?;
+        Ok(npy::write_npy_f32(out, self.values.view())?)
+    }
+
+    /// The table beside `out`, if both can be written.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn writable(out: &Path) -> Result<std::path::PathBuf> {
+        if out.extension().is_none_or(|extension| extension != "npy") {
+            return Err(Error::Request(format!(
+                "{}: expected a name that ends in .npy; the rows are listed beside it in a .tsv",
+                out.display()
+            )));
+        }
+        let table = out.with_extension("tsv");
+        match [out, &table].into_iter().find(|path| path.exists()) {
+            Some(path) => Err(mused_data::Error::Exists(path.to_owned()).into()),
+            None => Ok(table),
         }
     }
-    let models = complete_models(run)?;
+}
+
+/// Label probabilities of every subject and stimulus of `dataset`, the mean over the run's folds.
+///
+/// # Errors
+/// When the run is not complete, a subject or region is unknown to it, or responses do not fit.
+pub fn predict<B: KernelBackend>(run: &Run, dataset: &Dataset) -> Result<Probabilities> {
+    run.refuse_incomplete()?;
+    let mut labels = Vec::new();
     let subjects: Vec<usize> = (0..dataset.subjects.len()).collect();
     let stimuli: Vec<usize> = (0..dataset.stimuli.len()).collect();
     let rows = samples(dataset, &subjects, &stimuli);
     let mut sums: Option<Array2<f32>> = None;
     let mut counts = vec![0.0_f32; rows.len()];
-    for task in &models {
-        let folder = task.folder(run);
-        let (description, model) = Restored::<B>::read(&folder)?;
+    for task in run.tasks() {
+        let (description, model) = restore::<B>(run, task)?;
         let readable: Vec<usize> = match &task.subject {
             None => subjects.clone(),
             Some(id) => dataset.subject(id).into_iter().collect(),
@@ -45,7 +81,7 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
         if own.is_empty() {
             continue;
         }
-        let transform = Arc::new(inputs::read(&folder.join(INPUTS))?);
+        let transform = Arc::new(inputs::read(&run.inputs_path(task))?);
         let reader = Arc::new(InputReader::new(dataset, transform, &readable)?);
         let set = SampleSet::new(
             reader,
@@ -54,6 +90,7 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
             description.model.subjects(),
         )?;
         let values = model.predict(&set)?;
+        labels = description.labels;
         let sums = sums.get_or_insert_with(|| Array2::zeros((rows.len(), values.ncols())));
         for (&row, values) in own.iter().zip(values.rows()) {
             let mut sum = sums.row_mut(row);
@@ -69,21 +106,19 @@ pub fn predict<B: KernelBackend>(run: &Path, dataset: &Dataset, out: &Path) -> R
             .map_or("", |row| &dataset.subjects[row.subject].id);
         return Err(Error::Request(format!(
             "{} has no model of subject {subject:?}: it has one a subject",
-            run.display()
+            run.path().display()
         )));
     };
     for (mut row, count) in mean.rows_mut().into_iter().zip(counts) {
         row /= count;
     }
-    let mut table = TableWriter::create(&rows_path, &["subject", "stimulus_id"])?;
-    for sample in &rows {
-        let (subject, stimulus) = (
-            &dataset.subjects[sample.subject],
-            &dataset.stimuli[sample.stimulus],
-        );
-        table.write_row([&subject.id, &stimulus.id])?;
-    }
-    table.finish()?;
-    npy::write_npy_f32(out, mean.view())?;
-    Ok(rows.len())
+    let names = rows.iter().map(|sample| {
+        let subject = dataset.subjects[sample.subject].id.clone();
+        (subject, dataset.stimuli[sample.stimulus].id.clone())
+    });
+    Ok(Probabilities {
+        labels,
+        rows: names.collect(),
+        values: mean,
+    })
 }

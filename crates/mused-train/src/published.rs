@@ -6,19 +6,18 @@ use std::path::Path;
 
 use mused_data::Dataset;
 use mused_formats::{WholeFile, torch_pickle};
-use mused_kernels::KernelBackend;
+use mused_kernels::{KernelBackend, TrainBackend};
 use mused_model::{BrainFormerConfig, NamedTensors, StateTensor};
+use mused_run::{Family, Layers, Run};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize_to_file};
 
-use crate::fold::write_fold;
-use crate::model_file::{MODEL, ModelDescription};
-use crate::parameters::{collect, restore};
+use crate::learner::{ModelDescription, Network, learner, save};
 use crate::plan::Plan;
-use crate::run::{RunDescription, complete_models, create, refuse_occupied};
-use crate::{Error, Layers, Result, checkpoint};
+use crate::training::{create, record};
+use crate::{Error, Result, checkpoint};
 
 /// PyTorch's count of batches a normalisation has seen, an integer that changes no output.
 const BATCH_COUNT: &str = "num_batches_tracked";
@@ -44,23 +43,28 @@ pub struct PublishedRequest<'a> {
 /// # Errors
 /// A file that is no state dict; every missing, surplus and mis-shaped tensor; subjects or labels
 /// that are not those of the dataset. Nothing is created then.
-pub fn import_published<B: KernelBackend>(request: &PublishedRequest<'_>) -> Result<()> {
+pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Result<()> {
     let PublishedRequest {
         dataset,
         subjects,
         run,
         ..
     } = *request;
-    refuse_occupied(run)?;
+    Run::refuse_occupied(run)?;
     let state = read_state(request.checkpoint)?;
     let refused = |message: String| Error::invalid(request.checkpoint, message);
     let mut layers = request.layers.clone();
-    let sizes = BrainFormerConfig::of_state(&state, layers.config()?.brainformer.heads)
+    layers.insert("model.family", "brainformer", "the checkpoint")?;
+    let Family::BrainFormer(model) = layers.config()?.model.family else {
+        return Err(refused("expected the sizes of a volume model".to_owned()));
+    };
+    let sizes = BrainFormerConfig::of_state(&state, model.heads)
         .map_err(|error| refused(error.to_string()))?;
     set_sizes(&mut layers, &sizes)?;
     let config = layers.config()?;
 
-    let mut plan = Plan::new(dataset, &config)?;
+    let learner = learner::<B>(&config);
+    let mut plan = Plan::new(dataset, &config, learner.as_ref())?;
     if !subjects.is_empty() {
         let lacking: Vec<&str> = subjects
             .iter()
@@ -99,22 +103,29 @@ pub fn import_published<B: KernelBackend>(request: &PublishedRequest<'_>) -> Res
         let message = "a checkpoint is one model: model.subjects cannot be separate";
         return Err(Error::Request(message.to_owned()));
     };
-    let data = plan.load(dataset, &config, task)?;
+    let data = plan.load(dataset, &config, learner.as_ref(), task)?;
     let device = B::Device::default();
     // The drawn weights are all replaced.
     let rng = &mut ChaCha8Rng::seed_from_u64(0);
-    let mut model = data.description.model.network()?.init::<B>(rng, &device)?;
+    let network = data.description.model.network()?;
+    let mut model = network.init::<B::InnerBackend>(rng, &device)?;
     model
         .load_state(state)
         .map_err(|error| refused(error.to_string()))?;
 
-    create(run, dataset, &plan, &layers)?;
-    let description = RunDescription::new(dataset, &plan, rayon::current_num_threads())?;
-    let folder = task.folder(run);
+    let record = record(dataset, &plan, None, rayon::current_num_threads())?;
+    let run = create(run, dataset, &plan, &layers, record)?;
+    let folder = run.task_folder(task);
     fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
-    write_fold(&folder, &data, &collect(&model)?, &model, &device)?;
-    plan.gather(dataset, run)?;
-    description.finish(run)
+    save(
+        &run,
+        task,
+        &data,
+        &Network::<B::InnerBackend>::new(model, device),
+    )?;
+    plan.gather(dataset, &run)?;
+    run.finish()?;
+    Ok(())
 }
 
 fn set_sizes(layers: &mut Layers, sizes: &BrainFormerConfig) -> Result<()> {
@@ -127,15 +138,14 @@ fn set_sizes(layers: &mut Layers, sizes: &BrainFormerConfig) -> Result<()> {
             .into()
     };
     let depth = i64::from(sizes.depth.layers());
-    layers.insert("brainformer.depth", depth, origin)?;
-    layers.insert("brainformer.stem", list(&sizes.stem), origin)?;
-    layers.insert("brainformer.stages", list(&sizes.stages), origin)?;
-    layers.insert("brainformer.head_dim", sizes.head_dim as i64, origin)?;
-    layers.insert("brainformer.mlp", list(&sizes.mlp), origin)?;
-    layers.insert("model.tokenizer", "convolutions", origin)?;
+    layers.insert("model.depth", depth, origin)?;
+    layers.insert("model.stem", list(&sizes.stem), origin)?;
+    layers.insert("model.stages", list(&sizes.stages), origin)?;
+    layers.insert("model.head_dim", sizes.head_dim as i64, origin)?;
+    layers.insert("model.mlp", list(&sizes.mlp), origin)?;
     layers.insert("split.folds", 1, origin)?;
     // Nothing is selected, so nothing needs to be set apart.
-    layers.insert("split.validation_fraction", 0.0, origin)
+    Ok(layers.insert("split.validation_fraction", 0.0, origin)?)
 }
 
 /// Reads the floating-point tensors of a state dict.
@@ -194,28 +204,27 @@ fn read_state(path: &Path) -> Result<NamedTensors> {
 /// # Errors
 /// A run that is not complete or not of the volume model; a fold it does not have; a file that
 /// exists.
-pub fn export_published<B: KernelBackend>(run: &Path, fold: usize, out: &Path) -> Result<()> {
+pub fn export_published<B: KernelBackend>(run: &Run, fold: usize, out: &Path) -> Result<()> {
     if out.exists() {
         return Err(mused_data::Error::Exists(out.to_owned()).into());
     }
-    let models = complete_models(run)?;
-    let model = models
+    run.refuse_incomplete()?;
+    let models = run.tasks();
+    let task = models
         .iter()
         .find(|model| model.fold == fold)
         .ok_or_else(|| {
             let last = models.iter().map(|model| model.fold).max();
             Error::Request(format!(
                 "{} has no fold {fold}: expected one of 0 to {}",
-                run.display(),
+                run.path().display(),
                 last.unwrap_or(0)
             ))
         })?;
-    let folder = model.folder(run);
-    let (description, weights) = checkpoint::read::<ModelDescription>(&folder.join(MODEL))?;
-    let rng = &mut ChaCha8Rng::seed_from_u64(0);
-    let drawn = description.model.network()?;
-    let drawn = drawn.init::<B>(rng, &B::Device::default())?;
-    let state = restore(drawn, weights)?.state()?;
+    let path = run.model_path(task);
+    let (description, weights) = checkpoint::read::<ModelDescription>(&path)?;
+    let network = Network::<B>::restore(description.model.network()?, weights)?;
+    let state = network.decoder().state()?;
     let counts: Vec<String> = state
         .keys()
         .filter_map(|name| name.strip_suffix("running_mean"))

@@ -1,6 +1,6 @@
 use std::f64::consts::PI;
 
-use crate::{ScheduleKind, TrainConfig};
+use mused_run::{Schedule, TrainConfig};
 
 /// PyTorch's OneCycleLR defaults: start at 1/25 of the peak, end at 1/10,000 of the start.
 const ONE_CYCLE_START: f64 = 1.0 / 25.0;
@@ -14,7 +14,7 @@ pub(crate) fn learning_rate(
     steps_per_epoch: usize,
 ) -> f64 {
     let peak = config.learning_rate;
-    if config.schedule == ScheduleKind::OneCycle {
+    if config.schedule == Schedule::OneCycle {
         return peak * one_cycle(step as f64, total as f64, config.warmup);
     }
     let warmup = (config.warmup * total as f64).round();
@@ -23,12 +23,12 @@ pub(crate) fn learning_rate(
         return peak * (step + 1.0) / warmup;
     }
     match config.schedule {
-        ScheduleKind::Constant | ScheduleKind::OneCycle => peak,
-        ScheduleKind::Cosine => {
+        Schedule::Constant | Schedule::OneCycle => peak,
+        Schedule::Cosine => {
             let done = (step - warmup) / (total as f64 - warmup).max(1.0);
             peak * 0.5 * (1.0 + (PI * done).cos())
         }
-        ScheduleKind::Step => {
+        Schedule::Step => {
             let epoch = step as usize / steps_per_epoch.max(1);
             peak * config.step_factor.powi((epoch / config.step_epochs) as i32)
         }

@@ -3,19 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use mused_formats::npy;
-use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
-use ndarray::{Array2, Axis, Ix2, concatenate};
+use mused_run::{Config, EpochRecord, Family, Run, Task};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use toml::Value;
 
-use crate::fold::PREDICTIONS;
-use crate::journal::{self, EpochRecord};
-use crate::plan::Task;
-use crate::run::{CONFIG, RunDescription, complete_models};
-use crate::{Alignment, Config, Error, Family, Result};
+use crate::{Error, Result};
 
 /// Values that differ from the configuration.
 pub type Settings = Vec<(&'static str, Value)>;
@@ -27,14 +21,12 @@ pub type Settings = Vec<(&'static str, Value)>;
 /// shared dimensions (4). The draws of all models are the same. Models without such settings have one candidate.
 pub fn candidates(config: &Config, budget: usize) -> Vec<Settings> {
     let mut all = vec![Settings::new()];
-    let alone = match config.model.family {
-        Family::Prevalence => true,
-        Family::Ridge => config.model.alignment == Alignment::None,
-        Family::Transformer | Family::Mlp => false,
+    let (family, tokens) = (&config.model.family, config.model.family.tokens());
+    let dimensions = match family {
+        Family::AlignedRidge(model) => Some(model.alignment_components),
+        family if family.by_steps() => None,
+        _ => return all,
     };
-    if alone {
-        return all;
-    }
     for index in 1..budget.max(1) {
         let mut rng = ChaCha8Rng::seed_from_u64(config.split.seed);
         rng.set_stream(index as u64);
@@ -54,7 +46,7 @@ pub fn candidates(config: &Config, budget: usize) -> Vec<Settings> {
             ("train.weight_decay", train.weight_decay * factor(10.0)),
         ];
         let epochs = (train.epochs as f64 * factor(2.0)).round().max(1.0) as i64;
-        let components = config.model.alignment_components as f64 * factor(4.0);
+        let components = dimensions.unwrap_or(0) as f64 * factor(4.0);
         for (key, weight, guided) in [
             (
                 "loss.high",
@@ -65,17 +57,20 @@ pub fn candidates(config: &Config, budget: usize) -> Vec<Settings> {
             ("loss.orthogonality", config.loss.orthogonality, true),
         ] {
             let drawn_weight = weight * factor(10.0);
-            if guided && weight > 0.0 && config.model.family == Family::Transformer {
+            if guided && weight > 0.0 && tokens.contains(&true) {
                 drawn.push((key, drawn_weight));
             }
         }
-        drawn.push(("model.dropout", rng.random_range(0.0..0.5)));
-        all.push(match config.model.family {
-            Family::Ridge | Family::Prevalence => vec![(
+        let dropout = rng.random_range(0.0..0.5);
+        if !matches!(family, Family::BrainFormer(_)) {
+            drawn.push(("model.dropout", dropout));
+        }
+        all.push(match dimensions {
+            Some(_) => vec![(
                 "model.alignment_components",
                 Value::Integer(components.round().max(1.0) as i64),
             )],
-            Family::Transformer | Family::Mlp => {
+            None => {
                 let numbers = drawn
                     .into_iter()
                     .map(|(key, value)| (key, Value::Float(rounded(value))));
@@ -94,16 +89,17 @@ pub fn candidates(config: &Config, budget: usize) -> Vec<Settings> {
 /// # Errors
 /// A candidate that is not complete, or that has no validation part.
 pub fn choose(candidates: &[&Path], settings: &[Settings], run: &Path) -> Result<()> {
+    let candidates = candidates.iter().map(Run::open);
+    let candidates: Vec<Run> = candidates.collect::<mused_run::Result<_>>()?;
     let Some(first) = candidates.first() else {
         return Err(Error::Request("no candidate to choose from".to_owned()));
     };
-    let tasks = complete_models(first)?;
-    let records = candidates
-        .iter()
-        .map(|candidate| journal::read(candidate))
-        .collect::<Result<Vec<_>>>()?;
+    let records = candidates.iter().map(|candidate| {
+        candidate.refuse_incomplete()?;
+        candidate.epochs()
+    });
+    let records: Vec<Vec<EpochRecord>> = records.collect::<mused_run::Result<_>>()?;
     fs::create_dir_all(run).map_err(Error::io("cannot create", run))?;
-    let path = run.join("chosen.tsv");
     let columns = [
         "model",
         "candidate",
@@ -111,15 +107,15 @@ pub fn choose(candidates: &[&Path], settings: &[Settings], run: &Path) -> Result
         "validation_ap",
         "settings",
     ];
-    let mut table = TableWriter::create(&path, &columns)?;
-    let (mut kept, mut predictions) = (String::new(), Vec::new());
-    for task in &tasks {
+    let mut table = TableWriter::create(Run::chosen_path(run), &columns)?;
+    let mut parts = Vec::with_capacity(first.tasks().len());
+    for task in first.tasks() {
         let scores = records.iter().map(|records| best(records, task));
         let scores: Option<Vec<f64>> = scores.collect();
         let scores = scores.ok_or_else(|| {
             Error::Request(format!(
                 "{}: {} has no validation scores to choose settings by: set split.validation_fraction above 0",
-                first.display(),
+                first.path().display(),
                 task.name()
             ))
         })?;
@@ -129,12 +125,7 @@ pub fn choose(candidates: &[&Path], settings: &[Settings], run: &Path) -> Result
                 chosen = candidate;
             }
         }
-        let (from, to) = (task.folder(candidates[chosen]), task.folder(run));
-        copy(&from, &to)?;
-        predictions.push(matrix(&to.join(PREDICTIONS))?);
-        for record in records[chosen].iter().filter(|record| record.is_of(task)) {
-            kept.push_str(&journal::line(&path, record)?);
-        }
+        parts.push((&candidates[chosen], task));
         let own = settings.get(chosen).into_iter().flatten();
         let own: Vec<String> = own.map(|(key, value)| format!("{key}={value}")).collect();
         table.write_row([
@@ -146,21 +137,8 @@ pub fn choose(candidates: &[&Path], settings: &[Settings], run: &Path) -> Result
         ])?;
     }
     table.finish()?;
-    for name in [
-        CONFIG,
-        "labels.tsv",
-        "split.tsv",
-        "trials.tsv",
-        "targets.npy",
-    ] {
-        let from = first.join(name);
-        fs::copy(&from, run.join(name)).map_err(Error::io("cannot copy", &from))?;
-    }
-    replace_file(run.join(journal::METRICS), kept.as_bytes())?;
-    let views: Vec<_> = predictions.iter().map(|array| array.view()).collect();
-    let all = concatenate(Axis(0), &views).map_err(|error| Error::Request(error.to_string()))?;
-    npy::write_npy_f32(run.join(PREDICTIONS), all.view())?;
-    RunDescription::read(first)?.finish(run)
+    Run::assemble(run, &parts)?;
+    Ok(())
 }
 
 /// The best validation average precision of a model over its epochs.
@@ -170,25 +148,10 @@ fn best(records: &[EpochRecord], task: &Task) -> Option<f64> {
     scores.max_by(f64::total_cmp)
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).map_err(Error::io("cannot create", to))?;
-    for entry in fs::read_dir(from).map_err(Error::io("cannot list", from))? {
-        let entry = entry.map_err(Error::io("cannot list", from))?;
-        let path = entry.path();
-        fs::copy(&path, to.join(entry.file_name())).map_err(Error::io("cannot copy", &path))?;
-    }
-    Ok(())
-}
-
-fn matrix(path: &Path) -> Result<Array2<f32>> {
-    let array = npy::read_npy_f32(path)?.into_dimensionality::<Ix2>();
-    array.map_err(|error| Error::invalid(path, error.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Layers;
+    use mused_run::Layers;
 
     fn config(model: &str) -> Config {
         let mut layers = Layers::preset("default").unwrap();

@@ -2,13 +2,13 @@ use burn::module::AutodiffModule;
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
 use mused_kernels::TrainBackend;
-use mused_model::{Decoder, LossTerms, TokenOutput};
+use mused_model::{Decoder, LossConfig, LossTerms, TokenOutput};
+use mused_run::EpochLosses;
 use ndarray::{Array2, Axis, Slice};
 
-use crate::batches::SampleSet;
-use crate::fold::Guides;
+use crate::fold_data::Guides;
 use crate::optimizer::{Gradients, add_gradients};
-use crate::{Config, EpochLosses};
+use crate::sample_set::SampleSet;
 
 /// One batch of training samples with its inputs.
 pub(crate) struct Chosen<'a, 'd> {
@@ -47,16 +47,17 @@ pub(crate) fn losses_and_gradients<B: TrainBackend>(
     model: &mut Decoder<B>,
     chosen: &Chosen<'_, '_>,
     guides: &Guides,
-    config: &Config,
+    config: &LossConfig,
+    micro_batch: usize,
     device: &B::Device,
 ) -> (EpochLosses, Gradients<B::InnerBackend>) {
     let (high, low) = (guides.high.as_ref(), guides.low.as_ref());
     let targets = chosen.set.targets::<B>(chosen.samples, high, low, device);
-    let parts = chosen.parts(config.train.micro_batch);
+    let parts = chosen.parts(micro_batch);
     let mut gradients = Gradients::new();
     if let [whole] = parts.as_slice() {
         let output = forward(model, whole, 0, device);
-        let terms = config.loss.terms(output, targets);
+        let terms = config.terms(output, targets);
         let losses = read(&terms);
         add_gradients(&mut gradients, model, terms.total.backward());
         return (losses, gradients);
@@ -82,7 +83,7 @@ pub(crate) fn losses_and_gradients<B: TrainBackend>(
         high_level: level(|output| &output.high_level),
         low_level: level(|output| &output.low_level),
     };
-    let terms = config.loss.terms(output.clone(), targets);
+    let terms = config.terms(output.clone(), targets);
     let losses = read(&terms);
     let of_tokens = terms.total.backward();
     let seeds = outputs(&output).map(|leaf| leaf?.grad(&of_tokens));

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use mused::train::{EpochLosses, Progress, ValidationScores};
+use mused::Progress;
+use mused::run::{EpochLosses, ValidationScores};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

@@ -5,19 +5,16 @@
 //! every model from the first. With a budget, a run is put together from candidates, `MODEL/seed-S/candidates/N`, by
 //! validation. What is complete is kept, what was interrupted goes on.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::Dataset;
-use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
-use mused_kernels::TrainBackend;
-use mused_results::{Comparison, Results, Stated, compare, evaluate};
-use mused_stats::metrics::Undefined;
+use mused_results::Comparison;
+use mused_run::{Layers, NamedModel, Results, Run, Stated};
 use mused_stats::summary;
-use mused_train::{
-    Layers, MODELS, Outcome, Progress, Settings, TrainRequest, candidates, choose, resume, train,
-};
+use mused_train::{Progress, Settings, candidates, choose};
+
+use crate::{Training, compare, evaluate};
 
 /// Why a benchmark could not go on; what single runs fail of is a row of its table instead.
 #[derive(Debug, thiserror::Error)]
@@ -25,18 +22,10 @@ use mused_train::{
 pub enum Error {
     /// A configuration, a dataset or a run is at fault.
     #[error(transparent)]
-    Train(#[from] mused_train::Error),
+    Run(#[from] crate::Error),
     /// The table cannot be written.
     #[error(transparent)]
     Format(#[from] mused_formats::Error),
-    /// The operating system refused.
-    #[error("cannot create {}: {source}", path.display())]
-    Create {
-        /// The folder.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
     /// Settings cannot be chosen without validation.
     #[error(
         "settings are chosen on validation parts of the training side, and split.validation_fraction is 0: set it \
@@ -82,16 +71,15 @@ pub struct Contender {
 }
 
 impl Contender {
-    /// One of [`mused_train::MODELS`].
-    pub fn named(name: &str) -> Option<Self> {
-        let model = MODELS.iter().find(|model| model.name == name)?;
-        Some(Self {
+    /// One of [`mused_run::MODELS`].
+    ///
+    /// # Errors
+    /// Names the models there are.
+    pub fn named(name: &str) -> mused_run::Result<Self> {
+        let settings = NamedModel::named(name)?.settings.iter();
+        Ok(Self {
             name: name.to_owned(),
-            settings: model
-                .settings
-                .iter()
-                .map(|&setting| setting.to_owned())
-                .collect(),
+            settings: settings.map(|&setting| setting.to_owned()).collect(),
         })
     }
 }
@@ -135,11 +123,15 @@ impl Benchmark<'_> {
     ///
     /// # Errors
     /// An unknown model; a run made with other settings. A run that fails is an entry that says why.
-    pub fn run<B: TrainBackend, P: Progress>(
+    pub fn run<P: Progress>(
         &self,
         mut progress: impl FnMut(usize, usize, &str) -> P,
     ) -> Result<Option<Vec<Entry>>, Error> {
         let (mut runs, mut total) = (Vec::new(), 0);
+        let shared = self.layers.config().map_err(crate::Error::from)?;
+        if self.budget > 1 && shared.split.validation_fraction == 0.0 {
+            return Err(Error::NoValidation);
+        }
         for model in self.models {
             for &seed in self.seeds {
                 let planned = self.planned(model, seed)?;
@@ -158,9 +150,10 @@ impl Benchmark<'_> {
                 let name = format!("{}, seed {}{of}", planned.model, planned.seed);
                 progress(first + candidate, total, &name)
             };
-            let results = match self.made::<B, P>(&planned, &mut next) {
-                Ok(Outcome::Interrupted) => return Ok(None),
-                Ok(Outcome::Complete) => score(&planned.run),
+            let made = self.made::<P>(&planned, &mut next);
+            let results = match made.and_then(|run| Ok(evaluate(&run)?)) {
+                Ok(results) => Ok(results),
+                Err(Error::Run(crate::Error::Interrupted(_))) => return Ok(None),
                 Err(error @ Error::OtherSettings { .. }) => return Err(error),
                 Err(error) => Err(error.to_string()),
             };
@@ -175,7 +168,7 @@ impl Benchmark<'_> {
         Ok(Some(entries))
     }
 
-    fn planned(&self, model: &Contender, seed: u32) -> Result<Planned, Error> {
+    fn planned(&self, model: &Contender, seed: u32) -> crate::Result<Planned> {
         let mut layers = self.layers.clone();
         let origin = format!("model {}", model.name);
         for setting in &model.settings {
@@ -185,17 +178,14 @@ impl Benchmark<'_> {
         let config = layers.config()?;
         let run = self.out.join(&model.name).join(format!("seed-{seed}"));
         let settings = candidates(&config, self.budget);
-        if self.budget > 1 && config.split.validation_fraction == 0.0 {
-            return Err(Error::NoValidation);
-        }
-        let of = |(index, settings): (usize, &Settings)| -> Result<_, Error> {
+        let of = |(index, settings): (usize, &Settings)| -> crate::Result<_> {
             let mut layers = layers.clone();
             for (key, value) in settings {
                 layers.insert(key, value.clone(), &format!("candidate {index}"))?;
             }
             let folder = match self.budget {
                 0 | 1 => run.clone(),
-                _ => run.join("candidates").join(index.to_string()),
+                _ => Run::candidate(&run, index),
             };
             Ok((folder, layers))
         };
@@ -214,68 +204,59 @@ impl Benchmark<'_> {
     }
 
     /// Completes the candidates of a run, and chooses from them where there is a choice.
-    fn made<B: TrainBackend, P: Progress>(
+    fn made<P: Progress>(
         &self,
         planned: &Planned,
         progress: &mut dyn FnMut(usize) -> P,
-    ) -> Result<Outcome, Error> {
-        let chosen = planned.run.join("chosen.tsv").is_file();
-        if planned.run.join("run.json").is_file() && chosen != (self.budget > 1) {
+    ) -> Result<Run, Error> {
+        let chosen = Run::chosen_path(&planned.run).is_file();
+        if Run::exists(&planned.run) && chosen != (self.budget > 1) {
             return Err(Error::OtherSettings {
                 path: planned.run.clone(),
             });
         }
+        let mut last = None;
         for (index, (run, layers)) in planned.candidates.iter().enumerate() {
-            if let Outcome::Interrupted = self.complete::<B, P>(run, layers, || progress(index))? {
-                return Ok(Outcome::Interrupted);
+            last = Some(self.complete(run, layers, || progress(index))?);
+        }
+        match last {
+            Some(run) if self.budget == 1 => Ok(run),
+            _ => {
+                let folders = planned
+                    .candidates
+                    .iter()
+                    .map(|(folder, _)| folder.as_path());
+                let folders: Vec<&Path> = folders.collect();
+                choose(&folders, &planned.settings, &planned.run).map_err(crate::Error::from)?;
+                Ok(Run::open(&planned.run).map_err(crate::Error::from)?)
             }
         }
-        if self.budget > 1 {
-            let folders = planned
-                .candidates
-                .iter()
-                .map(|(folder, _)| folder.as_path());
-            choose(
-                &folders.collect::<Vec<_>>(),
-                &planned.settings,
-                &planned.run,
-            )?;
-        }
-        Ok(Outcome::Complete)
     }
 
-    fn complete<B: TrainBackend, P: Progress>(
+    fn complete<P: Progress>(
         &self,
-        run: &Path,
+        path: &Path,
         layers: &Layers,
         progress: impl FnOnce() -> P,
-    ) -> Result<Outcome, Error> {
-        let config = run.join("config.toml");
-        let started = run.join("run.json").is_file();
-        if started && fs::read_to_string(&config).ok() != Some(layers.annotated()) {
+    ) -> Result<Run, Error> {
+        let training = Training::new(self.dataset)
+            .layers(layers)
+            .threads(self.threads);
+        if !Run::exists(path) {
+            return Ok(training.progress(&progress()).train(path)?);
+        }
+        let run = Run::open(path).map_err(crate::Error::from)?;
+        let [made, asked] =
+            [run.config(), layers.config()].map(|config| config.map_err(crate::Error::from));
+        if made? != asked? {
             return Err(Error::OtherSettings {
-                path: run.to_owned(),
+                path: path.to_owned(),
             });
         }
-        if run.join("predictions.npy").is_file() {
-            return Ok(Outcome::Complete);
+        match run.is_complete() {
+            true => Ok(run),
+            false => Ok(training.progress(&progress()).resume(path)?),
         }
-        fs::create_dir_all(run).map_err(|source| Error::Create {
-            path: run.to_owned(),
-            source,
-        })?;
-        let progress = progress();
-        Ok(if started {
-            resume::<B>(self.dataset, run, self.threads, &progress)?
-        } else {
-            let request = TrainRequest {
-                dataset: self.dataset,
-                layers,
-                run,
-                threads: self.threads,
-            };
-            train::<B>(&request, &progress)?
-        })
     }
 
     fn write(&self, entries: &[Entry]) -> Result<(), Error> {
@@ -304,13 +285,6 @@ impl Benchmark<'_> {
         }
         Ok(table.finish()?)
     }
-}
-
-fn score(run: &Path) -> Result<Results, String> {
-    let results = evaluate(run, Undefined::Exclude).map_err(|error| error.to_string())?;
-    let json = serde_json::to_string_pretty(&results).map_err(|error| error.to_string())?;
-    replace_file(run.join("results.json"), json.as_bytes()).map_err(|error| error.to_string())?;
-    Ok(results)
 }
 
 fn scores(results: &Results) -> [Option<f64>; 3] {
@@ -369,7 +343,12 @@ pub fn differences(entries: &[Entry]) -> Vec<Compared> {
             Some((*run, *other))
         };
         let (a, b): (Vec<&Path>, Vec<&Path>) = reference.iter().filter_map(both).unzip();
-        let comparison = compare(&a, &b).map_err(|error| error.to_string());
+        let open = |paths: &[&Path]| paths.iter().map(Run::open).collect::<Result<Vec<_>, _>>();
+        let opened = open(&a).and_then(|a| Ok((a, open(&b)?)));
+        let comparison = opened
+            .map_err(crate::Error::from)
+            .and_then(|(a, b)| compare(&a, &b));
+        let comparison = comparison.map_err(|error| error.to_string());
         (row.model.clone(), comparison)
     };
     others.iter().map(differs).collect()

@@ -1,26 +1,43 @@
 //! mused decodes *what* several people see from their fMRI, with one model for all of them.
 //!
 //! The method is CLIP-MUSED (ICLR 2024): a Transformer over regions of interest plus two learnable
-//! tokens a subject, guided by the geometry of the stimuli. The stages, each a module here and a
-//! verb of the binary:
+//! tokens a subject, guided by the geometry of the stimuli. The whole way, from arrays to scores:
 //!
-//! 1. [`data`]: import or simulate a dataset directory,
-//! 2. [`features`]: CLIP features of its stimuli,
-//! 3. [`train`]: train a run directory, predict,
-//! 4. [`results`]: score it,
-//! 5. [`benchmark`]: compare models.
+//! ```
+#![doc = include_str!("../examples/ten_lines.rs")]
+//! ```
 //!
-//! [`stats`], [`formats`], [`model`] and [`kernels`] are the parts they are made of.
+//! [`data`] holds datasets, imports and the simulator, [`features`] CLIP features of stimuli, [`benchmark`] compares
+//! models, [`report`] makes pages of runs; [`stats`] and [`formats`] are parts they are made of.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod benchmark;
+mod error;
 pub mod features;
+mod runs;
+mod training;
 
-pub use mused_clip as clip;
+pub use error::{Error, Result};
 pub use mused_data as data;
+pub use mused_data::Dataset;
 pub use mused_formats as formats;
-pub use mused_kernels as kernels;
-pub use mused_model as model;
 pub use mused_report as report;
-pub use mused_results as results;
+pub use mused_results::{
+    Comparison, LabelComparison, LabelMetricDifference, MetricDifference, seeds,
+};
+pub use mused_run as run;
+pub use mused_run::{Config, Layers, Results, Run};
 pub use mused_stats as stats;
-pub use mused_train as train;
+pub use mused_train::{
+    Cancel, Explanation, PartDrop, Probabilities, Progress, PublishedRequest, ScoreDrop,
+    TokenGeometry,
+};
+pub use runs::{
+    audit_run, compare, evaluate, evaluate_with, explain, export_published, import_published,
+    predict,
+};
+pub use training::{Training, train};
+
+/// The engine everything runs on.
+type Cpu = mused_kernels::Cpu;
+type CpuTraining = mused_kernels::CpuTraining;

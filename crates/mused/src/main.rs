@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Rdm(args) => commands::rdm::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Compare(args) => commands::compare::run(&args),
+        Command::Config(args) => commands::config::run(&args),
         Command::Permute(args) => commands::permute::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Predict(args) => commands::predict::run(&args),

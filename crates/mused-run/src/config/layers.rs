@@ -134,7 +134,9 @@ impl Layers {
     fn overlay(&mut self, prefix: &str, table: &Table, origin: &str) -> Result<()> {
         // The family first: it decides which other keys there are.
         let family = table.get_key_value("family").filter(|_| prefix == "model");
-        let others = table.iter().filter(|(name, _)| Some(*name) != family.map(|(name, _)| name));
+        let others = table
+            .iter()
+            .filter(|(name, _)| Some(*name) != family.map(|(name, _)| name));
         for (name, value) in family.into_iter().chain(others) {
             let key = match prefix {
                 "" => name.clone(),
@@ -144,11 +146,15 @@ impl Layers {
                 (Value::Table(inner), Some(Value::Table(_))) if key != RATE_FACTORS => {
                     self.overlay(&key, inner, origin)?;
                 }
-                (_, None) if !key.starts_with(RATE_FACTORS) => {
+                (value, None) if !key.starts_with(RATE_FACTORS) => {
+                    let mut key = key;
+                    if let Some(inner) = value.as_table().and_then(|table| table.keys().next()) {
+                        key = format!("{key}.{inner}");
+                    }
                     return Err(self.unknown(&key, origin));
                 }
                 (_, current) => {
-                    let value = fitted(&key, value, current, origin)?;
+                    let value = self.fitted(&key, value, current, origin)?;
                     if key == FAMILY {
                         self.change_family(&value, origin)?;
                     }
@@ -182,8 +188,12 @@ impl Layers {
         let common = table(&super::InputConfig::default())?;
         for (key, value) in old {
             let full = format!("model.{key}");
-            let by_hand = self.origins.get(&full).is_some_and(|o| !o.starts_with("preset"));
-            if model.contains_key(&key) && key != "family" && (by_hand || common.contains_key(&key)) {
+            let by_hand = self
+                .origins
+                .get(&full)
+                .is_some_and(|o| !o.starts_with("preset"));
+            if model.contains_key(&key) && key != "family" && (by_hand || common.contains_key(&key))
+            {
                 model.insert(key, value);
             } else {
                 self.origins.remove(&full);
@@ -196,6 +206,51 @@ impl Layers {
         }
         self.values.insert("model".to_owned(), Value::Table(model));
         Ok(())
+    }
+
+    /// A value as the key takes it.
+    fn fitted(
+        &self,
+        key: &str,
+        value: &Value,
+        current: Option<&Value>,
+        origin: &str,
+    ) -> Result<Value> {
+        let family = self.value(FAMILY).and_then(Value::as_str);
+        let mut settings = Config::settings();
+        settings.retain(|setting| {
+            setting.key == key && (setting.family.is_none() || setting.family == family)
+        });
+        let choices = || settings.iter().flat_map(|setting| &setting.choices);
+        let named = |text: &str| {
+            let known = choices().find(|(name, _)| name.eq_ignore_ascii_case(text));
+            known.map(|(name, _)| Value::String((*name).to_owned()))
+        };
+        Ok(match (value, current) {
+            // `--set train.weight_decay=0` means 0.0.
+            (Value::Integer(whole), Some(Value::Float(_))) => Value::Float(*whole as f64),
+            (Value::String(text), _) if key != FAMILY && choices().next().is_some() => named(text)
+                .ok_or_else(|| {
+                    let known: Vec<&str> = choices().map(|(name, _)| *name).collect();
+                    Error::Config(format!(
+                        "{key} must be one of {}, found {value} ({origin})",
+                        known.join(", ")
+                    ))
+                })?,
+            (value, Some(current)) if !value.same_type(current) => {
+                let kind = settings
+                    .first()
+                    .map_or(current.type_str(), |setting| &setting.kind);
+                let hint = match current.is_str() {
+                    true => ": write it in quotes",
+                    false => "",
+                };
+                return Err(Error::Config(format!(
+                    "{key} must be {kind}, found {value} ({origin}){hint}"
+                )));
+            }
+            (value, _) => value.clone(),
+        })
     }
 
     fn unknown(&self, key: &str, origin: &str) -> Error {
@@ -217,9 +272,10 @@ impl Layers {
                 "unknown key {key} ({origin}): it is model.{name} now, after model.family = \"brainformer\""
             ));
         }
-        let nearest = settings.iter().map(|setting| setting.key.as_str()).max_by(|a, b| {
-            strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key))
-        });
+        let nearest = settings
+            .iter()
+            .map(|setting| setting.key.as_str())
+            .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
         let hint = nearest.map_or(String::new(), |name| format!("; did you mean {name}?"));
         Error::Config(format!("unknown key {key} ({origin}){hint}"))
     }
@@ -261,7 +317,11 @@ impl Layers {
             for (name, value) in values {
                 let key = format!("{section}.{name}");
                 let origin = self.origins.get(&key).map_or("", String::as_str);
-                let _ = writeln!(text, "{name} = {value} # {}", origin.replace(['\n', '\r'], " "));
+                let _ = writeln!(
+                    text,
+                    "{name} = {value} # {}",
+                    origin.replace(['\n', '\r'], " ")
+                );
             }
             text.push('\n');
         }
@@ -293,41 +353,6 @@ const FAMILY: &str = "model.family";
 
 fn table(values: &impl serde::Serialize) -> Result<Table> {
     Table::try_from(values).map_err(|error| Error::Config(error.to_string()))
-}
-
-/// A value as the key takes it.
-fn fitted(key: &str, value: &Value, current: Option<&Value>, origin: &str) -> Result<Value> {
-    let settings = Config::settings();
-    let choices = || settings.iter().filter(|s| s.key == key).flat_map(|s| &s.choices);
-    let named = |text: &str| {
-        let known = choices().find(|(name, _)| name.eq_ignore_ascii_case(text));
-        known.map(|(name, _)| Value::String((*name).to_owned()))
-    };
-    Ok(match (value, current) {
-        // `--set train.weight_decay=0` means 0.0.
-        (Value::Integer(whole), Some(Value::Float(_))) => Value::Float(*whole as f64),
-        (Value::String(text), _) if key != FAMILY && choices().next().is_some() => {
-            named(text).ok_or_else(|| {
-                let known: Vec<&str> = choices().map(|(name, _)| *name).collect();
-                Error::Config(format!(
-                    "{key} must be one of {}, found {value} ({origin})",
-                    known.join(", ")
-                ))
-            })?
-        }
-        (value, Some(current)) if !value.same_type(current) => {
-            let setting = settings.iter().find(|setting| setting.key == key);
-            let kind = setting.map_or(current.type_str(), |setting| &setting.kind);
-            let hint = match current.is_str() {
-                true => ": write it in quotes",
-                false => "",
-            };
-            return Err(Error::Config(format!(
-                "{key} must be {kind}, found {value} ({origin}){hint}"
-            )));
-        }
-        (value, _) => value.clone(),
-    })
 }
 
 pub(crate) fn lookup<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
@@ -430,10 +455,16 @@ mod tests {
         let Family::Mlp(mlp) = &config.model.family else {
             panic!("{config:?}");
         };
-        assert_eq!((mlp.hidden, mlp.dropout, mlp.input_dropout), (2048, 0.5, 0.0));
+        assert_eq!(
+            (mlp.hidden, mlp.dropout, mlp.input_dropout),
+            (2048, 0.5, 0.0)
+        );
         assert!(config.model.family.separate() && !config.model.inputs.zscore);
         let message = layers.set("model.dim=64").unwrap_err().to_string();
-        assert!(message.contains("model.dim (--set) is a key of model.family transformer"), "{message}");
+        assert!(
+            message.contains("model.dim (--set) is a key of model.family transformer"),
+            "{message}"
+        );
         let message = layers.set("brainformer.depth=10").unwrap_err().to_string();
         assert!(message.contains("it is model.depth now"), "{message}");
     }
@@ -455,13 +486,34 @@ mod tests {
             set.and_then(|()| layers.config()).unwrap_err().to_string()
         };
         for (setting, expected) in [
-            ("train.epochs=many", "train.epochs must be whole number, found \"many\" (--set)"),
-            ("train.epochs=0", "train.epochs must be at least 1, found 0 (--set)"),
-            ("model.heads=5", "model.heads must be a divisor of model.dim (--set)"),
-            ("train.optimizer=sgd", "train.optimizer must be one of adam, adamw, found \"sgd\" (--set)"),
-            ("model.dropout=1", "model.dropout must be 0 or more and below 1, found 1.0 (--set)"),
-            ("model.mlp_ratio=inf", "model.mlp_ratio must be above 0, found inf (--set)"),
-            ("model.family=forest", "model.family must be one of transformer"),
+            (
+                "train.epochs=many",
+                "train.epochs must be whole number, found \"many\" (--set)",
+            ),
+            (
+                "train.epochs=0",
+                "train.epochs must be at least 1, found 0 (--set)",
+            ),
+            (
+                "model.heads=5",
+                "model.heads must be a divisor of model.dim (--set)",
+            ),
+            (
+                "train.optimizer=sgd",
+                "train.optimizer must be one of adam, adamw, found \"sgd\" (--set)",
+            ),
+            (
+                "model.dropout=1",
+                "model.dropout must be 0 or more and below 1, found 1.0 (--set)",
+            ),
+            (
+                "model.mlp_ratio=inf",
+                "model.mlp_ratio must be above 0, found inf (--set)",
+            ),
+            (
+                "model.family=forest",
+                "model.family must be one of transformer",
+            ),
         ] {
             let message = refused(setting);
             assert!(message.starts_with(expected), "{setting}: {message}");
@@ -471,12 +523,22 @@ mod tests {
     #[test]
     fn names_that_look_like_numbers_stay_names() {
         let mut layers = Layers::preset("default").unwrap();
-        for (given, expected) in [("0x10", "0x10"), ("007", "007"), ("1e3", "1e3"), ("\"5\"", "5")] {
-            layers.set(&format!("split.holdout_subject={given}")).unwrap();
+        for (given, expected) in [
+            ("0x10", "0x10"),
+            ("007", "007"),
+            ("1e3", "1e3"),
+            ("\"5\"", "5"),
+        ] {
+            layers
+                .set(&format!("split.holdout_subject={given}"))
+                .unwrap();
             assert_eq!(layers.config().unwrap().split.holdout_subject, expected);
         }
         layers.set("loss.orthogonality_form=L1").unwrap();
-        assert_eq!(layers.value("loss.orthogonality_form").unwrap().as_str(), Some("l1"));
+        assert_eq!(
+            layers.value("loss.orthogonality_form").unwrap().as_str(),
+            Some("l1")
+        );
     }
 
     /// As version 0.1.0 wrote it.
@@ -489,9 +551,16 @@ mod tests {
             assert!(OLD.contains(from), "{from}");
             Config::read(&OLD.replace(from, to)).unwrap().model
         };
-        let ridge = with("family = \"transformer\"", "family = \"ridge\"");
-        assert_eq!(ridge.family.name(), "ridge");
-        let mlp = with("family = \"transformer\"", "family = \"mlp\"");
+        let shared = |family: &str| {
+            let own = OLD.replace("subjects = \"tokens\"", "subjects = \"shared\"");
+            let own = own.replace(
+                "family = \"transformer\"",
+                &format!("family = \"{family}\""),
+            );
+            Config::read(&own).unwrap().model
+        };
+        assert_eq!(shared("ridge").family.name(), "ridge");
+        let mlp = shared("mlp");
         assert!(matches!(mlp.family, Family::Mlp(mlp) if mlp.hidden == 256));
         let volume = with("tokenizer = \"auto\"", "tokenizer = \"convolutions\"");
         assert!(matches!(volume.family, Family::BrainFormer(model) if model.depth == 18));
@@ -502,13 +571,19 @@ mod tests {
     fn keys_of_a_run_may_be_missing_or_unknown() {
         let lines: Vec<&str> = OLD.lines().collect();
         for left_out in 0..lines.len() {
-            let kept = lines.iter().enumerate().filter(|(line, _)| *line != left_out);
+            let kept = lines
+                .iter()
+                .enumerate()
+                .filter(|(line, _)| *line != left_out);
             let text: Vec<&str> = kept.map(|(_, line)| *line).collect();
             if !lines[left_out].starts_with('[') {
                 Config::read(&text.join("\n")).unwrap();
             }
         }
-        let more = format!("{}\n[future]\nkey = 1\n", OLD.replace("[train]", "[train]\nnew = 2"));
+        let more = format!(
+            "{}\n[future]\nkey = 1\n",
+            OLD.replace("[train]", "[train]\nnew = 2")
+        );
         assert_eq!(Config::read(&more).unwrap(), Config::default());
     }
 }

@@ -6,8 +6,10 @@ mod layers;
 mod legacy;
 mod model;
 mod named;
+mod page;
 mod presets;
 pub(crate) mod settings;
+mod settled;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +26,7 @@ pub use model::{
 pub use named::{MODELS, NamedModel};
 pub use presets::PRESETS;
 pub use settings::{Range, Setting};
+pub use settled::Settled;
 
 use settings::{choices, settings};
 

@@ -271,7 +271,10 @@ impl Family {
 
     /// Whether a model is trained by gradient steps, not computed at once.
     pub fn by_steps(&self) -> bool {
-        matches!(self, Self::Transformer(_) | Self::BrainFormer(_) | Self::Mlp(_))
+        matches!(
+            self,
+            Self::Transformer(_) | Self::BrainFormer(_) | Self::Mlp(_)
+        )
     }
 
     pub(crate) fn settings() -> Vec<Setting> {

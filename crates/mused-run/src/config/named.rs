@@ -40,13 +40,16 @@ impl NamedModel {
     /// # Errors
     /// Names the models there are.
     pub fn named(name: &str) -> Result<&'static Self> {
-        MODELS.iter().find(|model| model.name == name).ok_or_else(|| {
-            let known: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
-            Error::Config(format!(
-                "unknown model {name:?}: expected one of {}",
-                known.join(", ")
-            ))
-        })
+        MODELS
+            .iter()
+            .find(|model| model.name == name)
+            .ok_or_else(|| {
+                let known: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
+                Error::Config(format!(
+                    "unknown model {name:?}: expected one of {}",
+                    known.join(", ")
+                ))
+            })
     }
 }
 
@@ -135,18 +138,12 @@ pub const MODELS: [NamedModel; 20] = [
     model(
         "procrustes-ridge",
         "baseline: one ridge regression after hyperalignment by Procrustes rotations",
-        &[
-            "model.family=aligned-ridge",
-            "model.alignment=procrustes",
-        ],
+        &["model.family=aligned-ridge", "model.alignment=procrustes"],
     ),
     model(
         "srm-ridge",
         "baseline: one ridge regression after a shared response model",
-        &[
-            "model.family=aligned-ridge",
-            "model.alignment=srm",
-        ],
+        &["model.family=aligned-ridge", "model.alignment=srm"],
     ),
     model(
         "prevalence",

@@ -82,6 +82,23 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// The section of its key.
+    pub fn section(&self) -> &str {
+        self.key.split('.').next().unwrap_or_default()
+    }
+
+    /// Which values it takes, in words.
+    pub fn takes(&self) -> String {
+        match (&self.range, self.choices.is_empty()) {
+            (Some(range), _) => format!("{}, {range}", self.kind),
+            (None, true) => self.kind.clone(),
+            (None, false) => {
+                let names: Vec<&str> = self.choices.iter().map(|(name, _)| *name).collect();
+                format!("one of {}", names.join(", "))
+            }
+        }
+    }
+
     /// The setting of a field.
     pub(crate) fn of<T: Kind + Serialize>(
         (section, name): (&str, &str),

@@ -4,6 +4,7 @@ use std::path::Path;
 use mused_data::{Dataset, Guidance, GuidanceTarget, Kind, Level, response_rdms};
 use mused_formats::npy;
 use mused_formats::table::TableWriter;
+use mused_run::GuidanceConfig;
 use mused_stats::ceiling::{RdmCeiling, rdm_ceiling};
 use mused_stats::rdm::{condensed, cosine_rdm, spearman};
 use mused_stats::summary;
@@ -12,7 +13,6 @@ use ndarray::{Array2, ArrayView1, Axis};
 use super::output::{create, number};
 use super::rows::TestRows;
 use super::tokens::{FoldTokens, LevelTokens, evenly};
-use crate::config::GuidanceConfig;
 use crate::{Result, TokenGeometry};
 
 /// Most stimuli of an RDM: pictures of more cannot be read.

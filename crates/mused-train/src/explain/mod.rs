@@ -15,13 +15,12 @@ use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Layout};
 use mused_kernels::KernelBackend;
+use mused_run::{Config, Run, Task};
 use mused_stats::paired::Difference;
 
-use crate::fold::INPUTS;
-use crate::model_file::{Architecture, MODEL, ModelDescription};
-use crate::plan::Task;
-use crate::run::{complete_models, config_of, control, dataset_of};
-use crate::{Config, Error, Family, Result, checkpoint, inputs};
+use crate::learner::restore;
+use crate::training::controlled;
+use crate::{Error, Result, inputs};
 use geometry::Geometry;
 use occlusion::{Occlusion, Passes};
 use parts::Parts;
@@ -102,29 +101,28 @@ pub struct TokenGeometry {
 /// A run that is not complete; a dataset that is not where it was, or not what it was; a fold the run does not have; a
 /// model that does not give the run's predictions.
 pub fn explain<B: KernelBackend>(
-    run: &Path,
+    run: &Run,
     dataset: Option<&Path>,
     fold: usize,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Explanation> {
-    let tasks = complete_models(run)?;
+    run.refuse_incomplete()?;
+    let tasks = run.tasks();
     let folds = tasks.iter().map(|task| task.fold + 1).max().unwrap_or(0);
     if fold >= folds {
         return Err(Error::Request(format!(
             "{} has {folds} folds, counted from 0: expected --fold below {folds}, found {fold}",
-            run.display()
+            run.path().display()
         )));
     }
-    let config = config_of(run)?;
-    let opened = dataset_of(run, dataset)?;
-    let shuffled = control(&opened, &config)?;
-    let dataset = shuffled.as_ref().unwrap_or(&opened);
+    let config = run.config()?;
+    let dataset = controlled(&run.dataset(dataset)?, &config);
 
-    let folder = run.join("explain");
-    let partial = run.join(".explain.partial");
+    let folder = run.explain_folder();
+    let partial = folder.with_file_name(".explain.partial");
     remove(&partial)?;
     output::create(&partial)?;
-    let explanation = write::<B>(run, dataset, &config, &tasks, fold, &partial, progress)?;
+    let explanation = write::<B>(run, &dataset, &config, fold, &partial, progress)?;
     remove(&folder)?;
     fs::rename(&partial, &folder).map_err(Error::io("cannot move to", &folder))?;
     Ok(Explanation {
@@ -141,17 +139,16 @@ fn remove(folder: &Path) -> Result<()> {
 }
 
 fn write<B: KernelBackend>(
-    run: &Path,
+    run: &Run,
     dataset: &Dataset,
     config: &Config,
-    tasks: &[Task],
     fold: usize,
     folder: &Path,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Explanation> {
-    let mut notes = Vec::new();
+    let (tasks, mut notes) = (run.tasks(), Vec::new());
     let rows = TestRows::read(run, dataset)?;
-    let parts = parts_of(run, dataset, tasks, &mut notes)?;
+    let parts = parts_of::<B>(run, dataset, tasks, &mut notes)?;
     let names = parts.names();
     let occlusion = Occlusion {
         run,
@@ -230,23 +227,20 @@ fn write<B: KernelBackend>(
 }
 
 /// What the models of a run read, in parts; none for models that read nothing.
-fn parts_of(
-    run: &Path,
+fn parts_of<B: KernelBackend>(
+    run: &Run,
     dataset: &Dataset,
     tasks: &[Task],
     notes: &mut Vec<String>,
 ) -> Result<Parts> {
     let mut layouts: Vec<Layout> = Vec::new();
     for task in tasks {
-        let folder = task.folder(run);
-        let (description, _) = checkpoint::read::<ModelDescription>(&folder.join(MODEL))?;
-        if let Architecture::Linear(linear) = description.model
-            && linear.family == Family::Prevalence
-        {
+        let (_, model) = restore::<B>(run, task)?;
+        if !model.reads() {
             notes.push("the model predicts the frequency of each label and reads no responses: nothing can be left out".to_owned());
             return Ok(Parts::Regions(Vec::new()));
         }
-        let transform = inputs::read(&folder.join(INPUTS))?;
+        let transform = inputs::read(&run.inputs_path(task))?;
         if !layouts.contains(&transform.layout) {
             layouts.push(transform.layout);
         }

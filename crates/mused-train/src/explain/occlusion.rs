@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use mused_data::{Dataset, InputReader, InputTransform, Sample, samples};
 use mused_kernels::KernelBackend;
+use mused_run::{Run, Task};
 use mused_stats::paired;
 use ndarray::Array2;
 
@@ -12,11 +12,8 @@ use super::attention::Attention;
 use super::parts::Parts;
 use super::rows::TestRows;
 use super::tokens::FoldTokens;
-use crate::audit_run::division;
-use crate::batches::SampleSet;
-use crate::fold::{INPUTS, evaluation_batch};
-use crate::plan::Task;
-use crate::restored::Restored;
+use crate::learner::{Model, evaluation_batch, restore};
+use crate::sample_set::SampleSet;
 use crate::{Error, PartDrop, Result, inputs};
 
 /// Most probabilities of occluded inputs that are held at once (256 MiB).
@@ -35,7 +32,7 @@ pub(super) struct Passes {
 
 /// Passes all test samples through their models, as they are and without each part.
 pub(super) struct Occlusion<'a> {
-    pub(super) run: &'a Path,
+    pub(super) run: &'a Run,
     pub(super) dataset: &'a Dataset,
     pub(super) tasks: &'a [Task],
     pub(super) rows: &'a TestRows,
@@ -74,7 +71,7 @@ impl Occlusion<'_> {
                     progress(done, total);
                 };
                 let fresh = first == 0;
-                let model = Model::<B>::read(self, task, fresh.then_some(&mut *notes))?;
+                let model = TestedModel::read::<B>(self, task, fresh.then_some(&mut *notes))?;
                 let intact = fresh.then_some(&mut passes);
                 model.pass(self, &group, intact, &mut occluded, &mut count)?;
             }
@@ -105,9 +102,9 @@ impl Occlusion<'_> {
 }
 
 /// A task's model with the test samples it predicted.
-struct Model<'a, B: KernelBackend> {
+struct TestedModel<'a> {
     task: &'a Task,
-    model: Restored<B>,
+    model: Box<dyn Model>,
     set: SampleSet<'a>,
     /// Row of each sample of the set.
     rows: Vec<usize>,
@@ -117,11 +114,14 @@ struct Model<'a, B: KernelBackend> {
     means: TrainingMeans,
 }
 
-impl<'a, B: KernelBackend> Model<'a, B> {
-    fn read(of: &Occlusion<'a>, task: &'a Task, notes: Option<&mut Vec<String>>) -> Result<Self> {
-        let folder = task.folder(of.run);
-        let (description, model) = Restored::<B>::read(&folder)?;
-        let transform = Arc::new(inputs::read(&folder.join(INPUTS))?);
+impl<'a> TestedModel<'a> {
+    fn read<B: KernelBackend>(
+        of: &Occlusion<'a>,
+        task: &'a Task,
+        notes: Option<&mut Vec<String>>,
+    ) -> Result<Self> {
+        let (description, model) = restore::<B>(of.run, task)?;
+        let transform = Arc::new(inputs::read(&of.run.inputs_path(task))?);
         let rows = of.rows.of_task(of.dataset, task);
         let own: Vec<Sample> = rows
             .iter()
@@ -195,7 +195,7 @@ impl<'a, B: KernelBackend> Model<'a, B> {
             let differ = |(a, b): (&f32, &f32)| (a - b).abs() > SAME;
             if found.len() != recorded.len() || found.iter().zip(&recorded).any(differ) {
                 return Err(Error::invalid(
-                    self.task.folder(of.run),
+                    of.run.task_folder(self.task),
                     "expected a model that gives the probabilities in the run's predictions.npy, found another; train \
                      the run again",
                 ));
@@ -250,7 +250,7 @@ impl TrainingMeans {
                 continue;
             }
             if folds.is_none() {
-                folds = Some(division(of.dataset, of.run)?);
+                folds = Some(of.run.division()?.folds(of.dataset)?);
             }
             let fold = folds.as_ref().and_then(|folds| folds.get(task.fold));
             let train = fold.map_or(&[][..], |fold| &fold.train);

@@ -1,13 +1,10 @@
 use std::collections::HashMap;
-use std::path::Path;
 
 use mused_data::{Dataset, Sample, samples};
-use mused_formats::npy;
-use mused_formats::table::Table;
+use mused_run::{Run, Task};
 use mused_stats::Samples;
 use ndarray::{Array2, Axis};
 
-use crate::plan::Task;
 use crate::{Error, Result};
 
 /// The test samples of a run and what its models said of them.
@@ -22,13 +19,9 @@ pub(super) struct TestRows {
 }
 
 impl TestRows {
-    /// Reads `trials.tsv` and `predictions.npy` of a complete run.
-    pub(super) fn read(run: &Path, dataset: &Dataset) -> Result<Self> {
-        let path = run.join("trials.tsv");
-        let table = Table::read(&path)?;
-        let folds = table.column("fold")?.parse::<usize>()?;
-        let subjects = table.column("subject")?.strings()?;
-        let stimuli = table.column("stimulus_id")?.strings()?;
+    /// Those of a complete run.
+    pub(super) fn read(run: &Run, dataset: &Dataset) -> Result<Self> {
+        let predictions = run.predictions()?;
         let ids = dataset.stimuli.iter().map(|stimulus| stimulus.id.as_str());
         let places: HashMap<&str, usize> = ids.zip(0..).collect();
         let everyone: Vec<usize> = (0..dataset.subjects.len()).collect();
@@ -38,30 +31,24 @@ impl TestRows {
             .iter()
             .map(|sample| ((sample.subject, sample.stimulus), sample))
             .collect();
-        let sample = |(subject, stimulus): (&str, &str)| -> Result<Sample> {
+        let sample = |(subject, stimulus): &(String, String)| -> Result<Sample> {
             let number = dataset.subject(subject)?;
             let found = places
-                .get(stimulus)
+                .get(stimulus.as_str())
                 .and_then(|&at| shown.get(&(number, at)));
             found.map(|&sample| sample.clone()).ok_or_else(|| {
                 let message =
                     format!("the dataset has no trial that shows {stimulus} to {subject}");
-                Error::invalid(&path, message)
+                Error::invalid(run.path(), message)
             })
         };
-        let pairs = subjects.into_iter().zip(stimuli);
-        let samples: Vec<Sample> = pairs.map(sample).collect::<Result<_>>()?;
-        let path = run.join("predictions.npy");
-        let shape = (samples.len(), dataset.labels.names.len());
-        let probabilities = npy::read_npy_f32(&path)?.into_shape_with_order(shape);
-        let probabilities = probabilities.map_err(|error| {
-            let message = format!("expected {} × {} values: {error}", shape.0, shape.1);
-            Error::invalid(&path, message)
-        })?;
+        let samples: Vec<Sample> = (predictions.keys.iter())
+            .map(sample)
+            .collect::<Result<_>>()?;
         let stimuli: Vec<usize> = samples.iter().map(|sample| sample.stimulus).collect();
         Ok(Self {
-            folds,
-            probabilities,
+            folds: predictions.row_folds,
+            probabilities: predictions.probabilities.mapv(|value| value as f32),
             targets: dataset.labels.matrix.select(Axis(0), &stimuli),
             samples,
         })

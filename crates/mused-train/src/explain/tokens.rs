@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
+use mused_run::Task;
 use ndarray::{Array2, Axis, concatenate};
 
 use super::rows::TestRows;
-use crate::plan::Task;
 use crate::{Error, Result};
 
 /// Most rows of `tokens.tsv`: a scatter plot of more is a blot.

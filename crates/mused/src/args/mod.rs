@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Rdm(RdmArgs),
     /// Train one model for all subjects of a dataset
     Train(TrainArgs),
+    /// Keys of the configuration: what they do, what they take, where they come from
+    Config(ConfigArgs),
     /// Search a dataset or a run for ways test data reach training
     Audit(AuditArgs),
     /// Train and score baselines, ablations and controls on the same splits
@@ -277,6 +279,25 @@ pub(crate) struct TrainArgs {
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused config                       every key with its default
+  mused config model.dim             one key: type, range, default, meaning, source
+  mused config loss                  a section, or any part of a name
+  mused config --run runs/action     the keys a run has, with the value of each and where it came from
+  mused config --markdown            the page docs/configuration.md")]
+pub(crate) struct ConfigArgs {
+    /// Key, section or part of a name [default: all]
+    pub(crate) key: Option<String>,
+    /// Run directory whose values are shown
+    #[arg(long, value_name = "RUN", conflicts_with = "markdown")]
+    pub(crate) run: Option<PathBuf>,
+    /// Print every key as a Markdown page
+    #[arg(long, conflicts_with = "key")]
+    pub(crate) markdown: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,13 +2,13 @@ use std::process::ExitCode;
 
 use mused::data::audit::{Report, audit};
 use mused::data::{Dataset, SplitPlan};
-use mused::train::{Config, audit_run};
+use mused::{Config, Run, audit_run};
 
 use crate::args::AuditArgs;
 
 pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
-    let report = if args.path.join("run.json").is_file() {
-        audit_run(&args.path)?
+    let report = if Run::exists(&args.path) {
+        audit_run(&Run::open(&args.path)?)?
     } else {
         let dataset = Dataset::open(&args.path)?;
         let split = Config::default().split;

@@ -3,11 +3,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use mused::benchmark::{Benchmark, Contender, Row, differences, rows, write_differences};
 use mused::data::Dataset;
-use mused::results::Results;
-use mused::train::{Layers, MODELS};
+use mused::run::MODELS;
+use mused::{Layers, Results};
 
 use super::compare::print_differences;
-use super::{CpuTraining, three};
+use super::three;
 use crate::args::BenchmarkArgs;
 use crate::bars::{TrainingBar, stop_on_interrupt};
 
@@ -34,7 +34,7 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
         out: &args.out,
         threads: args.threads.count(),
     };
-    let entries = benchmark.run::<CpuTraining, _>(|place, total, name| {
+    let entries = benchmark.run(|place, total, name| {
         eprintln!("{place}/{total}: {name}");
         TrainingBar::new()
     })?;
@@ -76,13 +76,7 @@ fn contenders(args: &BenchmarkArgs) -> anyhow::Result<Vec<Contender>> {
     };
     let mut models = Vec::new();
     for name in names {
-        models.push(Contender::named(name).with_context(|| {
-            let known: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
-            format!(
-                "unknown model {name:?}: expected one of {}",
-                known.join(", ")
-            )
-        })?);
+        models.push(Contender::named(name)?);
     }
     for variant in &args.variants {
         let (name, settings) = variant.split_once(':').with_context(|| {

@@ -1,9 +1,8 @@
 use std::process::ExitCode;
 
 use mused::data::Dataset;
-use mused::train::{Layers, PublishedRequest, export_published, import_published};
+use mused::{Layers, PublishedRequest, Run, export_published, import_published};
 
-use super::Cpu;
 use crate::args::{ExportCheckpointArgs, ImportCheckpointArgs};
 
 /// The published recipe, whose grid and scaling its checkpoints need.
@@ -15,7 +14,7 @@ pub(crate) fn import(args: &ImportCheckpointArgs) -> anyhow::Result<ExitCode> {
     for assignment in &args.settings {
         layers.set(assignment)?;
     }
-    import_published::<Cpu>(&PublishedRequest {
+    import_published(&PublishedRequest {
         checkpoint: &args.checkpoint,
         dataset: &dataset,
         layers: &layers,
@@ -31,7 +30,7 @@ pub(crate) fn import(args: &ImportCheckpointArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn export(args: &ExportCheckpointArgs) -> anyhow::Result<ExitCode> {
-    export_published::<Cpu>(&args.run, args.fold, &args.out)?;
+    export_published(&Run::open(&args.run)?, args.fold, &args.out)?;
     println!("{}: written, for load_state_dict", args.out.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use mused::benchmark::Compared;
-use mused::results::{Comparison, MetricDifference, Stated, compare};
+use mused::run::Stated;
+use mused::{Comparison, MetricDifference, Run, compare};
 use serde_json::json;
 
 use super::evaluate::p_value;
@@ -14,7 +15,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let mut comparisons = Vec::with_capacity(args.others.len());
     let reference = seeds(&args.reference)?;
     for other in &args.others {
-        let comparison = compare(&paths(&reference), &paths(&seeds(other)?))?;
+        let comparison = compare(&reference, &seeds(other)?)?;
         comparisons.push((other.display().to_string(), Ok(comparison)));
     }
     if args.json {
@@ -30,16 +31,13 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn paths(runs: &[PathBuf]) -> Vec<&Path> {
-    runs.iter().map(PathBuf::as_path).collect()
-}
-
 /// The run itself, or the runs `seed-S` in a folder of them.
-fn seeds(run: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if !run.is_dir() || run.join("run.json").exists() || run.join("predictions.npy").exists() {
-        return Ok(vec![run.to_owned()]);
+fn seeds(run: &Path) -> anyhow::Result<Vec<Run>> {
+    let opened = Run::open_predictions(run);
+    if opened.is_ok() || !run.is_dir() {
+        return Ok(vec![opened?]);
     }
-    let mut found = Vec::new();
+    let mut found: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(run).with_context(|| format!("cannot list {}", run.display()))? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str());
@@ -48,10 +46,11 @@ fn seeds(run: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     found.sort();
-    Ok(match found.is_empty() {
-        true => vec![run.to_owned()],
-        false => found,
-    })
+    if found.is_empty() {
+        return Ok(vec![opened?]);
+    }
+    let runs = found.iter().map(Run::open);
+    Ok(runs.collect::<Result<_, _>>()?)
 }
 
 /// Prints how models differ from a reference.

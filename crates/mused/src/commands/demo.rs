@@ -6,14 +6,13 @@ use std::time::Instant;
 use anyhow::Context as _;
 use mused::data::Dataset;
 use mused::data::simulate::{SimulateConfig, simulate};
-use mused::results::Results;
 use mused::stats::metrics::Undefined;
-use mused::train::{Layers, Outcome, TrainRequest, train};
+use mused::{Error, Layers, Results, Training};
 
 use super::evaluate::evaluate_and_write;
 use super::explain::explained;
 use super::report::write_page;
-use super::{CpuTraining, three};
+use super::three;
 use crate::args::DemoArgs;
 use crate::bars::{TrainingBar, bar, stop_on_interrupt};
 
@@ -23,7 +22,11 @@ const RUNS: [(&str, &str, &[&str]); 3] = [
     (
         "unguided",
         "subject tokens alone",
-        &["guidance.high=none", "guidance.low=none"],
+        &[
+            "guidance.high=none",
+            "guidance.low=none",
+            "loss.orthogonality=0",
+        ],
     ),
     (
         "shared",
@@ -31,6 +34,7 @@ const RUNS: [(&str, &str, &[&str]); 3] = [
         &[
             "guidance.high=none",
             "guidance.low=none",
+            "loss.orthogonality=0",
             "model.subjects=shared",
         ],
     ),
@@ -57,24 +61,18 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             layers.set(setting)?;
         }
         let run = args.out.join(name);
-        let threads = args.threads.count();
-        let request = TrainRequest {
-            dataset: &dataset,
-            layers: &layers,
-            run: &run,
-            threads,
-        };
         let progress = TrainingBar::new();
-        let outcome = train::<CpuTraining>(&request, &progress)?;
+        let training = Training::new(&dataset).layers(&layers).progress(&progress);
+        let trained = training.threads(args.threads.count()).train(&run);
         progress.finish();
-        if outcome == Outcome::Interrupted {
+        if let Err(Error::Interrupted(_)) = trained {
             eprintln!(
                 "stopped; remove {} to start the demo again",
                 args.out.display()
             );
             return Ok(ExitCode::from(130));
         }
-        let (results, _) = evaluate_and_write(&run, Undefined::Exclude)?;
+        let results = evaluate_and_write(&trained?, Undefined::Exclude)?;
         scored.push((description, results));
     }
     eprintln!("explaining the guided run");

@@ -1,11 +1,9 @@
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
-use mused::formats::replace_file;
-use mused::results::{OverSubjects, Results, Stated, evaluate};
+use mused::run::{OverSubjects, Stated};
 use mused::stats::metrics::Undefined;
+use mused::{Results, Run, evaluate_with};
 
 use super::three;
 use crate::args::{EvaluateArgs, UndefinedArg};
@@ -17,28 +15,23 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
         UndefinedArg::Sklearn => Undefined::Sklearn,
         UndefinedArg::Reference => Undefined::Reference,
     };
-    let (results, json) = evaluate_and_write(&args.run, undefined)?;
+    let run = Run::open_predictions(&args.run)?;
+    let results = evaluate_and_write(&run, undefined)?;
     if args.json {
-        println!("{json}");
+        println!("{}", serde_json::to_string_pretty(&results)?);
     } else {
         print!("{}", table(&results));
-        println!("\nwritten to {}", args.run.join("results.json").display());
+        println!("\nwritten to {}", run.results_path().display());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Scores a run and writes its `results.json`.
-pub(crate) fn evaluate_and_write(
-    run: &Path,
-    undefined: Undefined,
-) -> anyhow::Result<(Results, String)> {
+/// Scores a run and writes its `results.json`, with a sign of life.
+pub(crate) fn evaluate_and_write(run: &Run, undefined: Undefined) -> anyhow::Result<Results> {
     let spinner = spinner("scores, intervals, 10,000 relabellings");
-    let results = evaluate(run, undefined);
+    let results = evaluate_with(run, undefined);
     spinner.finish_and_clear();
-    let results = results?;
-    let json = serde_json::to_string_pretty(&results).context("cannot write results as JSON")?;
-    replace_file(run.join("results.json"), json.as_bytes())?;
-    Ok((results, json))
+    Ok(results?)
 }
 
 /// A p to two digits.

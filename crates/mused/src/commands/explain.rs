@@ -2,9 +2,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mused::train::{Explanation, PartDrop, explain};
+use mused::{Explanation, PartDrop, Run, explain};
 
-use super::{Cpu, three};
+use super::three;
 use crate::args::ExplainArgs;
 use crate::bars::Counter;
 
@@ -21,7 +21,8 @@ pub(super) fn explained(
     fold: usize,
 ) -> anyhow::Result<Explanation> {
     let passes = Counter::new("passes");
-    let explanation = explain::<Cpu>(run, dataset, fold, &mut |done, total| {
+    let run = Run::open(run)?;
+    let explanation = explain(&run, dataset, fold, &mut |done, total| {
         passes.set(done, total)
     });
     passes.finish();

@@ -2,13 +2,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::ensure;
-use mused::clip::Tokens;
 use mused::data::Dataset;
-use mused::features::{Extraction, Guide, Outcome, extract};
-use mused::kernels::keep_freed_memory;
+use mused::features::{Extraction, Guide, Outcome, Tokens, extract};
 use rayon::ThreadPoolBuilder;
 
-use super::Cpu;
 use crate::args::{FeaturesArgs, GuideArg, TokensArg};
 use crate::bars;
 
@@ -44,13 +41,12 @@ pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
         batch: usize::from(args.batch),
     };
     bars::stop_on_interrupt()?;
-    keep_freed_memory();
     let pool = ThreadPoolBuilder::new()
         .num_threads(args.threads.count())
         .build()?;
     let counter = bars::Counter::new("stimuli");
     let outcome = pool.install(|| {
-        extract::<Cpu>(&request, &Default::default(), |done, total| {
+        extract(&request, |done, total| {
             counter.set(done, total);
             !bars::interrupted()
         })
@@ -84,7 +80,7 @@ fn model_folder(args: &FeaturesArgs) -> anyhow::Result<PathBuf> {
     }
     #[cfg(feature = "hub")]
     {
-        Ok(mused::clip::hub::Hub::from_environment()?.model(&args.model, &args.revision)?)
+        Ok(mused::features::hub::Hub::from_environment()?.model(&args.model, &args.revision)?)
     }
     #[cfg(not(feature = "hub"))]
     anyhow::bail!(

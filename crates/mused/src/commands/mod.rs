@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod benchmark;
 pub(crate) mod checkpoint;
 pub(crate) mod compare;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
@@ -17,10 +18,6 @@ pub(crate) mod rdm;
 pub(crate) mod report;
 pub(crate) mod simulate;
 pub(crate) mod train;
-
-/// The engine everything runs on.
-type Cpu = mused::kernels::Cpu;
-type CpuTraining = burn::backend::Autodiff<Cpu>;
 
 /// A number with three decimals, or a dash where there is none.
 fn three(value: Option<f64>) -> String {

@@ -1,61 +1,46 @@
 use std::fs;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use mused::formats::table::{Table, TableWriter};
-use mused::results::{Stated, TestResult, evaluate};
+use mused::run::{Stated, TestResult};
 use mused::stats::metrics::Undefined;
-use mused::train::{Outcome, dataset_of, retrain_relabelled};
+use mused::{Error, Run, Training, evaluate};
 
 use super::evaluate::{evaluate_and_write, p_value};
-use super::{CpuTraining, three};
+use super::three;
 use crate::args::PermuteArgs;
 use crate::bars::{TrainingBar, stop_on_interrupt};
 
-/// Index and macro scores of each relabelling.
-type Row = [String; 3];
-
 pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
-    evaluate(&args.run, Undefined::Exclude)?;
-    let dataset = dataset_of(&args.run, args.dataset.as_deref())?;
-    let folder = args.run.join("permutations");
-    let table = folder.join("scores.tsv");
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mut rows = read(&table)?;
+    let run = Run::open(&args.run)?;
+    run.refuse_incomplete()?;
+    let dataset = run.dataset(args.dataset.as_deref())?;
+    let mut retrained = run.retrained()?;
     stop_on_interrupt()?;
-    for index in rows.len() + 1..=args.permutations as usize {
+    for index in retrained.roc_auc.len() + 1..=args.permutations as usize {
         eprintln!("{index}/{}", args.permutations);
-        let run = folder.join(index.to_string());
+        let out = run.relabelled_run(index);
         let bar = TrainingBar::new();
-        let threads = args.threads.count();
-        let outcome = retrain_relabelled::<CpuTraining>(
-            &args.run,
-            &dataset,
-            index as u64,
-            &run,
-            threads,
-            &bar,
-        )?;
+        let training = Training::new(&dataset)
+            .progress(&bar)
+            .threads(args.threads.count());
+        let relabelled = training.relabelled(&run, index as u64, &out);
         bar.finish();
-        if outcome == Outcome::Interrupted {
+        if let Err(Error::Interrupted(_)) = relabelled {
             eprintln!("stopped and saved; the same command goes on");
             return Ok(ExitCode::from(130));
         }
-        let scores = evaluate(&run, Undefined::Exclude)?.macro_scores;
-        let score = |score: Option<f64>| {
-            let score = score.context("no label of a relabelled test set can be scored")?;
-            anyhow::Ok(score.to_string())
-        };
-        rows.push([
-            index.to_string(),
+        let scores = evaluate(&relabelled?)?.macro_scores;
+        let score =
+            |score: Option<f64>| score.context("no label of a relabelled test set can be scored");
+        retrained.push(
             score(scores.average_precision.mean)?,
             score(scores.roc_auc.mean)?,
-        ]);
-        write(&table, &rows)?;
-        fs::remove_dir_all(&run).with_context(|| format!("cannot remove {}", run.display()))?;
+        );
+        run.write_retrained(&retrained)?;
+        fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
     }
-    let (results, _) = evaluate_and_write(&args.run, Undefined::Exclude)?;
+    let results = evaluate_and_write(&run, Undefined::Exclude)?;
     println!("{:<16} {:>7} {:>12} {:>7}", "", "score", "relabelled", "p");
     let inference = &results.inference;
     print(
@@ -70,8 +55,8 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
     );
     println!(
         "\n{} runs retrained on relabelled stimuli, as the run was trained; kept in {}",
-        rows.len(),
-        table.display()
+        retrained.roc_auc.len(),
+        run.retrained_path().display()
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -86,24 +71,4 @@ fn print(name: &str, score: Option<f64>, test: &Stated<TestResult>) {
         ),
         Stated::Unavailable { unavailable } => println!("{name:<16} {unavailable}"),
     }
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<Row>> {
-    if !path.is_file() {
-        return Ok(Vec::new());
-    }
-    let table = Table::read(path)?;
-    let column = |name: &str| anyhow::Ok(table.column(name)?.strings()?.into_iter());
-    let scores = column("macro_ap")?.zip(column("macro_auc")?);
-    let rows = column("index")?.zip(scores);
-    let owned = |(index, (ap, auc)): (&str, (&str, &str))| [index, ap, auc].map(str::to_owned);
-    Ok(rows.map(owned).collect())
-}
-
-fn write(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
-    let mut table = TableWriter::create(path, &["index", "macro_ap", "macro_auc"])?;
-    for row in rows {
-        table.write_row(row)?;
-    }
-    Ok(table.finish()?)
 }

@@ -1,18 +1,19 @@
 use std::process::ExitCode;
 
 use mused::data::Dataset;
-use mused::train::predict;
+use mused::{Probabilities, Run, predict};
 
-use super::Cpu;
 use crate::args::PredictArgs;
 
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
-    let rows = predict::<Cpu>(&args.run, &dataset, &args.out)?;
-    let table = args.out.with_extension("tsv");
+    let table = Probabilities::writable(&args.out)?;
+    let probabilities = predict(&Run::open(&args.run)?, &dataset)?;
+    probabilities.write(&args.out)?;
     println!(
-        "{}: {rows} rows, listed in {}",
+        "{}: {} rows, listed in {}",
         args.out.display(),
+        probabilities.rows.len(),
         table.display()
     );
     Ok(ExitCode::SUCCESS)

@@ -5,7 +5,8 @@ use anyhow::Context as _;
 use mused::data::Dataset;
 use mused::features::Pictures;
 use mused::formats::replace_file;
-use mused::report::{Images, NoImages, OtherRun, Report, Request, RunFiles, run_directories};
+use mused::report::{Images, NoImages, OtherRun, Report, Request, RunFiles};
+use mused::run::{Run, run_directories};
 
 use crate::args::ReportArgs;
 use crate::bars;
@@ -41,10 +42,7 @@ pub(super) fn write_page(runs: &[PathBuf], tsne: bool, out: &Path) -> anyhow::Re
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let mut pictures = run
-        .dataset()
-        .and_then(Dataset::root)
-        .map(Pictures::new);
+    let mut pictures = run.dataset().and_then(Dataset::root).map(Pictures::new);
     let images: &mut dyn Images = match &mut pictures {
         Some(pictures) => pictures,
         None => &mut NoImages,

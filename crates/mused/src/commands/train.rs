@@ -1,10 +1,8 @@
-use std::path::Path;
 use std::process::ExitCode;
 
 use mused::data::Dataset;
-use mused::train::{Layers, Outcome, TrainRequest, resume, train};
+use mused::{Error, Layers, Training};
 
-use super::CpuTraining;
 use crate::args::TrainArgs;
 use crate::bars::{TrainingBar, stop_on_interrupt};
 
@@ -13,23 +11,35 @@ const INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
-    let threads = args.threads.count();
     stop_on_interrupt()?;
     let bar = TrainingBar::new();
-    let outcome = if args.resume {
-        resume::<CpuTraining>(&dataset, &args.out, threads, &bar)
-    } else {
-        let layers = layers(args)?;
-        let request = TrainRequest {
-            dataset: &dataset,
-            layers: &layers,
-            run: &args.out,
-            threads,
-        };
-        train::<CpuTraining>(&request, &bar)
-    }?;
-    bar.finish();
-    Ok(report(outcome, &args.dataset, &args.out))
+    let training = Training::new(&dataset)
+        .progress(&bar)
+        .threads(args.threads.count());
+    let trained = match args.resume {
+        true => training.resume(&args.out),
+        false => training.layers(&layers(args)?).train(&args.out),
+    };
+    match trained {
+        Ok(_) => {
+            bar.finish();
+            println!(
+                "{}: trained; score it with `mused evaluate {0}`",
+                args.out.display()
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(Error::Interrupted(_)) => {
+            bar.finish();
+            eprintln!(
+                "stopped and saved; go on with `mused train {} --out {} --resume`",
+                args.dataset.display(),
+                args.out.display()
+            );
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn layers(args: &TrainArgs) -> anyhow::Result<Layers> {
@@ -60,24 +70,4 @@ fn layers(args: &TrainArgs) -> anyhow::Result<Layers> {
         layers.insert("train.seed", i64::from(seed), "--seed")?;
     }
     Ok(layers)
-}
-
-fn report(outcome: Outcome, dataset: &Path, run: &Path) -> ExitCode {
-    match outcome {
-        Outcome::Complete => {
-            println!(
-                "{}: trained; score it with `mused evaluate {0}`",
-                run.display()
-            );
-            ExitCode::SUCCESS
-        }
-        Outcome::Interrupted => {
-            eprintln!(
-                "stopped and saved; go on with `mused train {} --out {} --resume`",
-                dataset.display(),
-                run.display()
-            );
-            ExitCode::from(INTERRUPTED)
-        }
-    }
 }

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use mused_clip::{Images, RgbImage, Texts, Tokenizer, Tokens, unit_rows, weights_sha256};
 use mused_data::{Dataset, Level, Stimulus};
-use mused_kernels::KernelBackend;
+use mused_kernels::{KernelBackend, keep_freed_memory};
 use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::frames::{Frames, Source};
 use super::store::Store;
 use super::{Error, Result};
+use crate::Cpu;
 
 /// Layer of the low-level features: the output of the image encoder's first block.
 const LOW_LAYER: usize = 1;
@@ -77,7 +78,15 @@ struct Job {
 /// # Errors
 /// When a stimulus lacks its image or caption, a file cannot be read, the model is not one, or
 /// features of the name exist that were not made here. Rows already written stay valid.
-pub fn extract<B: KernelBackend>(
+pub fn extract(
+    request: &Extraction<'_>,
+    progress: impl FnMut(usize, usize) -> bool,
+) -> Result<Outcome> {
+    keep_freed_memory();
+    extract_on::<Cpu>(request, &Default::default(), progress)
+}
+
+fn extract_on<B: KernelBackend>(
     request: &Extraction<'_>,
     device: &B::Device,
     mut progress: impl FnMut(usize, usize) -> bool,

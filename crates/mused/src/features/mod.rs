@@ -12,4 +12,7 @@ mod store;
 
 pub use error::{Error, Result};
 pub use extract::{Extraction, Guide, Outcome, extract};
+pub use mused_clip::Tokens;
+#[cfg(feature = "hub")]
+pub use mused_clip::hub;
 pub use pictures::Pictures;

@@ -2,27 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
 
-use mused_data::{Sample, partition};
-use mused_formats::npy;
-use mused_stats::{SharedSpace, SubjectMap, procrustes, ridge, srm};
+use mused_data::{Layout, Sample, partition};
+use mused_run::{Alignment, Config, EpochLosses, Family, Task};
+use mused_stats::{SubjectMap, ridge};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use crate::batches::SampleSet;
-use crate::fold::{FoldData, INPUTS, PREDICTIONS, validation_scores};
-use crate::journal::{EpochRecord, Journal, now};
-use crate::model_file::MODEL;
+use super::alignment::align;
+use super::{Architecture, Epoch, Fit, Learner, Model, Outputs, record};
+use crate::fold_data::FoldData;
 use crate::parameters::NamedTensors;
-use crate::plan::Task;
-use crate::{Alignment, Config, EpochLosses, Error, Family, Progress, Result, checkpoint, inputs};
+use crate::sample_set::SampleSet;
+use crate::scoring::validation_scores;
+use crate::{Error, Result, memory};
 
 /// Parts of the training stimuli between which cross-validation chooses the penalty.
 const PARTS: usize = 4;
-
-/// Fewest training stimuli in common from which subjects are aligned: a space fitted on fewer is noise.
-const LEAST_COMMON: usize = 10;
 
 /// Samples that are predicted at once, to bound memory.
 const BATCH: usize = 256;
@@ -30,12 +26,109 @@ const BATCH: usize = 256;
 /// What a linear model is; stored with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct LinearConfig {
-    pub(crate) family: Family,
-    pub(crate) alignment: Alignment,
+pub(crate) struct LinearDescription {
+    pub(crate) family: LinearFamily,
+    pub(crate) alignment: Aligned,
     /// Length of an input row.
     pub(crate) inputs: usize,
     pub(crate) labels: usize,
+}
+
+/// How the weights came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LinearFamily {
+    Ridge,
+    Prevalence,
+}
+
+/// How subjects came into one space before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Aligned {
+    None,
+    Procrustes,
+    Srm,
+}
+
+/// Models in closed form.
+pub(crate) struct ClosedForms<'c> {
+    config: &'c Config,
+}
+
+impl<'c> ClosedForms<'c> {
+    pub(crate) fn new(config: &'c Config) -> Self {
+        Self { config }
+    }
+}
+
+impl Learner for ClosedForms<'_> {
+    fn architecture(
+        &self,
+        layout: &Layout,
+        _subjects: usize,
+        labels: usize,
+    ) -> Result<Architecture> {
+        let (family, alignment) = match &self.config.model.family {
+            Family::AlignedRidge(model) => match model.alignment {
+                Alignment::Procrustes => (LinearFamily::Ridge, Aligned::Procrustes),
+                Alignment::Srm => (LinearFamily::Ridge, Aligned::Srm),
+            },
+            Family::Prevalence(_) => (LinearFamily::Prevalence, Aligned::None),
+            _ => (LinearFamily::Ridge, Aligned::None),
+        };
+        Ok(Architecture::Linear(LinearDescription {
+            family,
+            alignment,
+            inputs: layout.width(),
+            labels,
+        }))
+    }
+
+    fn memory(&self, architecture: &Architecture, samples: usize) -> Result<u64> {
+        match architecture {
+            Architecture::Linear(linear) if linear.family == LinearFamily::Ridge => {
+                memory::check_inputs(linear.inputs, samples)
+            }
+            _ => Ok(0),
+        }
+    }
+
+    fn steps(&self, _samples: usize) -> usize {
+        1
+    }
+
+    fn fit(&self, fit: &mut Fit<'_, '_>) -> Result<Option<Box<dyn Model>>> {
+        let Fit {
+            run,
+            task,
+            config,
+            data,
+            journal,
+            progress,
+            ..
+        } = *fit;
+        let folder = run.task_folder(task);
+        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        fit.worker.run(|| {
+            let model = LinearModel::fit(config, data, task)?;
+            let train = losses(&model.predict(&data.train)?, &data.train);
+            progress.step(&task.name(), &train);
+            let validation = match data.validation.len() {
+                0 => None,
+                _ => validation_scores(&data.validation, &model.predict(&data.validation)?)?,
+            };
+            let ended = Epoch {
+                epoch: 1,
+                step: 1,
+                learning_rate: 0.0,
+                train,
+                validation,
+            };
+            record(journal, task, ended)?;
+            Ok(Some(Box::new(model) as Box<dyn Model>))
+        })
+    }
 }
 
 /// Probabilities as a linear function of the input row, clipped to 0..1.
@@ -57,52 +150,12 @@ const INTERCEPT: &str = "intercept";
 const CENTRE: &str = "centre.";
 const MAP: &str = "map.";
 
-/// Fits the model of a task and writes it, its input transform and its test predictions.
-pub(crate) fn work(
-    run: &Path,
-    task: &Task,
-    config: &Config,
-    data: &FoldData<'_>,
-    journal: &Journal,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let model = LinearModel::fit(config, data, task)?;
-    let folder = task.folder(run);
-    fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
-    checkpoint::write(&folder.join(MODEL), &data.description, &model.tensors())?;
-    inputs::write(&folder.join(INPUTS), &data.transform)?;
-    let train = losses(&model.predict(&data.train)?, &data.train);
-    progress.step(&task.name(), &train);
-    let validation = match data.validation.len() {
-        0 => None,
-        _ => validation_scores(&data.validation, &model.predict(&data.validation)?)?,
-    };
-    let record = EpochRecord {
-        fold: task.fold,
-        subject: task.subject.clone(),
-        holdout: task.holdout.clone(),
-        epoch: 1,
-        step: 1,
-        learning_rate: 0.0,
-        train,
-        validation,
-        time: now(),
-    };
-    journal.write(task, &record)?;
-    // Last: a model with predictions is complete.
-    let predictions = model.predict(&data.test)?;
-    Ok(npy::write_npy_f32(
-        folder.join(PREDICTIONS),
-        predictions.view(),
-    )?)
-}
-
 impl LinearModel {
     /// Fits a model on the training samples alone.
     fn fit(config: &Config, data: &FoldData<'_>, task: &Task) -> Result<Self> {
         let rows: Vec<usize> = (0..data.train.len()).collect();
         let targets = data.train.target_rows(&rows);
-        if config.model.family == Family::Prevalence {
+        if let Family::Prevalence(_) = config.model.family {
             let frequencies = targets.mapv(f64::from).mean_axis(Axis(0));
             return Ok(Self {
                 weights: Array2::zeros((0, targets.ncols())),
@@ -110,7 +163,10 @@ impl LinearModel {
                 maps: None,
             });
         }
-        let maps = align(config, data)?;
+        let maps = match &config.model.family {
+            Family::AlignedRidge(model) => Some(align(model, data)?),
+            _ => None,
+        };
         let inputs = data.train.inputs(&rows)?;
         let inputs = shared(&data.train, &rows, inputs.view(), maps.as_ref())?;
         let parts = parts(&data.train, config.split.seed)?;
@@ -123,28 +179,8 @@ impl LinearModel {
         })
     }
 
-    /// Predictions of all samples of a set: samples × labels, in 0..1.
-    pub(crate) fn predict(&self, set: &SampleSet<'_>) -> Result<Array2<f32>> {
-        let rows: Vec<usize> = (0..set.len()).collect();
-        let mut out = Array2::zeros((set.len(), self.intercept.len()));
-        let batches = out.axis_chunks_iter_mut(Axis(0), BATCH);
-        for (mut out, rows) in batches.zip(rows.chunks(BATCH)) {
-            let inputs = match self.reads() {
-                true => set.inputs(rows)?,
-                false => Array2::zeros((rows.len(), 0)),
-            };
-            out.assign(&self.predict_inputs(set, rows, inputs.view())?);
-        }
-        Ok(out)
-    }
-
-    /// Whether predictions depend on responses.
-    pub(crate) fn reads(&self) -> bool {
-        !self.weights.is_empty()
-    }
-
     /// Predictions of the samples `chosen`, whose inputs are given: chosen × labels, in 0..1.
-    pub(crate) fn predict_inputs(
+    fn predict_inputs(
         &self,
         set: &SampleSet<'_>,
         chosen: &[usize],
@@ -160,36 +196,12 @@ impl LinearModel {
         Ok(predicted.mapv(|value| value.clamp(0.0, 1.0) as f32))
     }
 
-    fn tensors(&self) -> NamedTensors {
-        let mut tensors = NamedTensors::new();
-        let mut put = |name: String, shape: &[usize], values: Vec<f32>| {
-            tensors.insert(name, (shape.to_vec(), values));
-        };
-        let single = |value: &f64| *value as f32;
-        let Self {
-            weights,
-            intercept,
-            maps,
-        } = self;
-        let values = weights.iter().map(single).collect();
-        put(WEIGHTS.to_owned(), weights.shape(), values);
-        let values = intercept.iter().map(single).collect();
-        put(INTERCEPT.to_owned(), intercept.shape(), values);
-        for (id, SubjectMap { mean, weights }) in maps.iter().flatten() {
-            let values = mean.iter().map(single).collect();
-            put(format!("{CENTRE}{id}"), mean.shape(), values);
-            let values = weights.iter().map(single).collect();
-            put(format!("{MAP}{id}"), weights.shape(), values);
-        }
-        tensors
-    }
-
     /// The model of stored tensors.
     ///
     /// # Errors
     /// A tensor that is missing, or of another shape than the description says.
-    pub(crate) fn restore(config: &LinearConfig, mut tensors: NamedTensors) -> Result<Self> {
-        let maps = (config.alignment != Alignment::None).then(|| {
+    pub(crate) fn restore(config: &LinearDescription, mut tensors: NamedTensors) -> Result<Self> {
+        let maps = (config.alignment != Aligned::None).then(|| {
             let ids = tensors.keys().filter_map(|name| name.strip_prefix(MAP));
             ids.map(str::to_owned).collect::<Vec<_>>()
         });
@@ -217,7 +229,7 @@ impl LinearModel {
         let maps = maps.map(|ids| ids.into_iter().map(&mut map).collect::<Result<_>>());
         let maps: Option<BTreeMap<String, SubjectMap>> = maps.transpose()?;
         let read = match (config.family, &maps) {
-            (Family::Prevalence, _) => 0,
+            (LinearFamily::Prevalence, _) => 0,
             (_, None) => config.inputs,
             (_, Some(_)) => weights.nrows(),
         };
@@ -236,8 +248,64 @@ impl LinearModel {
     }
 }
 
+impl Model for LinearModel {
+    fn predict(&self, set: &SampleSet<'_>) -> Result<Array2<f32>> {
+        let rows: Vec<usize> = (0..set.len()).collect();
+        let mut out = Array2::zeros((set.len(), self.intercept.len()));
+        let batches = out.axis_chunks_iter_mut(Axis(0), BATCH);
+        for (mut out, rows) in batches.zip(rows.chunks(BATCH)) {
+            let inputs = match self.reads() {
+                true => set.inputs(rows)?,
+                false => Array2::zeros((rows.len(), 0)),
+            };
+            out.assign(&self.predict_inputs(set, rows, inputs.view())?);
+        }
+        Ok(out)
+    }
+
+    fn reads(&self) -> bool {
+        !self.weights.is_empty()
+    }
+
+    fn outputs(
+        &self,
+        set: &SampleSet<'_>,
+        chosen: &[usize],
+        inputs: ArrayView2<'_, f32>,
+    ) -> Result<Outputs> {
+        Ok(Outputs {
+            probabilities: self.predict_inputs(set, chosen, inputs)?,
+            tokens: Vec::new(),
+        })
+    }
+
+    fn tensors(&self) -> Result<NamedTensors> {
+        let mut tensors = NamedTensors::new();
+        let mut put = |name: String, shape: &[usize], values: Vec<f32>| {
+            tensors.insert(name, (shape.to_vec(), values));
+        };
+        let single = |value: &f64| *value as f32;
+        let Self {
+            weights,
+            intercept,
+            maps,
+        } = self;
+        let values = weights.iter().map(single).collect();
+        put(WEIGHTS.to_owned(), weights.shape(), values);
+        let values = intercept.iter().map(single).collect();
+        put(INTERCEPT.to_owned(), intercept.shape(), values);
+        for (id, SubjectMap { mean, weights }) in maps.iter().flatten() {
+            let values = mean.iter().map(single).collect();
+            put(format!("{CENTRE}{id}"), mean.shape(), values);
+            let values = weights.iter().map(single).collect();
+            put(format!("{MAP}{id}"), weights.shape(), values);
+        }
+        Ok(tensors)
+    }
+}
+
 /// To the nearest value that f32 holds.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     f64::from(value as f32)
 }
 
@@ -295,68 +363,6 @@ fn parts(train: &SampleSet<'_>, seed: u64) -> Result<Vec<usize>> {
         dealt.iter().position(holds).unwrap_or(0)
     };
     Ok(train.samples.iter().map(part).collect())
-}
-
-/// Maps of all subjects into a space of the training stimuli that all of them saw; a held-out subject's from its
-/// responses to these stimuli, whose labels are not read.
-fn align(config: &Config, data: &FoldData<'_>) -> Result<Option<BTreeMap<String, SubjectMap>>> {
-    type Fit = fn(&[ArrayView2<f64>], usize) -> mused_stats::Result<SharedSpace>;
-    type Align = fn(ArrayView2<f64>, ArrayView2<f64>) -> mused_stats::Result<SubjectMap>;
-    let (fit, align): (Fit, Align) = match config.model.alignment {
-        Alignment::None => return Ok(None),
-        Alignment::Procrustes => (procrustes::fit, procrustes::align),
-        Alignment::Srm => (srm::fit, srm::align),
-    };
-    let everybody = [Some(&data.train), data.unlabelled.as_ref()];
-    let sets: Vec<&SampleSet<'_>> = everybody.into_iter().flatten().collect();
-    // Samples lie subject by subject, stimuli ascending: rows of one subject answer rows of another.
-    let mut seen: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-    for sample in sets.iter().flat_map(|set| &set.samples) {
-        seen.entry(sample.subject)
-            .or_default()
-            .insert(sample.stimulus);
-    }
-    let mut each = seen.values();
-    let first = each.next().cloned().unwrap_or_default();
-    let common = each.fold(first, |common, own| &common & own);
-    if common.len() < LEAST_COMMON {
-        return Err(Error::Request(format!(
-            "model.alignment needs at least {LEAST_COMMON} training stimuli that all {} subjects saw, found {}: in \
-             designs where subjects share test stimuli alone, as the Natural Scenes Dataset, they cannot be aligned \
-             by stimuli (model.alignment = \"none\")",
-            seen.len(),
-            common.len()
-        )));
-    }
-    let rows_of = |set: &SampleSet<'_>| -> Result<Vec<(String, Array2<f64>)>> {
-        let mut by_subject: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (row, sample) in set.samples.iter().enumerate() {
-            if common.contains(&sample.stimulus) {
-                by_subject.entry(sample.subject).or_default().push(row);
-            }
-        }
-        let own = by_subject.into_values().map(|rows| {
-            let id = set.subject(&set.samples[rows[0]]).to_owned();
-            Ok((id, set.inputs(&rows)?.mapv(f64::from)))
-        });
-        own.collect()
-    };
-    let refused = |error: mused_stats::Error| Error::Request(format!("alignment: {error}"));
-    let (ids, trained): (Vec<_>, Vec<_>) = rows_of(&data.train)?.into_iter().unzip();
-    let views: Vec<_> = trained.iter().map(|rows| rows.view()).collect();
-    let space = fit(&views, config.model.alignment_components).map_err(refused)?;
-    let mut maps: BTreeMap<String, SubjectMap> = ids.into_iter().zip(space.maps).collect();
-    if let Some(unlabelled) = &data.unlabelled {
-        for (id, rows) in rows_of(unlabelled)? {
-            let map = align(rows.view(), space.template.view()).map_err(refused)?;
-            maps.insert(id, map);
-        }
-    }
-    for map in maps.values_mut() {
-        map.mean.mapv_inplace(rounded);
-        map.weights.mapv_inplace(rounded);
-    }
-    Ok(Some(maps))
 }
 
 /// Mean squared error and cross-entropy of the training samples.

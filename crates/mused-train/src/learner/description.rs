@@ -1,11 +1,8 @@
 use mused_model::DecoderConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::linear::LinearConfig;
+use super::linear::LinearDescription;
 use crate::{Error, Result};
-
-/// Weights of a model and their description.
-pub(crate) const MODEL: &str = "model.safetensors";
 
 /// Stored beside the weights: everything needed to build the model again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +20,7 @@ pub(crate) enum Architecture {
     /// Trained by gradient steps.
     Network(DecoderConfig),
     /// Computed at once.
-    Linear(LinearConfig),
+    Linear(LinearDescription),
 }
 
 impl Architecture {

@@ -1,0 +1,122 @@
+use std::any::Any;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use mused_run::Task;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::{Error, Result};
+
+/// Threads that take tasks from a common list. Each step of a task runs in a pool of its share of
+/// the CPU threads, so that the last ones get what the finished ones leave.
+pub(crate) struct Crew<'t> {
+    pending: Mutex<Vec<&'t Task>>,
+    at_work: AtomicUsize,
+    stopped: AtomicBool,
+    threads: usize,
+}
+
+impl<'t> Crew<'t> {
+    /// A crew for `tasks`, in that order.
+    pub(crate) fn new(tasks: impl DoubleEndedIterator<Item = &'t Task>, threads: usize) -> Self {
+        Self {
+            pending: Mutex::new(tasks.rev().collect()),
+            at_work: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            threads: threads.max(1),
+        }
+    }
+
+    /// Works all tasks off. An error or a panic of one stops the others after their step.
+    pub(crate) fn work(
+        &self,
+        workers: usize,
+        job: impl Fn(&'t Task, &mut Worker<'_>) -> Result<()> + Sync,
+    ) -> Result<()> {
+        let workers = workers.clamp(1, self.threads);
+        let results: Vec<Result<()>> = std::thread::scope(|scope| {
+            let handles: Vec<_> = (0..workers)
+                .map(|_| scope.spawn(|| self.take(&job)))
+                .collect();
+            let ends = handles.into_iter().map(|handle| handle.join());
+            ends.map(|end| end.unwrap_or_else(|panic| Err(panicked("a worker", &panic))))
+                .collect()
+        });
+        results.into_iter().collect()
+    }
+
+    fn take(&self, job: &(impl Fn(&'t Task, &mut Worker<'_>) -> Result<()> + Sync)) -> Result<()> {
+        let mut worker = Worker {
+            crew: self,
+            pools: HashMap::new(),
+        };
+        self.at_work.fetch_add(1, Ordering::Relaxed);
+        let mut result = Ok(());
+        while result.is_ok() && !self.stopped() {
+            let next = self.pending.lock().unwrap_or_else(|p| p.into_inner()).pop();
+            let Some(task) = next else { break };
+            // Nothing of a task that panicked is used again: its last saved state is.
+            let end = catch_unwind(AssertUnwindSafe(|| job(task, &mut worker)));
+            result = end.unwrap_or_else(|panic| Err(panicked(&task.name(), panic.as_ref())));
+        }
+        if result.is_err() {
+            self.stop();
+        }
+        self.at_work.fetch_sub(1, Ordering::Relaxed);
+        result
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+fn panicked(model: &str, panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    Error::Panicked {
+        model: model.to_owned(),
+        message: text.unwrap_or("no message").to_owned(),
+    }
+}
+
+/// One thread of a crew.
+pub(crate) struct Worker<'c> {
+    crew: &'c Crew<'c>,
+    /// By size, made when first needed.
+    pools: HashMap<usize, ThreadPool>,
+}
+
+impl Worker<'_> {
+    /// Runs a job on this worker's share of the threads.
+    pub(crate) fn run<T: Send>(&mut self, job: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let at_work = self.crew.at_work.load(Ordering::Relaxed).max(1);
+        let size = (self.crew.threads / at_work).max(1);
+        let pool = match self.pools.entry(size) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(new) => {
+                let pool = ThreadPoolBuilder::new().num_threads(size).build();
+                new.insert(pool.map_err(|error| {
+                    Error::Request(format!("cannot start {size} threads: {error}"))
+                })?)
+            }
+        };
+        pool.install(job)
+    }
+
+    /// Stops all workers after their step.
+    pub(crate) fn stop(&self) {
+        self.crew.stop();
+    }
+
+    pub(crate) fn stopped(&self) -> bool {
+        self.crew.stopped()
+    }
+}

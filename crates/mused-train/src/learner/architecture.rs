@@ -1,0 +1,130 @@
+//! From the configuration and the layout of an input row to the network that reads it.
+
+use mused_data::Layout;
+use mused_model::{
+    BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, LossConfig,
+    MlpConfig, Orthogonality, RoiTransformerConfig, RsaForm, Tokenizer,
+};
+use mused_run::{Config, Family, TransformerConfig, VolumeIdentity};
+
+use crate::{Error, Result};
+
+/// The network that a configuration asks for.
+///
+/// # Errors
+/// A family that is no network, or a layout that it cannot read.
+pub(crate) fn network(
+    config: &Config,
+    layout: &Layout,
+    subjects: usize,
+    labels: usize,
+) -> Result<DecoderConfig> {
+    match (&config.model.family, layout) {
+        (Family::Mlp(mlp), _) => Ok(DecoderConfig::Mlp(MlpConfig {
+            inputs: layout.width(),
+            hidden: mlp.hidden,
+            labels,
+            input_dropout: mlp.input_dropout,
+            dropout: mlp.dropout,
+        })),
+        (Family::BrainFormer(model), Layout::Grid { cuboid }) => {
+            Ok(DecoderConfig::BrainFormer(BrainFormerConfig {
+                depth: depth(model.depth)?,
+                grid: cuboid.shape,
+                stem: model.stem,
+                stages: model.stages,
+                heads: model.heads,
+                head_dim: model.head_dim,
+                mlp: model.mlp,
+                subjects: match model.subjects {
+                    VolumeIdentity::Tokens => subjects,
+                    VolumeIdentity::Shared | VolumeIdentity::Separate => 1,
+                },
+                labels,
+            }))
+        }
+        (Family::Transformer(model), Layout::Regions { slots }) => {
+            let lengths = slots.iter().map(|slot| slot.length).collect();
+            Ok(transformer(
+                model,
+                Tokenizer::Regions { lengths },
+                subjects,
+                labels,
+            ))
+        }
+        (Family::Transformer(model), Layout::Patches { edge, slots, .. }) => {
+            let tokenizer = Tokenizer::Patches {
+                count: slots.len(),
+                length: edge.pow(3),
+            };
+            Ok(transformer(model, tokenizer, subjects, labels))
+        }
+        (family, _) => Err(Error::Request(format!(
+            "a model of family {} cannot read responses arranged like this",
+            family.name()
+        ))),
+    }
+}
+
+fn transformer(
+    model: &TransformerConfig,
+    tokenizer: Tokenizer,
+    subjects: usize,
+    labels: usize,
+) -> DecoderConfig {
+    let (subjects, identity) = match model.subjects {
+        mused_run::Identity::Tokens => (subjects, Identity::Tokens),
+        mused_run::Identity::Embedding => (subjects, Identity::Embedding),
+        mused_run::Identity::Shared | mused_run::Identity::Separate => (1, Identity::Tokens),
+    };
+    DecoderConfig::Roi(RoiTransformerConfig {
+        tokenizer,
+        identity,
+        levels: match model.levels {
+            mused_run::Levels::Both => Levels::Both,
+            mused_run::Levels::High => Levels::High,
+            mused_run::Levels::Low => Levels::Low,
+        },
+        subjects,
+        labels,
+        input_dropout: model.input_dropout,
+        encoder: EncoderConfig {
+            dim: model.dim,
+            depth: model.depth,
+            heads: model.heads,
+            mlp_ratio: model.mlp_ratio,
+            dropout: model.dropout,
+            attention_dropout: model.attention_dropout,
+        },
+    })
+}
+
+fn depth(layers: usize) -> Result<Depth> {
+    match layers {
+        10 => Ok(Depth::Ten),
+        18 => Ok(Depth::Eighteen),
+        34 => Ok(Depth::ThirtyFour),
+        _ => Err(Error::Request(format!(
+            "BrainFormer has 10, 18 or 34 layers, not {layers}"
+        ))),
+    }
+}
+
+/// The loss terms that a configuration asks for.
+pub(crate) fn losses(config: &mused_run::LossConfig) -> LossConfig {
+    LossConfig {
+        high: config.high,
+        low: config.low,
+        orthogonality: config.orthogonality,
+        orthogonality_form: match config.orthogonality_form {
+            mused_run::Orthogonality::F => Orthogonality::F,
+            mused_run::Orthogonality::L1 => Orthogonality::L1,
+            mused_run::Orthogonality::L2 => Orthogonality::L2,
+            mused_run::Orthogonality::Cosine => Orthogonality::Cosine,
+        },
+        rsa_form: match config.rsa_form {
+            mused_run::RsaForm::SquaredError => RsaForm::SquaredError,
+            mused_run::RsaForm::Centred => RsaForm::Centred,
+        },
+    }
+}

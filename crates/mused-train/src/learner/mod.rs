@@ -1,0 +1,165 @@
+//! What a family of models can do. Network or closed form is decided here, once: the rest of the crate fits, saves,
+//! restores and asks models without knowing which they are.
+
+mod alignment;
+mod architecture;
+mod description;
+mod linear;
+mod network;
+mod trainer;
+
+use mused_data::Layout;
+use mused_kernels::{KernelBackend, TrainBackend};
+use mused_run::{Config, EpochLosses, EpochRecord, Family, Run, Task, ValidationScores};
+use ndarray::{Array2, Array3, ArrayView2};
+
+use crate::crew::Worker;
+use crate::fold_data::{FoldData, Guides};
+use crate::journal::{Journal, now};
+use crate::parameters::NamedTensors;
+use crate::sample_set::SampleSet;
+use crate::{Progress, Result, checkpoint, inputs};
+
+pub(crate) use description::{Architecture, ModelDescription};
+pub(crate) use network::{Network, evaluation_batch};
+pub(crate) use trainer::saved_step;
+
+/// A family of models under a configuration.
+pub(crate) trait Learner: Sync {
+    /// The model that reads inputs of such a layout.
+    ///
+    /// # Errors
+    /// A layout that no model of the family reads.
+    fn architecture(&self, layout: &Layout, subjects: usize, labels: usize)
+    -> Result<Architecture>;
+
+    /// Bytes of a step that fits such a model on so many samples.
+    ///
+    /// # Errors
+    /// More than the machine has, with what would fit.
+    fn memory(&self, architecture: &Architecture, samples: usize) -> Result<u64>;
+
+    /// Steps on so many samples.
+    fn steps(&self, samples: usize) -> usize;
+
+    /// Fits a model on the training part alone; `None` when it was asked to stop and has saved where it stands.
+    fn fit(&self, fit: &mut Fit<'_, '_>) -> Result<Option<Box<dyn Model>>>;
+}
+
+/// A fitted model.
+pub(crate) trait Model: Send + Sync {
+    /// Label probabilities of all samples of a set: samples × labels.
+    fn predict(&self, set: &SampleSet<'_>) -> Result<Array2<f32>>;
+
+    /// Outputs for the samples `chosen` of a set, whose inputs are given.
+    fn outputs(
+        &self,
+        set: &SampleSet<'_>,
+        chosen: &[usize],
+        inputs: ArrayView2<'_, f32>,
+    ) -> Result<Outputs>;
+
+    /// Attention of the subject tokens to the slots of the input row, see [`mused_model::Decoder::attention`]: samples ×
+    /// tokens × slots; `None` of a model that has none.
+    fn attention(
+        &self,
+        _set: &SampleSet<'_>,
+        _chosen: &[usize],
+        _inputs: ArrayView2<'_, f32>,
+    ) -> Result<Option<Array3<f32>>> {
+        Ok(None)
+    }
+
+    /// Whether predictions depend on responses.
+    fn reads(&self) -> bool {
+        true
+    }
+
+    /// Everything that a file needs to bring it back.
+    fn tensors(&self) -> Result<NamedTensors>;
+}
+
+/// What a model makes of some samples.
+pub(crate) struct Outputs {
+    /// samples × labels
+    pub(crate) probabilities: Array2<f32>,
+    /// The subject tokens that the network has, the high-level one first: its name, and samples × dim.
+    pub(crate) tokens: Vec<(&'static str, Array2<f32>)>,
+}
+
+/// The learner of a configuration.
+pub(crate) fn learner<B: TrainBackend>(config: &Config) -> Box<dyn Learner + '_> {
+    match &config.model.family {
+        Family::Transformer(_) | Family::BrainFormer(_) | Family::Mlp(_) => {
+            Box::new(network::Networks::<B>::new(config))
+        }
+        Family::Ridge(_) | Family::AlignedRidge(_) | Family::Prevalence(_) => {
+            Box::new(linear::ClosedForms::new(config))
+        }
+    }
+}
+
+/// The model of a task that is done.
+pub(crate) fn restore<B: KernelBackend>(
+    run: &Run,
+    task: &Task,
+) -> Result<(ModelDescription, Box<dyn Model>)> {
+    let path = run.model_path(task);
+    let (description, tensors) = checkpoint::read::<ModelDescription>(&path)?;
+    let model: Box<dyn Model> = match &description.model {
+        Architecture::Network(network) => Box::new(Network::<B>::restore(network, tensors)?),
+        Architecture::Linear(linear) => Box::new(linear::LinearModel::restore(linear, tensors)?),
+    };
+    Ok((description, model))
+}
+
+/// Writes what a task leaves: its model, what makes the model's inputs, and last its test probabilities.
+pub(crate) fn save(run: &Run, task: &Task, data: &FoldData<'_>, model: &dyn Model) -> Result<()> {
+    checkpoint::write(&run.model_path(task), &data.description, &model.tensors()?)?;
+    inputs::write(&run.inputs_path(task), &data.transform)?;
+    let probabilities = model.predict(&data.test)?;
+    let path = run.task_predictions_path(task);
+    Ok(mused_formats::npy::write_npy_f32(
+        path,
+        probabilities.view(),
+    )?)
+}
+
+/// A model in the making: what it is fitted on, and who is told.
+pub(crate) struct Fit<'f, 'w> {
+    pub(crate) run: &'f Run,
+    pub(crate) task: &'f Task,
+    pub(crate) config: &'f Config,
+    pub(crate) data: &'f FoldData<'f>,
+    pub(crate) guides: &'f Guides,
+    pub(crate) journal: &'f Journal<'f>,
+    pub(crate) progress: &'f dyn Progress,
+    pub(crate) worker: &'f mut Worker<'w>,
+}
+
+/// An epoch that has ended, for the journal.
+pub(crate) struct Epoch {
+    /// From 1.
+    pub(crate) epoch: usize,
+    /// Steps so far.
+    pub(crate) step: usize,
+    pub(crate) learning_rate: f64,
+    pub(crate) train: EpochLosses,
+    pub(crate) validation: Option<ValidationScores>,
+}
+
+/// Writes an epoch of a task to the journal.
+pub(crate) fn record(journal: &Journal<'_>, task: &Task, epoch: Epoch) -> Result<()> {
+    let record = EpochRecord {
+        fold: task.fold,
+        subject: task.subject.clone(),
+        holdout: task.holdout.clone(),
+        epoch: epoch.epoch,
+        step: epoch.step,
+        learning_rate: epoch.learning_rate,
+        train: epoch.train,
+        validation: epoch.validation,
+        time: now(),
+    };
+    journal.write(task, &record)
+}

@@ -1,0 +1,246 @@
+use std::path::Path;
+
+use mused_data::Dataset;
+use mused_data::audit::{Finding, Report, audit};
+use mused_kernels::TrainBackend;
+use mused_run::{Config, DatasetReference, Division, Layers, Machine, Run, RunRecord, Task};
+
+use crate::crew::Crew;
+use crate::journal::Journal;
+use crate::learner::{Fit, Learner, learner, save, saved_step};
+use crate::plan::Plan;
+use crate::{Error, Progress, Result};
+
+/// What to train, where to, and on how many threads.
+#[derive(Debug)]
+pub struct TrainRequest<'a> {
+    /// The data.
+    pub dataset: &'a Dataset,
+    /// Configuration with origins.
+    pub layers: &'a Layers,
+    /// Run directory to create.
+    pub run: &'a Path,
+    /// CPU threads over all folds. The result does not depend on it.
+    pub threads: usize,
+}
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All folds are done and the predictions are written.
+    Complete,
+    /// Stopped on request, with everything saved.
+    Interrupted,
+}
+
+/// Trains a new run.
+///
+/// # Errors
+/// When the run directory exists, the dataset has problems, the configuration does not fit it,
+/// or training fails. Nothing is created before everything has been checked.
+pub fn train<B: TrainBackend>(
+    request: &TrainRequest<'_>,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    train_relabelled::<B>(request, None, progress)
+}
+
+/// Trains a new run, on stimuli that carry the labels of others where `relabelling` is its number.
+pub(crate) fn train_relabelled<B: TrainBackend>(
+    request: &TrainRequest<'_>,
+    relabelling: Option<u64>,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let TrainRequest {
+        layers,
+        run,
+        threads,
+        ..
+    } = *request;
+    Run::refuse_occupied(run)?;
+    let config = layers.config()?;
+    let dataset = &controlled(request.dataset, &config);
+    let learner = learner::<B>(&config);
+    let mut plan = Plan::new(dataset, &config, learner.as_ref())?;
+    plan.resolved.relabelling = relabelling;
+    let audit = searched(dataset, &plan, &config)?;
+    // The data as they were given: a control is made of them anew whenever the run is read.
+    let record = record(request.dataset, &plan, Some(audit), threads)?;
+    let run = create(run, dataset, &plan, layers, record)?;
+    execute(
+        dataset,
+        &config,
+        learner.as_ref(),
+        &plan,
+        run,
+        threads,
+        progress,
+    )
+}
+
+/// Continues an interrupted run to the same result, bit for bit on one kind of CPU.
+///
+/// # Errors
+/// When there is no such run, the dataset is not the one it was started on, or training fails.
+pub fn resume<B: TrainBackend>(
+    dataset: &Dataset,
+    run: &Path,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let run = Run::open(run)?;
+    run.check_dataset(dataset)?;
+    let config = run.config()?;
+    let dataset = &controlled(dataset, &config);
+    let learner = learner::<B>(&config);
+    let plan = Plan::new(dataset, &config, learner.as_ref())?;
+    execute(
+        dataset,
+        &config,
+        learner.as_ref(),
+        &plan,
+        run,
+        threads,
+        progress,
+    )
+}
+
+/// Describes a run that starts now.
+pub(crate) fn record(
+    dataset: &Dataset,
+    plan: &Plan,
+    audit: Option<Report>,
+    threads: usize,
+) -> Result<RunRecord> {
+    let resolved = &plan.resolved;
+    let guides = [&resolved.guidance_high, &resolved.guidance_low];
+    let features: Vec<&str> = (guides.into_iter())
+        .filter_map(|guide| Some(guide.used()?.0))
+        .collect();
+    let root = dataset.root();
+    Ok(RunRecord {
+        schema: RunRecord::SCHEMA.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        dataset: DatasetReference {
+            name: dataset.description.name.clone(),
+            path: root.map(|root| std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned())),
+            identity: Some(dataset.identity(&features)?),
+            sha256: None,
+            simulated: dataset.description.simulated,
+        },
+        subjects: plan.trained_ids(dataset),
+        folds: plan.folds.len(),
+        tasks: plan.tasks.clone(),
+        resolved: Some(plan.resolved.clone()),
+        audit,
+        machine: Machine::here(threads),
+        started: RunRecord::now(),
+        finished: None,
+    })
+}
+
+/// Creates a run directory with its plan and configuration.
+pub(crate) fn create(
+    run: &Path,
+    dataset: &Dataset,
+    plan: &Plan,
+    layers: &Layers,
+    record: RunRecord,
+) -> Result<Run> {
+    let division = Division::of(dataset, &plan.folds);
+    let labels = &dataset.labels.names;
+    Ok(Run::create(run, record, layers, &division, labels)?)
+}
+
+/// Searches for leaks; those that are not let pass are an error.
+fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Result<Report> {
+    let report = audit(dataset, &plan.folds, config.audit.near_duplicate)?;
+    let passes = |finding: &&Finding| config.audit.allow.contains(&finding.leak);
+    let findings: Vec<Finding> = report
+        .findings
+        .iter()
+        .filter(|finding| !passes(finding))
+        .cloned()
+        .collect();
+    if findings.is_empty() {
+        Ok(report)
+    } else {
+        Err(Error::Leaks { findings })
+    }
+}
+
+/// The dataset as a run reads it: under the shuffled control with its responses dealt anew.
+pub(crate) fn controlled(dataset: &Dataset, config: &Config) -> Dataset {
+    match config.model.inputs.shuffled_brain {
+        true => dataset.shuffled(config.split.seed),
+        false => dataset.clone(),
+    }
+}
+
+fn execute(
+    dataset: &Dataset,
+    config: &Config,
+    learner: &dyn Learner,
+    plan: &Plan,
+    run: Run,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    let standing: Vec<Standing<'_>> = (plan.tasks.iter())
+        .map(|task| {
+            let total = learner.steps(plan.train_samples(dataset, task).len());
+            let finished = run.task_predictions_path(task).is_file();
+            let done = match finished {
+                true => total,
+                false => saved_step(&run, task),
+            };
+            Standing {
+                task,
+                total,
+                done,
+                finished,
+            }
+        })
+        .collect();
+    let epochs = config.train.epochs;
+    let epochs = |of: &Standing<'_>| of.done / (of.total / epochs).max(1);
+    let epochs: Vec<(&Task, usize)> = standing.iter().map(|of| (of.task, epochs(of))).collect();
+    let journal = Journal::open(&run, &epochs)?;
+    let steps_done = standing.iter().map(|of| of.done).sum();
+    let steps_total = standing.iter().map(|of| of.total).sum();
+    progress.start(steps_done, steps_total, plan.step_bytes);
+    let pending = standing.iter().filter(|of| !of.finished).map(|of| of.task);
+    let crew = Crew::new(pending, threads);
+    crew.work(plan.tasks.len(), |task, worker| {
+        let data = worker.run(|| plan.load(dataset, config, learner, task))?;
+        let fitted = learner.fit(&mut Fit {
+            run: &run,
+            task,
+            config,
+            data: &data,
+            guides: &plan.guides,
+            journal: &journal,
+            progress,
+            worker,
+        })?;
+        let Some(model) = fitted else { return Ok(()) };
+        worker.run(|| save(&run, task, &data, model.as_ref()))?;
+        // Absent where the task was shorter than one interval.
+        let _ = std::fs::remove_file(run.state_path(task));
+        Ok(())
+    })?;
+    if crew.stopped() {
+        return Ok(Outcome::Interrupted);
+    }
+    plan.gather(dataset, &run)?;
+    run.finish()?;
+    Ok(Outcome::Complete)
+}
+
+/// How far a task has come.
+struct Standing<'t> {
+    task: &'t Task,
+    total: usize,
+    done: usize,
+    finished: bool,
+}

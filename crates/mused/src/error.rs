@@ -1,0 +1,25 @@
+use std::path::PathBuf;
+
+/// Why something could not be done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A dataset is at fault.
+    #[error(transparent)]
+    Data(#[from] mused_data::Error),
+    /// A run directory or a configuration is at fault.
+    #[error(transparent)]
+    Run(#[from] mused_run::Error),
+    /// Training, prediction or explanation failed.
+    #[error(transparent)]
+    Train(#[from] mused_train::Error),
+    /// A run cannot be scored or compared.
+    #[error(transparent)]
+    Results(#[from] mused_results::Error),
+    /// Training was asked to stop; everything is saved, and [`crate::Training::resume`] goes on.
+    #[error("training of {} was stopped and saved", .0.display())]
+    Interrupted(PathBuf),
+}
+
+/// A `Result` with this crate's [`enum@Error`].
+pub type Result<T> = std::result::Result<T, Error>;

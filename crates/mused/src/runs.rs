@@ -1,0 +1,84 @@
+//! What can be done with runs: score, compare, predict, explain, search for leaks, exchange checkpoints.
+
+use std::path::Path;
+
+use mused_data::Dataset;
+use mused_data::audit::Report;
+use mused_results::Comparison;
+use mused_run::{Results, Run};
+use mused_stats::metrics::Undefined;
+use mused_train::{Explanation, Probabilities, PublishedRequest};
+
+use crate::{Cpu, CpuTraining, Result};
+
+/// Scores the test predictions of a run, a subject at a time, and writes its `results.json`.
+///
+/// # Errors
+/// When the run is not complete or its files contradict each other.
+pub fn evaluate(run: &Run) -> Result<Results> {
+    evaluate_with(run, Undefined::Exclude)
+}
+
+/// As [`evaluate`], with another rule for labels that cannot be scored.
+///
+/// # Errors
+/// As there.
+pub fn evaluate_with(run: &Run, undefined: Undefined) -> Result<Results> {
+    let results = mused_results::evaluate(run, undefined)?;
+    run.write_results(&results)?;
+    Ok(results)
+}
+
+/// How model `b` differs from model `a`, each with a run a seed, on the same test samples: b - a, mean over seeds.
+///
+/// # Errors
+/// No run or other numbers of runs; runs that are not complete, or whose subjects, stimuli, labels or targets differ.
+pub fn compare(a: &[Run], b: &[Run]) -> Result<Comparison> {
+    Ok(mused_results::compare(a, b)?)
+}
+
+/// Label probabilities of every subject and stimulus of `dataset`, the mean over the run's models. Stimuli of the run's
+/// own dataset were trained on by some of them: honest scores are those of [`evaluate`].
+///
+/// # Errors
+/// When the run is not complete, a subject or region is unknown to it, or responses do not fit.
+pub fn predict(run: &Run, dataset: &Dataset) -> Result<Probabilities> {
+    Ok(mused_train::predict::<Cpu>(run, dataset)?)
+}
+
+/// Writes the folder `explain/` of a run: see [`mused_train::explain`].
+///
+/// # Errors
+/// As there.
+pub fn explain(
+    run: &Run,
+    dataset: Option<&Path>,
+    fold: usize,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Explanation> {
+    Ok(mused_train::explain::<Cpu>(run, dataset, fold, progress)?)
+}
+
+/// Searches a complete run for ways in which test data reached training.
+///
+/// # Errors
+/// A run that is not complete; a dataset that is not where it was, or not what it was.
+pub fn audit_run(run: &Run) -> Result<Report> {
+    Ok(mused_train::audit_run::<CpuTraining>(run)?)
+}
+
+/// Makes a complete run of a checkpoint of the published code.
+///
+/// # Errors
+/// A file that is no state dict of the volume model; subjects or labels that are not those of the dataset.
+pub fn import_published(request: &PublishedRequest<'_>) -> Result<()> {
+    Ok(mused_train::import_published::<CpuTraining>(request)?)
+}
+
+/// Writes the weights of a fold under the names and in the shapes of the published code.
+///
+/// # Errors
+/// A run that is not complete or not of the volume model; a fold it does not have; a file that exists.
+pub fn export_published(run: &Run, fold: usize, out: &Path) -> Result<()> {
+    Ok(mused_train::export_published::<Cpu>(run, fold, out)?)
+}

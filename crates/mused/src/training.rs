@@ -1,0 +1,177 @@
+use std::path::Path;
+
+use mused_data::Dataset;
+use mused_run::{Config, EpochLosses, Layers, Run, ValidationScores};
+use mused_train::{Cancel, Outcome, Progress, TrainRequest};
+
+use crate::{CpuTraining, Error, Result};
+
+/// Trains a new run on all processors, in silence. See [`Training`] for progress, threads and cancellation.
+///
+/// # Errors
+/// When the run directory exists, the dataset has problems, the configuration does not fit it, leaks are found, or
+/// training fails. Nothing is created before everything has been checked.
+pub fn train(dataset: &Dataset, config: Config, run: impl AsRef<Path>) -> Result<Run> {
+    Training::new(dataset).config(&config)?.train(run)
+}
+
+/// A training run, with what it is to be told and how it may be stopped.
+///
+/// ```no_run
+/// # fn main() -> mused::Result<()> {
+/// # let dataset = mused::Dataset::open("data")?;
+/// let stop = mused::Cancel::default();
+/// let training = mused::Training::new(&dataset).threads(2).cancel(&stop);
+/// let run = training.config(&mused::Config::default())?.train("runs/a")?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Training<'a> {
+    dataset: &'a Dataset,
+    layers: Option<Layers>,
+    threads: usize,
+    progress: &'a dyn Progress,
+    cancel: Option<&'a Cancel>,
+}
+
+impl<'a> Training<'a> {
+    /// With the default configuration, on all processors, in silence.
+    pub fn new(dataset: &'a Dataset) -> Self {
+        Self {
+            dataset,
+            layers: None,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            progress: &(),
+            cancel: None,
+        }
+    }
+
+    /// With this configuration.
+    ///
+    /// # Errors
+    /// A value that TOML does not have.
+    pub fn config(self, config: &Config) -> Result<Self> {
+        let layers = Layers::of(config)?;
+        Ok(self.layers(&layers))
+    }
+
+    /// With a configuration whose values remember where they came from.
+    pub fn layers(self, layers: &Layers) -> Self {
+        Self {
+            layers: Some(layers.clone()),
+            ..self
+        }
+    }
+
+    /// On so many threads. The result does not depend on it.
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// Telling `progress`.
+    pub fn progress(self, progress: &'a dyn Progress) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// Until `cancel` is asked to stop.
+    pub fn cancel(self, cancel: &'a Cancel) -> Self {
+        Self {
+            cancel: Some(cancel),
+            ..self
+        }
+    }
+
+    /// Trains a new run.
+    ///
+    /// # Errors
+    /// As [`train`]; [`Error::Interrupted`] when it was stopped.
+    pub fn train(&self, run: impl AsRef<Path>) -> Result<Run> {
+        let run = run.as_ref();
+        let default;
+        let layers = match &self.layers {
+            Some(layers) => layers,
+            None => {
+                default = Layers::preset("default")?;
+                &default
+            }
+        };
+        let request = TrainRequest {
+            dataset: self.dataset,
+            layers,
+            run,
+            threads: self.threads,
+        };
+        ended(
+            run,
+            mused_train::train::<CpuTraining>(&request, &self.watched())?,
+        )
+    }
+
+    /// Continues an interrupted run with its own configuration, to the same result, bit for bit.
+    ///
+    /// # Errors
+    /// When there is no such run, the dataset is another one, or training fails; [`Error::Interrupted`] when it was
+    /// stopped again.
+    pub fn resume(&self, run: impl AsRef<Path>) -> Result<Run> {
+        let (run, watched) = (run.as_ref(), self.watched());
+        let outcome =
+            mused_train::resume::<CpuTraining>(self.dataset, run, self.threads, &watched)?;
+        ended(run, outcome)
+    }
+
+    /// Trains `out` as `run` was trained, its stimuli labelled as others are: relabelling `index`, from 1. Goes on where
+    /// it was interrupted.
+    ///
+    /// # Errors
+    /// When training fails; [`Error::Interrupted`] when it was stopped.
+    pub fn relabelled(&self, run: &Run, index: u64, out: impl AsRef<Path>) -> Result<Run> {
+        let (out, watched) = (out.as_ref(), self.watched());
+        let outcome = mused_train::retrain_relabelled::<CpuTraining>(
+            run,
+            self.dataset,
+            index,
+            out,
+            self.threads,
+            &watched,
+        )?;
+        ended(out, outcome)
+    }
+
+    fn watched(&self) -> Watched<'a> {
+        Watched {
+            progress: self.progress,
+            cancel: self.cancel,
+        }
+    }
+}
+
+fn ended(run: &Path, outcome: Outcome) -> Result<Run> {
+    match outcome {
+        Outcome::Complete => Ok(Run::open(run)?),
+        Outcome::Interrupted => Err(Error::Interrupted(run.to_owned())),
+    }
+}
+
+/// Progress that may also be stopped by a handle.
+struct Watched<'p> {
+    progress: &'p dyn Progress,
+    cancel: Option<&'p Cancel>,
+}
+
+impl Progress for Watched<'_> {
+    fn start(&self, done: usize, total: usize, step_bytes: u64) {
+        self.progress.start(done, total, step_bytes);
+    }
+
+    fn step(&self, model: &str, losses: &EpochLosses) {
+        self.progress.step(model, losses);
+    }
+
+    fn epoch(&self, epoch: usize, validation: Option<&ValidationScores>) {
+        self.progress.epoch(epoch, validation);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.progress.interrupted() || self.cancel.is_some_and(Cancel::is_cancelled)
+    }
+}
