@@ -6,6 +6,7 @@ mod compare;
 mod inference;
 mod predictions;
 mod run;
+pub mod seeds;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
