@@ -53,7 +53,7 @@ impl Report {
             tsne: request.tsne,
         };
         let page = Page {
-            title: format!("{}: {}", run.run.dataset.name, run.name),
+            title: format!("{}: {}", input.facts.dataset, run.name),
             subtitle: sections::lead(&input),
             sections: all_sections(&input, request.images, request.out),
             labels: labels.clone(),

@@ -1,6 +1,6 @@
 use crate::escape::shortened;
 use crate::number::{difference, three, tick};
-use crate::svg::{Anchor, Ink, Scale, Svg};
+use crate::svg::{Anchor, Ink, Scale, Svg, range_of};
 
 const NAMES: f64 = 170.0;
 const TOP: f64 = 44.0;
@@ -70,6 +70,40 @@ pub(crate) struct Panel {
     pub(crate) domain: (f64, f64),
     /// A line through all rows: the floor, or no difference.
     pub(crate) reference: Option<f64>,
+}
+
+impl Panel {
+    /// Of a range that holds values and the reference.
+    pub(crate) fn around(
+        title: &str,
+        values: impl Iterator<Item = f64>,
+        reference: Option<f64>,
+    ) -> Self {
+        Self {
+            title: title.to_owned(),
+            domain: range_of(values.chain(reference)).unwrap_or((0.0, 1.0)),
+            reference,
+        }
+    }
+}
+
+impl Row {
+    /// One that cannot be picked.
+    pub(crate) fn new(name: &str, marks: impl IntoIterator<Item = Option<Mark>>) -> Self {
+        Self {
+            name: name.to_owned(),
+            pick: None,
+            marks: marks.into_iter().collect(),
+        }
+    }
+
+    /// Picks a `label` or `subject` when it is clicked.
+    pub(crate) fn picking(self, what: &'static str, index: usize) -> Self {
+        Self {
+            pick: Some((what, index)),
+            ..self
+        }
+    }
 }
 
 /// Values of many things, one a row, in panels side by side.

@@ -16,7 +16,6 @@ pub(crate) struct About {
     pub(crate) levels: Vec<String>,
     pub(crate) parts: Vec<String>,
     pub(crate) part_kind: String,
-    pub(crate) stimuli: usize,
     pub(crate) notes: Vec<String>,
 }
 

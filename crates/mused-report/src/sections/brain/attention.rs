@@ -98,14 +98,9 @@ impl<'a> Weights<'a> {
 }
 
 fn chart(shown: &[PartRow<'_>], panels: Vec<Panel>) -> RowsChart {
-    let drawn = shown.iter().map(|row| Row {
-        name: row.part.to_owned(),
-        pick: None,
-        marks: row
-            .levels
-            .iter()
-            .map(|weights| weights.mark(row.part))
-            .collect(),
+    let drawn = shown.iter().map(|row| {
+        let marks = row.levels.iter().map(|weights| weights.mark(row.part));
+        Row::new(row.part, marks)
     });
     RowsChart::new(drawn.collect(), panels)
 }
@@ -122,15 +117,14 @@ fn panels(about: &About, found: &[Attention], levels: &[&str]) -> Option<Vec<Pan
 }
 
 fn table(found: &[Attention]) -> Table {
-    let mut table = Table::new(&["subject", "level", "part", "weight", "sd"]);
-    for row in found {
-        table.push([
-            (&row.subject).into(),
-            (&row.level).into(),
-            (&row.part).into(),
-            row.weight.into(),
-            row.sd.into(),
-        ]);
-    }
-    table
+    Table::of(
+        found,
+        &[
+            ("subject", |row| (&row.subject).into()),
+            ("level", |row| (&row.level).into()),
+            ("part", |row| (&row.part).into()),
+            ("weight", |row| row.weight.into()),
+            ("sd", |row| row.sd.into()),
+        ],
+    )
 }

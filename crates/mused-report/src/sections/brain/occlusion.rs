@@ -3,7 +3,6 @@ use crate::figure::Figure;
 use crate::figures::{Mark, Panel, Row, RowsChart};
 use crate::input::Occlusion;
 use crate::number::difference;
-use crate::svg::range_of;
 use crate::table::Table;
 
 /// `None` where there is nothing.
@@ -82,50 +81,34 @@ fn chart(rows: &[Occlusion], shown: &[&Occlusion]) -> RowsChart {
         let value = (metric.value)(row)?;
         Some(Mark::difference(&row.part, value, (metric.interval)(row)))
     };
-    let drawn = shown.iter().map(|row| Row {
-        name: row.part.clone(),
-        pick: None,
-        marks: METRICS.map(|metric| mark(row, metric)).into(),
-    });
+    let drawn = shown
+        .iter()
+        .map(|row| Row::new(&row.part, METRICS.map(|metric| mark(row, metric))));
     let panel = |metric: Metric| {
         let ends = rows.iter().flat_map(|row| {
             let (low, high) = (metric.interval)(row).unzip();
             [(metric.value)(row), low, high].into_iter().flatten()
         });
-        Panel {
-            title: metric.title.to_owned(),
-            domain: range_of(ends.chain([0.0])).unwrap_or((-1.0, 1.0)),
-            reference: Some(0.0),
-        }
+        Panel::around(metric.title, ends, Some(0.0))
     };
     RowsChart::new(drawn.collect(), METRICS.map(panel).into())
 }
 
 fn table(rows: &[Occlusion]) -> Table {
-    let mut table = Table::new(&[
-        "part",
-        "subject",
-        "average_precision",
-        "ap_low",
-        "ap_high",
-        "roc_auc",
-        "auc_low",
-        "auc_high",
-    ]);
-    for row in rows {
-        let subject = match row.subject.as_str() {
-            "" => "mean",
-            subject => subject,
-        };
-        let cells = METRICS.iter().flat_map(|metric| {
-            let (low, high) = (metric.interval)(row).unzip();
-            [(metric.value)(row), low, high].map(Into::into)
-        });
-        table.push(
-            [(&row.part).into(), subject.into()]
-                .into_iter()
-                .chain(cells),
-        );
-    }
-    table
+    Table::of(
+        rows,
+        &[
+            ("part", |row| (&row.part).into()),
+            ("subject", |row| match row.subject.as_str() {
+                "" => "mean".into(),
+                subject => subject.into(),
+            }),
+            ("average_precision", |row| row.average_precision.into()),
+            ("ap_low", |row| row.ap_interval.unzip().0.into()),
+            ("ap_high", |row| row.ap_interval.unzip().1.into()),
+            ("roc_auc", |row| row.roc_auc.into()),
+            ("auc_low", |row| row.auc_interval.unzip().0.into()),
+            ("auc_high", |row| row.auc_interval.unzip().1.into()),
+        ],
+    )
 }

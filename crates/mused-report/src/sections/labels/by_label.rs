@@ -7,7 +7,7 @@ use crate::figure::{By, Figure};
 use crate::figures::{Mark, Row, RowsChart};
 use crate::input::Scores;
 use crate::number::three;
-use crate::table::{Cell, Table};
+use crate::table::Table;
 
 /// A label, means over subjects.
 struct LabelRow<'a> {
@@ -80,11 +80,6 @@ impl Metric {
         }
     }
 
-    fn cells(&self) -> [Cell; 5] {
-        let ((low, high), (p, q)) = (self.interval.unzip(), self.test.unzip());
-        [self.value, low, high, p, q].map(Cell::from)
-    }
-
     fn mark(&self, name: &str, reference: Option<f64>) -> Option<Mark> {
         let value = self.value?;
         let q = self.test.map(|(_, q)| q);
@@ -111,47 +106,40 @@ fn shown<'r, 'a>(rows: &'r [LabelRow<'a>]) -> Vec<&'r LabelRow<'a>> {
 }
 
 fn chart(rows: &[LabelRow<'_>], shown: &[&LabelRow<'_>]) -> RowsChart {
-    let drawn = shown.iter().map(|row| Row {
-        name: row.name.to_owned(),
-        pick: Some(("label", row.index)),
-        marks: vec![
-            row.ap.mark(row.name, Some(row.prevalence)),
+    let drawn = shown.iter().map(|row| {
+        let prevalence = Some(row.prevalence);
+        let marks = [
+            row.ap.mark(row.name, prevalence),
             row.auc.mark(row.name, None),
-        ],
+        ];
+        Row::new(row.name, marks).picking("label", row.index)
     });
     let lowest = rows.iter().flat_map(|row| {
-        let low = row.auc.interval.map(|(low, _)| low);
+        let (low, _) = row.auc.interval.unzip();
         [row.auc.value, low].into_iter().flatten()
     });
     RowsChart::new(drawn.collect(), panels(lowest).into())
 }
 
 fn table(rows: &[LabelRow<'_>]) -> Table {
-    let mut table = Table::new(&[
-        "label",
-        "prevalence",
-        "positives",
-        "average_precision",
-        "ap_low",
-        "ap_high",
-        "ap_p",
-        "ap_q",
-        "roc_auc",
-        "auc_low",
-        "auc_high",
-        "auc_p",
-        "auc_q",
-    ]);
-    for row in rows {
-        let first = [row.name.into(), row.prevalence.into(), row.positives.into()];
-        table.push(
-            first
-                .into_iter()
-                .chain(row.ap.cells())
-                .chain(row.auc.cells()),
-        );
-    }
-    table
+    Table::of(
+        rows,
+        &[
+            ("label", |row| row.name.into()),
+            ("prevalence", |row| row.prevalence.into()),
+            ("positives", |row| row.positives.into()),
+            ("average_precision", |row| row.ap.value.into()),
+            ("ap_low", |row| row.ap.interval.unzip().0.into()),
+            ("ap_high", |row| row.ap.interval.unzip().1.into()),
+            ("ap_p", |row| row.ap.test.unzip().0.into()),
+            ("ap_q", |row| row.ap.test.unzip().1.into()),
+            ("roc_auc", |row| row.auc.value.into()),
+            ("auc_low", |row| row.auc.interval.unzip().0.into()),
+            ("auc_high", |row| row.auc.interval.unzip().1.into()),
+            ("auc_p", |row| row.auc.test.unzip().0.into()),
+            ("auc_q", |row| row.auc.test.unzip().1.into()),
+        ],
+    )
 }
 
 fn alt(shown: &[&LabelRow<'_>]) -> String {

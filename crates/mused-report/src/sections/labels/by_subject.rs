@@ -61,12 +61,9 @@ fn shown<'r, 'a>(rows: &'r [SubjectRow<'a>]) -> Vec<&'r SubjectRow<'a>> {
 
 fn chart(rows: &[SubjectRow<'_>], shown: &[&SubjectRow<'_>], floor: Option<f64>) -> RowsChart {
     let drawn = shown.iter().map(|row| {
-        let mark = |value: Option<f64>| Some(Mark::plain(row.name, value?));
-        Row {
-            name: row.name.to_owned(),
-            pick: Some(("subject", row.index)),
-            marks: vec![mark(row.scores.average_precision), mark(row.scores.roc_auc)],
-        }
+        let values = [row.scores.average_precision, row.scores.roc_auc];
+        let marks = values.map(|value| Some(Mark::plain(row.name, value?)));
+        Row::new(row.name, marks).picking("subject", row.index)
     });
     let [mut ap, mut auc] = panels(rows.iter().filter_map(|row| row.scores.roc_auc));
     ap.reference = floor;
@@ -76,29 +73,25 @@ fn chart(rows: &[SubjectRow<'_>], shown: &[&SubjectRow<'_>], floor: Option<f64>)
 }
 
 fn table(rows: &[SubjectRow<'_>]) -> Table {
-    let mut table = Table::new(&[
-        "subject",
-        "samples",
-        "average_precision",
-        "roc_auc",
-        "hamming_loss",
-        "subset_accuracy",
-        "labels_without_ap",
-        "labels_without_auc",
-    ]);
-    for SubjectRow { name, scores, .. } in rows {
-        table.push([
-            (*name).into(),
-            scores.samples.into(),
-            scores.average_precision.into(),
-            scores.roc_auc.into(),
-            scores.hamming_loss.into(),
-            scores.subset_accuracy.into(),
-            scores.unscorable_average_precision.into(),
-            scores.unscorable_roc_auc.into(),
-        ]);
-    }
-    table
+    Table::of(
+        rows,
+        &[
+            ("subject", |row| row.name.into()),
+            ("samples", |row| row.scores.samples.into()),
+            ("average_precision", |row| {
+                row.scores.average_precision.into()
+            }),
+            ("roc_auc", |row| row.scores.roc_auc.into()),
+            ("hamming_loss", |row| row.scores.hamming_loss.into()),
+            ("subset_accuracy", |row| row.scores.subset_accuracy.into()),
+            ("labels_without_ap", |row| {
+                row.scores.unscorable_average_precision.into()
+            }),
+            ("labels_without_auc", |row| {
+                row.scores.unscorable_roc_auc.into()
+            }),
+        ],
+    )
 }
 
 fn caption(results: &Results) -> String {

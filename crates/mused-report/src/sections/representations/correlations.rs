@@ -3,7 +3,6 @@ use crate::figure::Figure;
 use crate::figures::{Mark, Panel, Row, RowsChart};
 use crate::input::RdmRow;
 use crate::number::three;
-use crate::svg::range_of;
 
 /// Rows in the picture; the table has all.
 const ROWS: usize = 100;
@@ -19,7 +18,7 @@ pub(super) fn figure(rows: &[&RdmRow]) -> Option<Figure> {
         "Spearman correlations of {} RDMs with those of the guiding features",
         shown.len()
     );
-    let svg = chart(rows, &shown)?.draw(None);
+    let svg = chart(rows, &shown).draw(None);
     Some(
         Figure::new("rdm-correlations", "Correlations", alt, svg, table(rows))
             .caption("Green: noise ceiling, between the lower and upper bound of what any RDM can reach across subjects.")
@@ -27,24 +26,20 @@ pub(super) fn figure(rows: &[&RdmRow]) -> Option<Figure> {
     )
 }
 
-fn chart(rows: &[&RdmRow], shown: &[&RdmRow]) -> Option<RowsChart> {
-    let drawn = shown.iter().map(|row| Row {
-        name: name(row),
-        pick: None,
-        marks: vec![mark(row, row.guidance_high), mark(row, row.guidance_low)],
+fn chart(rows: &[&RdmRow], shown: &[&RdmRow]) -> RowsChart {
+    let drawn = shown.iter().map(|row| {
+        let rhos = [row.guidance_high, row.guidance_low];
+        Row::new(&name(row), rhos.map(|rho| mark(row, rho)))
     });
     let ends = rows.iter().flat_map(|row| {
-        let upper = row.ceiling.map(|(_, upper)| upper);
+        let (_, upper) = row.ceiling.unzip();
         [row.guidance_high, row.guidance_low, upper]
     });
-    let domain = range_of(ends.flatten().chain([0.0]))?;
-    let panel = |level: &str| Panel {
-        title: format!("ρ with {level}-level features"),
-        domain,
-        reference: Some(0.0),
-    };
-    let panels = vec![panel("high"), panel("low")];
-    Some(RowsChart::new(drawn.collect(), panels))
+    let panels = ["high", "low"].map(|level| {
+        let title = format!("ρ with {level}-level features");
+        Panel::around(&title, ends.clone().flatten(), Some(0.0))
+    });
+    RowsChart::new(drawn.collect(), panels.into())
 }
 
 fn mark(row: &RdmRow, rho: Option<f64>) -> Option<Mark> {

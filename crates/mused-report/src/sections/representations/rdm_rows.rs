@@ -18,35 +18,26 @@ pub(super) fn name(row: &RdmRow) -> String {
 
 /// The table behind figures of these matrices.
 pub(super) fn table(rows: &[&RdmRow]) -> Table {
-    let mut table = Table::new(&[
-        "kind",
-        "level",
-        "subject",
-        "part",
-        "rho_guidance_high",
-        "rho_guidance_low",
-        "ceiling_lower",
-        "ceiling_upper",
-        "file",
-    ]);
-    for row in rows {
-        let subject = match (row.subject.as_str(), row.kind.as_str()) {
-            ("", "token" | "region") => "mean",
-            (subject, _) => subject,
-        };
-        let (lower, upper) = row.ceiling.unzip();
-        let file = format!("explain/rdms/{}.npy", row.file.trim_end_matches(".npy"));
-        table.push([
-            (&row.kind).into(),
-            (&row.level).into(),
-            subject.into(),
-            (&row.part).into(),
-            row.guidance_high.into(),
-            row.guidance_low.into(),
-            lower.into(),
-            upper.into(),
-            (&file).into(),
-        ]);
-    }
-    table
+    Table::of(
+        rows.iter().copied(),
+        &[
+            ("kind", |row| (&row.kind).into()),
+            ("level", |row| (&row.level).into()),
+            ("subject", |row| {
+                match (row.subject.as_str(), row.kind.as_str()) {
+                    ("", "token" | "region") => "mean".into(),
+                    (subject, _) => subject.into(),
+                }
+            }),
+            ("part", |row| (&row.part).into()),
+            ("rho_guidance_high", |row| row.guidance_high.into()),
+            ("rho_guidance_low", |row| row.guidance_low.into()),
+            ("ceiling_lower", |row| row.ceiling.unzip().0.into()),
+            ("ceiling_upper", |row| row.ceiling.unzip().1.into()),
+            ("file", |row| {
+                let name = row.file.trim_end_matches(".npy");
+                (&format!("explain/rdms/{name}.npy")).into()
+            }),
+        ],
+    )
 }

@@ -1,40 +1,48 @@
-use mused_results::{Comparison, MetricDifference};
+use mused_results::{Comparison, IntervalResult, MetricDifference};
 
 use crate::figure::Figure;
 use crate::figures::{Mark, Panel, Row, RowsChart};
-use crate::svg::range_of;
-use crate::table::{Cell, Table};
+use crate::table::Table;
 
-/// How a model differs from the reference.
+/// Metrics of a model, a panel each.
+const PANELS: [&str; 2] = ["Difference of macro AP", "Difference of macro AUC"];
+
+/// How a model differs from the reference in a metric.
 pub(super) struct DifferenceRow {
-    pub(super) name: String,
-    pub(super) found: Comparison,
+    model: String,
+    metric: &'static str,
+    found: MetricDifference,
 }
 
-/// A metric with its panel.
-struct Metric {
-    name: &'static str,
-    title: &'static str,
-    of: fn(&Comparison) -> &MetricDifference,
-}
+impl DifferenceRow {
+    /// Those of a model, one a panel.
+    pub(super) fn of(model: &str, found: Comparison) -> [Self; PANELS.len()] {
+        [
+            ("average_precision", found.average_precision),
+            ("roc_auc", found.roc_auc),
+        ]
+        .map(|(metric, found)| Self {
+            model: model.to_owned(),
+            metric,
+            found,
+        })
+    }
 
-const METRICS: [Metric; 2] = [
-    Metric {
-        name: "average_precision",
-        title: "Difference of macro AP",
-        of: |found| &found.average_precision,
-    },
-    Metric {
-        name: "roc_auc",
-        title: "Difference of macro AUC",
-        of: |found| &found.roc_auc,
-    },
-];
+    fn interval(&self) -> Option<&IntervalResult> {
+        self.found.interval.value()
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        let found = self.interval()?;
+        let interval = Some((found.low, found.high));
+        Some(Mark::difference(&self.model, found.estimate, interval))
+    }
+}
 
 pub(super) fn figure(reference: &str, rows: &[DifferenceRow]) -> Figure {
     let alt = format!(
         "Differences of {} runs from {reference}, with 95 % intervals",
-        rows.len()
+        rows.len() / PANELS.len()
     );
     let title = format!("Differences from {reference}");
     Figure::new("differences", &title, alt, chart(rows).draw(None), table(rows))
@@ -46,60 +54,41 @@ pub(super) fn figure(reference: &str, rows: &[DifferenceRow]) -> Figure {
 }
 
 fn chart(rows: &[DifferenceRow]) -> RowsChart {
-    let mark = |row: &DifferenceRow, metric: &Metric| {
-        let found = (metric.of)(&row.found).interval.value()?;
-        let interval = Some((found.low, found.high));
-        Some(Mark::difference(&row.name, found.estimate, interval))
-    };
-    let drawn = rows.iter().map(|row| Row {
-        name: row.name.clone(),
-        pick: None,
-        marks: METRICS.iter().map(|metric| mark(row, metric)).collect(),
+    let models = rows.chunks_exact(PANELS.len());
+    let drawn = models.map(|own| Row::new(&own[0].model, own.iter().map(DifferenceRow::mark)));
+    let panels = PANELS.iter().enumerate().map(|(place, title)| {
+        let own = rows.iter().skip(place).step_by(PANELS.len());
+        let ends = own
+            .filter_map(DifferenceRow::mark)
+            .flat_map(|mark| mark.ends());
+        Panel::around(title, ends, Some(0.0))
     });
-    let panel = |metric: Metric| {
-        let marks = rows.iter().filter_map(|row| mark(row, &metric));
-        let ends = marks.flat_map(|mark| mark.ends());
-        Panel {
-            title: metric.title.to_owned(),
-            domain: range_of(ends.chain([0.0])).unwrap_or((-1.0, 1.0)),
-            reference: Some(0.0),
-        }
-    };
-    RowsChart::new(drawn.collect(), METRICS.map(panel).into())
+    RowsChart::new(drawn.collect(), panels.collect())
 }
 
 fn table(rows: &[DifferenceRow]) -> Table {
-    let mut table = Table::new(&[
-        "run",
-        "metric",
-        "difference",
-        "low",
-        "high",
-        "p_over_subjects",
-        "p_over_stimuli",
-        "p_over_both",
-        "generalises_to",
-    ]);
-    for row in rows {
-        for metric in METRICS {
-            table.push(cells(row, &metric));
-        }
-    }
-    table
-}
-
-fn cells(row: &DifferenceRow, metric: &Metric) -> [Cell; 9] {
-    let found = (metric.of)(&row.found);
-    let interval = found.interval.value();
-    [
-        (&row.name).into(),
-        metric.name.into(),
-        interval.map(|interval| interval.estimate).into(),
-        interval.map(|interval| interval.low).into(),
-        interval.map(|interval| interval.high).into(),
-        found.p_over_subjects.value().copied().into(),
-        found.p_over_stimuli.value().copied().into(),
-        found.p_over_both.value().copied().into(),
-        interval.map(|interval| &interval.generalises_to).into(),
-    ]
+    Table::of(
+        rows,
+        &[
+            ("run", |row| (&row.model).into()),
+            ("metric", |row| row.metric.into()),
+            ("difference", |row| {
+                row.interval().map(|found| found.estimate).into()
+            }),
+            ("low", |row| row.interval().map(|found| found.low).into()),
+            ("high", |row| row.interval().map(|found| found.high).into()),
+            ("p_over_subjects", |row| {
+                row.found.p_over_subjects.value().copied().into()
+            }),
+            ("p_over_stimuli", |row| {
+                row.found.p_over_stimuli.value().copied().into()
+            }),
+            ("p_over_both", |row| {
+                row.found.p_over_both.value().copied().into()
+            }),
+            ("generalises_to", |row| {
+                row.interval().map(|found| &found.generalises_to).into()
+            }),
+        ],
+    )
 }

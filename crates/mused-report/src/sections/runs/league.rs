@@ -4,7 +4,6 @@ use mused_stats::summary::{mean, sample_sd};
 use super::models::Model;
 use crate::figure::Figure;
 use crate::figures::{Mark, Panel, Row, RowsChart};
-use crate::svg::range_of;
 use crate::table::Table;
 
 /// A model's scores.
@@ -98,25 +97,19 @@ fn ranked<'r, 'a>(rows: &'r [LeagueRow<'a>]) -> Vec<&'r LeagueRow<'a>> {
 }
 
 fn chart(ranked: &[&LeagueRow<'_>], floors: &FloorScores) -> RowsChart {
-    let mark = |name: &str, metric: &Metric| {
-        Some(Mark {
-            interval: metric.line,
-            ..Mark::plain(name, metric.mean?)
-        })
-    };
-    let drawn = ranked.iter().map(|row| Row {
-        name: row.name.to_owned(),
-        pick: None,
-        marks: vec![mark(row.name, &row.ap), mark(row.name, &row.auc)],
+    let drawn = ranked.iter().map(|row| {
+        let mark = |metric: &Metric| {
+            Some(Mark {
+                interval: metric.line,
+                ..Mark::plain(row.name, metric.mean?)
+            })
+        };
+        Row::new(row.name, [mark(&row.ap), mark(&row.auc)])
     });
     let drawn: Vec<Row> = drawn.collect();
-    let panel = |place: usize, title: &str, reference: Option<f64>| {
+    let panel = |place: usize, title: &str, floor: Option<f64>| {
         let marks = drawn.iter().filter_map(|row| row.marks[place].as_ref());
-        Panel {
-            title: title.to_owned(),
-            domain: range_of(marks.flat_map(Mark::ends).chain(reference)).unwrap_or((0.0, 1.0)),
-            reference,
-        }
+        Panel::around(title, marks.flat_map(Mark::ends), floor)
     };
     let random = floors.random_average_precision;
     let panels = vec![
@@ -127,20 +120,17 @@ fn chart(ranked: &[&LeagueRow<'_>], floors: &FloorScores) -> RowsChart {
 }
 
 fn table(rows: &[LeagueRow<'_>]) -> Table {
-    let mut table = Table::new(&[
-        "run",
-        "seeds",
-        "macro_ap",
-        "sd_ap",
-        "macro_auc",
-        "sd_auc",
-        "hamming_loss",
-        "sd_hamming",
-    ]);
-    for row in rows {
-        let metrics = [&row.ap, &row.auc, &row.hamming].into_iter();
-        let cells = metrics.flat_map(|metric| [metric.mean.into(), metric.sd.into()]);
-        table.push([row.name.into(), row.seeds.into()].into_iter().chain(cells));
-    }
-    table
+    Table::of(
+        rows,
+        &[
+            ("run", |row| row.name.into()),
+            ("seeds", |row| row.seeds.into()),
+            ("macro_ap", |row| row.ap.mean.into()),
+            ("sd_ap", |row| row.ap.sd.into()),
+            ("macro_auc", |row| row.auc.mean.into()),
+            ("sd_auc", |row| row.auc.sd.into()),
+            ("hamming_loss", |row| row.hamming.mean.into()),
+            ("sd_hamming", |row| row.hamming.sd.into()),
+        ],
+    )
 }

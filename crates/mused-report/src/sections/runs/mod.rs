@@ -40,8 +40,8 @@ pub(crate) fn runs(input: &Input<'_>) -> Section {
         .take(COMPARED)
         .filter(|other| !other.runs.is_empty())
     {
-        let (row, said) = compared(first, other);
-        rows.extend(row);
+        let (own, said) = compared(first, other);
+        rows.extend(own);
         if let Some(said) = said {
             section.missing(said);
         }
@@ -58,7 +58,7 @@ pub(crate) fn runs(input: &Input<'_>) -> Section {
 }
 
 /// How a model differs from the first over the seeds that both have, and what is left out of it or why there is nothing.
-fn compared(first: &Model<'_>, other: &Model<'_>) -> (Option<DifferenceRow>, Option<String>) {
+fn compared(first: &Model<'_>, other: &Model<'_>) -> (Vec<DifferenceRow>, Option<String>) {
     let name = &other.name;
     let pairs = paired(&first.runs, &other.runs);
     if pairs.is_empty() && !first.runs.is_empty() {
@@ -68,11 +68,11 @@ fn compared(first: &Model<'_>, other: &Model<'_>) -> (Option<DifferenceRow>, Opt
             "{name} is not compared: runs are paired by seed, and {} has {of_first}, {name} {of_other}.",
             first.name
         );
-        return (None, Some(why));
+        return (Vec::new(), Some(why));
     }
     let (a, b): (Vec<_>, Vec<_>) = pairs.iter().map(|(_, a, b)| (a.path, b.path)).unzip();
     match compare(&a, &b) {
-        Err(error) => (None, Some(format!("{name} is not compared: {error}"))),
+        Err(error) => (Vec::new(), Some(format!("{name} is not compared: {error}"))),
         Ok(comparison) => {
             let left_out = first.runs.len() + other.runs.len() - 2 * pairs.len();
             let said = (left_out > 0).then(|| {
@@ -82,11 +82,7 @@ fn compared(first: &Model<'_>, other: &Model<'_>) -> (Option<DifferenceRow>, Opt
                     of(left_out, "run is", "runs are")
                 )
             });
-            let row = DifferenceRow {
-                name: name.clone(),
-                found: comparison,
-            };
-            (Some(row), said)
+            (DifferenceRow::of(name, comparison).into(), said)
         }
     }
 }

@@ -9,7 +9,7 @@ use super::Input;
 use crate::figure::{Figure, Section};
 use crate::figures::{Decoding, card};
 use crate::input::Images;
-use crate::number::three;
+use crate::number::{three, three_or_dash};
 
 /// Subjects up to which cards show each.
 const SINGLE_SUBJECTS: usize = 60;
@@ -69,7 +69,7 @@ fn figure(
     id: String,
     pictures: &mut Pictures<'_>,
 ) -> Figure {
-    let ranking = decoded.ranking.map_or("–".to_owned(), three);
+    let ranking = three_or_dash(decoded.ranking);
     let mut probabilities = decoded.probabilities;
     if !(2..=SINGLE_SUBJECTS).contains(&input.subjects.len()) {
         probabilities.truncate(1);
