@@ -4,7 +4,7 @@ use crate::escape::escaped;
 use crate::figure::{Figure, Section};
 use crate::input::{Images, OtherRun, RunFiles, Scores};
 use crate::page::{self, Page};
-use crate::sections::{self, Input};
+use crate::sections::{self, Facts, Input, Run};
 use crate::{Result, files};
 
 /// What to report on.
@@ -40,51 +40,32 @@ impl Report {
             Err(_) => None,
         };
         let (labels, subjects) = (run.labels(), run.subjects());
-        let positives = |label: &usize| {
-            run.results
-                .as_ref()
-                .map_or(0, |results| results.labels[*label].positives)
-        };
-        let picked = (0..labels.len()).rev().max_by_key(positives).unwrap_or(0);
+        let others = request.others.iter().map(Run::other);
         let input = Input {
             files: run,
+            facts: Facts::of(run),
+            runs: std::iter::once(Run::first(run)).chain(others).collect(),
             scores: scores.as_ref(),
-            others: request.others,
             labels: &labels,
             subjects: &subjects,
-            picked,
+            picked: most_frequent(run),
             command: request.command,
             tsne: request.tsne,
         };
-        let maps = sections::importance_maps(run, request.out);
-        let mut all = vec![sections::headline(&input)];
-        if !request.others.is_empty() {
-            all.push(sections::runs(&input));
-        }
-        all.extend([
-            sections::labels(&input),
-            sections::representations(&input),
-            sections::brain(&input, &maps),
-            sections::stimuli(&input, request.images),
-            sections::training(&input),
-            sections::methods(&input),
-        ]);
-        let title = format!("{}: {}", run.run.dataset.name, run.name);
-        Ok(Self {
-            page: Page {
-                title,
-                subtitle: sections::lead(run),
-                sections: all,
-                labels: labels.clone(),
-                subjects: subjects.clone(),
-                picked,
-                foot: format!(
-                    "Made by mused {} from <code>{}</code>. This file needs no network and sends nothing.",
-                    env!("CARGO_PKG_VERSION"),
-                    escaped(&run.path.display().to_string())
-                ),
-            },
-        })
+        let page = Page {
+            title: format!("{}: {}", input.facts.dataset, run.name),
+            subtitle: sections::lead(&input),
+            sections: all_sections(&input, request.images, request.out),
+            labels: labels.clone(),
+            subjects: subjects.clone(),
+            picked: input.picked,
+            foot: format!(
+                "Made by mused {} from <code>{}</code>. This file needs no network and sends nothing.",
+                env!("CARGO_PKG_VERSION"),
+                escaped(&run.path.display().to_string())
+            ),
+        };
+        Ok(Self { page })
     }
 
     /// The page: one file that needs no other.
@@ -107,4 +88,32 @@ impl Report {
     pub fn write_figures(&self, folder: &Path) -> Result<usize> {
         files::write(self.figures(), folder)
     }
+}
+
+/// The label with the most positives; of several the first, which is also that of a run without scores.
+fn most_frequent(run: &RunFiles) -> usize {
+    let labels = run
+        .results
+        .as_ref()
+        .map_or(&[][..], |results| &results.labels);
+    let most_first = labels.iter().enumerate().rev();
+    let most = most_first.max_by_key(|(_, label)| label.positives);
+    most.map_or(0, |(place, _)| place)
+}
+
+fn all_sections(input: &Input<'_>, images: &mut dyn Images, out: &Path) -> Vec<Section> {
+    let maps = sections::importance_maps(input.files, out);
+    let mut all = vec![sections::headline(input)];
+    if input.runs.len() > 1 {
+        all.push(sections::runs(input));
+    }
+    all.extend([
+        sections::labels(input),
+        sections::representations(input),
+        sections::brain(input, &maps),
+        sections::stimuli(input, images),
+        sections::training(input),
+        sections::methods(input),
+    ]);
+    all
 }

@@ -66,6 +66,9 @@ impl Cell {
     }
 }
 
+/// Name of a column, and its cell of a row.
+pub(crate) type Column<'n, R> = (&'n str, fn(&R) -> Cell);
+
 /// The data behind a figure.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
@@ -81,6 +84,18 @@ impl Table {
         Self {
             columns: columns.iter().map(|&name| name.to_owned()).collect(),
             rows: Vec::new(),
+        }
+    }
+
+    /// A row for each of `rows`.
+    pub(crate) fn of<'r, R: 'r>(
+        rows: impl IntoIterator<Item = &'r R>,
+        columns: &[Column<'_, R>],
+    ) -> Self {
+        let cells = |row: &'r R| columns.iter().map(|(_, cell)| cell(row)).collect();
+        Self {
+            columns: columns.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            rows: rows.into_iter().map(cells).collect(),
         }
     }
 

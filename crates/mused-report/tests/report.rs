@@ -3,6 +3,7 @@
 
 mod example;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,9 @@ use mused_data::simulate::{SimulateConfig, simulate};
 use mused_data::{Dataset, Kind, Stimulus};
 use mused_formats::npy;
 use mused_report::{
-    Images, NoImages, OtherRun, Pixels, Report, Request, RunFiles, run_directories,
+    Cell, Images, NoImages, OtherRun, Pixels, Report, Request, RunFiles, run_directories,
 };
-use mused_results::Results;
+use mused_results::{Results, compare};
 use tempfile::TempDir;
 
 fn report(run: &Path, others: &[OtherRun]) -> Report {
@@ -234,7 +235,7 @@ fn runs_are_compared() {
     let other = Example {
         noise: 0.9,
         seed: 1,
-        config: "[train]\nseed = 1\nepochs = 9\n".to_owned(),
+        config: "[train]\nseed = 0\nepochs = 9\n".to_owned(),
         ..Example::default()
     };
     let other = other.write(&folder.path().join("b"));
@@ -255,6 +256,98 @@ fn runs_are_compared() {
     let found = run_directories(&[folder.path().to_owned()]).unwrap();
     assert_eq!(found, [folder.path().join("a"), folder.path().join("b")]);
     assert!(RunFiles::read(folder.path()).is_err());
+}
+
+/// A run of a model with a seed.
+fn seeded(folder: &Path, model: &str, seed: usize) -> PathBuf {
+    let example = Example {
+        noise: if model == "a" { 0.6 } else { 0.9 },
+        seed,
+        config: format!("[model]\nname = \"{model}\"\n[train]\nseed = {seed}\n"),
+        explained: false,
+        ..Example::default()
+    };
+    example.write(&folder.join(format!("{model}/seed-{seed}")))
+}
+
+#[test]
+fn seeds_are_paired_by_their_value() {
+    let folder = TempDir::new().unwrap();
+    let run = |model: &str, seed: usize| seeded(folder.path(), model, seed);
+    let others = [run("a", 1), run("b", 1), run("b", 2)];
+    let read = others.each_ref().map(|path| OtherRun::read(path).unwrap());
+    let report = report(&run("a", 0), &read);
+    let differences = report
+        .figures()
+        .find(|figure| figure.id == "differences")
+        .unwrap();
+    let [a, b, _] = &others;
+    let expected = compare(&[a.as_path()], &[b.as_path()]).unwrap();
+    let expected = expected
+        .average_precision
+        .interval
+        .value()
+        .unwrap()
+        .estimate;
+    assert_eq!(differences.table.rows[0][2], Cell::Number(expected));
+    let page = report.html().unwrap();
+    let said = "b is compared over what both models have, seed 1: 2 runs are left out.";
+    assert!(page.contains(said));
+}
+
+#[test]
+fn models_without_a_seed_in_common_are_not_compared() {
+    let folder = TempDir::new().unwrap();
+    let run = |model: &str, seed: usize| seeded(folder.path(), model, seed);
+    let others = [run("a", 1), run("b", 2)].map(|path| OtherRun::read(&path).unwrap());
+    let report = report(&run("a", 0), &others);
+    assert!(report.figures().all(|figure| figure.id != "differences"));
+    let page = report.html().unwrap();
+    let said =
+        "b/seed-2 is not compared: runs are paired by seed, and a has seeds 0, 1, b/seed-2 seed 2.";
+    assert!(page.contains(said));
+}
+
+#[test]
+fn models_without_a_subject_have_curves_of_their_own() {
+    let folder = TempDir::new().unwrap();
+    let example = Example {
+        config: "[split]\nholdout_subject = \"each\"\n".to_owned(),
+        ..Example::default()
+    };
+    let run = example.write(folder.path());
+    let journal = run.join("metrics.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let of = |subject: &str| {
+        text.replace(
+            r#","epoch":"#,
+            &format!(r#","holdout":"{subject}","epoch":"#),
+        )
+    };
+    fs::write(&journal, of("sub-01") + "\n" + &of("sub-02")).unwrap();
+    let report = report(&run, &[]);
+    let mut figures = report.figures();
+    let curves = figures.find(|figure| figure.id == "learning-total-loss");
+    let mut lines: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for row in &curves.unwrap().table.rows {
+        let [_, Cell::Text(model), Cell::Count(epoch), _] = row.as_slice() else {
+            panic!("{row:?}");
+        };
+        lines.entry(model.clone()).or_default().push(*epoch);
+    }
+    let models: Vec<&str> = lines.keys().map(String::as_str).collect();
+    let expected = [
+        "fold 0, without sub-01",
+        "fold 0, without sub-02",
+        "fold 1, without sub-01",
+        "fold 1, without sub-02",
+    ];
+    assert_eq!(models, expected);
+    assert!(lines.values().all(|epochs| *epochs == [1, 2, 3, 4, 5]));
+    let page = report.html().unwrap();
+    assert!(page.contains("a line for each fold and subject left out of training;"));
+    assert!(page.contains("Each subject was decoded by models that never saw that subject."));
+    assert!(!page.contains("Subject each was never trained on"));
 }
 
 #[test]

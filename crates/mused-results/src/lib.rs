@@ -4,6 +4,7 @@
 mod ceiling;
 mod compare;
 mod inference;
+pub mod seeds;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

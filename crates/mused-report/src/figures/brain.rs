@@ -78,95 +78,113 @@ impl Filled {
 /// A mosaic of axial slices and three cuts through the largest value. `None` without voxels.
 pub(crate) fn slices(id: &str, title: &str, volume: &Volume) -> Option<Figure> {
     let filled = Filled::new(volume)?;
-    let finite = || {
-        volume
-            .values
-            .iter()
-            .zip(&volume.places)
-            .filter(|(value, _)| value.is_finite())
-    };
-    let most = finite().fold(1e-9f64, |most, (value, _)| most.max(f64::from(value.abs())));
-    let (peak, at) = finite().max_by(|a, b| a.0.total_cmp(b.0))?;
-    let colours = palette(|share| diverging(2.0 * share - 1.0));
-    let used: Vec<usize> = (0..filled.shape[2])
-        .filter(|&k| {
-            let plane = filled.shape[0] * filled.shape[1];
-            filled.values[k * plane..(k + 1) * plane]
-                .iter()
-                .any(|value| value.is_finite())
-        })
-        .collect();
-    let shown: Vec<usize> = (0..SLICES.min(used.len()))
-        .map(|n| used[n * used.len() / SLICES.min(used.len())])
-        .collect();
-    let (columns, room) = (6, 112.0);
-    let rows = shown.len().div_ceil(columns);
-    // Slices that lie flat need less height than room.
-    let flat = |axis: usize, room: f64| {
-        let [across, up] = PLANES[axis].map(|side| filled.shape[side] as f64);
-        room * up / across.max(up)
-    };
-    let step = flat(2, room) + 24.0;
-    let cuts = (0..3).map(|axis| flat(axis, 160.0)).fold(110.0, f64::max);
-    let top = rows as f64 * step;
-    let mut svg = Svg::new(columns as f64 * (room + 8.0) + 16.0, top + cuts + 48.0);
-    let mut draw = |(x, y): (f64, f64),
-                    room: f64,
-                    (pixels, width, height): (Vec<u8>, usize, usize),
-                    words: &str| {
-        let factor = room / width.max(height) as f64;
-        let size = (width as f64 * factor, height as f64 * factor);
-        svg.cell(x, y + 16.0, size, "#7d87911f", "");
-        svg.image(
-            x,
-            y + 16.0,
-            size,
-            &pixels_url(&pixels, (width, height), &colours),
-            false,
-        );
-        svg.text((x, y + 11.0), Anchor::Start, Ink::Quiet, words);
-    };
-    for (place, &k) in shown.iter().enumerate() {
-        let x = 8.0 + (place % columns) as f64 * (room + 8.0);
-        let y = (place / columns) as f64 * step;
-        draw(
-            (x, y),
-            room,
-            filled.slice(2, k, most),
-            &format!("k = {}", filled.low[2] + k as i32),
-        );
-    }
-    for (place, (axis, name)) in [(0, "i"), (1, "j"), (2, "k")].into_iter().enumerate() {
-        let cut = (at[axis] - filled.low[axis]) as usize;
-        let x = 8.0 + place as f64 * 176.0;
-        draw(
-            (x, top + 14.0),
-            160.0,
-            filled.slice(axis, cut, most),
-            &format!("{name} = {}", at[axis]),
-        );
-    }
-    let (low, high) = (difference(-most), difference(most));
-    let words = [low.as_str(), "drop of AP", high.as_str()];
-    colour_bar(
-        &mut svg,
-        (536.0, top + 60.0),
-        180.0,
-        |share| diverging(2.0 * share - 1.0),
-        words,
-    );
-    let mut table = Table::new(&["i", "j", "k", "importance"]);
-    for (value, place) in volume.values.iter().zip(&volume.places) {
-        let text = |axis: usize| place[axis].to_string().as_str().into();
-        table.push([text(0), text(1), text(2), f64::from(*value).into()]);
-    }
+    let voxels = volume.values.iter().copied().zip(&volume.places);
+    let finite = voxels.filter(|(value, _)| value.is_finite());
+    let (peak, at) = finite.clone().max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let most = finite.fold(1e-9f64, |most, (value, _)| most.max(f64::from(value.abs())));
+    let shown = filled.shown();
     let alt = format!(
         "{title}: {} axial slices, and three cuts through voxel {} {} {}, where the score drops most, by {}",
         shown.len(),
         at[0],
         at[1],
         at[2],
-        difference(f64::from(*peak))
+        difference(f64::from(peak))
     );
-    Some(Figure::new(id, title, alt, svg, table).wide())
+    let svg = Mosaic {
+        filled: &filled,
+        most,
+    }
+    .draw(&shown, at);
+    Some(Figure::new(id, title, alt, svg, table(volume)).wide())
+}
+
+impl Filled {
+    /// Axial slices with voxels, evenly chosen.
+    fn shown(&self) -> Vec<usize> {
+        let plane = self.shape[0] * self.shape[1];
+        let planes = self.values.chunks(plane.max(1)).enumerate();
+        let used: Vec<usize> = planes
+            .filter(|(_, values)| values.iter().any(|value| value.is_finite()))
+            .map(|(k, _)| k)
+            .collect();
+        let count = SLICES.min(used.len());
+        (0..count).map(|n| used[n * used.len() / count]).collect()
+    }
+}
+
+/// Axial slices a row, and the room of each.
+const COLUMNS: usize = 6;
+const ROOM: f64 = 112.0;
+/// Room of a cut.
+const CUT: f64 = 160.0;
+
+/// Slices of a volume in colours up to a value.
+struct Mosaic<'a> {
+    filled: &'a Filled,
+    most: f64,
+}
+
+impl Mosaic<'_> {
+    fn draw(&self, shown: &[usize], at: &[i32; 3]) -> Svg {
+        let step = self.flat(2, ROOM) + 24.0;
+        let top = shown.len().div_ceil(COLUMNS) as f64 * step;
+        let cuts = (0..3)
+            .map(|axis| self.flat(axis, CUT))
+            .fold(110.0, f64::max);
+        let width = COLUMNS as f64 * (ROOM + 8.0) + 16.0;
+        let mut svg = Svg::new(width, top + cuts + 48.0);
+        for (place, &k) in shown.iter().enumerate() {
+            let x = 8.0 + (place % COLUMNS) as f64 * (ROOM + 8.0);
+            let y = (place / COLUMNS) as f64 * step;
+            let words = format!("k = {}", self.filled.low[2] + k as i32);
+            self.add(&mut svg, (x, y), ROOM, (2, k), &words);
+        }
+        for (axis, name) in ["i", "j", "k"].into_iter().enumerate() {
+            let cut = (at[axis] - self.filled.low[axis]) as usize;
+            let place = (8.0 + axis as f64 * (CUT + 16.0), top + 14.0);
+            let words = format!("{name} = {}", at[axis]);
+            self.add(&mut svg, place, CUT, (axis, cut), &words);
+        }
+        let (low, high) = (difference(-self.most), difference(self.most));
+        let words = [low.as_str(), "drop of AP", high.as_str()];
+        colour_bar(&mut svg, (536.0, top + 60.0), 180.0, colour, words);
+        svg
+    }
+
+    /// Slices that lie flat need less height than room.
+    fn flat(&self, axis: usize, room: f64) -> f64 {
+        let [across, up] = PLANES[axis].map(|side| self.filled.shape[side] as f64);
+        room * up / across.max(up)
+    }
+
+    fn add(
+        &self,
+        svg: &mut Svg,
+        (x, y): (f64, f64),
+        room: f64,
+        (axis, place): (usize, usize),
+        words: &str,
+    ) {
+        let (pixels, width, height) = self.filled.slice(axis, place, self.most);
+        let factor = room / width.max(height) as f64;
+        let size = (width as f64 * factor, height as f64 * factor);
+        svg.cell(x, y + 16.0, size, "#7d87911f", "");
+        let url = pixels_url(&pixels, (width, height), &palette(colour));
+        svg.image(x, y + 16.0, size, &url, false);
+        svg.text((x, y + 11.0), Anchor::Start, Ink::Quiet, words);
+    }
+}
+
+fn colour(share: f64) -> [u8; 3] {
+    diverging(2.0 * share - 1.0)
+}
+
+fn table(volume: &Volume) -> Table {
+    let mut table = Table::new(&["i", "j", "k", "importance"]);
+    for (value, place) in volume.values.iter().zip(&volume.places) {
+        let [i, j, k] = place.map(|index| (&index.to_string()).into());
+        table.push([i, j, k, f64::from(*value).into()]);
+    }
+    table
 }

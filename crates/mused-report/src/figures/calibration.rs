@@ -1,7 +1,7 @@
 use mused_results::Calibration;
 
 use crate::figure::Figure;
-use crate::number::{count, three};
+use crate::number::{count, three, three_or_dash};
 use crate::svg::{Ink, Plot};
 use crate::table::Table;
 
@@ -48,6 +48,6 @@ pub(crate) fn calibration(calibration: &Calibration) -> Figure {
          calibration error {}. All samples and labels; larger dots hold more decisions.",
         three(calibration.brier),
         three(calibration.brier_floor),
-        error.map_or("–".to_owned(), three)
+        three_or_dash(error)
     ))
 }

@@ -11,103 +11,32 @@ use crate::table::Table;
 /// Labels in the picture: the most frequent.
 const LABELS: usize = 20;
 
+const LEFT: f64 = 170.0;
+const TOP: f64 = 118.0;
+const SIDE: f64 = 25.0;
+
+/// How much likelier one label is predicted, wrongly, where another is there.
+struct Confusion<'a> {
+    names: Vec<&'a String>,
+    /// there × predicted; NaN on the diagonal and where no sample tells.
+    excess: Array2<f64>,
+}
+
 /// For frequent labels: how much likelier label j is predicted, wrongly, where label i is there. `None` with fewer
 /// than two labels.
 pub(crate) fn confusion(predictions: &Predictions) -> Option<Figure> {
-    let positives: Vec<usize> = predictions
-        .targets
-        .columns()
-        .into_iter()
-        .map(|column| column.iter().filter(|value| **value == 1).count())
-        .collect();
-    let mut order: Vec<usize> = (0..positives.len())
-        .filter(|&label| positives[label] > 0)
-        .collect();
-    order.sort_by_key(|&label| std::cmp::Reverse(positives[label]));
-    order.truncate(LABELS);
+    let order = most_frequent(predictions);
     if order.len() < 2 {
         return None;
     }
-    let excess = excess(predictions, &order);
-    let finite = excess.iter().filter(|value| value.is_finite());
-    let most = finite
-        .fold(0.0f64, |most, value| most.max(value.abs()))
-        .max(1e-9);
-    let names: Vec<&String> = order
-        .iter()
-        .map(|&label| &predictions.labels[label])
-        .collect();
-    let (left, top, side) = (170.0, 118.0, 25.0);
-    let size = side * order.len() as f64;
-    let mut svg = Svg::new((left + size + 60.0).max(420.0), top + size + 50.0);
-    svg.text(
-        (left - 8.0, top - 8.0),
-        Anchor::End,
-        Ink::Quiet,
-        "is there ↓   predicted →",
-    );
-    let mut table = Table::new(&["label_there", "label_predicted", "excess_probability"]);
-    for (row, name) in names.iter().enumerate() {
-        let y = top + row as f64 * side;
-        svg.text(
-            (left - 8.0, y + side / 2.0 + 4.0),
-            Anchor::End,
-            Ink::Text,
-            &shortened(name, 24),
-        );
-        svg.turned_text(
-            (left + (row as f64 + 0.5) * side + 4.0, top - 6.0),
-            Anchor::Start,
-            -55.0,
-            &shortened(name, 17),
-        );
-        for (column, other) in names.iter().enumerate() {
-            let value = excess[[row, column]];
-            if value.is_finite() {
-                let colour = hex(diverging(value / most));
-                let title = format!(
-                    "{name} there, {other} not: {other} {} likelier predicted",
-                    difference(value)
-                );
-                svg.cell(
-                    left + column as f64 * side,
-                    y,
-                    (side - 1.0, side - 1.0),
-                    &colour,
-                    &title,
-                );
-            }
-            if row != column {
-                table.push([(*name).into(), (*other).into(), value.into()]);
-            }
-        }
-    }
-    let (low, high) = (difference(-most), difference(most));
-    colour_bar(
-        &mut svg,
-        (left, top + size + 16.0),
-        220.0,
-        |share| diverging(2.0 * share - 1.0),
-        [&low, "probability", &high],
-    );
-    let largest = excess
-        .indexed_iter()
-        .filter(|(_, value)| value.is_finite())
-        .max_by(|a, b| a.1.total_cmp(b.1));
-    let worst = largest.map_or(String::new(), |((row, column), value)| {
-        format!(
-            "; most: where {} is there, {} is {} likelier predicted",
-            names[row],
-            names[column],
-            difference(*value)
-        )
-    });
-    let alt = format!(
-        "Which of {} frequent labels is taken for which{worst}",
-        order.len()
-    );
+    let names = order.iter().map(|&label| &predictions.labels[label]);
+    let found = Confusion {
+        names: names.collect(),
+        excess: excess(predictions, &order),
+    };
+    let title = "What is taken for what";
     Some(
-        Figure::new("confusion", "What is taken for what", alt, svg, table)
+        Figure::new("confusion", title, found.alt(), found.draw(), found.table())
             .caption(format!(
                 "Of the {} most frequent labels: mean predicted probability of the column's label over test samples that \
                  do not have it but have the row's, minus that over all samples that do not have it. Blue: wrongly \
@@ -116,6 +45,91 @@ pub(crate) fn confusion(predictions: &Predictions) -> Option<Figure> {
             ))
             .wide(),
     )
+}
+
+fn most_frequent(predictions: &Predictions) -> Vec<usize> {
+    let columns = predictions.targets.columns().into_iter();
+    let positives: Vec<usize> = columns
+        .map(|column| column.iter().filter(|value| **value == 1).count())
+        .collect();
+    let mut order: Vec<usize> = (0..positives.len())
+        .filter(|&label| positives[label] > 0)
+        .collect();
+    order.sort_by_key(|&label| std::cmp::Reverse(positives[label]));
+    order.truncate(LABELS);
+    order
+}
+
+impl Confusion<'_> {
+    fn draw(&self) -> Svg {
+        let finite = self.excess.iter().filter(|value| value.is_finite());
+        let most = finite.fold(1e-9f64, |most, value| most.max(value.abs()));
+        let size = SIDE * self.names.len() as f64;
+        let mut svg = Svg::new((LEFT + size + 60.0).max(420.0), TOP + size + 50.0);
+        let at = (LEFT - 8.0, TOP - 8.0);
+        svg.text(at, Anchor::End, Ink::Quiet, "is there ↓   predicted →");
+        for row in 0..self.names.len() {
+            self.draw_row(&mut svg, row, most);
+        }
+        let (low, high) = (difference(-most), difference(most));
+        colour_bar(
+            &mut svg,
+            (LEFT, TOP + size + 16.0),
+            220.0,
+            |share| diverging(2.0 * share - 1.0),
+            [&low, "probability", &high],
+        );
+        svg
+    }
+
+    fn draw_row(&self, svg: &mut Svg, row: usize, most: f64) {
+        let (y, name) = (TOP + row as f64 * SIDE, self.names[row]);
+        let at = (LEFT - 8.0, y + SIDE / 2.0 + 4.0);
+        svg.text(at, Anchor::End, Ink::Text, &shortened(name, 24));
+        let at = (LEFT + (row as f64 + 0.5) * SIDE + 4.0, TOP - 6.0);
+        svg.turned_text(at, Anchor::Start, -55.0, &shortened(name, 17));
+        for (column, other) in self.names.iter().enumerate() {
+            let value = self.excess[[row, column]];
+            if value.is_finite() {
+                let colour = hex(diverging(value / most));
+                let title = format!(
+                    "{name} there, {other} not: {other} {} likelier predicted",
+                    difference(value)
+                );
+                let x = LEFT + column as f64 * SIDE;
+                svg.cell(x, y, (SIDE - 1.0, SIDE - 1.0), &colour, &title);
+            }
+        }
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new(&["label_there", "label_predicted", "excess_probability"]);
+        for ((row, column), value) in self.excess.indexed_iter() {
+            if row != column {
+                let (there, predicted) = (self.names[row], self.names[column]);
+                table.push([there.into(), predicted.into(), (*value).into()]);
+            }
+        }
+        table
+    }
+
+    fn alt(&self) -> String {
+        let finite = self.excess.indexed_iter();
+        let finite = finite.filter(|(_, value)| value.is_finite());
+        let largest = finite.max_by(|a, b| a.1.total_cmp(b.1));
+        let worst = largest.map_or(String::new(), |((row, column), value)| {
+            format!(
+                "; most: where {} is there, {} is {} likelier predicted",
+                self.names[row],
+                self.names[column],
+                difference(*value)
+            )
+        });
+        format!(
+            "Which of {} frequent labels is taken for which{worst}",
+            self.names.len()
+        )
+    }
 }
 
 /// labels × labels; NaN on the diagonal and where no sample tells.

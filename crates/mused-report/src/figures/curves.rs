@@ -1,6 +1,6 @@
 use crate::escape::escaped;
 use crate::figure::{By, Figure, Variants};
-use crate::input::Scores;
+use crate::input::{LabelCurves, Scores};
 use crate::number::{rounded, three};
 use crate::svg::{Ink, Plot, Svg};
 use crate::table::Table;
@@ -15,6 +15,43 @@ pub(crate) enum Kind {
     PrecisionRecall,
 }
 
+impl Kind {
+    fn id(self) -> &'static str {
+        match self {
+            Self::Roc => "roc",
+            Self::PrecisionRecall => "precision-recall",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Roc => "ROC curve",
+            Self::PrecisionRecall => "Precision and recall",
+        }
+    }
+
+    fn axes(self) -> [&'static str; 2] {
+        match self {
+            Self::Roc => ["false positive rate", "true positive rate"],
+            Self::PrecisionRecall => ["recall", "precision"],
+        }
+    }
+
+    fn area(self) -> &'static str {
+        match self {
+            Self::Roc => "AUC",
+            Self::PrecisionRecall => "AP",
+        }
+    }
+}
+
+/// A label's curves and the floor of its mean.
+struct LabelRow<'a> {
+    name: &'a str,
+    curves: &'a LabelCurves,
+    floor: [(f64, f64); 2],
+}
+
 /// The curve of the picked label: mean over subjects, and the picked subject's.
 pub(crate) fn curves(
     kind: Kind,
@@ -23,112 +60,121 @@ pub(crate) fn curves(
     prevalence: &[f64],
     picked: usize,
 ) -> Figure {
-    let (id, title, names, area) = match kind {
-        Kind::Roc => (
-            "roc",
-            "ROC curve",
-            ["false positive rate", "true positive rate"],
-            "AUC",
-        ),
-        Kind::PrecisionRecall => (
-            "precision-recall",
-            "Precision and recall",
-            ["recall", "precision"],
-            "AP",
-        ),
+    let rows = rows(kind, scores, labels, prevalence);
+    let plot = Plot::new((360.0, 320.0), (0.0, 1.0), (0.0, 1.0), kind.axes());
+    let (id, area, subjects) = (kind.id(), kind.area(), scores.subjects.len());
+    let first = rows.get(picked);
+    let mut svg = plot.svg.clone();
+    svg.target(
+        &format!("{id}-mean"),
+        &first.map_or(String::new(), |row| mean(&plot, row)),
+    )
+    .target(&format!("{id}-subject"), "");
+    let alt = format!(
+        "{} of the picked label, mean over subjects; at first of {}",
+        kind.title(),
+        first.map_or("no label", |row| row.name)
+    );
+    let each_fits = rows.len() * subjects <= SINGLE_CURVES;
+    let hint = match (subjects, each_fits) {
+        (0 | 1, _) => "",
+        (_, true) => " Pick a subject to see theirs in orange.",
+        (_, false) => " Curves of single subjects are too many for this page.",
     };
-    let all = match kind {
+    let singles = (subjects > 1 && each_fits).then(|| Variants {
+        target: format!("{id}-subject"),
+        by: By::Both,
+        markup: rows.iter().flat_map(|row| singles(&plot, row)).collect(),
+    });
+    Figure::new(id, kind.title(), alt, svg, table(kind, &rows))
+        .caption(format!(
+            r#"<span id="{id}-words">{}</span>. The area under the mean curve is the {area} in the tables; dashed: floor.{hint}"#,
+            first.map_or(String::new(), |row| words(kind, row))
+        ))
+        .variants([
+            by_label(format!("{id}-mean"), &rows, |row| mean(&plot, row)),
+            by_label(format!("{id}-words"), &rows, |row| words(kind, row)),
+        ])
+        .variants(singles)
+}
+
+fn rows<'a>(
+    kind: Kind,
+    scores: &'a Scores,
+    labels: &'a [String],
+    prevalence: &[f64],
+) -> Vec<LabelRow<'a>> {
+    let curves = match kind {
         Kind::Roc => &scores.roc,
         Kind::PrecisionRecall => &scores.precision_recall,
     };
-    let plot = Plot::new((360.0, 320.0), (0.0, 1.0), (0.0, 1.0), names);
-    let floor = |label: usize| match kind {
-        Kind::Roc => [(0.0, 0.0), (1.0, 1.0)],
-        Kind::PrecisionRecall => [(0.0, prevalence[label]), (1.0, prevalence[label])],
-    };
-    let drawn = |label: usize| {
+    let each = labels.iter().zip(curves).zip(prevalence);
+    let rows = each.map(|((name, curves), prevalence)| LabelRow {
+        name,
+        curves,
+        floor: match kind {
+            Kind::Roc => [(0.0, 0.0), (1.0, 1.0)],
+            Kind::PrecisionRecall => [(0.0, *prevalence), (1.0, *prevalence)],
+        },
+    });
+    rows.collect()
+}
+
+fn by_label(
+    target: String,
+    rows: &[LabelRow<'_>],
+    markup: impl Fn(&LabelRow<'_>) -> String,
+) -> Variants {
+    Variants {
+        target,
+        by: By::Label,
+        markup: rows.iter().map(markup).collect(),
+    }
+}
+
+fn mean(plot: &Plot, row: &LabelRow<'_>) -> String {
+    let mut svg = Svg::new(0.0, 0.0);
+    let [from, to] = row.floor;
+    svg.dashed(plot.at(from), plot.at(to), Ink::Floor);
+    if let Some(mean) = &row.curves.mean {
+        svg.curve(&plot.all(&mean.points), Ink::Mark, 2.5, 1.0);
+    }
+    svg.body
+}
+
+/// Nothing over the mean, then each subject's curve.
+fn singles(plot: &Plot, row: &LabelRow<'_>) -> Vec<String> {
+    let single = row.curves.subjects.iter().map(|curve| {
         let mut svg = Svg::new(0.0, 0.0);
-        let [from, to] = floor(label);
-        svg.dashed(plot.at(from), plot.at(to), Ink::Floor);
-        if let Some(mean) = &all[label].mean {
-            svg.curve(&plot.all(&mean.points), Ink::Mark, 2.5, 1.0);
+        if let Some(curve) = curve {
+            svg.curve(&plot.all(&curve.points), Ink::Other, 1.5, 1.0);
         }
         svg.body
-    };
-    let single = |label: usize, subject: usize| {
-        let curve = all[label].subjects[subject].as_ref();
-        curve.map_or(String::new(), |curve| {
-            let mut svg = Svg::new(0.0, 0.0);
-            svg.curve(&plot.all(&curve.points), Ink::Other, 1.5, 1.0);
-            svg.body
-        })
-    };
-    let words = |label: usize| match &all[label].mean {
+    });
+    std::iter::once(String::new()).chain(single).collect()
+}
+
+fn words(kind: Kind, row: &LabelRow<'_>) -> String {
+    let name = escaped(row.name);
+    match &row.curves.mean {
         Some(mean) => format!(
-            "<strong>{}</strong>: {area} {} (mean over subjects)",
-            escaped(&labels[label]),
+            "<strong>{name}</strong>: {} {} (mean over subjects)",
+            kind.area(),
             three(mean.area)
         ),
         None => format!(
-            "<strong>{}</strong>: no curve, for no subject has both test samples with and without it",
-            escaped(&labels[label])
+            "<strong>{name}</strong>: no curve, for no subject has both test samples with and without it"
         ),
-    };
-    let mut table = Table::new(&["label", names[0], names[1]]);
-    for (label, curves) in all.iter().enumerate() {
-        for (x, y) in curves.mean.iter().flat_map(|mean| &mean.points) {
-            table.push([
-                (&labels[label]).into(),
-                rounded(*x).into(),
-                rounded(*y).into(),
-            ]);
+    }
+}
+
+fn table(kind: Kind, rows: &[LabelRow<'_>]) -> Table {
+    let [x, y] = kind.axes();
+    let mut table = Table::new(&["label", x, y]);
+    for row in rows {
+        for (x, y) in row.curves.mean.iter().flat_map(|mean| &mean.points) {
+            table.push([row.name.into(), rounded(*x).into(), rounded(*y).into()]);
         }
     }
-    let mean_id = format!("{id}-mean");
-    let words_id = format!("{id}-words");
-    let subject_id = format!("{id}-subject");
-    let alt = format!(
-        "{title} of the picked label, mean over subjects; at first of {}",
-        labels.get(picked).map_or("no label", String::as_str)
-    );
-    let mut svg = plot.svg.clone();
-    svg.target(&mean_id, &drawn(picked)).target(&subject_id, "");
-    let each = 0..labels.len();
-    let count = scores.subjects.len();
-    let mut variants = vec![
-        Variants {
-            target: mean_id,
-            by: By::Label,
-            markup: each.clone().map(drawn).collect(),
-        },
-        Variants {
-            target: words_id.clone(),
-            by: By::Label,
-            markup: each.clone().map(words).collect(),
-        },
-    ];
-    let mut hint = if count > 1 {
-        " Pick a subject to see theirs in orange."
-    } else {
-        ""
-    };
-    if count > 1 && labels.len() * count <= SINGLE_CURVES {
-        let every = each.flat_map(|label| {
-            std::iter::once(String::new())
-                .chain((0..count).map(move |subject| single(label, subject)))
-        });
-        variants.push(Variants {
-            target: subject_id,
-            by: By::Both,
-            markup: every.collect(),
-        });
-    } else if count > 1 {
-        hint = " Curves of single subjects are too many for this page.";
-    }
-    Figure::new(id, title, alt, svg, table)
-        .caption(format!(
-            r#"<span id="{words_id}">{}</span>. The area under the mean curve is the {area} in the tables; dashed: floor.{hint}"#,
-            words(picked)
-        ))
-        .variants(variants)
+    table
 }

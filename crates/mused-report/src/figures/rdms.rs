@@ -33,27 +33,7 @@ pub(crate) fn rdms(id: &str, title: &str, panels: &[Panel], table: Table) -> Fig
     for (place, panel) in panels.iter().enumerate() {
         let x = 8.0 + (place % columns) as f64 * across;
         let y = 24.0 + (place / columns) as f64 * down;
-        svg.text(
-            (x, y - 8.0),
-            Anchor::Start,
-            Ink::Text,
-            &shortened(&panel.title, (side / 6.4) as usize),
-        );
-        let n = panel.matrix.nrows();
-        let pixels: Vec<u8> = ranks(&panel.matrix).into_iter().map(entry).collect();
-        svg.image(
-            x,
-            y,
-            (side, side),
-            &pixels_url(&pixels, (n, n), &palette(sequential)),
-            false,
-        );
-        svg.text(
-            (x, y + side + 16.0),
-            Anchor::Start,
-            Ink::Quiet,
-            &shortened(&panel.note, (side / 5.4) as usize),
-        );
+        add(&mut svg, panel, (x, y), side);
     }
     let y = down * rows as f64 + 8.0;
     colour_bar(
@@ -70,6 +50,17 @@ pub(crate) fn rdms(id: &str, title: &str, panels: &[Panel], table: Table) -> Fig
         names.join(", ")
     );
     Figure::new(id, title, alt, svg, table).wide()
+}
+
+fn add(svg: &mut Svg, panel: &Panel, (x, y): (f64, f64), side: f64) {
+    let title = shortened(&panel.title, (side / 6.4) as usize);
+    svg.text((x, y - 8.0), Anchor::Start, Ink::Text, &title);
+    let n = panel.matrix.nrows();
+    let pixels: Vec<u8> = ranks(&panel.matrix).into_iter().map(entry).collect();
+    let url = pixels_url(&pixels, (n, n), &palette(sequential));
+    svg.image(x, y, (side, side), &url, false);
+    let note = shortened(&panel.note, (side / 5.4) as usize);
+    svg.text((x, y + side + 16.0), Anchor::Start, Ink::Quiet, &note);
 }
 
 /// Share of the entries off the diagonal that are smaller; the diagonal is 0.

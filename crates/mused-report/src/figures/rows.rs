@@ -1,6 +1,6 @@
 use crate::escape::shortened;
-use crate::number::tick;
-use crate::svg::{Anchor, Ink, Scale, Svg};
+use crate::number::{difference, three, tick};
+use crate::svg::{Anchor, Ink, Scale, Svg, range_of};
 
 const NAMES: f64 = 170.0;
 const TOP: f64 = 44.0;
@@ -22,6 +22,38 @@ pub(crate) struct Mark {
     pub(crate) title: String,
 }
 
+impl Mark {
+    /// A value that nothing tests.
+    pub(crate) fn plain(name: &str, value: f64) -> Self {
+        Self {
+            value,
+            strong: true,
+            title: format!("{name}: {}", three(value)),
+            ..Self::default()
+        }
+    }
+
+    /// A difference, strong where its interval leaves out 0 or there is none.
+    pub(crate) fn difference(name: &str, value: f64, interval: Option<(f64, f64)>) -> Self {
+        let range = interval.map_or(String::new(), |(low, high)| {
+            format!(" ({} to {})", difference(low), difference(high))
+        });
+        Self {
+            value,
+            interval,
+            strong: interval.is_none_or(|(low, high)| low > 0.0 || high < 0.0),
+            title: format!("{name}: {}{range}", difference(value)),
+            ..Self::default()
+        }
+    }
+
+    /// The value and the ends of its interval.
+    pub(crate) fn ends(&self) -> [f64; 3] {
+        let (low, high) = self.interval.unwrap_or((self.value, self.value));
+        [self.value, low, high]
+    }
+}
+
 /// A name and its values, one a panel.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
@@ -38,6 +70,40 @@ pub(crate) struct Panel {
     pub(crate) domain: (f64, f64),
     /// A line through all rows: the floor, or no difference.
     pub(crate) reference: Option<f64>,
+}
+
+impl Panel {
+    /// Of a range that holds values and the reference.
+    pub(crate) fn around(
+        title: &str,
+        values: impl Iterator<Item = f64>,
+        reference: Option<f64>,
+    ) -> Self {
+        Self {
+            title: title.to_owned(),
+            domain: range_of(values.chain(reference)).unwrap_or((0.0, 1.0)),
+            reference,
+        }
+    }
+}
+
+impl Row {
+    /// One that cannot be picked.
+    pub(crate) fn new(name: &str, marks: impl IntoIterator<Item = Option<Mark>>) -> Self {
+        Self {
+            name: name.to_owned(),
+            pick: None,
+            marks: marks.into_iter().collect(),
+        }
+    }
+
+    /// Picks a `label` or `subject` when it is clicked.
+    pub(crate) fn picking(self, what: &'static str, index: usize) -> Self {
+        Self {
+            pick: Some((what, index)),
+            ..self
+        }
+    }
 }
 
 /// Values of many things, one a row, in panels side by side.
@@ -90,64 +156,60 @@ impl RowsChart {
         svg.body
     }
 
-    /// The picture, with an empty group of an id for overlays.
+    /// The picture, with a group of an id for overlays and its first content.
     pub(crate) fn draw(&self, overlay: Option<(&str, &str)>) -> Svg {
         let bottom = TOP + self.rows.len() as f64 * self.step;
         let mut svg = Svg::new(self.width, bottom + BOTTOM);
-        for (index, panel) in self.panels.iter().enumerate() {
-            let scale = self.scale(index);
-            svg.text(
-                (scale.range.0, 16.0),
-                Anchor::Start,
-                Ink::Text,
-                &panel.title,
-            );
-            let (values, step) = scale.ticks(5);
-            for value in values {
-                let x = scale.at(value);
-                svg.line((x, TOP - 6.0), (x, bottom), Ink::Grid, 1.0);
-                for y in [TOP - 11.0, bottom + 16.0] {
-                    svg.text((x, y), Anchor::Middle, Ink::Quiet, &tick(value, step));
-                }
-            }
-            if let Some(reference) = panel.reference {
-                let x = scale.at(reference);
-                svg.dashed((x, TOP - 6.0), (x, bottom), Ink::Floor);
-            }
+        for panel in 0..self.panels.len() {
+            self.axis(&mut svg, panel, bottom);
         }
         for (place, row) in self.rows.iter().enumerate() {
-            let mut drawn = Svg::new(0.0, 0.0);
-            let y = self.row_at(place);
-            drawn.text(
-                (NAMES - 12.0, y + 4.0),
-                Anchor::End,
-                Ink::Text,
-                &shortened(&row.name, 24),
-            );
-            for (panel, mark) in row.marks.iter().enumerate() {
-                match mark.as_ref().filter(|mark| mark.value.is_finite()) {
-                    Some(mark) => self.mark(&mut drawn, panel, y, mark),
-                    None => {
-                        let at = (self.scale(panel).range.0 + 4.0, y + 4.0);
-                        drawn.text(at, Anchor::Start, Ink::Quiet, "–");
-                    }
-                }
-            }
-            match row.pick {
-                Some((what, index)) => svg.picking(
-                    what,
-                    index,
-                    (0.0, y - self.step / 2.0),
-                    (self.width, self.step),
-                    &drawn.body,
-                ),
-                None => svg.push(&drawn.body),
-            };
+            self.row(&mut svg, row, self.row_at(place));
         }
         if let Some((id, content)) = overlay {
             svg.target(id, content);
         }
         svg
+    }
+
+    fn axis(&self, svg: &mut Svg, panel: usize, bottom: f64) {
+        let (scale, panel) = (self.scale(panel), &self.panels[panel]);
+        let at = (scale.range.0, 16.0);
+        svg.text(at, Anchor::Start, Ink::Text, &panel.title);
+        let (values, step) = scale.ticks(5);
+        for value in values {
+            let x = scale.at(value);
+            svg.line((x, TOP - 6.0), (x, bottom), Ink::Grid, 1.0);
+            for y in [TOP - 11.0, bottom + 16.0] {
+                svg.text((x, y), Anchor::Middle, Ink::Quiet, &tick(value, step));
+            }
+        }
+        if let Some(reference) = panel.reference {
+            let x = scale.at(reference);
+            svg.dashed((x, TOP - 6.0), (x, bottom), Ink::Floor);
+        }
+    }
+
+    fn row(&self, svg: &mut Svg, row: &Row, y: f64) {
+        let mut drawn = Svg::new(0.0, 0.0);
+        let at = (NAMES - 12.0, y + 4.0);
+        drawn.text(at, Anchor::End, Ink::Text, &shortened(&row.name, 24));
+        for (panel, mark) in row.marks.iter().enumerate() {
+            match mark.as_ref().filter(|mark| mark.value.is_finite()) {
+                Some(mark) => self.mark(&mut drawn, panel, y, mark),
+                None => {
+                    let at = (self.scale(panel).range.0 + 4.0, y + 4.0);
+                    drawn.text(at, Anchor::Start, Ink::Quiet, "–");
+                }
+            }
+        }
+        match row.pick {
+            Some((what, index)) => {
+                let (at, size) = ((0.0, y - self.step / 2.0), (self.width, self.step));
+                svg.picking(what, index, at, size, &drawn.body)
+            }
+            None => svg.push(&drawn.body),
+        };
     }
 
     fn mark(&self, svg: &mut Svg, panel: usize, y: f64, mark: &Mark) {

@@ -17,10 +17,36 @@ pub(crate) enum Projection {
     Tsne,
 }
 
+impl Projection {
+    fn words(self) -> &'static str {
+        match self {
+            Self::PrincipalComponents(_) => "on their first two principal components",
+            Self::Tsne => "by t-SNE",
+        }
+    }
+
+    fn axes(self) -> [String; 2] {
+        match self {
+            Self::PrincipalComponents(shares) => [0, 1].map(|axis| {
+                let percent = 100.0 * shares[axis];
+                format!("component {} ({percent:.0} % of variance)", axis + 1)
+            }),
+            Self::Tsne => ["t-SNE 1", "t-SNE 2"].map(str::to_owned),
+        }
+    }
+
+    fn columns(self) -> [&'static str; 2] {
+        match self {
+            Self::PrincipalComponents(_) => ["component_1", "component_2"],
+            Self::Tsne => ["tsne_1", "tsne_2"],
+        }
+    }
+}
+
 /// Tokens of samples in a plane.
 pub(crate) struct TokenMap<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) title: String,
+    /// `low` or `high`.
+    pub(crate) level: &'a str,
     /// samples × 2
     pub(crate) points: Array2<f64>,
     pub(crate) projection: Projection,
@@ -38,108 +64,109 @@ pub(crate) struct TokenMap<'a> {
 pub(crate) fn token_map(map: &TokenMap<'_>, by: By) -> Option<Figure> {
     let x = range_of(map.points.column(0).iter().copied())?;
     let y = range_of(map.points.column(1).iter().copied())?;
-    let axis = |number: usize| match map.projection {
-        Projection::PrincipalComponents(shares) => format!(
-            "component {} ({:.0} % of variance)",
-            number + 1,
-            100.0 * shares[number]
-        ),
-        Projection::Tsne => format!("t-SNE {}", number + 1),
-    };
-    let (plane, columns) = match map.projection {
-        Projection::PrincipalComponents(_) => (
-            "on their first two principal components",
-            ["component_1", "component_2"],
-        ),
-        Projection::Tsne => ("by t-SNE", ["tsne_1", "tsne_2"]),
-    };
-    let plot = Plot::new((400.0, 360.0), x, y, [&axis(0), &axis(1)]);
-    let at: Vec<(f64, f64)> = map
-        .points
-        .rows()
-        .into_iter()
-        .map(|row| plot.at((row[0], row[1])))
-        .collect();
-    let mut svg = plot.svg.clone();
-    let every: Vec<usize> = (0..at.len()).collect();
-    let target = format!("{}-picked", map.id);
-    let (markup, by_words) = match by {
+    let [right, up] = map.projection.axes();
+    let plot = Plot::new((400.0, 360.0), x, y, [&right, &up]);
+    let points = map.points.rows().into_iter();
+    let at: Vec<(f64, f64)> = points.map(|row| plot.at((row[0], row[1]))).collect();
+    let mut svg = plot.svg;
+    let (markup, first, word, caption) = match by {
         By::Label => {
-            svg.push(&dots(&at, &every, None));
-            let each = map
-                .with_label
-                .iter()
-                .map(|samples| dots(&at, samples, Some("#0072b2")));
-            (each.collect::<Vec<_>>(), "label")
-        }
-        _ => {
-            let of = |subject: usize| -> Vec<usize> {
-                every
-                    .iter()
-                    .copied()
-                    .filter(|&sample| map.subject_of[sample] == subject)
-                    .collect()
-            };
-            let few = map.subjects.len() <= CATEGORIES.len();
-            if few {
-                for (subject, colour) in (0..map.subjects.len()).zip(CATEGORIES) {
-                    svg.push(&dots(&at, &of(subject), Some(colour)));
-                }
-                for (subject, name) in map.subjects.iter().enumerate() {
-                    let y = 24.0 + 15.0 * subject as f64;
-                    svg.coloured_dot((318.0, y - 4.0), 4.0, CATEGORIES[subject], "");
-                    svg.text((327.0, y), Anchor::Start, Ink::Text, &shortened(name, 9));
-                }
-            } else {
-                svg.push(&dots(&at, &every, None));
-            }
-            let each =
-                (0..map.subjects.len()).map(|subject| dots(&at, &of(subject), Some("#d55e00")));
+            svg.push(&dots(&at, map.all(), None));
+            let markup = map.label_overlays(&at);
+            let first = markup.get(map.picked).cloned().unwrap_or_default();
             (
-                std::iter::once(String::new()).chain(each).collect(),
-                "subject",
+                markup,
+                first,
+                "label",
+                "Blue: samples with the picked label.",
             )
         }
-    };
-    let first = match by {
-        By::Label => markup.get(map.picked).cloned().unwrap_or_default(),
-        _ => String::new(),
-    };
-    svg.target(&target, &first);
-    let mut table = Table::new(&["subject", "stimulus_id", columns[0], columns[1]]);
-    for (sample, row) in map.points.rows().into_iter().enumerate() {
-        let name = &map.subjects[map.subject_of[sample]];
-        table.push([
-            name.into(),
-            map.stimuli[sample].into(),
-            row[0].into(),
-            row[1].into(),
-        ]);
-    }
-    let alt = format!(
-        "{}: {} test samples {plane}, coloured by {by_words}",
-        map.title,
-        at.len()
-    );
-    let caption = match by {
-        By::Label => "Blue: samples with the picked label.",
-        _ if map.subjects.len() <= CATEGORIES.len() => {
-            "A colour a subject; orange on top: the picked one."
+        _ => {
+            let caption = map.draw_subjects(&mut svg, &at);
+            (map.subject_overlays(&at), String::new(), "subject", caption)
         }
-        _ => "Orange: the picked subject.",
     };
-    let title = format!("{}, by {by_words}", map.title);
+    let id = format!("tokens-{}-{word}", map.level);
+    let target = format!("{id}-picked");
+    svg.target(&target, &first);
+    let name = format!("{}-level tokens", capitalised(map.level));
+    let alt = format!(
+        "{name}: {} test samples {}, coloured by {word}",
+        at.len(),
+        map.projection.words()
+    );
     Some(
-        Figure::new(map.id, &title, alt, svg, table)
+        Figure::new(&id, &format!("{name}, by {word}"), alt, svg, map.table())
             .caption(caption)
             .variants((!markup.is_empty()).then_some(Variants { target, by, markup })),
     )
 }
 
+impl TokenMap<'_> {
+    fn all(&self) -> impl Iterator<Item = usize> {
+        0..self.subject_of.len()
+    }
+
+    fn of(&self, subject: usize) -> impl Iterator<Item = usize> {
+        self.all()
+            .filter(move |&sample| self.subject_of[sample] == subject)
+    }
+
+    fn label_overlays(&self, at: &[(f64, f64)]) -> Vec<String> {
+        let each = self.with_label.iter();
+        each.map(|samples| dots(at, samples.iter().copied(), Some("#0072b2")))
+            .collect()
+    }
+
+    /// Nothing for the mean over subjects, then each.
+    fn subject_overlays(&self, at: &[(f64, f64)]) -> Vec<String> {
+        let each =
+            (0..self.subjects.len()).map(|subject| dots(at, self.of(subject), Some("#d55e00")));
+        std::iter::once(String::new()).chain(each).collect()
+    }
+
+    /// Every sample, in the colour of its subject where there are colours enough; what the colours mean.
+    fn draw_subjects(&self, svg: &mut Svg, at: &[(f64, f64)]) -> &'static str {
+        if self.subjects.len() > CATEGORIES.len() {
+            svg.push(&dots(at, self.all(), None));
+            return "Orange: the picked subject.";
+        }
+        for (subject, colour) in (0..self.subjects.len()).zip(CATEGORIES) {
+            svg.push(&dots(at, self.of(subject), Some(colour)));
+        }
+        for (subject, (name, colour)) in self.subjects.iter().zip(CATEGORIES).enumerate() {
+            let y = 24.0 + 15.0 * subject as f64;
+            svg.coloured_dot((318.0, y - 4.0), 4.0, colour, "");
+            svg.text((327.0, y), Anchor::Start, Ink::Text, &shortened(name, 9));
+        }
+        "A colour a subject; orange on top: the picked one."
+    }
+
+    fn table(&self) -> Table {
+        let [first, second] = self.projection.columns();
+        let mut table = Table::new(&["subject", "stimulus_id", first, second]);
+        for (sample, row) in self.points.rows().into_iter().enumerate() {
+            table.push([
+                (&self.subjects[self.subject_of[sample]]).into(),
+                self.stimuli[sample].into(),
+                row[0].into(),
+                row[1].into(),
+            ]);
+        }
+        table
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    let first = letters.next().map(char::to_uppercase);
+    first.into_iter().flatten().chain(letters).collect()
+}
+
 /// Dots as one path: points of no length with round ends. Grey without a colour.
-fn dots(at: &[(f64, f64)], samples: &[usize], colour: Option<&str>) -> String {
+fn dots(at: &[(f64, f64)], samples: impl Iterator<Item = usize>, colour: Option<&str>) -> String {
     let mut data = String::new();
-    for &sample in samples {
+    for sample in samples {
         let (x, y) = at[sample];
         // Writing to a String cannot fail.
         let _ = write!(data, "M{x:.0} {y:.0}h.1");

@@ -16,8 +16,25 @@ pub(crate) struct About {
     pub(crate) levels: Vec<String>,
     pub(crate) parts: Vec<String>,
     pub(crate) part_kind: String,
-    pub(crate) stimuli: usize,
     pub(crate) notes: Vec<String>,
+}
+
+impl About {
+    fn read(run: &Path, path: &Path) -> Part<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|_| format!("`mused explain {}` has not been run", run.display()))?;
+        let about: Self =
+            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        if about.schema != SCHEMA {
+            return Err(format!(
+                "{}: expected schema {SCHEMA:?}, found {:?}; run `mused explain {}` again",
+                path.display(),
+                about.schema,
+                run.display()
+            ));
+        }
+        Ok(about)
+    }
 }
 
 /// A row of `attention.tsv`.
@@ -30,6 +47,18 @@ pub(crate) struct Attention {
     pub(crate) sd: Option<f64>,
 }
 
+impl Attention {
+    fn new(row: &Row<'_>) -> Option<Self> {
+        Some(Self {
+            subject: row.text("subject"),
+            level: row.text("level"),
+            part: row.text("part"),
+            weight: row.number("weight")?,
+            sd: row.number("sd"),
+        })
+    }
+}
+
 /// A row of `occlusion.tsv`.
 #[derive(Clone, Debug)]
 pub(crate) struct Occlusion {
@@ -40,6 +69,19 @@ pub(crate) struct Occlusion {
     pub(crate) roc_auc: Option<f64>,
     pub(crate) ap_interval: Option<(f64, f64)>,
     pub(crate) auc_interval: Option<(f64, f64)>,
+}
+
+impl Occlusion {
+    fn new(row: &Row<'_>) -> Option<Self> {
+        Some(Self {
+            part: row.text("part"),
+            subject: row.text("subject"),
+            average_precision: row.number("average_precision"),
+            roc_auc: row.number("roc_auc"),
+            ap_interval: row.number("ap_low").zip(row.number("ap_high")),
+            auc_interval: row.number("auc_low").zip(row.number("auc_high")),
+        })
+    }
 }
 
 /// A row of `rdms.tsv`.
@@ -55,11 +97,35 @@ pub(crate) struct RdmRow {
     pub(crate) ceiling: Option<(f64, f64)>,
 }
 
+impl RdmRow {
+    fn new(row: &Row<'_>) -> Option<Self> {
+        Some(Self {
+            file: row.text("file"),
+            kind: row.text("kind"),
+            level: row.text("level"),
+            subject: row.text("subject"),
+            part: row.text("part"),
+            guidance_high: row.number("guidance_high"),
+            guidance_low: row.number("guidance_low"),
+            ceiling: row.number("ceiling_lower").zip(row.number("ceiling_upper")),
+        })
+    }
+}
+
 /// A row of `tokens.tsv`.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenRow {
     pub(crate) subject: String,
     pub(crate) stimulus: String,
+}
+
+impl TokenRow {
+    fn new(row: &Row<'_>) -> Option<Self> {
+        Some(Self {
+            subject: row.text("subject"),
+            stimulus: row.text("stimulus_id"),
+        })
+    }
 }
 
 /// What `mused explain` found in a run.
@@ -80,68 +146,17 @@ const SCHEMA: &str = "mused-explain/1";
 impl Explain {
     pub(crate) fn read(run: &Path) -> Part<Self> {
         let root = run.join("explain");
-        let path = root.join("explain.json");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|_| format!("`mused explain {}` has not been run", run.display()))?;
-        let about: About =
-            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
-        if about.schema != SCHEMA {
-            return Err(format!(
-                "{}: expected schema {SCHEMA:?}, found {:?}; run `mused explain {}` again",
-                path.display(),
-                about.schema,
-                run.display()
-            ));
-        }
-        let words = |error: mused_formats::Error| error.to_string();
         let stimuli = rows(&root.join("rdm_stimuli.tsv"), |row| {
             Some((row.text("stimulus_id"), row.text("label")))
         });
-        let tokens = rows(&root.join("tokens.tsv"), |row| {
-            Some(TokenRow {
-                subject: row.text("subject"),
-                stimulus: row.text("stimulus_id"),
-            })
-        });
         Ok(Self {
-            attention: rows(&root.join("attention.tsv"), |row| {
-                Some(Attention {
-                    subject: row.text("subject"),
-                    level: row.text("level"),
-                    part: row.text("part"),
-                    weight: row.number("weight")?,
-                    sd: row.number("sd"),
-                })
-            })
-            .map_err(words),
-            occlusion: rows(&root.join("occlusion.tsv"), |row| {
-                Some(Occlusion {
-                    part: row.text("part"),
-                    subject: row.text("subject"),
-                    average_precision: row.number("average_precision"),
-                    roc_auc: row.number("roc_auc"),
-                    ap_interval: row.number("ap_low").zip(row.number("ap_high")),
-                    auc_interval: row.number("auc_low").zip(row.number("auc_high")),
-                })
-            })
-            .map_err(words),
-            rdms: rows(&root.join("rdms.tsv"), |row| {
-                Some(RdmRow {
-                    file: row.text("file"),
-                    kind: row.text("kind"),
-                    level: row.text("level"),
-                    subject: row.text("subject"),
-                    part: row.text("part"),
-                    guidance_high: row.number("guidance_high"),
-                    guidance_low: row.number("guidance_low"),
-                    ceiling: row.number("ceiling_lower").zip(row.number("ceiling_upper")),
-                })
-            })
-            .map_err(words),
+            about: About::read(run, &root.join("explain.json"))?,
+            attention: rows(&root.join("attention.tsv"), Attention::new),
+            occlusion: rows(&root.join("occlusion.tsv"), Occlusion::new),
+            rdms: rows(&root.join("rdms.tsv"), RdmRow::new),
             rdm_stimuli: stimuli.unwrap_or_default(),
-            token_rows: tokens.unwrap_or_default(),
+            token_rows: rows(&root.join("tokens.tsv"), TokenRow::new).unwrap_or_default(),
             root,
-            about,
         })
     }
 
@@ -225,8 +240,8 @@ impl Row<'_> {
     }
 }
 
-fn rows<T>(path: &Path, read: impl Fn(&Row<'_>) -> Option<T>) -> mused_formats::Result<Vec<T>> {
-    let table = Table::read(path)?;
+fn rows<T>(path: &Path, read: impl Fn(&Row<'_>) -> Option<T>) -> Part<Vec<T>> {
+    let table = Table::read(path).map_err(|error| error.to_string())?;
     let names = table.columns();
     let each = (0..table.rows()).filter_map(|row| table.row(row));
     let rows = each.map(|cells| Row {

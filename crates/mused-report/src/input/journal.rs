@@ -6,8 +6,12 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Epoch {
     pub(crate) fold: usize,
+    /// The one subject the model is of, where every subject has one.
     #[serde(default)]
     pub(crate) subject: Option<String>,
+    /// The subject the model is tested on and not trained on.
+    #[serde(default)]
+    pub(crate) holdout: Option<String>,
     /// From 1.
     pub(crate) epoch: usize,
     pub(crate) learning_rate: f64,
@@ -36,9 +40,9 @@ pub(crate) struct Validation {
 }
 
 impl Epoch {
-    /// Which of a run's models it belongs to.
-    pub(crate) fn model(&self) -> (usize, Option<&str>) {
-        (self.fold, self.subject.as_deref())
+    /// Which of a run's models it belongs to: of a fold, of one subject, without a subject.
+    pub(crate) fn model(&self) -> (usize, Option<&str>, Option<&str>) {
+        (self.fold, self.subject.as_deref(), self.holdout.as_deref())
     }
 }
 

@@ -10,12 +10,12 @@ mod scores;
 mod settings;
 
 pub use directories::run_directories;
-pub(crate) use explain::{Attention, Explain, Occlusion, RdmRow};
+pub(crate) use explain::{About, Attention, Explain, Occlusion, RdmRow, TokenRow};
 pub(crate) use images::thumbnail;
 pub use images::{Images, NoImages, Pixels};
 pub(crate) use journal::Epoch;
 pub use other_run::OtherRun;
 pub use run_files::RunFiles;
-pub(crate) use run_files::{FoldSizes, Part};
-pub(crate) use scores::Scores;
+pub(crate) use run_files::{Audit, FoldSizes, Part};
+pub(crate) use scores::{LabelCurves, Scores};
 pub(crate) use settings::Settings;

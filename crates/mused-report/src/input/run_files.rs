@@ -21,8 +21,6 @@ pub(crate) struct RunDescription {
     pub(crate) version: String,
     pub(crate) dataset: DatasetReference,
     pub(crate) subjects: Vec<String>,
-    pub(crate) folds: usize,
-    pub(crate) models: Vec<Value>,
     pub(crate) audit: Option<Audit>,
     pub(crate) machine: BTreeMap<String, Value>,
     pub(crate) started: String,

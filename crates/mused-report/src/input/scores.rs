@@ -44,54 +44,25 @@ impl Scores {
         let (subjects, rows): (Vec<String>, Vec<Vec<usize>>) =
             predictions.rows_by_subject().into_iter().unzip();
         let failed = |error: mused_stats::Error| Error::from(mused_results::Error::from(error));
-        let labels = predictions.labels.len();
-        let each: Vec<_> = rows
+        let each: Vec<Vec<Scored>> = rows
             .par_iter()
-            .map(|rows| {
-                let scores = predictions.probabilities.select(Axis(0), rows);
-                let targets = predictions.targets.select(Axis(0), rows);
-                let mut curves = Vec::with_capacity(labels);
-                for (scores, targets) in scores.columns().into_iter().zip(targets.columns()) {
-                    curves.push((
-                        roc_curve(scores, targets)?,
-                        precision_recall_curve(scores, targets)?,
-                    ));
-                }
-                let scored = score(scores.view(), targets.view(), Undefined::Exclude)?;
-                Ok((scored, curves))
-            })
+            .map(|rows| scored(predictions, rows))
             .collect::<std::result::Result<_, _>>()
             .map_err(failed)?;
+        let labels = predictions.labels.len();
         let mut average_precision = Array2::from_elem((labels, subjects.len()), f64::NAN);
         let mut roc_auc = average_precision.clone();
         let mut roc = vec![LabelCurves::default(); labels];
         let mut precision_recall = roc.clone();
-        for (subject, (scored, curves)) in each.into_iter().enumerate() {
-            for (label, ((receiver, precision), score)) in
-                curves.into_iter().zip(&scored.labels).enumerate()
-            {
-                average_precision[[label, subject]] = score.average_precision.unwrap_or(f64::NAN);
-                roc_auc[[label, subject]] = score.roc_auc.unwrap_or(f64::NAN);
-                let drawn = |curve: Option<Vec<(f64, f64)>>,
-                             area: Option<f64>,
-                             height: fn(&[(f64, f64)], f64) -> f64| {
-                    let curve = curve?;
-                    let at = |point: usize| point as f64 / (POINTS - 1) as f64;
-                    Some(Curve {
-                        points: (0..POINTS)
-                            .map(|p| (at(p), height(&curve, at(p))))
-                            .collect(),
-                        area: area?,
-                    })
-                };
-                roc[label]
+        for (subject, scored) in each.into_iter().enumerate() {
+            for (label, scored) in scored.into_iter().enumerate() {
+                let place = [label, subject];
+                average_precision[place] = scored.average_precision.unwrap_or(f64::NAN);
+                roc_auc[place] = scored.roc_auc.unwrap_or(f64::NAN);
+                roc[label].subjects.push(scored.roc);
+                precision_recall[label]
                     .subjects
-                    .push(drawn(receiver, score.roc_auc, true_positive_rate));
-                precision_recall[label].subjects.push(drawn(
-                    precision,
-                    score.average_precision,
-                    precision_at,
-                ));
+                    .push(scored.precision_recall);
             }
         }
         for curves in roc.iter_mut().chain(&mut precision_recall) {
@@ -106,6 +77,52 @@ impl Scores {
             precision_recall,
         })
     }
+}
+
+/// A label of a subject.
+struct Scored {
+    average_precision: Option<f64>,
+    roc_auc: Option<f64>,
+    roc: Option<Curve>,
+    precision_recall: Option<Curve>,
+}
+
+/// Every label of a subject, whose rows these are.
+fn scored(predictions: &Predictions, rows: &[usize]) -> mused_stats::Result<Vec<Scored>> {
+    let scores = predictions.probabilities.select(Axis(0), rows);
+    let targets = predictions.targets.select(Axis(0), rows);
+    let labels = score(scores.view(), targets.view(), Undefined::Exclude)?.labels;
+    let columns = scores.columns().into_iter().zip(targets.columns());
+    let each = labels
+        .iter()
+        .zip(columns)
+        .map(|(label, (scores, targets))| {
+            let (roc, precision) = (
+                roc_curve(scores, targets)?,
+                precision_recall_curve(scores, targets)?,
+            );
+            Ok(Scored {
+                average_precision: label.average_precision,
+                roc_auc: label.roc_auc,
+                roc: drawn(roc, label.roc_auc, true_positive_rate),
+                precision_recall: drawn(precision, label.average_precision, precision_at),
+            })
+        });
+    each.collect()
+}
+
+fn drawn(
+    curve: Option<Vec<(f64, f64)>>,
+    area: Option<f64>,
+    height: fn(&[(f64, f64)], f64) -> f64,
+) -> Option<Curve> {
+    let curve = curve?;
+    let at = |point: usize| point as f64 / (POINTS - 1) as f64;
+    let points = (0..POINTS).map(|point| (at(point), height(&curve, at(point))));
+    Some(Curve {
+        points: points.collect(),
+        area: area?,
+    })
 }
 
 /// Mean height at every place: its area is the mean of the areas.

@@ -50,6 +50,11 @@ impl Settings {
         self.value(key).and_then(Value::as_bool) == Some(true)
     }
 
+    /// Seed of weights and batches: `train.seed`.
+    pub(crate) fn seed(&self) -> Option<u64> {
+        u64::try_from(self.value("train.seed")?.as_integer()?).ok()
+    }
+
     /// Whether two runs differ in their seed at most.
     pub(crate) fn same_but_for_seed(&self, other: &Self) -> bool {
         let without_seed = |settings: &Self| {

@@ -41,18 +41,28 @@ pub(crate) fn write(page: &Page) -> Result<String> {
             variants.insert(&each.target, Variant { by, markup });
         }
     }
-    let picks = |wanted: &[By]| {
-        variants
-            .values()
-            .any(|variant| wanted.contains(&variant.by))
-    };
-    let labels = picks(&[By::Label, By::Both]);
-    let subjects = picks(&[By::Subject, By::Both]) && page.subjects.len() > 1;
     // A map of strings and numbers always has a JSON form.
     let data = json_for_script(&variants).unwrap_or_else(|_| "{}".to_owned());
+    let mut html = head(page);
+    write_contents(&mut html, &page.sections);
+    write_pickers(&mut html, page, &variants);
+    html.push_str("<main id=\"content\">\n");
+    for section in &page.sections {
+        write_section(&mut html, section);
+    }
+    // Writing to a String cannot fail.
+    let _ = write!(
+        html,
+        "</main>\n<footer>{}</footer>\n<script type=\"application/json\" id=\"variants\">{data}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
+        page.foot
+    );
+    Ok(html)
+}
+
+fn head(page: &Page) -> String {
     let hash = STANDARD.encode(Sha256::digest(SCRIPT));
     let title = escaped(&page.title);
-    let mut html = format!(
+    format!(
         r##"<!doctype html>
 <html lang="en">
 <head>
@@ -70,12 +80,14 @@ pub(crate) fn write(page: &Page) -> Result<String> {
 <h1>{title}</h1>
 {}
 </header>
-<nav aria-label="Sections"><ul>
 "##,
         page.subtitle
-    );
-    for section in &page.sections {
-        // Writing to a String cannot fail.
+    )
+}
+
+fn write_contents(html: &mut String, sections: &[Section]) {
+    html.push_str("<nav aria-label=\"Sections\"><ul>\n");
+    for section in sections {
         let _ = writeln!(
             html,
             r##"<li><a href="#{}">{}</a></li>"##,
@@ -84,33 +96,28 @@ pub(crate) fn write(page: &Page) -> Result<String> {
         );
     }
     html.push_str("</ul></nav>\n");
-    if labels || subjects {
-        html.push_str(r#"<form class="pickers" aria-label="What the figures show" hidden>"#);
-        if labels {
-            picker(&mut html, "label", "Label", &page.labels, page.picked, None);
-        }
-        if subjects {
-            picker(
-                &mut html,
-                "subject",
-                "Subject",
-                &page.subjects,
-                0,
-                Some("mean over subjects"),
-            );
-        }
-        html.push_str("</form>\n");
+}
+
+/// Where some figure changes with it, what it shows can be picked.
+fn write_pickers(html: &mut String, page: &Page, variants: &BTreeMap<&str, Variant<'_>>) {
+    let picks = |by: By| {
+        let mut all = variants.values();
+        all.any(|variant| variant.by == by || variant.by == By::Both)
+    };
+    let labels = picks(By::Label);
+    let subjects = picks(By::Subject) && page.subjects.len() > 1;
+    if !labels && !subjects {
+        return;
     }
-    html.push_str("<main id=\"content\">\n");
-    for section in &page.sections {
-        write_section(&mut html, section);
+    html.push_str(r#"<form class="pickers" aria-label="What the figures show" hidden>"#);
+    if labels {
+        picker(html, "label", "Label", &page.labels, page.picked, None);
     }
-    let _ = write!(
-        html,
-        "</main>\n<footer>{}</footer>\n<script type=\"application/json\" id=\"variants\">{data}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
-        page.foot
-    );
-    Ok(html)
+    if subjects {
+        let mean = Some("mean over subjects");
+        picker(html, "subject", "Subject", &page.subjects, 0, mean);
+    }
+    html.push_str("</form>\n");
 }
 
 fn picker(

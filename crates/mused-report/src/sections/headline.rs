@@ -3,55 +3,10 @@ use mused_stats::summary::mean;
 
 use super::Input;
 use crate::escape::escaped;
-use crate::figure::{Block, Section};
+use crate::figure::{Block, Figure, Section};
 use crate::figures::{Score, score};
-use crate::input::RunFiles;
+use crate::input::Audit;
 use crate::number::{count, of, p_value, three, three_or_dash};
-
-/// What was decoded from whom, in a sentence or two: the page's subtitle.
-pub(crate) fn lead(files: &RunFiles) -> String {
-    let run = &files.run;
-    let mut markup = String::new();
-    if run.dataset.simulated {
-        markup.push_str(
-            r#"<p class="simulated">Simulated data: no brain was measured. The numbers below say how well the method finds what the simulation put in.</p>"#,
-        );
-    }
-    let dataset = escaped(&run.dataset.name);
-    let name = escaped(&files.name);
-    let subjects = of(files.subjects().len(), "subject", "subjects");
-    let Ok(results) = &files.results else {
-        markup.push_str(&format!(
-            r#"<p class="lead">Run <em>{name}</em> on <em>{dataset}</em>, {subjects}: not complete, so there are no scores yet.</p>"#
-        ));
-        return markup;
-    };
-    let mut stimuli: Vec<&String> = match &files.predictions {
-        Ok(predictions) => predictions
-            .keys
-            .iter()
-            .map(|(_, stimulus)| stimulus)
-            .collect(),
-        Err(_) => Vec::new(),
-    };
-    stimuli.sort_unstable();
-    stimuli.dedup();
-    let division = match results.folds {
-        0 | 1 => "held out from training".to_owned(),
-        folds => format!("each held out once in {folds}-fold cross-validation"),
-    };
-    let holdout = match files.settings.text_at("split.holdout_subject") {
-        "" => String::new(),
-        subject => format!(" Subject {} was never trained on.", escaped(subject)),
-    };
-    markup.push_str(&format!(
-        r#"<p class="lead">{} decoded from the {} responses of {subjects} to {} of <em>{dataset}</em>, {division}.{holdout} Run <em>{name}</em>.</p>"#,
-        of(results.labels.len(), "label", "labels"),
-        if run.dataset.simulated { "simulated" } else { "fMRI" },
-        of(stimuli.len(), "stimulus", "stimuli"),
-    ));
-    markup
-}
 
 /// Scores with intervals and floor; what is significant; the audit.
 pub(crate) fn headline(input: &Input<'_>) -> Section {
@@ -62,96 +17,89 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
             escaped(note)
         )));
     }
-    let results = match &input.files.results {
-        Ok(results) => results,
+    let audit = audit(input.facts.audit);
+    match &input.files.results {
+        Ok(results) => {
+            let metrics = metrics(results);
+            let mut all: Vec<Tile> = metrics.iter().map(tile).collect();
+            all.extend([found(results), audit]);
+            section.push(tiles(&all));
+            section.figures(metrics.iter().filter_map(figure));
+            section.push(Block::Html(reading(results)));
+        }
         Err(why) => {
             section.missing(format!("There are no scores: {why}"));
-            section.push(Block::Html(format!(
-                r#"<dl class="tiles">{}</dl>"#,
-                audit(input.files)
-            )));
-            return section;
+            section.push(tiles(&[audit]));
         }
-    };
-    let (scores, floors) = (&results.macro_scores, &results.floors);
-    let inference = &results.inference;
-    let mut tiles = String::new();
-    for (name, metric, inferred, floor) in [
-        (
-            "Macro average precision",
-            &scores.average_precision,
-            &inference.average_precision,
-            floors.random_average_precision,
-        ),
-        (
-            "Macro ROC-AUC",
-            &scores.roc_auc,
-            &inference.roc_auc,
-            Some(floors.roc_auc),
-        ),
-    ] {
-        tiles.push_str(&tile(
-            name,
-            &three_or_dash(metric.mean),
-            &[
-                interval(inferred),
-                test(inferred),
-                retrained(inferred),
-                format!("knowing nothing: {}", three_or_dash(floor)),
-            ],
-        ));
     }
-    let tested: Vec<f64> = results
-        .labels
-        .iter()
-        .filter_map(|label| label.roc_auc_test.value().map(|test| test.q))
-        .collect();
-    let found = tested.iter().filter(|q| **q < 0.05).count();
-    tiles.push_str(&tile(
-        "Labels found (AUC)",
-        &format!("{found} of {}", results.labels.len()),
-        &[
-            "at a false discovery rate of 0.05".to_owned(),
-            match results.labels.len() - tested.len() {
-                0 => String::new(),
-                untested => format!("{untested} cannot be tested"),
-            },
-        ],
-    ));
-    tiles.push_str(&audit(input.files));
-    section.push(Block::Html(format!(r#"<dl class="tiles">{tiles}</dl>"#)));
-    let figures = [
-        figure(
-            "score-ap",
-            "Macro average precision",
-            &scores.average_precision,
-            &inference.average_precision,
-            floors.random_average_precision,
-        ),
-        figure(
-            "score-auc",
-            "Macro ROC-AUC",
-            &scores.roc_auc,
-            &inference.roc_auc,
-            Some(floors.roc_auc),
-        ),
-    ];
-    section.figures(figures.into_iter().flatten());
-    section.push(Block::Html(reading(results)));
     section
 }
 
-fn tile(name: &str, big: &str, lines: &[String]) -> String {
-    let lines: String = lines
-        .iter()
-        .filter(|line| !line.is_empty())
-        .map(|line| format!("<dd>{}</dd>", escaped(line)))
-        .collect();
-    format!(
-        r#"<div><dt>{}</dt><dd class="big">{}</dd>{lines}</div>"#,
-        escaped(name),
-        escaped(big)
-    )
+/// A number in large letters, and what is said of it.
+struct Tile {
+    name: &'static str,
+    big: String,
+    /// Empty ones are left out.
+    lines: Vec<String>,
+}
+
+fn tiles(tiles: &[Tile]) -> Block {
+    let line = |line: &String| match line.as_str() {
+        "" => String::new(),
+        line => format!("<dd>{}</dd>", escaped(line)),
+    };
+    let tile = |tile: &Tile| {
+        format!(
+            r#"<div><dt>{}</dt><dd class="big">{}</dd>{}</div>"#,
+            escaped(tile.name),
+            escaped(&tile.big),
+            tile.lines.iter().map(line).collect::<String>()
+        )
+    };
+    let tiles: String = tiles.iter().map(tile).collect();
+    Block::Html(format!(r#"<dl class="tiles">{tiles}</dl>"#))
+}
+
+/// A macro score with what is known of it.
+struct Metric<'a> {
+    id: &'static str,
+    name: &'static str,
+    scores: &'a OverSubjects,
+    inferred: &'a MetricInference,
+    floor: Option<f64>,
+}
+
+fn metrics(results: &Results) -> [Metric<'_>; 2] {
+    let (scores, inference) = (&results.macro_scores, &results.inference);
+    [
+        Metric {
+            id: "score-ap",
+            name: "Macro average precision",
+            scores: &scores.average_precision,
+            inferred: &inference.average_precision,
+            floor: results.floors.random_average_precision,
+        },
+        Metric {
+            id: "score-auc",
+            name: "Macro ROC-AUC",
+            scores: &scores.roc_auc,
+            inferred: &inference.roc_auc,
+            floor: Some(results.floors.roc_auc),
+        },
+    ]
+}
+
+fn tile(metric: &Metric<'_>) -> Tile {
+    Tile {
+        name: metric.name,
+        big: three_or_dash(metric.scores.mean),
+        lines: vec![
+            interval(metric.inferred),
+            test(metric.inferred),
+            retrained(metric.inferred),
+            format!("knowing nothing: {}", three_or_dash(metric.floor)),
+        ],
+    }
 }
 
 fn interval(inferred: &MetricInference) -> String {
@@ -179,21 +127,55 @@ fn retrained(inferred: &MetricInference) -> String {
     })
 }
 
-fn figure(
-    id: &str,
-    name: &str,
-    metric: &OverSubjects,
-    inferred: &MetricInference,
-    floor: Option<f64>,
-) -> Option<crate::figure::Figure> {
-    let interval = inferred.interval.value();
-    Some(score(&Score {
-        id,
+fn found(results: &Results) -> Tile {
+    let labels = results.labels.iter();
+    let tested: Vec<f64> = labels
+        .filter_map(|label| Some(label.roc_auc_test.value()?.q))
+        .collect();
+    let found = tested.iter().filter(|q| **q < 0.05).count();
+    let untested = match results.labels.len() - tested.len() {
+        0 => String::new(),
+        untested => format!("{untested} cannot be tested"),
+    };
+    Tile {
+        name: "Labels found (AUC)",
+        big: format!("{found} of {}", results.labels.len()),
+        lines: vec!["at a false discovery rate of 0.05".to_owned(), untested],
+    }
+}
+
+fn audit(audit: Option<&Audit>) -> Tile {
+    let name = "Audit for leaks";
+    let Some(audit) = audit else {
+        return Tile {
+            name,
+            big: "not made".to_owned(),
+            lines: vec!["run.json holds none; `mused audit RUN` makes one".to_owned()],
+        };
+    };
+    let findings = audit.findings.iter();
+    let findings = findings.map(|found| format!("let pass: {} ({})", found.leak, found.evidence));
+    let skipped = audit.skipped.iter();
+    let skipped = skipped.map(|skipped| format!("not searched: {skipped}"));
+    Tile {
         name,
-        mean: metric.mean?,
+        big: match audit.findings.len() {
+            0 => "none found".to_owned(),
+            leaks => of(leaks, "leak", "leaks"),
+        },
+        lines: findings.chain(skipped).collect(),
+    }
+}
+
+fn figure(metric: &Metric<'_>) -> Option<Figure> {
+    let interval = metric.inferred.interval.value();
+    Some(score(&Score {
+        id: metric.id,
+        name: metric.name,
+        mean: metric.scores.mean?,
         interval: interval.map(|interval| (interval.low, interval.high)),
-        floor,
-        subjects: &metric.per_subject,
+        floor: metric.floor,
+        subjects: &metric.scores.per_subject,
     }))
 }
 
@@ -239,30 +221,4 @@ fn ceiling(ceiling: &NoiseCeiling) -> String {
         ));
     }
     text
-}
-
-fn audit(files: &RunFiles) -> String {
-    let Some(audit) = &files.run.audit else {
-        return tile(
-            "Audit for leaks",
-            "not made",
-            &["run.json holds none; `mused audit RUN` makes one".to_owned()],
-        );
-    };
-    let mut lines: Vec<String> = audit
-        .findings
-        .iter()
-        .map(|finding| format!("let pass: {} ({})", finding.leak, finding.evidence))
-        .collect();
-    lines.extend(
-        audit
-            .skipped
-            .iter()
-            .map(|skipped| format!("not searched: {skipped}")),
-    );
-    let big = match audit.findings.len() {
-        0 => "none found".to_owned(),
-        leaks => of(leaks, "leak", "leaks"),
-    };
-    tile("Audit for leaks", &big, &lines)
 }

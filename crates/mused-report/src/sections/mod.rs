@@ -1,19 +1,23 @@
-//! One chapter of the report a file.
+//! One chapter of the report a module, and in it a figure a file: its rows, the table and the chart made of them, its words.
 
 mod brain;
+mod facts;
 mod headline;
 mod labels;
+mod lead;
 mod methods;
 mod representations;
 mod runs;
 mod stimuli;
 mod training;
 
-use crate::input::{OtherRun, RunFiles, Scores};
+use crate::input::{RunFiles, Scores};
 
 pub(crate) use brain::{brain, importance_maps};
-pub(crate) use headline::{headline, lead};
+pub(crate) use facts::{Facts, Run};
+pub(crate) use headline::headline;
 pub(crate) use labels::labels;
+pub(crate) use lead::lead;
 pub(crate) use methods::methods;
 pub(crate) use representations::representations;
 pub(crate) use runs::runs;
@@ -23,9 +27,11 @@ pub(crate) use training::training;
 /// What every section is made from.
 pub(crate) struct Input<'a> {
     pub(crate) files: &'a RunFiles,
+    pub(crate) facts: Facts<'a>,
+    /// The run, then those that it is compared with.
+    pub(crate) runs: Vec<Run<'a>>,
     /// Scores of single labels and subjects, where there are predictions.
     pub(crate) scores: Option<&'a Scores>,
-    pub(crate) others: &'a [OtherRun],
     pub(crate) labels: &'a [String],
     pub(crate) subjects: &'a [String],
     /// Label that is picked at first: the most frequent one.

@@ -1,0 +1,92 @@
+//! How well every label and every subject is decoded.
+
+mod by_label;
+mod by_subject;
+
+use mused_results::Results;
+
+use super::Input;
+use crate::figure::{By, Figure, Section, Variants};
+use crate::figures::{Kind, Panel, calibration, confusion, curves, label_subject};
+use crate::input::Scores;
+
+/// Rows in a picture; the table has all.
+const ROWS: usize = 100;
+/// Letters of markup up to which overlays are light enough for the page.
+const OVERLAYS: usize = 2_000_000;
+
+/// Scores of labels and subjects, curves, calibration, confusion.
+pub(crate) fn labels(input: &Input<'_>) -> Section {
+    let mut section = Section::new("labels", "Labels and subjects");
+    let (Ok(results), Some(scores)) = (&input.files.results, input.scores) else {
+        section.missing("There are no test predictions: the run is not complete.");
+        return section;
+    };
+    section.heading("Every label");
+    section.figures([by_label::figure(results, scores)]);
+    section.heading("Every subject");
+    section.figures([by_subject::figure(results, scores, input.picked)]);
+    if input.labels.len() > 1 && input.subjects.len() > 1 {
+        section.figures([label_subject(scores, input.labels).caption(
+            "Area under the ROC curve; both from the best to the worst, dark: chance or below. Blank: undefined, for \
+             the subject's test samples all have the label or none has.",
+        )]);
+    } else {
+        section.missing("A matrix of labels and subjects needs at least two of each.");
+    }
+    section.heading("Curves of the picked label, and calibration");
+    section.figures(probabilities(input, results, scores));
+    section.heading("Confusion");
+    match input.files.predictions.as_ref().ok().and_then(confusion) {
+        Some(figure) => section.figures([figure]),
+        None => section.missing("Confusion needs two labels with test samples."),
+    };
+    section
+}
+
+fn probabilities(input: &Input<'_>, results: &Results, scores: &Scores) -> [Figure; 3] {
+    let labels = results.labels.iter();
+    let prevalence: Vec<f64> = labels.map(|label| label.prevalence).collect();
+    let curve = |kind| curves(kind, scores, input.labels, &prevalence, input.picked);
+    [
+        curve(Kind::PrecisionRecall),
+        curve(Kind::Roc),
+        calibration(&results.calibration),
+    ]
+}
+
+/// AP from 0 to 1, and AUC from 0.4 or the smallest value that is shown to 1.
+fn panels(auc: impl Iterator<Item = f64>) -> [Panel; 2] {
+    let auc = auc.filter(|value| value.is_finite());
+    let low = (auc.fold(0.4, f64::min) * 20.0).floor() / 20.0;
+    [
+        Panel {
+            title: "Average precision".to_owned(),
+            domain: (0.0, 1.0),
+            reference: None,
+        },
+        Panel {
+            title: "ROC-AUC".to_owned(),
+            domain: (low, 1.0),
+            reference: Some(0.5),
+        },
+    ]
+}
+
+/// AP and AUC of a label in a subject.
+fn single(scores: &Scores, label: usize, subject: usize) -> Vec<Option<f64>> {
+    let of = [&scores.average_precision, &scores.roc_auc];
+    of.map(|scores| scores.get([label, subject]).copied())
+        .into()
+}
+
+/// What the picked label or subject lays over a chart. `None` of one alone, which the mean equals, and where it would be
+/// too much for the page.
+fn overlays(target: &str, by: By, picks: usize, markup: Vec<String>) -> Option<Variants> {
+    let fits = markup.iter().map(String::len).sum::<usize>() < OVERLAYS;
+    (picks > 1 && fits).then(|| Variants {
+        target: target.to_owned(),
+        by,
+        markup,
+    })
+}

@@ -1,0 +1,62 @@
+use std::collections::BTreeSet;
+
+use mused_results::Results;
+
+use super::Input;
+use super::facts::{Facts, Holdout};
+use crate::escape::escaped;
+use crate::number::of;
+
+/// What was decoded from whom, in a sentence or two: the page's subtitle.
+pub(crate) fn lead(input: &Input<'_>) -> String {
+    let simulated = match input.facts.simulated {
+        true => {
+            r#"<p class="simulated">Simulated data: no brain was measured. The numbers below say how well the method finds what the simulation put in.</p>"#
+        }
+        false => "",
+    };
+    let sentence = match &input.files.results {
+        Ok(results) => decoded(input, results),
+        Err(_) => format!(
+            "Run <em>{}</em> on <em>{}</em>, {}: not complete, so there are no scores yet.",
+            escaped(&input.files.name),
+            escaped(input.facts.dataset),
+            subjects(input)
+        ),
+    };
+    format!(r#"{simulated}<p class="lead">{sentence}</p>"#)
+}
+
+fn subjects(input: &Input<'_>) -> String {
+    of(input.subjects.len(), "subject", "subjects")
+}
+
+fn decoded(input: &Input<'_>, results: &Results) -> String {
+    let facts = &input.facts;
+    let keys = input.files.predictions.iter().flat_map(|found| &found.keys);
+    let stimuli: BTreeSet<&String> = keys.map(|(_, stimulus)| stimulus).collect();
+    let division = match results.folds {
+        0 | 1 => "held out from training".to_owned(),
+        folds => format!("each held out once in {folds}-fold cross-validation"),
+    };
+    format!(
+        "{} decoded from the {} responses of {} to {} of <em>{}</em>, {division}.{} Run <em>{}</em>.",
+        of(results.labels.len(), "label", "labels"),
+        if facts.simulated { "simulated" } else { "fMRI" },
+        subjects(input),
+        of(stimuli.len(), "stimulus", "stimuli"),
+        escaped(facts.dataset),
+        never_trained_on(facts),
+        escaped(&input.files.name),
+    )
+}
+
+fn never_trained_on(facts: &Facts<'_>) -> String {
+    match facts.holdout {
+        Holdout::Nobody => String::new(),
+        Holdout::One(subject) => format!(" Subject {} was never trained on.", escaped(subject)),
+        Holdout::Each => {
+            " Each subject was decoded by models that never saw that subject.".to_owned()
+        }
+    }
+}

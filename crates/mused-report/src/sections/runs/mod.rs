@@ -1,0 +1,98 @@
+//! Several runs side by side.
+
+mod differences;
+mod league;
+mod models;
+
+use mused_results::{compare, seeds::paired};
+
+use self::differences::DifferenceRow;
+use self::models::{Model, models};
+use super::Input;
+use crate::escape::escaped;
+use crate::figure::Section;
+use crate::number::of;
+
+/// Models that are held against the first, with intervals and tests.
+const COMPARED: usize = 24;
+
+/// Scores of all runs, and their differences from the first one.
+pub(crate) fn runs(input: &Input<'_>) -> Section {
+    let mut section = Section::new("runs", "Runs compared");
+    let models = models(&input.runs);
+    section.paragraph(format!(
+        "Everything else on this page is about the first run, <em>{}</em>.",
+        escaped(&input.files.name)
+    ));
+    section.figures(league::figure(&models));
+    for model in &models {
+        for failure in &model.failures {
+            section.missing(format!("{}: {failure}", model.name));
+        }
+    }
+    let Some((first, others @ [_, ..])) = models.split_first() else {
+        section.missing("All runs differ in their seed alone: there is no difference to test.");
+        return section;
+    };
+    let mut rows = Vec::new();
+    for other in others
+        .iter()
+        .take(COMPARED)
+        .filter(|other| !other.runs.is_empty())
+    {
+        let (own, said) = compared(first, other);
+        rows.extend(own);
+        if let Some(said) = said {
+            section.missing(said);
+        }
+    }
+    if others.len() > COMPARED {
+        section.missing(format!(
+            "Differences are of the first {COMPARED} others; `mused compare` takes any."
+        ));
+    }
+    if !rows.is_empty() {
+        section.figures([differences::figure(&first.name, &rows)]);
+    }
+    section
+}
+
+/// How a model differs from the first over the seeds that both have, and what is left out of it or why there is nothing.
+fn compared(first: &Model<'_>, other: &Model<'_>) -> (Vec<DifferenceRow>, Option<String>) {
+    let name = &other.name;
+    let pairs = paired(&first.runs, &other.runs);
+    if pairs.is_empty() && !first.runs.is_empty() {
+        let [of_first, of_other] =
+            [first, other].map(|model| seeds(model.runs.iter().map(|(seed, _)| *seed)));
+        let why = format!(
+            "{name} is not compared: runs are paired by seed, and {} has {of_first}, {name} {of_other}.",
+            first.name
+        );
+        return (Vec::new(), Some(why));
+    }
+    let (a, b): (Vec<_>, Vec<_>) = pairs.iter().map(|(_, a, b)| (a.path, b.path)).unzip();
+    match compare(&a, &b) {
+        Err(error) => (Vec::new(), Some(format!("{name} is not compared: {error}"))),
+        Ok(comparison) => {
+            let left_out = first.runs.len() + other.runs.len() - 2 * pairs.len();
+            let said = (left_out > 0).then(|| {
+                format!(
+                    "{name} is compared over what both models have, {}: {} left out.",
+                    seeds(pairs.iter().map(|(seed, ..)| *seed)),
+                    of(left_out, "run is", "runs are")
+                )
+            });
+            (DifferenceRow::of(name, comparison).into(), said)
+        }
+    }
+}
+
+/// `seed 3`, `seeds 0, 1`, `no known seed`.
+fn seeds(seeds: impl Iterator<Item = Option<u64>>) -> String {
+    let known: Vec<String> = seeds.flatten().map(|seed| seed.to_string()).collect();
+    match known.as_slice() {
+        [] => "no known seed".to_owned(),
+        [only] => format!("seed {only}"),
+        several => format!("seeds {}", several.join(", ")),
+    }
+}

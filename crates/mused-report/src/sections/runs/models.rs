@@ -1,0 +1,59 @@
+use std::path::Path;
+
+use mused_results::{Results, seeds::Seeded};
+
+use crate::sections::Run;
+
+/// Runs that differ in their seed alone.
+pub(super) struct Model<'a> {
+    pub(super) name: String,
+    /// Seed and run of those with results.
+    pub(super) runs: Vec<(Option<u64>, Scored<'a>)>,
+    /// Why others have none.
+    pub(super) failures: Vec<&'a str>,
+}
+
+/// A run with results.
+pub(super) struct Scored<'a> {
+    pub(super) path: &'a Path,
+    pub(super) results: &'a Results,
+}
+
+/// The runs by model, in the order of the models' first runs.
+pub(super) fn models<'a>(runs: &[Run<'a>]) -> Vec<Model<'a>> {
+    let named = runs
+        .iter()
+        .map(|run| (without_seed(run.name).to_owned(), run.seed, *run));
+    let models = Seeded::grouped(named, Run::same_but_for_seed);
+    models.into_iter().map(model).collect()
+}
+
+/// The part of a run's name that is not its seed.
+fn without_seed(name: &str) -> &str {
+    name.split_once("/seed-").map_or(name, |(model, _)| model)
+}
+
+fn model(seeded: Seeded<Run<'_>>) -> Model<'_> {
+    let name = match seeded.runs.as_slice() {
+        [(_, only)] => only.name.to_owned(),
+        _ => seeded.model,
+    };
+    let (mut runs, mut failures) = (Vec::new(), Vec::new());
+    for (seed, run) in seeded.runs {
+        match run.results {
+            Ok(results) => runs.push((
+                seed,
+                Scored {
+                    path: run.path,
+                    results,
+                },
+            )),
+            Err(why) => failures.push(why.as_str()),
+        }
+    }
+    Model {
+        name,
+        runs,
+        failures,
+    }
+}

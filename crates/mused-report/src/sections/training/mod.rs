@@ -1,0 +1,36 @@
+//! How training went.
+
+mod curves;
+mod times;
+
+use super::Input;
+use crate::figure::{Block, Section};
+
+/// Learning curves of every loss term, the learning rate, and the time of stages.
+pub(crate) fn training(input: &Input<'_>) -> Section {
+    let mut section = Section::new("training", "Training");
+    let files = input.files;
+    if !input.facts.complete {
+        section.missing(format!(
+            "The run was interrupted or is still training: `mused train {} --out {} --resume` continues it.",
+            input.facts.dataset_path.display(),
+            files.path.display()
+        ));
+    }
+    if files.epochs.is_empty() {
+        section.missing(match input.facts.at_once {
+            true => "The model is computed at once: there are no epochs.",
+            false => "metrics.jsonl holds no epoch yet.",
+        });
+        return section;
+    }
+    let runs = curves::runs(&input.runs);
+    section.paragraph(curves::words(&runs));
+    section.figures(curves::figures(&runs));
+    if files.epochs.iter().all(|epoch| epoch.validation.is_none()) {
+        section.missing("There are no validation scores: split.validation_fraction is 0, the last weights were kept.");
+    }
+    let times = times::table(&input.facts, &files.epochs);
+    section.push(Block::Table("Time of each stage".to_owned(), times));
+    section
+}
