@@ -36,7 +36,7 @@ pub(crate) struct RunFile {
 #[derive(Deserialize)]
 struct DatasetReference {
     path: PathBuf,
-    /// In runs since version 0.1.0.
+    /// In runs of versions after 0.1.0.
     identity: Option<Identity>,
     /// Of the folder, in runs of version 0.1.0.
     sha256: Option<String>,

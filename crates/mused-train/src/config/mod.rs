@@ -6,7 +6,7 @@ mod presets;
 
 use std::collections::BTreeMap;
 
-use mused_data::SplitPlan;
+use mused_data::{Published, SplitPlan};
 use mused_data::audit::Leak;
 use mused_model::{Depth, Levels, LossConfig};
 use serde::{Deserialize, Serialize};
@@ -256,6 +256,7 @@ impl Config {
     pub(crate) fn split_plan(&self) -> SplitPlan {
         SplitPlan {
             folds: (self.split.folds > 1).then_some(self.split.folds),
+            published: Published::Use,
             test_fraction: self.split.test_fraction,
             validation_fraction: self.split.validation_fraction,
             seed: self.split.seed,
