@@ -6,12 +6,12 @@ use mused_formats::npy;
 use mused_formats::table::TableWriter;
 use mused_stats::ceiling::{RdmCeiling, rdm_ceiling};
 use mused_stats::rdm::{condensed, cosine_rdm, spearman};
-use mused_stats::summary;
+use mused_stats::{evenly, summary};
 use ndarray::{Array2, ArrayView1, Axis};
 
 use super::output::{create, number};
 use super::rows::TestRows;
-use super::tokens::{FoldTokens, LevelTokens, evenly};
+use super::tokens::{FoldTokens, LevelTokens};
 use crate::config::GuidanceConfig;
 use crate::{Result, TokenGeometry};
 
