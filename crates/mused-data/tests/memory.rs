@@ -272,6 +272,15 @@ fn profiles_name_their_references() {
     ] {
         says(add(id, references), &[id, "column 1", "roi IT"]);
     }
+
+    let mut builder = started();
+    let trials = shown(&builder);
+    let mut columns = voxels();
+    columns[2].reference = Some(0);
+    says(
+        builder.subject("01", trials, columns, responses(0)),
+        &["column 2", "none of a voxel"],
+    );
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn a_share_holds_its_share_of_each_label() {
             let (mut dealt, mut blind) = (0.0, 0.0);
             for seed in 0..20 {
                 let test = only(&plan(share, 0.0, seed), &dataset).test;
-                dealt += unevenness(&dataset, &[test.clone()], share);
+                dealt += unevenness(&dataset, &[test.to_vec()], share);
                 let block = (0..test.len()).map(|at| (at + 4 * seed as usize) % STIMULI);
                 blind += unevenness(&dataset, &[block.collect()], share);
             }

@@ -94,3 +94,53 @@ pub(crate) fn audit(run: Option<RunFile>) -> Stated<Audit> {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mused_data::{Labels, Stimulus, Trial, Voxel};
+    use ndarray::arr2;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn write(path: &Path, response: f32) -> Dataset {
+        let labels = Labels {
+            names: vec!["person".to_owned()],
+            matrix: arr2(&[[1]]),
+        };
+        let mut builder = Dataset::builder("one", vec![Stimulus::new("face")], labels);
+        let (trials, voxels) = (vec![Trial::of(0)], Voxel::in_regions(["V1"]));
+        builder
+            .subject("01", trials, voxels, arr2(&[[response]]))
+            .unwrap();
+        builder.build().unwrap().write(path).unwrap();
+        Dataset::open(path).unwrap()
+    }
+
+    #[test]
+    fn the_dataset_of_a_run_is_known_by_what_it_read_or_by_its_folder() {
+        let folder = TempDir::new().unwrap();
+        let (path, run) = (folder.path().join("data"), folder.path().join("run.json"));
+        let written = write(&path, 1.0);
+        let references = [
+            serde_json::json!({"path": path, "identity": written.identity(&[]).unwrap()}),
+            serde_json::json!({"path": path, "sha256": written.folder_sha256().unwrap()}),
+        ];
+        let found = |reference: &serde_json::Value| {
+            fs::write(&run, serde_json::json!({"dataset": reference}).to_string()).unwrap();
+            let file = RunFile::read(folder.path()).unwrap();
+            dataset(file.as_ref()).err().unwrap_or_default()
+        };
+        assert_eq!(references.each_ref().map(found), ["", ""]);
+        // Which no run reads, but a folder is not the same with it.
+        fs::write(path.join(".DS_Store"), "Finder").unwrap();
+        let [by_content, by_folder] = references.each_ref().map(found);
+        assert_eq!(by_content, "");
+        assert!(by_folder.contains("is another one by now"), "{by_folder}");
+        fs::remove_dir_all(&path).unwrap();
+        write(&path, 2.0);
+        for message in references.each_ref().map(found) {
+            assert!(message.contains("is another one by now"), "{message}");
+        }
+    }
+}
