@@ -35,7 +35,8 @@ pub(crate) struct RunFile {
 
 #[derive(Deserialize)]
 struct DatasetReference {
-    path: PathBuf,
+    /// None of data in memory.
+    path: Option<PathBuf>,
     /// In runs of versions after 0.1.0.
     identity: Option<Identity>,
     /// Of the folder, in runs of version 0.1.0.
@@ -76,8 +77,11 @@ pub(crate) fn dataset(run: Option<&RunFile>) -> std::result::Result<Dataset, Str
     let Some(RunFile { dataset, .. }) = run else {
         return Err("there is no run.json that names the dataset".to_owned());
     };
-    let place = dataset.path.display();
-    let opened = Dataset::open(&dataset.path)
+    let Some(path) = &dataset.path else {
+        return Err("the run was made of data in memory".to_owned());
+    };
+    let place = path.display();
+    let opened = Dataset::open(path)
         .and_then(|opened| Ok((dataset.is(&opened)?, opened)))
         .map_err(|_| format!("the dataset is no longer at {place}"))?;
     match opened {
