@@ -105,7 +105,6 @@ impl DatasetBuilder {
         voxels: Vec<Voxel>,
         responses: Array2<f32>,
     ) -> Result<()> {
-        claim_folder_name("subject id", id, &mut self.subjects)?;
         let subject = Subject {
             id: id.to_owned(),
             trials: trials.into(),
@@ -117,6 +116,7 @@ impl DatasetBuilder {
             self.dataset.description.response,
             self.dataset.stimuli.len(),
         )?;
+        claim_folder_name("subject id", id, &mut self.subjects)?;
         self.dataset.subjects.push(subject);
         Ok(())
     }
@@ -126,9 +126,9 @@ impl DatasetBuilder {
     /// # Errors
     /// When the name repeats or cannot be a folder name, or the rows do not match the stimuli.
     pub fn features(&mut self, features: FeatureSet, array: Array2<f32>) -> Result<()> {
-        claim_folder_name("name of features", &features.name, &mut self.features)?;
         let shape = array.dim().into();
         features.check(shape, self.dataset.stimuli.len())?;
+        claim_folder_name("name of features", &features.name, &mut self.features)?;
         let arrays = &mut self.dataset.arrays;
         arrays.insert(features.name.clone(), array.into_shared());
         self.dataset.features.push(FeatureSet { shape, ..features });

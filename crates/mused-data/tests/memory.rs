@@ -206,7 +206,7 @@ fn arrays_that_do_not_fit_are_refused() {
         &["subject c", "one of 6 stimuli", "found 6 in trial 2"],
     );
     says(
-        subject("a/b", &trials, voxels(), fewer()),
+        subject("a/b", &trials, voxels(), responses(0)),
         &["\"a/b\"", "folder"],
     );
     subject("d", &trials, voxels(), responses(0)).unwrap();

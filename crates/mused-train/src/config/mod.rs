@@ -6,8 +6,8 @@ mod presets;
 
 use std::collections::BTreeMap;
 
-use mused_data::{Published, SplitPlan};
 use mused_data::audit::Leak;
+use mused_data::{Published, SplitPlan};
 use mused_model::{Depth, Levels, LossConfig};
 use serde::{Deserialize, Serialize};
 

@@ -41,10 +41,7 @@ pub(super) fn write_page(runs: &[PathBuf], tsne: bool, out: &Path) -> anyhow::Re
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let mut pictures = run
-        .dataset()
-        .and_then(Dataset::root)
-        .map(Pictures::new);
+    let mut pictures = run.dataset().and_then(Dataset::root).map(Pictures::new);
     let images: &mut dyn Images = match &mut pictures {
         Some(pictures) => pictures,
         None => &mut NoImages,
