@@ -4,8 +4,7 @@ use ndarray::Array2;
 
 use crate::writer::claim_folder_name;
 use crate::{
-    Dataset, Description, Error, FeatureSet, Labels, Response, Result, Stimulus, Subject, Trial,
-    Voxel,
+    Dataset, Description, Error, FeatureSet, Labels, Result, Stimulus, Subject, Trial, Voxel,
 };
 
 /// Makes a [`Dataset`] of arrays, with the checks that opening a directory makes.
@@ -106,7 +105,6 @@ impl DatasetBuilder {
         voxels: Vec<Voxel>,
         responses: Array2<f32>,
     ) -> Result<()> {
-        claim_folder_name("subject id", id, &mut self.subjects)?;
         let subject = Subject {
             id: id.to_owned(),
             trials: trials.into(),
@@ -118,6 +116,7 @@ impl DatasetBuilder {
             self.dataset.description.response,
             self.dataset.stimuli.len(),
         )?;
+        claim_folder_name("subject id", id, &mut self.subjects)?;
         self.dataset.subjects.push(subject);
         Ok(())
     }
@@ -127,9 +126,9 @@ impl DatasetBuilder {
     /// # Errors
     /// When the name repeats or cannot be a folder name, or the rows do not match the stimuli.
     pub fn features(&mut self, features: FeatureSet, array: Array2<f32>) -> Result<()> {
-        claim_folder_name("name of features", &features.name, &mut self.features)?;
         let shape = array.dim().into();
         features.check(shape, self.dataset.stimuli.len())?;
+        claim_folder_name("name of features", &features.name, &mut self.features)?;
         let arrays = &mut self.dataset.arrays;
         arrays.insert(features.name.clone(), array.into_shared());
         self.dataset.features.push(FeatureSet { shape, ..features });
@@ -155,53 +154,5 @@ impl DatasetBuilder {
         dataset.subjects.sort_by(|a, b| a.id.cmp(&b.id));
         dataset.features.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(self.dataset)
-    }
-}
-
-impl Subject {
-    /// What [`Dataset::open`](crate::Dataset::open) checks in the tables.
-    fn check(&self, response: Response, stimuli: usize) -> Result<()> {
-        let refused =
-            |message: String| Err(Error::Request(format!("subject {}: {message}", self.id)));
-        if self.trials.is_empty() || self.voxels.is_empty() {
-            return refused(format!(
-                "expected at least one trial and one voxel, found {} and {}",
-                self.trials.len(),
-                self.voxels.len()
-            ));
-        }
-        if let Some(row) = self
-            .trials
-            .iter()
-            .position(|trial| trial.stimulus >= stimuli)
-        {
-            let found = self.trials[row].stimulus;
-            return refused(format!(
-                "expected the index of one of {stimuli} stimuli, found {found} in trial {row}"
-            ));
-        }
-        if response == Response::SimilarityProfiles {
-            let mut seen = HashSet::new();
-            for (column, voxel) in self.voxels.iter().enumerate() {
-                let known = voxel.reference.filter(|reference| *reference < stimuli);
-                if known.is_none_or(|reference| !seen.insert((&voxel.roi, reference))) {
-                    return refused(format!(
-                        "expected as reference of column {column} one of {stimuli} stimuli, once in roi {}, found {:?}",
-                        voxel.roi, voxel.reference
-                    ));
-                }
-            }
-        }
-        let found = (self.responses.rows(), self.responses.columns());
-        if found != (self.trials.len(), self.voxels.len()) {
-            return refused(format!(
-                "expected responses of {} trials × {} voxels, found {} × {}",
-                self.trials.len(),
-                self.voxels.len(),
-                found.0,
-                found.1
-            ));
-        }
-        Ok(())
     }
 }

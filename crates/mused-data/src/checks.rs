@@ -1,6 +1,7 @@
+use std::collections::HashSet;
 use std::fmt;
 
-use crate::{Dataset, Result};
+use crate::{Dataset, Error, FeatureSet, Labels, Response, Result, Stimulus, Subject, Voxel};
 
 /// How serious a [`Problem`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,5 +110,106 @@ impl Dataset {
             }
         }
         Ok(problems)
+    }
+}
+
+impl Stimulus {
+    /// Ids that differ.
+    pub(crate) fn check_ids(stimuli: &[Self]) -> Result<()> {
+        let mut ids = HashSet::new();
+        match stimuli.iter().find(|stimulus| !ids.insert(&stimulus.id)) {
+            None => Ok(()),
+            Some(twice) => Err(Error::Request(format!(
+                "stimulus id {:?} occurs twice",
+                twice.id
+            ))),
+        }
+    }
+}
+
+impl Labels {
+    /// A row a stimulus, a name a column, names that differ, and values of 0 and 1.
+    pub(crate) fn check(&self, stimuli: usize) -> Result<()> {
+        let Self { names, matrix } = self;
+        let mut seen = HashSet::new();
+        if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
+            return Err(Error::Request(format!("label {twice:?} occurs twice")));
+        }
+        if matrix.dim() != (stimuli, names.len()) {
+            return Err(Error::Request(format!(
+                "expected labels of {stimuli} stimuli × {} names, found {} × {}",
+                names.len(),
+                matrix.nrows(),
+                matrix.ncols()
+            )));
+        }
+        match matrix.indexed_iter().find(|(_, value)| **value > 1) {
+            None => Ok(()),
+            Some(((row, column), value)) => Err(Error::Request(format!(
+                "expected labels of 0 or 1, found {value} in row {row}, column {column}"
+            ))),
+        }
+    }
+}
+
+impl FeatureSet {
+    /// A row a stimulus, and for an RDM a column a stimulus.
+    pub(crate) fn check(&self, shape: [usize; 2], stimuli: usize) -> Result<()> {
+        let columns = if self.is_rdm { stimuli } else { shape[1] };
+        if shape == [stimuli, columns] {
+            return Ok(());
+        }
+        Err(Error::Request(format!(
+            "expected features {:?} of {stimuli} stimuli × {columns}, found {} × {}",
+            self.name, shape[0], shape[1]
+        )))
+    }
+}
+
+impl Subject {
+    /// Trials and voxels that name stimuli there are, with a response each.
+    pub(crate) fn check(&self, response: Response, stimuli: usize) -> Result<()> {
+        let refused =
+            |message: String| Err(Error::Request(format!("subject {}: {message}", self.id)));
+        if self.trials.is_empty() || self.voxels.is_empty() {
+            return refused(format!(
+                "expected at least one trial and one voxel, found {} and {}",
+                self.trials.len(),
+                self.voxels.len()
+            ));
+        }
+        if let Some(row) = self
+            .trials
+            .iter()
+            .position(|trial| trial.stimulus >= stimuli)
+        {
+            let found = self.trials[row].stimulus;
+            return refused(format!(
+                "expected the index of one of {stimuli} stimuli, found {found} in trial {row}"
+            ));
+        }
+        let mut seen = HashSet::new();
+        for (column, Voxel { roi, reference, .. }) in self.voxels.iter().enumerate() {
+            let expected = match (response, reference) {
+                (Response::Voxels, None) => continue,
+                (Response::Voxels, _) => "none of a voxel".to_owned(),
+                (_, Some(known)) if *known < stimuli && seen.insert((roi, known)) => continue,
+                _ => format!("the index of one of {stimuli} stimuli, once in roi {roi}"),
+            };
+            return refused(format!(
+                "expected as reference of column {column} {expected}, found {reference:?}"
+            ));
+        }
+        let found = (self.responses.rows(), self.responses.columns());
+        if found != (self.trials.len(), self.voxels.len()) {
+            return refused(format!(
+                "expected responses of {} trials × {} voxels, found {} × {}",
+                self.trials.len(),
+                self.voxels.len(),
+                found.0,
+                found.1
+            ));
+        }
+        Ok(())
     }
 }

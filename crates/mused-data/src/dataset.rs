@@ -147,17 +147,6 @@ impl Stimulus {
             captions: Vec::new(),
         }
     }
-
-    pub(crate) fn check_ids(stimuli: &[Self]) -> Result<()> {
-        let mut ids = HashSet::new();
-        match stimuli.iter().find(|stimulus| !ids.insert(&stimulus.id)) {
-            None => Ok(()),
-            Some(twice) => Err(Error::Request(format!(
-                "stimulus id {:?} occurs twice",
-                twice.id
-            ))),
-        }
-    }
 }
 
 /// Label names and which stimulus has which label.
@@ -176,29 +165,6 @@ impl Labels {
         columns
             .map(|column| column.iter().filter(|value| **value == 1).count())
             .collect()
-    }
-
-    /// A row a stimulus, a name a column, names that differ, and values of 0 and 1.
-    pub(crate) fn check(&self, stimuli: usize) -> Result<()> {
-        let Self { names, matrix } = self;
-        let mut seen = HashSet::new();
-        if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
-            return Err(Error::Request(format!("label {twice:?} occurs twice")));
-        }
-        if matrix.dim() != (stimuli, names.len()) {
-            return Err(Error::Request(format!(
-                "expected labels of {stimuli} stimuli × {} names, found {} × {}",
-                names.len(),
-                matrix.nrows(),
-                matrix.ncols()
-            )));
-        }
-        match matrix.indexed_iter().find(|(_, value)| **value > 1) {
-            None => Ok(()),
-            Some(((row, column), value)) => Err(Error::Request(format!(
-                "expected labels of 0 or 1, found {value} in row {row}, column {column}"
-            ))),
-        }
     }
 }
 
@@ -348,17 +314,6 @@ impl FeatureSet {
             true => "rdm.npy",
             false => "features.npy",
         }
-    }
-
-    pub(crate) fn check(&self, shape: [usize; 2], stimuli: usize) -> Result<()> {
-        let columns = if self.is_rdm { stimuli } else { shape[1] };
-        if shape == [stimuli, columns] {
-            return Ok(());
-        }
-        Err(Error::Request(format!(
-            "expected features {:?} of {stimuli} stimuli × {columns}, found {} × {}",
-            self.name, shape[0], shape[1]
-        )))
     }
 }
 

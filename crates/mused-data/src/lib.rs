@@ -66,5 +66,5 @@ pub use inputs::{
 pub use order::order_shown;
 pub use places::Grayordinates;
 pub use responses::Responses;
-pub use split::{Fold, SplitPlan, partition};
+pub use split::{Fold, Published, SplitPlan, partition};
 pub use writer::{DatasetWriter, SubjectWriter};

@@ -156,6 +156,18 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn a_kind_there_is_not_is_named() {
+    Broken::new()
+        .edit("dataset.json", "\"roi\"", "\"vector\"")
+        .refused(&[
+            "dataset.json",
+            "`vector`",
+            "expected `roi` or `volume`",
+            "line",
+        ]);
+}
+
+#[test]
 fn responses_have_a_row_a_trial_and_a_column_a_voxel() {
     for shape in [(STIMULI - 1, VOXELS), (STIMULI, VOXELS + 1)] {
         let found = format!("found {} × {}", shape.0, shape.1);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mused_data::import_bids::{BidsConfig, Estimate, FilePatterns, import};
 use mused_data::import_checks::Check;
-use mused_data::{Dataset, SplitPlan};
+use mused_data::{Dataset, Published, SplitPlan};
 use tempfile::TempDir;
 
 fn root() -> Option<PathBuf> {
@@ -80,6 +80,7 @@ fn means_over_blocks_equal_nibabel_and_numpy() {
     // Folds leave whole runs out.
     let plan = SplitPlan {
         folds: Some(12),
+        published: Published::Use,
         test_fraction: 0.1,
         validation_fraction: 0.0,
         seed: 0,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mused_data::{
     Arrangement, Dataset, DatasetWriter, Description, Fold, InputReader, InputTransform, Kind,
-    Labels, Response, Sample, SplitPlan, Stimulus, Trial, Voxel, samples,
+    Labels, Published, Response, Sample, SplitPlan, Stimulus, Trial, Voxel, samples,
 };
 use mused_formats::npy::Dtype;
 use mused_stats::pca::Pca;
@@ -92,6 +92,7 @@ fn dataset(
 fn plan() -> SplitPlan {
     SplitPlan {
         folds: Some(3),
+        published: Published::Use,
         test_fraction: 0.2,
         validation_fraction: 0.25,
         seed: 7,

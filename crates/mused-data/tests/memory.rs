@@ -206,7 +206,7 @@ fn arrays_that_do_not_fit_are_refused() {
         &["subject c", "one of 6 stimuli", "found 6 in trial 2"],
     );
     says(
-        subject("a/b", &trials, voxels(), fewer()),
+        subject("a/b", &trials, voxels(), responses(0)),
         &["\"a/b\"", "folder"],
     );
     subject("d", &trials, voxels(), responses(0)).unwrap();
@@ -272,6 +272,15 @@ fn profiles_name_their_references() {
     ] {
         says(add(id, references), &[id, "column 1", "roi IT"]);
     }
+
+    let mut builder = started();
+    let trials = shown(&builder);
+    let mut columns = voxels();
+    columns[2].reference = Some(0);
+    says(
+        builder.subject("01", trials, columns, responses(0)),
+        &["column 2", "none of a voxel"],
+    );
 }
 
 #[test]

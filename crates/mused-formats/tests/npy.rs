@@ -147,6 +147,14 @@ fn a_mapped_matrix_gives_its_rows() {
         let mut row = [0.; 3];
         matrix.read_row(1, &mut row).unwrap();
         assert_eq!(row, [3., 4., 5.], "{name}");
+        let little =
+            NpyMatrix::open(fixture(&format!("{}.npy", name.replace("be", "le")))).unwrap();
+        assert_eq!(
+            matrix.row_bytes(1).unwrap(),
+            little.row_bytes(1).unwrap(),
+            "{name}"
+        );
+        assert!(matrix.row_bytes(2).is_err());
         assert!(
             matrix
                 .read_row(2, &mut row)

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use mused_data::{Dataset, mean_responses, samples};
 use mused_run::{GeometryCeiling, NoiseCeiling, Predictions, Stated};
-use mused_stats::Unavailable;
 use mused_stats::ceiling::{RdmCeiling, rdm_ceiling, voxel_ceiling};
 use mused_stats::rdm::pearson_rdm;
 use mused_stats::summary::mean;
+use mused_stats::{Unavailable, evenly};
 use ndarray::{Array2, Axis};
 
 use crate::Result;
@@ -54,7 +54,7 @@ fn repeats(dataset: &Dataset, subject: usize) -> Result<Stated<f64>> {
     if different.len() == stimuli.len() {
         return Ok(Stated::because(&Unavailable::NoRepeats.to_string()));
     }
-    let voxels = evenly(subject.voxels.len(), VOXELS);
+    let voxels: Vec<usize> = evenly(subject.voxels.len(), VOXELS).collect();
     let mut responses = Array2::zeros((stimuli.len(), voxels.len()));
     let mut row = vec![0.0_f32; subject.voxels.len()];
     for (trial, mut chosen) in responses.axis_iter_mut(Axis(0)).enumerate() {
@@ -86,7 +86,6 @@ fn geometry(
         .zip(0..)
         .collect();
     let mut stimuli: Vec<usize> = evenly(common.len(), STIMULI)
-        .into_iter()
         .filter_map(|at| places.get(common[at].as_str()).copied())
         .collect();
     stimuli.sort_unstable();
@@ -114,10 +113,4 @@ fn geometry(
             stimuli: stimuli.len(),
         }
     }))
-}
-
-/// At most `most` of the numbers below `count`, evenly chosen.
-fn evenly(count: usize, most: usize) -> Vec<usize> {
-    let chosen = count.min(most);
-    (0..chosen).map(|place| place * count / chosen).collect()
 }

@@ -40,7 +40,7 @@ pub(crate) fn infer(
         exchanged: match exchange {
             Exchange::Groups => "groups",
             Exchange::Shift => "shift",
-            Exchange::Stimuli | Exchange::StimuliWithinGroups => "stimuli",
+            Exchange::Stimuli => "stimuli",
         }
         .to_owned(),
         permutations: tests.relabellings.tried,

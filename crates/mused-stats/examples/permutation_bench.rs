@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             scores.view(),
             targets.view(),
             &samples,
-            Exchange::StimuliWithinGroups,
+            Exchange::Stimuli,
             10_000,
             3,
         );

@@ -31,5 +31,5 @@ pub mod summary;
 pub mod tsne;
 
 pub use error::{Answer, Error, Result, Unavailable};
-pub use samples::Samples;
+pub use samples::{Samples, evenly};
 pub use shared_space::{SharedSpace, SubjectMap};

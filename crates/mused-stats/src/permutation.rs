@@ -23,9 +23,6 @@ use crate::{Answer, Result, Samples, Unavailable, summary};
 pub enum Exchange {
     /// Any stimulus with any other. For separate images shown in random order over all runs.
     Stimuli,
-    /// Stimuli of the same group only. For separate images whose groups (runs, sessions) differ in labels or signal:
-    /// what distinguishes groups then is no evidence. Not for seconds of a film, which resemble their neighbours.
-    StimuliWithinGroups,
     /// Whole groups with others of as many stimuli, the order within them kept. For groups whose stimuli depend on each
     /// other, such as frames of a clip. A group that is alone in its size stays where it is.
     Groups,

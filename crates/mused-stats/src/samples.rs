@@ -156,3 +156,13 @@ fn renumbered<'a>(indices: impl Iterator<Item = &'a usize>) -> BTreeMap<usize, u
     }
     numbers
 }
+
+/// At most `most` of the numbers below `count`, evenly spaced from 0, in ascending order.
+///
+/// ```
+/// assert_eq!(mused_stats::evenly(10, 4).collect::<Vec<_>>(), [0, 2, 5, 7]);
+/// ```
+pub fn evenly(count: usize, most: usize) -> impl Iterator<Item = usize> {
+    let chosen = count.min(most);
+    (0..chosen).map(move |place| place * count / chosen)
+}

@@ -52,7 +52,7 @@ proptest! {
         groups in prop::collection::vec(0_usize..3, 14),
         kind in 0_usize..3,
     ) {
-        let exchange = [Exchange::Stimuli, Exchange::StimuliWithinGroups, Exchange::Groups][kind];
+        let exchange = [Exchange::Stimuli, Exchange::Groups, Exchange::Shift][kind];
         let groups = &groups[..stimuli];
         // Subject 0 sees everything, so that every stimulus has a row.
         let rows: Vec<(usize, usize)> = (0..3)
@@ -121,25 +121,20 @@ fn four_stimuli_by_hand() {
     let mut null = test.scores.roc_auc.null;
     null.sort_by(f64::total_cmp);
     assert_eq!(null, [0.0, 0.25, 0.5, 0.5, 0.75, 1.0]);
-    // Runs of a and c, of b and d: 2 · 2 relabellings.
-    let runs = Samples::new(&[0; 4], &stimuli, &[0, 1, 0, 1]).unwrap();
-    let within = fixed_predictions(
+    // Clips of a and b, of c and d: 2 relabellings.
+    let clips = Samples::new(&[0; 4], &stimuli, &[0, 0, 1, 1]).unwrap();
+    let whole = fixed_predictions(
         scores.view(),
         targets.view(),
-        &runs,
-        Exchange::StimuliWithinGroups,
+        &clips,
+        Exchange::Groups,
         100,
         0,
     )
     .unwrap();
-    assert_eq!(
-        (
-            within.relabellings.tried,
-            within.relabellings.attainable_log2
-        ),
-        (4, 2.0)
-    );
-    assert_eq!(within.scores.roc_auc.overall.unwrap().p, 0.25);
+    let relabellings = whole.relabellings;
+    assert_eq!((relabellings.tried, relabellings.attainable_log2), (2, 1.0));
+    assert_eq!(whole.scores.roc_auc.overall.unwrap().p, 0.5);
 }
 
 #[test]
@@ -152,12 +147,12 @@ fn what_cannot_be_tested_is_said() {
     ];
     let targets = array![[0, 1, 1, 1], [0, 1, 0, 0], [0, 1, 0, 0]];
     let samples = Samples::new(&[4; 3], &[7, 8, 9], &[7, 8, 9]).unwrap();
-    let test = |exchange| {
-        fixed_predictions(scores.view(), targets.view(), &samples, exchange, 50, 0)
+    let test = |samples: &Samples, exchange| {
+        fixed_predictions(scores.view(), targets.view(), samples, exchange, 50, 0)
             .unwrap()
             .scores
     };
-    let scores_of = test(Exchange::Stimuli);
+    let scores_of = test(&samples, Exchange::Stimuli);
     let (precision, auc) = (scores_of.average_precision, scores_of.roc_auc);
     assert_eq!(precision.labels[0], Err(Unavailable::NotScorable));
     assert_eq!(precision.labels[1], Err(Unavailable::NothingToExchange));
@@ -167,9 +162,10 @@ fn what_cannot_be_tested_is_said() {
         (precision.labels[2].unwrap().p, auc.labels[3].unwrap().p),
         (1. / 3., 1.0)
     );
-    // Groups of one stimulus hold nothing that could change places.
-    let within = test(Exchange::StimuliWithinGroups);
-    assert_eq!(within.roc_auc.overall, Err(Unavailable::NothingToExchange));
+    // Groups that are alone in their sizes have none to change places with.
+    let groups = Samples::new(&[4; 3], &[7, 8, 9], &[7, 7, 9]).unwrap();
+    let whole = test(&groups, Exchange::Groups);
+    assert_eq!(whole.roc_auc.overall, Err(Unavailable::NothingToExchange));
 
     let differing = array![[0], [1]];
     let two = Samples::new(&[0, 1], &[3, 3], &[0, 0]).unwrap();
@@ -281,15 +277,6 @@ fn five_percent_of_null_data_are_significant() {
     };
     let cases = [
         ("stimuli", alone, Exchange::Stimuli),
-        (
-            "within groups",
-            Simulation {
-                per_group: 20,
-                group_share: 0.0,
-                ..alone
-            },
-            Exchange::StimuliWithinGroups,
-        ),
         ("groups", clips, Exchange::Groups),
     ];
     for (what, simulation, exchange) in cases {

@@ -33,11 +33,23 @@ use settings::{choices, settings};
 /// Value of `split.holdout_subject` for a model without each subject.
 pub const EACH: &str = "each";
 
+choices! {
+    /// What becomes of a published division: the `split` column of the stimuli.
+    Published {
+        /// One fold tests the published test part; several folds are refused, which would train on it.
+        Use = "use",
+        /// All stimuli are divided anew.
+        Ignore = "ignore",
+    }
+}
+
 settings! {
     /// Division into training, validation and test stimuli.
     "split" SplitConfig {
         /// Cross-validation folds; 1 = one split, by the dataset's `split` column where it has one.
         folds: usize = 1, in Range::AtLeast(1);
+        /// What becomes of the dataset's `split` column, where it has one.
+        published: Published = Published::Use;
         /// Share of stimuli tested when there is one fold and no `split` column.
         test_fraction: f64 = 0.2, in Range::ProperShare;
         /// Share of each training side that selects the weights; 0 = keep the last weights.
@@ -223,6 +235,10 @@ impl Config {
     pub fn split_plan(&self) -> SplitPlan {
         SplitPlan {
             folds: (self.split.folds > 1).then_some(self.split.folds),
+            published: match self.split.published {
+                Published::Use => mused_data::Published::Use,
+                Published::Ignore => mused_data::Published::Ignore,
+            },
             test_fraction: self.split.test_fraction,
             validation_fraction: self.split.validation_fraction,
             seed: self.split.seed,

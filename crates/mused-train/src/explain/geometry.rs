@@ -7,12 +7,12 @@ use mused_formats::table::TableWriter;
 use mused_run::GuidanceConfig;
 use mused_stats::ceiling::{RdmCeiling, rdm_ceiling};
 use mused_stats::rdm::{condensed, cosine_rdm, spearman};
-use mused_stats::summary;
+use mused_stats::{evenly, summary};
 use ndarray::{Array2, ArrayView1, Axis};
 
 use super::output::{create, number};
 use super::rows::TestRows;
-use super::tokens::{FoldTokens, LevelTokens, evenly};
+use super::tokens::{FoldTokens, LevelTokens};
 use crate::{Result, TokenGeometry};
 
 /// Most stimuli of an RDM: pictures of more cannot be read.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use mused_run::Task;
+use mused_stats::evenly;
 use ndarray::{Array2, Axis, concatenate};
 
 use super::rows::TestRows;
@@ -98,10 +99,4 @@ impl LevelTokens {
         let places: Vec<usize> = places.collect::<Option<_>>()?;
         Some(self.tokens.select(Axis(0), &places))
     }
-}
-
-/// `count` places of `all`, evenly spaced.
-pub(super) fn evenly(all: usize, count: usize) -> impl Iterator<Item = usize> {
-    let count = count.min(all);
-    (0..count).map(move |nth| nth * all / count.max(1))
 }

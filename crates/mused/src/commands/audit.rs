@@ -1,7 +1,7 @@
 use std::process::ExitCode;
 
 use mused::data::audit::{Report, audit};
-use mused::data::{Dataset, SplitPlan};
+use mused::data::{Dataset, Published, SplitPlan};
 use mused::{Config, Run, audit_run};
 
 use crate::args::AuditArgs;
@@ -14,6 +14,11 @@ pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
         let split = Config::default().split;
         let plan = SplitPlan {
             folds: args.folds.filter(|folds| *folds > 1),
+            // Whoever names folds asks what they would leak.
+            published: match args.folds {
+                Some(2..) => Published::Ignore,
+                _ => Published::Use,
+            },
             test_fraction: split.test_fraction,
             validation_fraction: 0.0,
             seed: split.seed,
