@@ -16,26 +16,17 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod atlas;
 pub mod audit;
 mod checks;
-mod data_folder;
 mod dataset;
 mod error;
 mod fingerprint;
 mod geometry;
 mod grid;
 mod guidance;
-pub mod import_bids;
-pub mod import_checks;
-pub mod import_hcp;
-pub mod import_npy;
-pub mod import_nsd;
-pub mod import_rdm;
-mod imported;
+pub mod import;
 mod inputs;
 pub mod map;
-mod pattern;
 mod places;
 mod read;
 mod shuffle;
@@ -52,7 +43,7 @@ pub use error::{Error, Result};
 pub use geometry::{common_stimuli, feature_rdm, mean_responses, response_rdm, response_rdms};
 pub use grid::Grid;
 pub use guidance::{Guidance, GuidanceTarget};
-pub use imported::Imported;
+pub use import::Imported;
 pub use inputs::{
     Arrangement, Cuboid, InputReader, InputTransform, Layout, Projection, Sample, Slot,
     SubjectInputs, ZScore, samples,
