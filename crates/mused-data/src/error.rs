@@ -32,7 +32,7 @@ pub enum Error {
     #[error("{message}; `--allow {check}` lets it pass")]
     Check {
         /// The check.
-        check: crate::import_checks::Check,
+        check: crate::import::Check,
         /// Expected against found.
         message: String,
     },

@@ -1,8 +1,7 @@
-use std::fmt::Debug;
-use std::fs::{self, File};
-use std::io::Read as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use mused_formats::sha256::{hexadecimal, of_file as sha256_file};
 use sha2::{Digest, Sha256};
 
 use crate::{Dataset, Error, Result};
@@ -45,39 +44,4 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(crate) fn sha256_file(path: &Path) -> Result<Vec<u8>> {
-    let mut file = File::open(path).map_err(Error::io("cannot read", path))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file
-            .read(&mut buffer)
-            .map_err(Error::io("cannot read", path))?
-        {
-            0 => break,
-            read => hash.update(&buffer[..read]),
-        }
-    }
-    Ok(hash.finalize().to_vec())
-}
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// SHA-256 over what an import was told and the sizes and times of its files: equal for the same work.
-pub(crate) fn of_import<'p>(
-    config: &impl Debug,
-    files: impl Iterator<Item = &'p Path>,
-) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(format!("{} {config:?}", env!("CARGO_PKG_VERSION")));
-    for path in files {
-        let metadata = fs::metadata(path).map_err(Error::io("cannot read", path))?;
-        let modified = metadata.modified().ok();
-        hash.update(format!("{path:?} {} {modified:?}", metadata.len()));
-    }
-    Ok(hexadecimal(&hash.finalize()))
 }

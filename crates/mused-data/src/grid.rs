@@ -2,7 +2,7 @@ use std::path::Path;
 
 use mused_formats::nifti::{Affine, Header};
 
-use crate::import_checks::{Check, Findings};
+use crate::import::{Check, Findings};
 use crate::{Error, Result};
 
 /// Distance in mm up to which two grids are one.

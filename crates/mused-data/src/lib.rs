@@ -15,11 +15,9 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-mod atlas;
 pub mod audit;
 mod builder;
 mod checks;
-mod data_folder;
 mod dataset;
 mod error;
 mod fingerprint;
@@ -27,17 +25,10 @@ mod geometry;
 mod grid;
 mod guidance;
 mod identity;
-pub mod import_bids;
-pub mod import_checks;
-pub mod import_hcp;
-pub mod import_npy;
-pub mod import_nsd;
-pub mod import_rdm;
-mod imported;
+pub mod import;
 mod inputs;
 pub mod map;
 mod order;
-mod pattern;
 mod places;
 mod read;
 mod responses;
@@ -58,7 +49,7 @@ pub use geometry::{common_stimuli, feature_rdm, mean_responses, response_rdm, re
 pub use grid::Grid;
 pub use guidance::{Guidance, GuidanceTarget};
 pub use identity::Identity;
-pub use imported::Imported;
+pub use import::Imported;
 pub use inputs::{
     Arrangement, Cuboid, InputReader, InputTransform, Layout, Projection, Sample, Slot,
     SubjectInputs, ZScore, samples,

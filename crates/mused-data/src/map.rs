@@ -7,6 +7,7 @@ use mused_formats::cifti::write_scalars;
 use mused_formats::nifti::{NewNifti, NiftiWriter};
 use mused_formats::npy::{self, Dtype};
 use mused_formats::table::Table;
+use mused_stats::moments::Moments;
 use ndarray::Ix1;
 
 use crate::{Dataset, Error, Result, Subject};
@@ -45,8 +46,11 @@ impl Quantity {
 pub fn compute(dataset: &Dataset, subject: usize, quantity: Quantity) -> Result<Vec<f32>> {
     let person = &dataset.subjects[subject];
     let values = match quantity {
-        Quantity::Mean => moments(person)?.0,
-        Quantity::Sd => moments(person)?.1,
+        Quantity::Mean => moments(person)?.means().to_vec(),
+        Quantity::Sd => {
+            let moments = moments(person)?;
+            moments.population_variances().map(f64::sqrt).collect()
+        }
         Quantity::Roi => {
             let names = dataset.roi_names();
             let numbers: HashMap<&str, usize> = names.into_iter().zip(1..).collect();
@@ -60,24 +64,15 @@ pub fn compute(dataset: &Dataset, subject: usize, quantity: Quantity) -> Result<
     Ok(values.into_iter().map(|value| value as f32).collect())
 }
 
-/// Mean and standard deviation a voxel (Welford's update).
-fn moments(subject: &Subject) -> Result<(Vec<f64>, Vec<f64>)> {
-    let voxels = subject.voxels.len();
-    let (mut mean, mut squares) = (vec![0.0; voxels], vec![0.0; voxels]);
-    let mut row = vec![0.0; voxels];
+/// Of each voxel, over trials.
+fn moments(subject: &Subject) -> Result<Moments> {
+    let mut moments = Moments::new(subject.voxels.len());
+    let mut row = vec![0.0; subject.voxels.len()];
     for trial in 0..subject.trials.len() {
         subject.read_response(trial, &mut row)?;
-        let sums = mean.iter_mut().zip(&mut squares);
-        for (value, (mean, squares)) in row.iter().zip(sums) {
-            let value = f64::from(*value);
-            let before = value - *mean;
-            *mean += before / (trial + 1) as f64;
-            *squares += before * (value - *mean);
-        }
+        moments.add(&row);
     }
-    let trials = subject.trials.len() as f64;
-    let sd = squares.iter().map(|sum| (sum / trials).sqrt()).collect();
-    Ok((mean, sd))
+    Ok(moments)
 }
 
 fn repeatability(subject: &Subject) -> Result<Vec<f64>> {

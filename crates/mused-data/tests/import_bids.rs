@@ -5,8 +5,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::import_bids::{BidsConfig, Drift, Estimate, Region, import};
-use mused_data::import_checks::Check;
+use mused_data::import::Check;
+use mused_data::import::bids::{BidsConfig, Drift, Estimate, Region, import};
 use mused_data::{Dataset, Error, Subject};
 use mused_formats::nifti::{NewNifti, Nifti, NiftiWriter, read_nifti};
 use mused_formats::npy::Dtype;

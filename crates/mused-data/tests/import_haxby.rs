@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use mused_data::import_bids::{BidsConfig, Estimate, FilePatterns, import};
-use mused_data::import_checks::Check;
+use mused_data::import::Check;
+use mused_data::import::bids::{BidsConfig, Estimate, FilePatterns, import};
 use mused_data::{Dataset, Published, SplitPlan};
 use tempfile::TempDir;
 

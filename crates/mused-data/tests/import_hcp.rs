@@ -6,8 +6,8 @@ use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-use mused_data::import_checks::Check;
-use mused_data::import_hcp::{HcpConfig, Scale, import};
+use mused_data::import::Check;
+use mused_data::import::hcp::{HcpConfig, Scale, import};
 use mused_data::{Dataset, Error, Kind, Part, Subject};
 use mused_formats::nifti::{NewNifti, NiftiWriter, read_nifti};
 use mused_formats::npy::Dtype;
@@ -496,4 +496,58 @@ fn damaged_files_are_named() {
             && found.contains("found 770 rows"),
         "{found}"
     );
+}
+
+/// Where the import of [`killed`] goes.
+const KILLED: &str = "MUSED_TEST_KILLED_OUT";
+
+/// Does nothing unless [`a_killed_import_goes_on`] starts it: then it ends between the passes over the second subject's runs,
+/// without any clean-up.
+#[test]
+fn killed() {
+    let Ok(out) = std::env::var(KILLED) else {
+        return;
+    };
+    import(&files(), out.as_ref(), &config(), &mut |done, _| {
+        if done == 13 {
+            std::process::abort();
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_killed_import_goes_on() {
+    let out = TempDir::new().unwrap();
+    let [whole, path] = ["whole", "resumed"].map(|name| out.path().join(name));
+    let expected = import(&files(), &whole, &config(), &mut |_, _| {}).unwrap();
+    let killed = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "killed"])
+        .env(KILLED, &path)
+        .output()
+        .unwrap();
+    assert!(!killed.status.success());
+    // What is complete is taken over as it is: a mark in it stays.
+    let partial = out.path().join(".resumed.partial");
+    let kept = partial.join("subjects/100610/voxels.tsv");
+    let marked = fs::read_to_string(&kept).unwrap() + "mark\tn/a\tn/a\tn/a\n";
+    fs::write(&kept, &marked).unwrap();
+    let imported = import(&files(), &path, &config(), &mut |_, _| {}).unwrap();
+    assert_eq!(imported, expected);
+    let read = |folder: &Path, name: &str| fs::read(folder.join(name)).unwrap();
+    assert_eq!(read(&path, "subjects/100610/voxels.tsv"), marked.as_bytes());
+    for name in [
+        "dataset.json",
+        "stimuli.tsv",
+        "labels.npy",
+        "subjects/100610/responses.npy",
+        "subjects/100610/trials.tsv",
+        "subjects/102311/responses.npy",
+        "subjects/102311/trials.tsv",
+        "subjects/102311/voxels.tsv",
+        "subjects/102311/mask.nii.gz",
+    ] {
+        assert_eq!(read(&path, name), read(&whole, name), "{name}");
+    }
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 2);
 }

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use mused_data::import_checks::Check;
-use mused_data::import_npy::{NpyConfig, import};
+use mused_data::import::Check;
+use mused_data::import::npy::{NpyConfig, import};
 use mused_data::{Dataset, Error};
 use mused_formats::npy;
 use ndarray::{Array2, array};
@@ -206,4 +206,60 @@ fn an_empty_or_missing_folder_says_what_to_write() {
         assert!(message.contains("np.save(\"anna.npy\""), "{message}");
         assert!(message.ends_with(found), "{message}");
     }
+}
+
+/// Folder that [`killed`] imports, and where to.
+const KILLED: [&str; 2] = ["MUSED_TEST_KILLED_FOLDER", "MUSED_TEST_KILLED_OUT"];
+
+/// Does nothing unless [`a_killed_import_goes_on`] starts it: then it ends before the second subject, without any
+/// clean-up.
+#[test]
+fn killed() {
+    let [Ok(folder), Ok(out)] = KILLED.map(std::env::var) else {
+        return;
+    };
+    let config = NpyConfig::default();
+    import(folder.as_ref(), out.as_ref(), &config, &mut |done, _| {
+        if done == 1 {
+            std::process::abort();
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_killed_import_goes_on() {
+    let folder = folder();
+    let out = TempDir::new().unwrap();
+    let [whole, path] = ["whole", "resumed"].map(|name| out.path().join(name));
+    let config = NpyConfig::default();
+    let expected = import(folder.path(), &whole, &config, &mut |_, _| {}).unwrap();
+    let killed = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "killed"])
+        .env(KILLED[0], folder.path())
+        .env(KILLED[1], &path)
+        .output()
+        .unwrap();
+    assert!(!killed.status.success());
+    // What is complete is taken over as it is: a mark in it stays.
+    let kept = out.path().join(".resumed.partial/subjects/anna/voxels.tsv");
+    let marked = fs::read_to_string(&kept).unwrap() + "mark\tn/a\tn/a\tn/a\n";
+    fs::write(&kept, &marked).unwrap();
+    let imported = import(folder.path(), &path, &config, &mut |_, _| {}).unwrap();
+    assert_eq!(imported, expected);
+    let read = |folder: &Path, name: &str| fs::read(folder.join(name)).unwrap();
+    assert_eq!(read(&path, "subjects/anna/voxels.tsv"), marked.as_bytes());
+    for name in [
+        "dataset.json",
+        "stimuli.tsv",
+        "labels.npy",
+        "subjects/anna/responses.npy",
+        "subjects/anna/trials.tsv",
+        "subjects/ben/responses.npy",
+        "subjects/ben/trials.tsv",
+        "subjects/ben/voxels.tsv",
+    ] {
+        assert_eq!(read(&path, name), read(&whole, name), "{name}");
+    }
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 2);
 }

@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::import_rdm::{Imported, import};
-use mused_data::{Dataset, Error, Kind, Level, Response};
+use mused_data::import::Check;
+use mused_data::import::rdm::{RdmConfig, import};
+use mused_data::{Dataset, Error, Imported, Kind, Level, Response};
 use mused_formats::npy::{write_npy_f32, write_npy_f64};
 use ndarray::{Array1, Array2, arr1, arr2};
 use tempfile::TempDir;
@@ -31,7 +32,11 @@ fn import_example(name: &str) -> Option<(Imported, Dataset, TempDir)> {
     let out = temporary.path().join("out");
     let mut calls = Vec::new();
     let progress = &mut |done, total| calls.push((done, total));
-    let imported = import(&manifest, Some(&data), &out, progress).unwrap();
+    let config = RdmConfig {
+        data: Some(data),
+        ..RdmConfig::default()
+    };
+    let imported = import(&manifest, &out, &config, progress).unwrap();
     let subjects = imported.subjects.len();
     assert_eq!(
         calls,
@@ -40,6 +45,11 @@ fn import_example(name: &str) -> Option<(Imported, Dataset, TempDir)> {
             .collect::<Vec<_>>()
     );
     Some((imported, Dataset::open(&out).unwrap(), temporary))
+}
+
+fn ids(imported: &Imported) -> Vec<&str> {
+    let subjects = imported.subjects.iter();
+    subjects.map(|(id, _)| id.as_str()).collect()
 }
 
 fn labels_of(dataset: &Dataset, stimulus: usize) -> Vec<&str> {
@@ -85,14 +95,14 @@ fn action_geometry() {
         (
             imported.subjects.len(),
             imported.stimuli,
-            imported.rois.len(),
-            imported.labels
+            dataset.roi_names().len(),
+            imported.labels.len()
         ),
         (23, 90, 18, 32)
     );
-    assert_eq!(imported.missing, []);
+    assert!(imported.notes.is_empty(), "{:?}", imported.notes);
     assert_eq!(
-        (imported.rois[0].as_str(), imported.rois[17].as_str()),
+        (dataset.roi_names()[0], dataset.roi_names()[17]),
         ("lh_AIP", "rh_pSTS")
     );
     assert_eq!(dataset.description.kind, Kind::Roi);
@@ -140,9 +150,9 @@ fn kriegeskorte92() {
     let Some((imported, dataset, _temporary)) = import_example("kriegeskorte92") else {
         return;
     };
-    assert_eq!(imported.subjects, ["BE", "KO", "SN", "TI"]);
-    assert_eq!((imported.stimuli, imported.labels), (92, 9));
-    assert_eq!(imported.rois, ["hIT"]);
+    assert_eq!(ids(&imported), ["BE", "KO", "SN", "TI"]);
+    assert_eq!((imported.stimuli, imported.labels.len()), (92, 9));
+    assert_eq!(dataset.roi_names(), ["hIT"]);
     let positives: Vec<u32> = dataset
         .labels
         .matrix
@@ -255,8 +265,8 @@ impl Small {
     fn import(&self) -> Result<Imported, Error> {
         import(
             &self.path("manifest.toml"),
-            None,
             &self.path("out"),
+            &RdmConfig::default(),
             &mut |_, _| (),
         )
     }
@@ -294,10 +304,11 @@ impl Small {
 fn square_and_condensed_rdms_become_profiles() {
     let small = Small::new();
     let imported = small.import().unwrap();
-    assert_eq!(imported.subjects, ["01", "02"]);
-    assert_eq!(imported.rois, ["lh_V1", "rh_V1"]);
-    assert_eq!(imported.missing, [("01".to_owned(), "rh_V1".to_owned())]);
+    let counts = [("01".to_owned(), [1, 3, 3]), ("02".to_owned(), [1, 3, 6])];
+    assert_eq!(imported.subjects, counts);
+    assert_eq!(imported.notes, ["subject 01 has no region rh_V1"]);
     let dataset = Dataset::open(small.path("out")).unwrap();
+    assert_eq!(dataset.roi_names(), ["lh_V1", "rh_V1"]);
     assert_eq!(dataset.labels.names, ["cat", "dog"]);
     assert_eq!(dataset.labels.matrix, arr2(&[[1, 1], [1, 0], [1, 1]]));
     assert_eq!(dataset.stimuli[2].id, "s3");
@@ -526,4 +537,85 @@ fn an_existing_dataset_is_left_alone() {
     small.import().unwrap();
     assert!(matches!(small.import().unwrap_err(), Error::Exists(_)));
     Dataset::open(small.path("out")).unwrap();
+}
+
+/// Folder of the manifest that [`killed`] imports.
+const KILLED: &str = "MUSED_TEST_KILLED_FOLDER";
+
+/// Does nothing unless [`a_killed_import_goes_on`] starts it: then it ends before the second subject, without any
+/// clean-up.
+#[test]
+fn killed() {
+    let Ok(folder) = std::env::var(KILLED) else {
+        return;
+    };
+    let folder = Path::new(&folder);
+    let (manifest, out) = (folder.join("manifest.toml"), folder.join("resumed"));
+    import(&manifest, &out, &RdmConfig::default(), &mut |done, _| {
+        if done == 1 {
+            std::process::abort();
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_killed_import_goes_on() {
+    let small = Small::new();
+    let expected = small.import().unwrap();
+    let killed = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "killed"])
+        .env(KILLED, small.folder.path())
+        .output()
+        .unwrap();
+    assert!(!killed.status.success());
+    let (out, partial) = (small.path("resumed"), small.path(".resumed.partial"));
+    assert!(!out.exists());
+    // What is complete is taken over as it is: a mark in it stays.
+    let kept = partial.join("subjects/01/trials.tsv");
+    let marked = fs::read_to_string(&kept).unwrap() + "mark\t1\t1\tn/a\t1\n";
+    fs::write(&kept, &marked).unwrap();
+    let (manifest, config) = (small.path("manifest.toml"), RdmConfig::default());
+    let imported = import(&manifest, &out, &config, &mut |_, _| ()).unwrap();
+    assert_eq!(imported, expected);
+    assert!(!partial.exists());
+    assert_eq!(
+        fs::read_to_string(out.join("subjects/01/trials.tsv")).unwrap(),
+        marked
+    );
+    for name in [
+        "dataset.json",
+        "stimuli.tsv",
+        "labels.tsv",
+        "labels.npy",
+        "features/low/rdm.npy",
+        "features/meaning/features.npy",
+        "features/meaning/feature.json",
+        "subjects/01/responses.npy",
+        "subjects/01/voxels.tsv",
+        "subjects/02/responses.npy",
+        "subjects/02/trials.tsv",
+        "subjects/02/voxels.tsv",
+    ] {
+        let read = |folder: PathBuf| fs::read(folder.join(name)).unwrap();
+        assert_eq!(read(out.clone()), read(small.path("out")), "{name}");
+    }
+    let count = |folder: PathBuf| fs::read_dir(folder).unwrap().count();
+    assert_eq!(count(out), count(small.path("out")));
+}
+
+#[test]
+fn one_subjects_rdms_under_two_names_are_refused_unless_allowed() {
+    let small = Small::new();
+    let path = |name| small.path(&format!("rdm/sub-{name}.npy"));
+    fs::remove_file(path("02_rh_V1")).unwrap();
+    fs::copy(path("01_lh_V1"), path("02_lh_V1")).unwrap();
+    small.fails_with("found those of 02 equal to those of 01");
+    let config = RdmConfig {
+        allow: vec![Check::IdenticalSubjects],
+        ..RdmConfig::default()
+    };
+    let manifest = small.path("manifest.toml");
+    let imported = import(&manifest, &small.path("out"), &config, &mut |_, _| ()).unwrap();
+    assert_eq!(imported.warnings.len(), 1);
 }

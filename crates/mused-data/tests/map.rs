@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::import_bids::{self, BidsConfig, Estimate, Region};
-use mused_data::import_hcp::{self, HcpConfig};
-use mused_data::import_npy::{self, NpyConfig};
+use mused_data::import::bids::{self, BidsConfig, Estimate, Region};
+use mused_data::import::hcp::{self, HcpConfig};
+use mused_data::import::npy::{self, NpyConfig};
 use mused_data::map::{self, Quantity};
 use mused_data::{Dataset, Subject};
 use mused_formats::cifti::Cifti;
@@ -29,7 +29,7 @@ fn hcp(folder: &TempDir, variant: &str, atlas: Option<&str>) -> Dataset {
         ..HcpConfig::default()
     };
     let out = folder.path().join(variant);
-    import_hcp::import(&files("hcp"), &out, &config, &mut |_, _| {}).unwrap();
+    hcp::import(&files("hcp"), &out, &config, &mut |_, _| {}).unwrap();
     Dataset::open(out).unwrap()
 }
 
@@ -99,7 +99,7 @@ fn regions_of_a_study_take_values_by_name() {
         ..BidsConfig::default()
     };
     let out = folder.path().join("data");
-    import_bids::import(&root, &out, &config, &mut |_, _| {}).unwrap();
+    bids::import(&root, &out, &config, &mut |_, _| {}).unwrap();
     let dataset = Dataset::open(out).unwrap();
     let subject = &dataset.subjects[0];
     let table = folder.path().join("auc.tsv");
@@ -166,7 +166,7 @@ fn repeatability_equals_numpys() {
     arrays(&source);
     let open = |name: &str| {
         let out = folder.path().join(name);
-        import_npy::import(&source, &out, &NpyConfig::default(), &mut |_, _| {}).unwrap();
+        npy::import(&source, &out, &NpyConfig::default(), &mut |_, _| {}).unwrap();
         Dataset::open(out).unwrap()
     };
     let dataset = open("without");
@@ -214,7 +214,7 @@ fn repeatability_equals_numpys() {
     )
     .unwrap();
     let out = folder.path().join("outside");
-    let refused = import_npy::import(&source, &out, &NpyConfig::default(), &mut |_, _| {});
+    let refused = npy::import(&source, &out, &NpyConfig::default(), &mut |_, _| {});
     let message = refused.unwrap_err().to_string();
     assert!(
         message.contains("expected voxels within the grid [3, 4, 3]"),

@@ -16,6 +16,7 @@ pub mod nifti;
 pub mod npy;
 pub mod npz;
 mod number;
+pub mod sha256;
 pub mod table;
 pub mod torch_pickle;
 mod whole_file;

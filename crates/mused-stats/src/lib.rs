@@ -11,6 +11,7 @@ pub mod curves;
 mod error;
 pub mod interval;
 pub mod metrics;
+pub mod moments;
 pub mod multiple;
 pub mod paired;
 pub mod pca;

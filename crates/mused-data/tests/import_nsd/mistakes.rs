@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::import_checks::Check;
-use mused_data::import_nsd::{NsdConfig, Repeats};
+use mused_data::import::Check;
+use mused_data::import::nsd::{NsdConfig, Repeats};
 use mused_formats::nifti::{NewNifti, NiftiWriter, read_nifti};
 use mused_formats::npy::Dtype;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mused_data::import_nsd::import;
+use mused_data::import::nsd::import;
 use tempfile::TempDir;
 
 use crate::tree::{config, files};

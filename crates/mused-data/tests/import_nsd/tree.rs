@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::import_checks::Check;
-use mused_data::import_nsd::{NsdConfig, import};
+use mused_data::import::Check;
+use mused_data::import::nsd::{NsdConfig, import};
 use mused_data::{Dataset, Error, Imported, Subject};
 use mused_formats::npy::{self, Dtype};
 use ndarray::{Array2, Ix2};

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use mused_data::import_checks::Check;
-use mused_data::import_nsd::{NsdConfig, Repeats, import};
+use mused_data::import::Check;
+use mused_data::import::nsd::{NsdConfig, Repeats, import};
 use mused_data::{Dataset, Part};
 use mused_formats::nifti::read_nifti;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use mused::data::import_checks::Check;
+use mused::data::import::Check;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
@@ -119,6 +119,12 @@ pub(crate) struct ImportNpyArgs {
     /// Name of the dataset [default: the folder's]
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Licence of the data
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) licence: Option<String>,
+    /// How to cite the data
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) citation: Option<String>,
     /// Turn a named check into a warning
     #[arg(long, value_name = "CHECK")]
     pub(crate) allow: Vec<Check>,
@@ -148,6 +154,12 @@ pub(crate) struct ImportBidsArgs {
     /// Name of the dataset [default: the folder's]
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// Licence of the data
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) licence: Option<String>,
+    /// How to cite the data
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) citation: Option<String>,
     /// Folder of the preprocessed runs [default: ROOT]
     #[arg(long, value_name = "DIR")]
     pub(crate) derivatives: Option<PathBuf>,
@@ -296,4 +308,7 @@ pub(crate) struct ImportRdmArgs {
     /// Folder the manifest's paths start from [default: the manifest's own]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Turn a named check into a warning
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) allow: Vec<Check>,
 }

@@ -2,10 +2,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use mused::data::import_bids::{BidsConfig, Drift, Estimate, FilePatterns, Region};
-use mused::data::import_hcp::{HcpConfig, Scale};
-use mused::data::import_nsd::{NsdConfig, Repeats};
-use mused::data::{Imported, import_bids, import_hcp, import_npy, import_nsd, import_rdm};
+use mused::data::Imported;
+use mused::data::import::bids::{self, BidsConfig, Drift, Estimate, FilePatterns, Region};
+use mused::data::import::hcp::{self, HcpConfig, Scale};
+use mused::data::import::npy::{self, NpyConfig};
+use mused::data::import::nsd::{self, NsdConfig, Repeats};
+use mused::data::import::rdm::{self, RdmConfig};
 use mused::formats::npy::Dtype;
 
 use crate::args::{
@@ -27,7 +29,7 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 fn bids(args: &ImportBidsArgs) -> anyhow::Result<ExitCode> {
     let config = bids_config(args)?;
     let runs = bar(0, "runs");
-    let imported = import_bids::import(&args.root, &args.out, &config, &mut |done, total| {
+    let imported = bids::import(&args.root, &args.out, &config, &mut |done, total| {
         runs.set_length(total as u64);
         runs.set_position(done as u64);
     })?;
@@ -54,6 +56,8 @@ fn bids_config(args: &ImportBidsArgs) -> anyhow::Result<BidsConfig> {
     let patterns = args.bold.clone().zip(args.events.clone());
     let mut config = BidsConfig {
         name: args.name.clone(),
+        licence: args.licence.clone(),
+        citation: args.citation.clone(),
         derivatives: args.derivatives.clone(),
         patterns: patterns.map(|(bold, events)| FilePatterns {
             bold,
@@ -117,7 +121,7 @@ fn hcp(args: &ImportHcpArgs) -> anyhow::Result<ExitCode> {
         allow: args.allow.clone(),
     };
     let passes = Counter::new("passes over runs");
-    let imported = import_hcp::import(&args.root, &args.out, &config, &mut |done, total| {
+    let imported = hcp::import(&args.root, &args.out, &config, &mut |done, total| {
         passes.set(done, total);
     })?;
     passes.finish();
@@ -142,7 +146,7 @@ fn nsd(args: &ImportNsdArgs) -> anyhow::Result<ExitCode> {
         allow: args.allow.clone(),
     };
     let sessions = Counter::new("sessions");
-    let imported = import_nsd::import(&args.root, &args.out, &config, &mut |done, total| {
+    let imported = nsd::import(&args.root, &args.out, &config, &mut |done, total| {
         sessions.set(done, total);
     })?;
     sessions.finish();
@@ -151,57 +155,59 @@ fn nsd(args: &ImportNsdArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn npy(args: &ImportNpyArgs) -> anyhow::Result<ExitCode> {
-    let config = import_npy::NpyConfig {
+    let config = NpyConfig {
         name: args.name.clone(),
+        licence: args.licence.clone(),
+        citation: args.citation.clone(),
         allow: args.allow.clone(),
-        ..import_npy::NpyConfig::default()
     };
     let subjects = bar(0, "subjects");
-    let imported = import_npy::import(&args.folder, &args.out, &config, &mut |done, total| {
+    let imported = npy::import(&args.folder, &args.out, &config, &mut |done, total| {
         subjects.set_length(total as u64);
         subjects.set_position(done as u64);
     })?;
     subjects.finish_and_clear();
-    for warning in &imported.warnings {
-        eprintln!("warning: {warning}");
-    }
-    println!(
-        "{}: imported; look at it with `mused info {0}`",
-        args.out.display()
-    );
+    tell_done(&imported, &args.out);
     Ok(ExitCode::SUCCESS)
 }
 
 fn rdm(args: &ImportRdmArgs) -> anyhow::Result<ExitCode> {
     let subjects = bar(0, "subjects");
-    let imported = import_rdm::import(
-        &args.manifest,
-        args.data.as_deref(),
-        &args.out,
-        &mut |done, total| {
-            subjects.set_length(total as u64);
-            subjects.set_position(done as u64);
-        },
-    )?;
+    let config = RdmConfig {
+        data: args.data.clone(),
+        allow: args.allow.clone(),
+    };
+    let imported = rdm::import(&args.manifest, &args.out, &config, &mut |done, total| {
+        subjects.set_length(total as u64);
+        subjects.set_position(done as u64);
+    })?;
     subjects.finish_and_clear();
-    for (subject, roi) in &imported.missing {
-        eprintln!("note: subject {subject} has no region {roi}");
-    }
-    println!(
-        "{}: imported; look at it with `mused info {0}`",
-        args.out.display()
-    );
+    tell_done(&imported, &args.out);
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what an import found, notes and warnings on stderr.
-fn tell(imported: &Imported, recordings: &str, out: &Path) {
+/// Says that an import of arrays is done.
+fn tell_done(imported: &Imported, out: &Path) {
+    remark(imported);
+    println!(
+        "{}: imported; look at it with `mused info {0}`",
+        out.display()
+    );
+}
+
+/// Notes and warnings, on stderr.
+fn remark(imported: &Imported) {
     for note in &imported.notes {
         eprintln!("note: {note}");
     }
     for warning in &imported.warnings {
         eprintln!("warning: {warning}");
     }
+}
+
+/// Says what an import of recordings found.
+fn tell(imported: &Imported, recordings: &str, out: &Path) {
+    remark(imported);
     for (subject, [count, trials, voxels]) in &imported.subjects {
         println!("{subject}: {count} {recordings}, {trials} trials, {voxels} voxels");
     }

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use mused_clip::{Images, RgbImage, Texts, Tokenizer, Tokens, unit_rows, weights_sha256};
 use mused_data::{Dataset, Level, Stimulus};
+use mused_formats::sha256::hexadecimal;
 use mused_kernels::{KernelBackend, keep_freed_memory};
 use ndarray::{Array1, Array2, ArrayView1};
 use rayon::prelude::*;
@@ -230,7 +231,7 @@ fn plan(request: &Extraction<'_>, sources: &[Source]) -> Result<(Vec<Job>, Vec<S
             let captions = captions.then_some(&stimulus.captions);
             hash.update(json!([stimulus.id, identities.get(place), captions]).to_string());
         }
-        let job: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+        let job = hexadecimal(&hash.finalize());
         match Store::open(root(request.dataset)?, &name, job)? {
             None => unchanged.push(name),
             Some(store) => jobs.push(Job {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::manifest::{ArrayFile, ResponsesTable};
-use crate::data_folder::DataFolder;
-use crate::pattern::{self, Place};
+use crate::import::data_folder::DataFolder;
+use crate::import::pattern::{self, Place};
 use crate::{Error, Result};
 
 /// The RDMs of a subject: session → region → file, all sorted.

@@ -12,7 +12,7 @@ use ndarray::Array2;
 
 use super::regions::Regions;
 use crate::Grid;
-use crate::import_checks::{Findings, ResponseRows, VoxelFlaws};
+use crate::import::checks::{Findings, VoxelFlaws};
 use crate::{Error, Result};
 
 /// Stored betas are percent signal change times this (NSD data manual, for HDF5 and NIfTI alike).
@@ -175,11 +175,6 @@ impl Session {
         }
         Ok(())
     }
-
-    /// Removes the file.
-    pub(super) fn remove(self) -> Result<()> {
-        std::fs::remove_file(&self.path).map_err(Error::io("cannot remove", &self.path))
-    }
 }
 
 /// Sums over trials, a voxel; whole, therefore exact.
@@ -231,25 +226,15 @@ impl Moments {
     }
 }
 
-/// Responses of a subject, each the mean of some trials.
-#[derive(Debug)]
-pub(super) struct Responses<'s> {
-    pub(super) sessions: &'s [Session],
-    /// Session and trial within it of every showing, by response.
-    pub(super) showings: Vec<Vec<[usize; 2]>>,
-}
-
-impl ResponseRows for Responses<'_> {
-    fn copy_row(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        let showings = &self.showings[row];
-        let mut sum = vec![0.0; out.len()];
-        let mut bytes = vec![0; out.len() * VALUE_BYTES];
-        for &[session, trial] in showings {
-            self.sessions[session].add(trial, &mut sum, &mut bytes)?;
-        }
-        for (value, sum) in out.iter_mut().zip(sum) {
-            *value = (sum / showings.len() as f64) as f32;
-        }
-        Ok(())
+/// The mean response to some showings, each a session and a trial within it.
+pub(super) fn mean(sessions: &[Session], showings: &[[usize; 2]], out: &mut [f32]) -> Result<()> {
+    let mut sum = vec![0.0; out.len()];
+    let mut bytes = vec![0; out.len() * VALUE_BYTES];
+    for &[session, trial] in showings {
+        sessions[session].add(trial, &mut sum, &mut bytes)?;
     }
+    for (value, sum) in out.iter_mut().zip(sum) {
+        *value = (sum / showings.len() as f64) as f32;
+    }
+    Ok(())
 }

@@ -34,15 +34,15 @@ use std::path::{Path, PathBuf};
 
 use mused_formats::npy::Dtype;
 
-use crate::fingerprint::{hexadecimal, of_import, sha256_file};
-use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
-use crate::{
-    DatasetWriter, Description, Error, Imported, Kind, Part, Response, Result, Source, Stimulus,
+use super::checks::{Check, Findings, VoxelFlaws};
+use super::driver::{
+    self, Plan, Recipe, Responses, SourceFile, Space, SubjectPlan, Work, copied_rows,
 };
-use betas::{Responses, Session};
+use crate::{Description, Error, Imported, Kind, Part, Response, Result, Stimulus};
+use betas::Session;
 use coco::Annotated;
 use design::Design;
-use trials::Planned;
+use trials::{Planned, Showings};
 
 const CITATION: &str = "Allen et al. (2022). A massive 7T fMRI dataset to bridge cognitive neuroscience and artificial \
                         intelligence. Nature Neuroscience 25, 116–126. https://doi.org/10.1038/s41593-021-00962-x";
@@ -115,118 +115,101 @@ pub fn import(
     let subjects = tree::find(root, config, &mut findings)?;
     let design = Design::read(root, subjects.iter().map(|subject| subject.number))?;
     let subjects = trials::plan(root, config, subjects, &design, &mut findings)?;
+    let plan = plan(root, config, &design, subjects)?;
+    let nsd = Nsd {
+        config,
+        design: &design,
+    };
+    driver::import(out, config, nsd, plan, findings, progress)
+}
 
+fn plan(
+    root: &Path,
+    config: &NsdConfig,
+    design: &Design,
+    subjects: Vec<Planned>,
+) -> Result<Plan<(Planned, Showings)>> {
     let all = subjects.iter().flat_map(|subject| &subject.shown).flatten();
     let seen: BTreeSet<usize> = all.copied().collect();
     let images: Vec<&design::Image> = seen.iter().map(|&image| &design.images[image]).collect();
     let folder = config.coco.clone();
     let folder = folder.unwrap_or_else(|| tree::stimuli(root).join("annotations"));
     let annotated = coco::read(&folder, &images)?;
-    let mut notes = Vec::new();
-    for path in &annotated.missing {
-        notes.push(format!(
-            "{}: not there, images of this split have no captions",
-            path.display()
-        ));
-    }
-    let stimuli = stimuli(root, &seen, &design, &annotated, &mut notes)?;
+    let missing = annotated.missing.iter().map(|path| {
+        let path = path.display();
+        format!("{path}: not there, images of this split have no captions")
+    });
+    let mut notes = missing.collect();
+    let stimuli = stimuli(root, &seen, design, &annotated, &mut notes)?;
     let index: HashMap<usize, usize> = seen.iter().copied().zip(0..).collect();
 
-    let mut description = describe(config);
-    let files = design.files.iter().chain(&annotated.files);
+    let mut plan = Plan::new(describe(config), stimuli, annotated.labels);
+    plan.notes = notes;
+    let source = |path: &PathBuf| SourceFile::below(&[root], path);
     let regions = subjects.iter().flat_map(|subject| &subject.regions.files);
-    description.sources = files
-        .clone()
-        .chain(regions.clone())
-        .map(|path| source(root, path))
-        .collect::<Result<_>>()?;
-    let mut imported = Imported {
-        subjects: Vec::new(),
-        stimuli: stimuli.len(),
-        labels: annotated.labels.names.clone(),
-        notes,
-        warnings: Vec::new(),
-    };
-    let betas = subjects.iter().flat_map(|subject| &subject.files.sessions);
-    let read = files.chain(regions).chain(betas.map(|(_, path)| path));
-    let fingerprint = of_import(config, read.map(PathBuf::as_path))?;
-    let labels = &annotated.labels;
-    let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, labels)?;
-    let mut written = SubjectsWritten::default();
-    let total = subjects.iter().map(|subject| subject.shown.len()).sum();
-    let mut done = 0;
-    for subject in &subjects {
-        let Planned {
-            files,
-            regions,
-            shown,
-        } = subject;
-        let completed = written.completed(&mut writer, &files.id, &mut findings)?;
-        let mut flaws = VoxelFlaws::none(regions.voxels.len());
-        let mut sessions = Vec::new();
-        for ((number, path), shown) in files.sessions.iter().zip(shown) {
-            progress(done, total);
-            done += 1;
-            let name = format!("{}_session{number:02}", files.id);
-            let spill = writer.scratch(&name);
-            let recorded: Option<Source> = writer.recorded(&name);
-            let values = match (&recorded, completed) {
-                (_, Some(_)) => None,
-                (Some(_), None) => Some(betas::spilled(&spill, shown.len(), regions.voxels.len())?),
-                (None, None) => {
-                    let values = betas::read(path, regions, shown.len())?;
-                    betas::spill(&values, &spill)?;
-                    Some(values)
-                }
-            };
-            let source = match recorded {
-                Some(source) => source,
-                None => source(root, path)?,
-            };
-            writer.record(&name, &source)?;
-            writer.sources(vec![source]);
-            if let Some(values) = values {
-                let images = shown.iter().map(|&image| &design.images[image]);
-                let training: Vec<bool> = images.map(|image| !image.shared).collect();
-                let training = config.zscore.then_some(training.as_slice());
-                sessions.push(Session::open(spill, &values, training, &mut flaws)?);
-            }
-        }
-        let (trials, showings) = trials::list(subject, config, &design, &index);
-        if let Some(kept) = completed {
-            let counts = [shown.len(), trials.len(), kept];
-            imported.subjects.push((files.id.clone(), counts));
-            continue;
-        }
-        let responses = Responses {
-            sessions: &sessions,
-            showings,
-        };
-        let kept = written.write(
-            &mut writer,
-            &files.id,
-            &trials,
-            &regions.voxels,
-            (&responses, Dtype::F16),
-            &flaws,
-            &mut findings,
-        )?;
-        let voxels = regions.voxels.iter().enumerate();
-        let voxels = voxels.filter(|(voxel, _)| flaws.usable(*voxel));
-        let voxels: Vec<_> = voxels.map(|(_, voxel)| voxel).collect();
-        writer.mask(&files.id, &regions.grid, &voxels)?;
-        written.complete(&writer, &files.id)?;
-        let counts = [sessions.len(), trials.len(), kept];
-        for session in sessions {
-            session.remove()?;
-        }
-        imported.subjects.push((files.id.clone(), counts));
+    let files = design.files.iter().chain(&annotated.files).chain(regions);
+    plan.sources = files.map(source).collect();
+    for subject in subjects {
+        let (trials, showings) = trials::list(&subject, config, design, &index);
+        let Planned { files, shown, .. } = &subject;
+        let sessions = files.sessions.iter();
+        plan.subjects.push(SubjectPlan {
+            id: files.id.clone(),
+            recordings: shown.len(),
+            steps: shown.len(),
+            trials,
+            sources: sessions
+                .map(|(number, path)| (format!("{}_session{number:02}", files.id), source(path)))
+                .collect(),
+            own: (subject, showings),
+        });
     }
-    progress(total, total);
-    imported.warnings = findings.take();
-    writer.warn(imported.warnings.clone());
-    writer.finish()?;
-    Ok(imported)
+    Ok(plan)
+}
+
+struct Nsd<'r> {
+    config: &'r NsdConfig,
+    design: &'r Design,
+}
+
+impl Recipe for Nsd<'_> {
+    type Subject = (Planned, Showings);
+
+    /// Brings all sessions into scratch files, but for those that a killed process had read.
+    fn responses<'r>(
+        &'r mut self,
+        subject: &'r SubjectPlan<Self::Subject>,
+        work: &mut Work<'_>,
+    ) -> Result<Responses<'r>> {
+        let (Planned { regions, shown, .. }, showings) = &subject.own;
+        let voxels = regions.voxels.len();
+        let mut flaws = VoxelFlaws::none(voxels);
+        let mut sessions = Vec::new();
+        for (step, ((name, file), shown)) in subject.sources.iter().zip(shown).enumerate() {
+            work.progress.at(step);
+            let spill = work.scratch(name);
+            let values = if work.has_read(name) {
+                betas::spilled(&spill, shown.len(), voxels)?
+            } else {
+                let values = betas::read(&file.path, regions, shown.len())?;
+                betas::spill(&values, &spill)?;
+                work.read(name, file)?;
+                values
+            };
+            let images = shown.iter().map(|&image| &self.design.images[image]);
+            let training: Vec<bool> = images.map(|image| !image.shared).collect();
+            let training = self.config.zscore.then_some(training.as_slice());
+            sessions.push(Session::open(spill, &values, training, &mut flaws)?);
+        }
+        let copy = move |row: usize, out: &mut [f32]| betas::mean(&sessions, &showings[row], out);
+        Ok(Responses {
+            voxels: regions.voxels.clone(),
+            flaws,
+            dtype: Dtype::F16,
+            space: Space::Volume(regions.grid.clone()),
+            rows: copied_rows([subject.trials.len(), voxels], copy),
+        })
+    }
 }
 
 fn check(config: &NsdConfig) -> Result<()> {
@@ -309,15 +292,4 @@ fn describe(config: &NsdConfig) -> Description {
         config.rois.join(", ")
     ));
     description
-}
-
-fn source(root: &Path, path: &Path) -> Result<Source> {
-    let relative = path.strip_prefix(root).ok();
-    let relative = relative
-        .or_else(|| path.file_name().map(Path::new))
-        .unwrap_or(path);
-    Ok(Source {
-        path: relative.to_string_lossy().into_owned(),
-        sha256: hexadecimal(&sha256_file(path)?),
-    })
 }

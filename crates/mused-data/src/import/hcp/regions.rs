@@ -8,9 +8,10 @@ use mused_formats::nifti::Nifti;
 
 use super::HcpConfig;
 use super::recordings::{Recording, Space};
-use crate::import_checks::{Findings, VoxelFlaws};
-use crate::pattern::{self, Captured};
-use crate::{Error, Grid, Result, Voxel, atlas};
+use crate::import::atlas;
+use crate::import::checks::{Findings, VoxelFlaws};
+use crate::import::pattern::{self, Captured};
+use crate::{Error, Grid, Result, Voxel};
 
 /// Region of the voxels of a brain without atlas.
 const BRAIN: &str = "brain";
@@ -33,23 +34,11 @@ impl Chosen {
             reference: None,
         });
     }
-
-    /// Those at `kept`.
-    pub(super) fn only(&self, kept: &[usize]) -> Self {
-        Self {
-            places: kept.iter().map(|&column| self.places[column]).collect(),
-            voxels: kept
-                .iter()
-                .map(|&column| self.voxels[column].clone())
-                .collect(),
-        }
-    }
 }
 
 /// The files with mask, atlas and names of a subject.
 #[derive(Debug)]
 pub(super) struct Files {
-    subject: String,
     mask: Option<PathBuf>,
     atlas: Option<PathBuf>,
     names: Option<PathBuf>,
@@ -76,15 +65,10 @@ impl Files {
             })
         };
         Ok(Self {
-            subject: subject.to_owned(),
             mask: locate(&config.mask)?,
             atlas: locate(&config.atlas)?,
             names: locate(&config.atlas_names)?,
         })
-    }
-
-    pub(super) fn subject(&self) -> &str {
-        &self.subject
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &PathBuf> {

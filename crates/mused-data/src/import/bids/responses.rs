@@ -2,13 +2,14 @@
 
 use mused_formats::nifti::Nifti;
 use mused_formats::table::Table;
+use mused_stats::moments::Moments;
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, Axis, s};
 
 use super::events::RunEvents;
 use super::runs::Run;
 use super::{BidsConfig, Estimate, design, intervals};
-use crate::import_checks::VoxelFlaws;
+use crate::import::checks::VoxelFlaws;
 use crate::{Error, Result};
 
 /// Volumes that are weighed together, for speed.
@@ -43,14 +44,18 @@ pub(super) fn read(
         Ok(())
     })?;
     for (voxel, (nan, constant)) in flaws.nan.iter_mut().zip(&mut flaws.constant).enumerate() {
-        let finite = statistics.mean[voxel].is_finite() && statistics.squares[voxel].is_finite();
+        let moments = &statistics.moments;
+        let finite = moments.means()[voxel].is_finite() && moments.squares()[voxel].is_finite();
         *nan |= !finite;
         *constant |= finite && statistics.constant[voxel];
     }
     if config.zscore {
         let mass = weights.sum_axis(Axis(1));
-        for (voxel, mut column) in responses.columns_mut().into_iter().enumerate() {
-            let (mean, sd) = statistics.mean_and_sd(voxel);
+        // Of the population, as scipy's zscore.
+        let variances = statistics.moments.population_variances();
+        let moments = statistics.moments.means().iter().zip(variances);
+        for (mut column, (mean, variance)) in responses.columns_mut().into_iter().zip(moments) {
+            let sd = variance.sqrt();
             for (value, mass) in column.iter_mut().zip(&mass) {
                 // A weighted sum of (x - mean) / sd.
                 *value = if sd > 0.0 {
@@ -146,23 +151,19 @@ fn confounds(run: &Run, names: &[String]) -> Result<Vec<Array1<f64>>> {
     Ok(columns)
 }
 
-/// Mean and variance of each voxel, by Welford's update.
+/// What a run's volumes say of each voxel.
 struct Statistics {
-    volumes: f64,
     first: Vec<f32>,
     constant: Vec<bool>,
-    mean: Vec<f64>,
-    squares: Vec<f64>,
+    moments: Moments,
 }
 
 impl Statistics {
     fn new(voxels: usize) -> Self {
         Self {
-            volumes: 0.0,
             first: Vec::new(),
             constant: vec![true; voxels],
-            mean: vec![0.0; voxels],
-            squares: vec![0.0; voxels],
+            moments: Moments::new(voxels),
         }
     }
 
@@ -170,21 +171,10 @@ impl Statistics {
         if self.first.is_empty() {
             self.first = values.to_vec();
         }
-        self.volumes += 1.0;
-        let sums = self.mean.iter_mut().zip(&mut self.squares);
         let flags = self.constant.iter_mut().zip(&self.first);
-        for ((value, (mean, squares)), (constant, first)) in values.iter().zip(sums).zip(flags) {
+        for ((constant, first), value) in flags.zip(values) {
             *constant &= value == first;
-            let value = f64::from(*value);
-            let before = value - *mean;
-            *mean += before / self.volumes;
-            *squares += before * (value - *mean);
         }
-    }
-
-    /// Of the population, as scipy's zscore.
-    fn mean_and_sd(&self, voxel: usize) -> (f64, f64) {
-        let variance = self.squares[voxel] / self.volumes;
-        (self.mean[voxel], variance.sqrt())
+        self.moments.add(values);
     }
 }

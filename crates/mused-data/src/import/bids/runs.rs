@@ -9,10 +9,10 @@ use serde_json::Value;
 use super::design::Timing;
 use super::entities::{self, BidsName, Wanted};
 use super::{BidsConfig, FilePatterns};
-use crate::data_folder::DataFolder;
 use crate::grid::Grid;
-use crate::import_checks::{Check, Findings};
-use crate::pattern::{self, Captured, Place};
+use crate::import::checks::{Check, Findings};
+use crate::import::data_folder::DataFolder;
+use crate::import::pattern::{self, Captured, Place};
 use crate::read::read_json;
 use crate::{Error, Result};
 

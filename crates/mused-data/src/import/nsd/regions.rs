@@ -8,7 +8,7 @@ use mused_formats::nifti::Nifti;
 
 use super::{NsdConfig, tree};
 use crate::Grid;
-use crate::import_checks::{Check, Findings};
+use crate::import::checks::{Check, Findings};
 use crate::{Error, Result, Voxel};
 
 /// The region that all of NSD's visual responses lie in: a mask, no atlas.

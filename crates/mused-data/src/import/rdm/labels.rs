@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::{Array2, Axis, Ix2};
 
 use super::manifest::LabelsTable;
-use crate::data_folder::DataFolder;
+use crate::import::data_folder::DataFolder;
 use crate::{Error, Labels, Result};
 
 /// Reads the labels of `stimuli` stimuli; `manifest` is the file errors about the table name.

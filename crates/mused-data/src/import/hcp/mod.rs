@@ -19,19 +19,16 @@ mod recordings;
 mod regions;
 mod series;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use mused_formats::npy::Dtype;
-use sha2::{Digest, Sha256};
 
-use crate::fingerprint::{hexadecimal, of_import, sha256_file};
-use crate::import_checks::{Check, Findings, SubjectsWritten, VoxelFlaws};
-use crate::{DatasetWriter, Description, Error, Imported, Kind, Response, Result, Source, Trial};
+use super::checks::{Check, Findings, VoxelFlaws};
+use super::driver::{self, Plan, Recipe, Responses, SourceFile, SubjectPlan, Work};
+use crate::{Description, Error, Imported, Kind, Response, Result, Trial};
 use clips::{MOVIES, Second};
 use recordings::{Recording, Space, TR};
-use regions::Chosen;
-use series::Scaling;
 
 const LABELS: &str = "WordNetFeatures.hdf5";
 const TERMS: &str = "WU-Minn HCP Open Access Data Use Terms; not to be passed on";
@@ -121,6 +118,16 @@ pub fn import(
     let mut findings = Findings::new(&config.allow);
     let variant = config.variant.as_deref();
     let subjects = recordings::find(root, &config.subjects, variant, &mut findings)?;
+    let plan = plan(root, config, subjects, &mut findings)?;
+    driver::import(out, config, Hcp { config }, plan, findings, progress)
+}
+
+fn plan(
+    root: &Path,
+    config: &HcpConfig,
+    subjects: BTreeMap<String, Vec<Recording>>,
+    findings: &mut Findings,
+) -> Result<Plan<Own>> {
     let seconds = clips::seconds();
     let stimuli = clips::stimuli(&seconds, config.movies.as_deref())?;
     let wordnet = config.wordnet.clone().unwrap_or_else(|| root.join(LABELS));
@@ -130,111 +137,106 @@ pub fn import(
     }
     let names = config.label_names.as_deref();
     let frequency = config.label_frequency;
-    let labels = labels::read(&wordnet, names, &seconds, frequency, &mut findings)?;
-
-    let mut plans = Vec::new();
+    let labels = labels::read(&wordnet, names, &seconds, frequency, findings)?;
+    let first = subjects.values().flatten().next();
+    let description = describe(config, first.map(|run| &run.space));
+    let mut plan = Plan::new(description, stimuli, labels);
     let mut files = BTreeSet::from([wordnet]);
     files.extend(config.label_names.clone());
-    for (subject, runs) in &subjects {
-        let trials = Trials::of(subject, runs, &seconds, config.delay, &mut findings)?;
-        let regions = regions::Files::of(root, config, subject)?;
+    for (id, runs) in subjects {
+        let (trials, volumes) = trials(&id, &runs, &seconds, config.delay, findings)?;
+        let regions = regions::Files::of(root, config, &id)?;
         files.extend(runs.iter().map(|run| run.path.clone()));
         files.extend(regions.all().cloned());
-        plans.push((subject, runs, trials, regions));
-    }
-    let mut imported = Imported {
-        stimuli: stimuli.len(),
-        labels: labels.names.clone(),
-        ..Imported::default()
-    };
-    let first = subjects.values().flatten().next();
-    let mut description = describe(config, first.map(|run| &run.space));
-    for file in &files {
-        description.sources.push(Source {
-            path: file
-                .strip_prefix(root)
-                .unwrap_or(file)
-                .display()
-                .to_string(),
-            sha256: hexadecimal(&sha256_file(file)?),
+        plan.subjects.push(SubjectPlan {
+            id,
+            recordings: runs.len(),
+            steps: 2 * runs.len(),
+            trials,
+            sources: Vec::new(),
+            own: Own {
+                runs,
+                volumes,
+                regions,
+            },
         });
     }
+    let sources = files.into_iter().map(|path| SourceFile {
+        name: path
+            .strip_prefix(root)
+            .unwrap_or(&path)
+            .display()
+            .to_string(),
+        path,
+    });
+    plan.sources = sources.collect();
     // By the recorded path: the order of whole paths depends on where the files lie.
-    description.sources.sort_by(|a, b| a.path.cmp(&b.path));
-
-    let fingerprint = of_import(config, files.iter().map(PathBuf::as_path))?;
-    let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, &labels)?;
-    let mut written = SubjectsWritten::default();
-    let passes = 2 * subjects.values().flatten().count();
-    let mut done = 0;
-    let mut step = || {
-        progress(done, passes);
-        done += 1;
-    };
-    for (subject, runs, trials, regions) in plans {
-        if let Some(kept) = written.completed(&mut writer, subject, &mut findings)? {
-            runs.iter().chain(runs).for_each(|_| step());
-            let counts = [runs.len(), trials.rows.len(), kept];
-            imported.subjects.push((subject.clone(), counts));
-            continue;
-        }
-        let (chosen, scalings) = choose(runs, &regions, config, &mut findings, &mut step)?;
-        let (places, voxels) = (&chosen.places, &chosen.voxels);
-        let mut rows = writer.subject(subject, &trials.rows, voxels, dtype(config))?;
-        let mut hash = Sha256::new();
-        for ((run, scalings), volumes) in runs.iter().zip(&scalings).zip(&trials.volumes) {
-            step();
-            series::for_each_response(run, places, scalings, volumes, |row| {
-                for value in row {
-                    hash.update(value.to_le_bytes());
-                }
-                rows.write_response(row)
-            })?;
-        }
-        rows.finish()?;
-        match runs.first().map(|run| &run.space) {
-            Some(Space::Volume(grid)) => {
-                writer.mask(subject, grid, &voxels.iter().collect::<Vec<_>>())?;
-            }
-            Some(Space::Grayordinates(brain)) => writer.grayordinates(subject, brain, places)?,
-            None => {}
-        }
-        let size = [trials.rows.len(), places.len()];
-        written.note(subject, hash, size, &mut findings)?;
-        written.complete(&writer, subject)?;
-        let counts = [runs.len(), size[0], size[1]];
-        imported.subjects.push((subject.clone(), counts));
-    }
-    progress(passes, passes);
-    imported.warnings = findings.take();
-    writer.warn(imported.warnings.clone());
-    writer.finish()?;
-    Ok(imported)
+    plan.sources.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(plan)
 }
 
-/// Reads all runs of a subject for what its voxels are and what scales them, run by run.
-fn choose(
-    runs: &[Recording],
-    regions: &regions::Files,
-    config: &HcpConfig,
-    findings: &mut Findings,
-    step: &mut dyn FnMut(),
-) -> Result<(Chosen, Vec<Vec<Scaling>>)> {
-    let places = runs.first().map_or(0, |run| run.space.places());
-    let mut flaws = VoxelFlaws::none(places);
-    let mut scalings = Vec::with_capacity(runs.len());
-    for run in runs {
-        step();
-        scalings.push(series::scalings(run, config.scale, &mut flaws)?);
+struct Hcp<'c> {
+    config: &'c HcpConfig,
+}
+
+/// Runs of a subject and what is read of them.
+struct Own {
+    runs: Vec<Recording>,
+    /// Volumes of each run, in the order of the trials.
+    volumes: Vec<Vec<usize>>,
+    regions: regions::Files,
+}
+
+impl Recipe for Hcp<'_> {
+    type Subject = Own;
+
+    /// Reads all runs for what their voxels are and what scales them, run by run; they are read again for the rows.
+    fn responses<'r>(
+        &'r mut self,
+        subject: &'r SubjectPlan<Own>,
+        work: &mut Work<'_>,
+    ) -> Result<Responses<'r>> {
+        let Own {
+            runs,
+            volumes,
+            regions,
+        } = &subject.own;
+        let places = runs.first().map_or(0, |run| run.space.places());
+        let mut flaws = VoxelFlaws::none(places);
+        let mut scalings = Vec::with_capacity(runs.len());
+        for (step, run) in runs.iter().enumerate() {
+            work.progress.at(step);
+            scalings.push(series::scalings(run, self.config.scale, &mut flaws)?);
+        }
+        let chosen = regions.select(runs, &flaws, &mut work.findings)?;
+        let of_chosen = |flags: &[bool]| chosen.places.iter().map(|&place| flags[place]).collect();
+        let flaws = VoxelFlaws {
+            nan: of_chosen(&flaws.nan),
+            constant: of_chosen(&flaws.constant),
+        };
+        let space = match runs.first().map(|run| &run.space) {
+            Some(Space::Volume(grid)) => driver::Space::Volume(grid.clone()),
+            Some(Space::Grayordinates(brain)) => {
+                driver::Space::Grayordinates(brain, chosen.places.clone())
+            }
+            None => driver::Space::Unknown,
+        };
+        Ok(Responses {
+            voxels: chosen.voxels,
+            flaws,
+            dtype: dtype(self.config),
+            space,
+            rows: Box::new(move |progress, each| {
+                for (index, ((run, scalings), volumes)) in
+                    runs.iter().zip(&scalings).zip(volumes).enumerate()
+                {
+                    progress.at(runs.len() + index);
+                    series::for_each_response(run, &chosen.places, scalings, volumes, &mut *each)?;
+                }
+                Ok(())
+            }),
+        })
     }
-    let chosen = regions.select(runs, &flaws, findings)?;
-    let of_chosen = |flags: &[bool]| chosen.places.iter().map(|&place| flags[place]).collect();
-    let flaws = VoxelFlaws {
-        nan: of_chosen(&flaws.nan),
-        constant: of_chosen(&flaws.constant),
-    };
-    let kept = flaws.kept(regions.subject(), &chosen.voxels, findings)?;
-    Ok((chosen.only(&kept), scalings))
 }
 
 fn check(config: &HcpConfig) -> Result<()> {
@@ -291,68 +293,55 @@ fn describe(config: &HcpConfig, space: Option<&Space>) -> Description {
     description
 }
 
-/// A subject's trials, one a second.
-struct Trials {
-    rows: Vec<Trial>,
-    /// Volumes of each run, in the order of `rows`.
-    volumes: Vec<Vec<usize>>,
-}
-
-impl Trials {
-    fn of(
-        subject: &str,
-        runs: &[Recording],
-        seconds: &[Second],
-        delay: usize,
-        findings: &mut Findings,
-    ) -> Result<Self> {
-        let mut trials = Self {
-            rows: Vec::new(),
-            volumes: Vec::new(),
-        };
-        let mut tested = 0;
-        for run in runs {
-            let mut volumes = Vec::new();
-            let shown = seconds
-                .iter()
-                .enumerate()
-                .filter(|(_, second)| second.movie == run.movie);
-            let mut outside = 0;
-            for (stimulus, second) in shown {
-                let volume = second.second + delay;
-                if volume >= run.volumes {
-                    outside += 1;
-                    continue;
-                }
-                volumes.push(volume);
-                tested += usize::from(second.is_test());
-                trials.rows.push(Trial {
-                    stimulus,
-                    session: second.movie().session,
-                    run: run.movie as u32 + 1,
-                    onset: Some(second.second as f64 * TR),
-                    repeat: 1,
-                });
+/// A subject's trials, one a second, and the volumes of each run that answer them.
+fn trials(
+    subject: &str,
+    runs: &[Recording],
+    seconds: &[Second],
+    delay: usize,
+    findings: &mut Findings,
+) -> Result<(Vec<Trial>, Vec<Vec<usize>>)> {
+    let mut trials = Vec::new();
+    let mut volumes = Vec::with_capacity(runs.len());
+    let mut tested = 0;
+    for run in runs {
+        let mut own = Vec::new();
+        let shown = seconds.iter().enumerate();
+        let shown = shown.filter(|(_, second)| second.movie == run.movie);
+        let mut outside = 0;
+        for (stimulus, second) in shown {
+            let volume = second.second + delay;
+            if volume >= run.volumes {
+                outside += 1;
+                continue;
             }
-            if outside > 0 {
-                let message = format!(
-                    "{}: expected a volume {delay} s after every second of a clip, the last of them \
-                     {}, found {outside} seconds without one: the run has {} volumes",
-                    run.path.display(),
-                    MOVIES[run.movie].last_second(),
-                    run.volumes
-                );
-                findings.report(Check::EventsOutside, message)?;
-            }
-            trials.volumes.push(volumes);
+            own.push(volume);
+            tested += usize::from(second.is_test());
+            trials.push(Trial {
+                stimulus,
+                session: second.movie().session,
+                run: run.movie as u32 + 1,
+                onset: Some(second.second as f64 * TR),
+                repeat: 1,
+            });
         }
-        if tested != clips::TEST_SECONDS {
-            let expected = clips::TEST_SECONDS;
+        if outside > 0 {
             let message = format!(
-                "subject {subject}: expected {expected} test seconds (run 4), found {tested}"
+                "{}: expected a volume {delay} s after every second of a clip, the last of them \
+                 {}, found {outside} seconds without one: the run has {} volumes",
+                run.path.display(),
+                MOVIES[run.movie].last_second(),
+                run.volumes
             );
-            findings.report(Check::TestSeconds, message)?;
+            findings.report(Check::EventsOutside, message)?;
         }
-        Ok(trials)
+        volumes.push(own);
     }
+    if tested != clips::TEST_SECONDS {
+        let expected = clips::TEST_SECONDS;
+        let message =
+            format!("subject {subject}: expected {expected} test seconds (run 4), found {tested}");
+        findings.report(Check::TestSeconds, message)?;
+    }
+    Ok((trials, volumes))
 }

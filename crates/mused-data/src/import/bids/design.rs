@@ -205,8 +205,7 @@ fn drift_columns(drift: Drift, timing: Timing) -> Vec<Array1<f64>> {
     let column =
         |value: &dyn Fn(f64) -> f64| Array1::from_shape_fn(volumes, |volume| value(volume as f64));
     let constant = column(&|_| 1.0);
-    let mut columns = match drift {
-        Drift::None => Vec::new(),
+    let mut columns: Vec<_> = match drift {
         // Discrete cosines (DCT-II) below the cut-off.
         Drift::Cosine { high_pass } => {
             let order = (2.0 * volumes as f64 * high_pass * timing.tr).floor();

@@ -12,20 +12,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use mused_formats::nifti::Nifti;
 use mused_formats::npy::{self, Dtype, Header, NpyMatrix};
 use mused_formats::table::Table;
 use ndarray::Array2;
 
-use crate::data_folder::DataFolder;
-use crate::fingerprint::of_import;
-use crate::import_checks::{Check, Findings, ResponseRows, SubjectsWritten, VoxelFlaws};
-use crate::read::{matrix, read_stimuli, read_trials, read_voxels, unique};
-use crate::{
-    DatasetWriter, Description, Error, Grid, Kind, Labels, Response, Result, Trial, Voxel,
+use super::checks::{Check, Findings, VoxelFlaws};
+use super::driver::{
+    self, Plan, Recipe, Responses, SourceFile, Space, SubjectPlan, Work, copied_rows,
 };
+use crate::read::{matrix, read_stimuli, read_trials, read_voxels, unique};
+use crate::{Description, Error, Grid, Imported, Kind, Labels, Response, Result, Trial, Voxel};
 
 /// Region of voxels that no table assigns to one.
 const WHOLE: &str = "brain";
@@ -53,19 +52,6 @@ pub struct NpyConfig {
     pub allow: Vec<Check>,
 }
 
-/// What an import found, for its user to compare with the paper.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Imported {
-    /// Number of stimuli.
-    pub stimuli: usize,
-    /// Names of the labels.
-    pub labels: Vec<String>,
-    /// Subjects, sorted, with their numbers of trials.
-    pub subjects: Vec<(String, usize)>,
-    /// Checks that were let pass.
-    pub warnings: Vec<String>,
-}
-
 /// Makes a dataset directory at `out` of the files in `folder`. `progress` is told how many of how
 /// many subjects are done.
 ///
@@ -90,13 +76,34 @@ pub fn import(
             format!("expected {EXPECTED}\nfound {found}"),
         ));
     }
-    let data = DataFolder::new(folder)?;
+    let findings = Findings::new(&config.allow);
     let stimuli = read_stimuli(folder)?;
     let ids: Vec<String> = stimuli.iter().map(|stimulus| stimulus.id.clone()).collect();
     let index: HashMap<&str, usize> = ids.iter().map(String::as_str).zip(0..).collect();
     let labels = read_labels(folder, &index)?;
-    let subjects = subjects(folder)?;
+    let mut plan = Plan::new(describe(folder, config), stimuli, labels);
+    for id in subjects(folder)? {
+        let trials = trials(folder, &id, &index)?;
+        let runs: BTreeSet<_> = trials.iter().map(|t| (t.session, t.run)).collect();
+        plan.subjects.push(SubjectPlan {
+            id,
+            recordings: runs.len(),
+            steps: 1,
+            trials,
+            sources: Vec::new(),
+            own: (),
+        });
+    }
+    let files = files(folder)?.into_iter().map(|name| SourceFile {
+        path: folder.join(&name),
+        name,
+    });
+    plan.sources = files.collect();
+    let npy = Npy { folder, index };
+    driver::import(out, config, npy, plan, findings, progress)
+}
 
+fn describe(folder: &Path, config: &NpyConfig) -> Description {
     let name = config.name.clone().or_else(|| {
         let name = folder.canonicalize().ok()?;
         Some(name.file_name()?.to_str()?.to_owned())
@@ -105,45 +112,33 @@ pub fn import(
     let mut description = Description::new(name, Kind::Roi, Response::Voxels);
     description.licence.clone_from(&config.licence);
     description.citation.clone_from(&config.citation);
-    description.sources = files(folder)?
-        .iter()
-        .map(|file| data.source(file))
-        .collect::<Result<_>>()?;
+    description
+}
 
-    let mut findings = Findings::new(&config.allow);
-    let mut written = SubjectsWritten::default();
-    let mut imported = Imported {
-        stimuli: ids.len(),
-        labels: labels.names.clone(),
-        subjects: Vec::new(),
-        warnings: Vec::new(),
-    };
-    let paths: Vec<PathBuf> = files(folder)?
-        .iter()
-        .map(|file| folder.join(file))
-        .collect();
-    let fingerprint = of_import(config, paths.iter().map(PathBuf::as_path))?;
-    let mut writer = DatasetWriter::resume(out, &fingerprint, description, stimuli, &labels)?;
-    for (done, subject) in subjects.iter().enumerate() {
-        progress(done, subjects.len());
-        let mut trials = read_trials(&folder.join(format!("{subject}_trials.tsv")), &index)?;
-        count_repeats(folder, subject, &mut trials)?;
-        if written
-            .completed(&mut writer, subject, &mut findings)?
-            .is_some()
-        {
-            imported.subjects.push((subject.clone(), trials.len()));
-            continue;
-        }
-        let path = folder.join(format!("{subject}.npy"));
-        let (rows, dtype, shape) = responses(&path)?;
-        let voxels = voxels(folder, subject, shape[1], &index)?;
+struct Npy<'r> {
+    folder: &'r Path,
+    index: HashMap<&'r str, usize>,
+}
+
+impl Recipe for Npy<'_> {
+    type Subject = ();
+
+    fn responses<'r>(
+        &'r mut self,
+        subject: &'r SubjectPlan<()>,
+        work: &mut Work<'_>,
+    ) -> Result<Responses<'r>> {
+        work.progress.at(0);
+        let SubjectPlan { id, trials, .. } = subject;
+        let path = self.folder.join(format!("{id}.npy"));
+        let (array, dtype) = Array::read(&path)?;
+        let shape = array.shape();
+        let voxels = voxels(self.folder, id, shape[1], &self.index)?;
         if shape != [trials.len(), voxels.len()] {
             return Err(Error::invalid(
                 path,
                 format!(
-                    "expected {} rows ({subject}_trials.tsv) × {} columns ({subject}_voxels.tsv), \
-                     found {} × {}",
+                    "expected {} rows ({id}_trials.tsv) × {} columns ({id}_voxels.tsv), found {} × {}",
                     trials.len(),
                     voxels.len(),
                     shape[0],
@@ -151,33 +146,18 @@ pub fn import(
                 ),
             ));
         }
-        let flaws = flaws(rows.as_ref(), shape)?;
-        let rows = (rows.as_ref(), dtype);
-        written.write(
-            &mut writer,
-            subject,
-            &trials,
-            &voxels,
-            rows,
-            &flaws,
-            &mut findings,
-        )?;
-        let mask = folder.join(format!("{subject}{MASK}"));
-        if mask.exists() {
-            let grid = Grid::of(Nifti::open(&mask)?.header());
-            let usable = voxels.iter().enumerate();
-            let usable = usable.filter(|(voxel, _)| flaws.usable(*voxel));
-            let usable: Vec<_> = usable.map(|(_, voxel)| voxel).collect();
-            writer.mask(subject, &grid, &usable)?;
-        }
-        written.complete(&writer, subject)?;
-        imported.subjects.push((subject.clone(), trials.len()));
+        let mask = self.folder.join(format!("{id}{MASK}"));
+        Ok(Responses {
+            voxels,
+            flaws: flaws(&array)?,
+            dtype,
+            space: match mask.exists() {
+                true => Space::Volume(Grid::of(Nifti::open(&mask)?.header())),
+                false => Space::Unknown,
+            },
+            rows: copied_rows(shape, move |row, out| array.copy_row(row, out)),
+        })
     }
-    progress(subjects.len(), subjects.len());
-    imported.warnings = findings.take();
-    writer.warn(imported.warnings.clone());
-    writer.finish()?;
-    Ok(imported)
 }
 
 /// Names of the visible files, sorted.
@@ -240,18 +220,19 @@ fn subjects(folder: &Path) -> Result<Vec<String>> {
     }
 }
 
-/// Fills `repeat` by counting, where the table has no such column.
-fn count_repeats(folder: &Path, subject: &str, trials: &mut [Trial]) -> Result<()> {
-    let table = Table::read(folder.join(format!("{subject}_trials.tsv")))?;
-    if table.optional_column("repeat").is_none() {
+/// A subject's trials; `repeat` is counted where the table has no such column.
+fn trials(folder: &Path, subject: &str, index: &HashMap<&str, usize>) -> Result<Vec<Trial>> {
+    let path = folder.join(format!("{subject}_trials.tsv"));
+    let mut trials = read_trials(&path, index)?;
+    if Table::read(&path)?.optional_column("repeat").is_none() {
         let mut seen: BTreeMap<usize, u32> = BTreeMap::new();
-        for trial in trials {
+        for trial in &mut trials {
             let count = seen.entry(trial.stimulus).or_default();
             *count += 1;
             trial.repeat = *count;
         }
     }
-    Ok(())
+    Ok(trials)
 }
 
 fn voxels(
@@ -272,48 +253,71 @@ fn voxels(
     Ok(vec![voxel; columns])
 }
 
-type Rows = (Box<dyn ResponseRows>, Dtype, [usize; 2]);
-
-fn responses(path: &Path) -> Result<Rows> {
-    // float16 or float32, trials × voxels, in C order.
-    if let Ok(matrix) = NpyMatrix::open(path) {
-        let shape = [matrix.rows(), matrix.columns()];
-        let dtype = matrix.dtype();
-        return Ok((Box::new(matrix), dtype, shape));
-    }
-    let bytes = fs::read(path).map_err(Error::io("cannot read", path))?;
-    let located = |error: mused_formats::Error| Error::invalid(path, error.to_string());
-    let header = Header::parse(&bytes).map_err(located)?;
-    let stored = match header.dtype {
-        Dtype::F16 => Dtype::F16,
-        Dtype::F32 | Dtype::F64 => Dtype::F32,
-        other => {
-            let expected = "expected float16, float32 or float64";
-            return Err(Error::invalid(path, format!("{expected}, found {other}")));
-        }
-    };
-    let array = matrix(path, npy::parse_f32(&bytes).map_err(located)?)?;
-    let shape = [array.nrows(), array.ncols()];
-    Ok((Box::new(array), stored, shape))
+/// Responses, trials × voxels.
+enum Array {
+    /// float16 or float32 in C order, read a row at a time.
+    Stored(NpyMatrix),
+    Held(Array2<f32>),
 }
 
-fn flaws(rows: &dyn ResponseRows, [trials, voxels]: [usize; 2]) -> Result<VoxelFlaws> {
+impl Array {
+    /// With the type it is to be stored as.
+    fn read(path: &Path) -> Result<(Self, Dtype)> {
+        if let Ok(matrix) = NpyMatrix::open(path) {
+            let dtype = matrix.dtype();
+            return Ok((Self::Stored(matrix), dtype));
+        }
+        let bytes = fs::read(path).map_err(Error::io("cannot read", path))?;
+        let located = |error: mused_formats::Error| Error::invalid(path, error.to_string());
+        let header = Header::parse(&bytes).map_err(located)?;
+        let stored = match header.dtype {
+            Dtype::F16 => Dtype::F16,
+            Dtype::F32 | Dtype::F64 => Dtype::F32,
+            other => {
+                let expected = "expected float16, float32 or float64";
+                return Err(Error::invalid(path, format!("{expected}, found {other}")));
+            }
+        };
+        let array = matrix(path, npy::parse_f32(&bytes).map_err(located)?)?;
+        Ok((Self::Held(array), stored))
+    }
+
+    fn shape(&self) -> [usize; 2] {
+        match self {
+            Self::Stored(matrix) => [matrix.rows(), matrix.columns()],
+            Self::Held(array) => array.dim().into(),
+        }
+    }
+
+    fn copy_row(&self, row: usize, out: &mut [f32]) -> Result<()> {
+        match self {
+            Self::Stored(matrix) => matrix.read_row(row, out)?,
+            Self::Held(array) => {
+                let values = out.iter_mut().zip(array.row(row));
+                values.for_each(|(slot, value)| *slot = *value);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn flaws(array: &Array) -> Result<VoxelFlaws> {
+    let [trials, voxels] = array.shape();
     let mut flaws = VoxelFlaws::none(voxels);
     let mut first = vec![0.0; voxels];
     let mut row = vec![0.0; voxels];
     // One trial alone has no variation to look for.
-    let mut constant = vec![trials > 1; voxels];
+    flaws.constant.fill(trials > 1);
     for trial in 0..trials {
-        rows.copy_row(trial, &mut row)?;
+        array.copy_row(trial, &mut row)?;
         if trial == 0 {
             first.copy_from_slice(&row);
         }
         for (voxel, value) in row.iter().enumerate() {
             flaws.nan[voxel] |= !value.is_finite();
-            constant[voxel] &= *value == first[voxel];
+            flaws.constant[voxel] &= *value == first[voxel];
         }
     }
-    flaws.constant = constant;
     Ok(flaws)
 }
 

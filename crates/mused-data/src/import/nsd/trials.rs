@@ -7,11 +7,14 @@ use super::design::Design;
 use super::regions::{self, Regions};
 use super::tree::SubjectFiles;
 use super::{NsdConfig, Repeats, betas};
-use crate::import_checks::{Check, Findings};
+use crate::import::checks::{Check, Findings};
 use crate::{Error, Result, Trial};
 
 /// Trials of a session.
 const SESSION_TRIALS: usize = 750;
+
+/// Session and trial within it of every showing that a response is the mean of, by response.
+pub(super) type Showings = Vec<Vec<[usize; 2]>>;
 
 /// A subject before its betas are read.
 pub(super) struct Planned {
@@ -86,9 +89,9 @@ pub(super) fn list(
     config: &NsdConfig,
     design: &Design,
     index: &HashMap<usize, usize>,
-) -> (Vec<Trial>, Vec<Vec<[usize; 2]>>) {
+) -> (Vec<Trial>, Showings) {
     let mut trials: Vec<Trial> = Vec::new();
-    let mut showings: Vec<Vec<[usize; 2]>> = Vec::new();
+    let mut showings = Showings::new();
     let mut places: HashMap<usize, usize> = HashMap::new();
     // Showings in sessions that are not imported count too.
     let mut counts: HashMap<usize, u32> = HashMap::new();

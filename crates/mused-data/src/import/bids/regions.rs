@@ -6,10 +6,10 @@ use mused_formats::nifti::Nifti;
 
 use super::runs::Run;
 use super::{BidsConfig, Region};
-use crate::atlas;
 use crate::grid::Grid;
-use crate::import_checks::Findings;
-use crate::pattern::{self, Captured};
+use crate::import::atlas;
+use crate::import::checks::Findings;
+use crate::import::pattern::{self, Captured};
 use crate::{Error, Result, Voxel};
 
 /// Name of the region of all voxels.

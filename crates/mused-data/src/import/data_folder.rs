@@ -8,9 +8,9 @@ use mused_formats::mat::{MatFile, Variable};
 use mused_formats::npy;
 use ndarray::ArrayD;
 
-use crate::fingerprint::{hexadecimal, sha256_file};
-use crate::pattern::{Captured, Component};
-use crate::{Error, Result, Source};
+use super::driver::SourceFile;
+use super::pattern::{Captured, Component};
+use crate::{Error, Result};
 
 /// Reads files below one folder; MATLAB files stay open, for they hold many arrays.
 pub(crate) struct DataFolder {
@@ -48,12 +48,10 @@ impl DataFolder {
         Ok(self.root.join(relative))
     }
 
-    /// Path and hash of a file, for `dataset.json`.
-    pub(crate) fn source(&self, relative: &str) -> Result<Source> {
-        let sha256 = hexadecimal(&sha256_file(&self.path(relative)?)?);
-        Ok(Source {
-            path: relative.to_owned(),
-            sha256,
+    pub(super) fn source(&self, relative: &str) -> Result<SourceFile> {
+        Ok(SourceFile {
+            path: self.path(relative)?,
+            name: relative.to_owned(),
         })
     }
 

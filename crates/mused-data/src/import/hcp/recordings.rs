@@ -7,7 +7,7 @@ use mused_formats::cifti::{Axis, BrainModels, Cifti};
 use mused_formats::nifti::Nifti;
 
 use super::clips::{MOVIES, Movie};
-use crate::import_checks::{Check, Findings};
+use crate::import::checks::{Check, Findings};
 use crate::read::folders;
 use crate::{Error, Grid, Result};
 

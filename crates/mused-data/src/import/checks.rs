@@ -1,16 +1,10 @@
 //! Named checks of an import: each fails loudly unless its user lets it pass by name.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use mused_formats::npy::{Dtype, NpyMatrix};
-use ndarray::Array2;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-
-use crate::fingerprint::hexadecimal;
-use crate::{DatasetWriter, Error, Result, Trial, Voxel};
+use crate::{Error, Result, Voxel};
 
 /// What an import can be told to let pass, with a warning kept in `dataset.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,7 +105,7 @@ impl FromStr for Check {
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     allowed: BTreeSet<Check>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Findings {
@@ -130,10 +124,6 @@ impl Findings {
             return Ok(());
         }
         Err(Error::Check { check, message })
-    }
-
-    pub(crate) fn take(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
     }
 }
 
@@ -209,130 +199,5 @@ impl VoxelFlaws {
             )));
         }
         Ok(kept)
-    }
-}
-
-/// Responses that can be read a trial at a time.
-pub(crate) trait ResponseRows {
-    /// Copies the response of a trial, one value a voxel.
-    fn copy_row(&self, row: usize, out: &mut [f32]) -> Result<()>;
-}
-
-impl ResponseRows for NpyMatrix {
-    fn copy_row(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        Ok(self.read_row(row, out)?)
-    }
-}
-
-impl ResponseRows for Array2<f32> {
-    fn copy_row(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        for (value, source) in out.iter_mut().zip(self.row(row)) {
-            *value = *source;
-        }
-        Ok(())
-    }
-}
-
-/// Subjects as they are written, so that copies of one another are seen, and a killed import goes on behind them.
-#[derive(Debug, Default)]
-pub(crate) struct SubjectsWritten {
-    hashes: HashMap<String, String>,
-    last: Option<WrittenSubject>,
-    /// Warnings that are not of the subject at work.
-    before: usize,
-}
-
-/// What is recorded of a subject that is complete.
-#[derive(Debug, Serialize, Deserialize)]
-struct WrittenSubject {
-    hash: String,
-    voxels: usize,
-    warnings: Vec<String>,
-}
-
-impl SubjectsWritten {
-    /// The number of voxels of a subject that a killed import had completed; it is taken over.
-    pub(crate) fn completed(
-        &mut self,
-        writer: &mut DatasetWriter,
-        subject: &str,
-        findings: &mut Findings,
-    ) -> Result<Option<usize>> {
-        let record: Option<WrittenSubject> = writer.recorded(&format!("subject-{subject}"));
-        let Some(written) = record else {
-            self.before = findings.warnings.len();
-            return Ok(None);
-        };
-        writer.keep_subject(subject)?;
-        self.hashes.insert(written.hash, subject.to_owned());
-        findings.warnings.extend(written.warnings);
-        Ok(Some(written.voxels))
-    }
-
-    /// Records that the subject written last is complete.
-    pub(crate) fn complete(&mut self, writer: &DatasetWriter, subject: &str) -> Result<()> {
-        match self.last.take() {
-            Some(written) => writer.record(&format!("subject-{subject}"), &written),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes a subject without the voxels that cannot be used, and returns how many are left.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn write(
-        &mut self,
-        writer: &mut DatasetWriter,
-        subject: &str,
-        trials: &[Trial],
-        voxels: &[Voxel],
-        rows: (&dyn ResponseRows, Dtype),
-        flaws: &VoxelFlaws,
-        findings: &mut Findings,
-    ) -> Result<usize> {
-        let kept = flaws.kept(subject, voxels, findings)?;
-        let usable: Vec<Voxel> = kept.iter().map(|&voxel| voxels[voxel].clone()).collect();
-        let mut out = writer.subject(subject, trials, &usable, rows.1)?;
-        let mut hash = Sha256::new();
-        let mut row = vec![0.0; voxels.len()];
-        let mut chosen = Vec::with_capacity(kept.len());
-        for trial in 0..trials.len() {
-            rows.0.copy_row(trial, &mut row)?;
-            chosen.clear();
-            chosen.extend(kept.iter().map(|&voxel| row[voxel]));
-            for value in &chosen {
-                hash.update(value.to_le_bytes());
-            }
-            out.write_response(&chosen)?;
-        }
-        out.finish()?;
-        let size = [trials.len(), usable.len()];
-        self.note(subject, hash, size, findings)?;
-        Ok(usable.len())
-    }
-
-    /// Reports a subject whose responses (trials × voxels, hashed row by row) equal those of another.
-    pub(crate) fn note(
-        &mut self,
-        subject: &str,
-        hash: Sha256,
-        [trials, voxels]: [usize; 2],
-        findings: &mut Findings,
-    ) -> Result<()> {
-        let hash = hexadecimal(&hash.finalize());
-        if let Some(other) = self.hashes.insert(hash.clone(), subject.to_owned()) {
-            findings.report(
-                Check::IdenticalSubjects,
-                format!(
-                    "expected responses of their own for each subject, found those of {subject} \
-                     equal to those of {other} in all {trials} trials and {voxels} voxels"
-                ),
-            )?;
-        }
-        self.last = Some(WrittenSubject {
-            hash,
-            voxels,
-            warnings: findings.warnings[self.before..].to_vec(),
-        });
-        Ok(())
     }
 }

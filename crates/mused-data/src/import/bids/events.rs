@@ -7,7 +7,7 @@ use mused_formats::table::Table;
 use super::design::{self, Interval};
 use super::runs::Run;
 use super::{BidsConfig, Estimate};
-use crate::import_checks::{Check, Findings};
+use crate::import::checks::{Check, Findings};
 use crate::{Error, Result};
 
 /// What a missing cell is called by `exclude`.

@@ -6,7 +6,7 @@ use mused_formats::hdf5::{DataType, File};
 use ndarray::{Array2, Ix2};
 
 use super::clips::{MOVIES, Movie, Second};
-use crate::import_checks::{Check, Findings};
+use crate::import::checks::{Check, Findings};
 use crate::{Error, Labels, Result};
 
 /// Dataset with the names.

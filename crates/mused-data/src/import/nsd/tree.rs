@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::NsdConfig;
-use crate::import_checks::{Check, Findings};
+use crate::import::checks::{Check, Findings};
 use crate::{Error, Result};
 
 /// Sessions of subj01 to subj08 (Allen et al. 2022, Table 1 of the data manual).

@@ -2,11 +2,12 @@
 
 use mused_formats::cifti::Cifti;
 use mused_formats::nifti::Nifti;
+use mused_stats::moments::Moments;
 use ndarray::Array2;
 
 use super::Scale;
 use super::recordings::{Recording, Space};
-use crate::import_checks::VoxelFlaws;
+use crate::import::checks::VoxelFlaws;
 use crate::{Error, Result};
 
 /// What a value is made of: (x - centre) / spread.
@@ -22,44 +23,34 @@ impl Scaling {
     }
 }
 
-/// What all values of a run at one place have in common, in one pass.
+/// Least and largest value of a run at one place.
 #[derive(Clone, Copy, Debug)]
-struct Moments {
-    mean: f64,
-    squares: f64,
+struct Extent {
     least: f32,
     most: f32,
     finite: bool,
 }
 
-impl Moments {
+impl Extent {
     const NONE: Self = Self {
-        mean: 0.0,
-        squares: 0.0,
         least: f32::INFINITY,
         most: f32::NEG_INFINITY,
         finite: true,
     };
 
-    /// Takes the `count`th value in (Welford's update).
-    fn add(&mut self, value: f32, count: f64) {
+    fn add(&mut self, value: f32) {
         self.finite &= value.is_finite();
         self.least = self.least.min(value);
         self.most = self.most.max(value);
-        let value = f64::from(value);
-        let before = value - self.mean;
-        self.mean += before / count;
-        self.squares += before * (value - self.mean);
     }
 
     fn varies(&self) -> bool {
         self.least < self.most
     }
 
-    fn scaling(&self, scale: Scale, count: usize) -> Scaling {
+    fn scaling(&self, scale: Scale, mean: f64, variance: f64) -> Scaling {
         let (centre, spread) = match scale {
-            // Of the population, as scipy's zscore.
-            Scale::Zscore => (self.mean, (self.squares / count as f64).sqrt()),
+            Scale::Zscore => (mean, variance.sqrt()),
             Scale::MinMax => {
                 let least = f64::from(self.least);
                 (least, f64::from(self.most) - least)
@@ -78,35 +69,43 @@ pub(super) fn scalings(
     flaws: &mut VoxelFlaws,
 ) -> Result<Vec<Scaling>> {
     let places = run.space.places();
-    let mut moments = vec![Moments::NONE; places];
+    let mut extents = vec![Extent::NONE; places];
+    let mut scalings = Vec::with_capacity(places);
+    // Variances are of the population, as scipy's zscore.
     match run.space {
         Space::Volume(_) => {
             let every: Vec<usize> = (0..places).collect();
-            Nifti::open(&run.path)?.for_each_volume(&every, |volume, values| {
-                let count = (volume + 1) as f64;
-                for (moments, value) in moments.iter_mut().zip(values) {
-                    moments.add(*value, count);
-                }
+            let mut moments = Moments::new(places);
+            Nifti::open(&run.path)?.for_each_volume(&every, |_, values| {
+                let own = extents.iter_mut().zip(values);
+                own.for_each(|(extent, value)| extent.add(*value));
+                moments.add(values);
                 Ok::<_, Error>(())
             })?;
+            let moments = moments.means().iter().zip(moments.population_variances());
+            let own = extents.iter().zip(moments);
+            scalings.extend(own.map(|(own, (mean, variance))| own.scaling(scale, *mean, variance)));
         }
         Space::Grayordinates(_) => {
             Cifti::open(&run.path)?.for_each_row(|place, values| {
-                for (volume, value) in values.iter().enumerate() {
-                    moments[place].add(*value, (volume + 1) as f64);
+                let mut moments = Moments::new(1);
+                for value in values {
+                    extents[place].add(*value);
+                    moments.add(&[*value]);
                 }
+                let moments = moments.means().iter().zip(moments.population_variances());
+                scalings.extend(
+                    moments.map(|(m, variance)| extents[place].scaling(scale, *m, variance)),
+                );
                 Ok::<_, Error>(())
             })?;
         }
     }
-    for (place, moments) in moments.iter().enumerate() {
-        flaws.nan[place] |= !moments.finite;
-        flaws.constant[place] |= moments.finite && !moments.varies();
+    for (place, extent) in extents.iter().enumerate() {
+        flaws.nan[place] |= !extent.finite;
+        flaws.constant[place] |= extent.finite && !extent.varies();
     }
-    let scalings = moments.iter();
-    Ok(scalings
-        .map(|moments| moments.scaling(scale, run.volumes))
-        .collect())
+    Ok(scalings)
 }
 
 /// Hands the scaled values at `places` of each of `volumes` (sorted) to `each`.
