@@ -4,8 +4,8 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::fingerprint::hexadecimal;
 use crate::{Dataset, FeatureSet, Kind, Part, Response, Responses, Result, Subject};
+use mused_formats::sha256::hexadecimal;
 
 /// What a run reads of a dataset, each part as the SHA-256 of its content in hexadecimal: the same for the same data
 /// in memory and in files, whatever else the directory holds.

@@ -19,7 +19,10 @@ pub(super) fn add(section: &mut Section, dataset: &Part<Dataset>, explain: &Expl
             return;
         }
     };
-    let mut voxels = dataset.subjects.iter().flat_map(|subject| &subject.voxels);
+    let mut voxels = dataset
+        .subjects
+        .iter()
+        .flat_map(|subject| subject.voxels.iter());
     if voxels.all(|voxel| voxel.coordinate.is_none()) {
         section.missing(
             "The dataset has no positions of voxels: importance cannot be shown on a brain.",

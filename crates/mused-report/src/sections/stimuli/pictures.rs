@@ -38,7 +38,7 @@ impl<'a> Pictures<'a> {
         let mut stimuli = self
             .dataset
             .into_iter()
-            .flat_map(|dataset| &dataset.stimuli);
+            .flat_map(|dataset| dataset.stimuli.iter());
         match stimuli.find(|stimulus| stimulus.id == id) {
             None => Err("the dataset cannot be read now".to_owned()),
             Some(stimulus) if stimulus.file.is_none() => {
