@@ -14,6 +14,11 @@ use crate::{Error, Result};
 /// the CPU threads, so that the last ones get what the finished ones leave.
 pub(crate) struct Crew<'t> {
     pending: Mutex<Vec<&'t Task>>,
+    standing: Standing,
+}
+
+/// What every worker sees of the others.
+struct Standing {
     at_work: AtomicUsize,
     stopped: AtomicBool,
     threads: usize,
@@ -24,9 +29,11 @@ impl<'t> Crew<'t> {
     pub(crate) fn new(tasks: impl DoubleEndedIterator<Item = &'t Task>, threads: usize) -> Self {
         Self {
             pending: Mutex::new(tasks.rev().collect()),
-            at_work: AtomicUsize::new(0),
-            stopped: AtomicBool::new(false),
-            threads: threads.max(1),
+            standing: Standing {
+                at_work: AtomicUsize::new(0),
+                stopped: AtomicBool::new(false),
+                threads: threads.max(1),
+            },
         }
     }
 
@@ -36,7 +43,7 @@ impl<'t> Crew<'t> {
         workers: usize,
         job: impl Fn(&'t Task, &mut Worker<'_>) -> Result<()> + Sync,
     ) -> Result<()> {
-        let workers = workers.clamp(1, self.threads);
+        let workers = workers.clamp(1, self.standing.threads);
         let results: Vec<Result<()>> = std::thread::scope(|scope| {
             let handles: Vec<_> = (0..workers)
                 .map(|_| scope.spawn(|| self.take(&job)))
@@ -50,10 +57,10 @@ impl<'t> Crew<'t> {
 
     fn take(&self, job: &(impl Fn(&'t Task, &mut Worker<'_>) -> Result<()> + Sync)) -> Result<()> {
         let mut worker = Worker {
-            crew: self,
+            crew: &self.standing,
             pools: HashMap::new(),
         };
-        self.at_work.fetch_add(1, Ordering::Relaxed);
+        self.standing.at_work.fetch_add(1, Ordering::Relaxed);
         let mut result = Ok(());
         while result.is_ok() && !self.stopped() {
             let next = self.pending.lock().unwrap_or_else(|p| p.into_inner()).pop();
@@ -63,18 +70,15 @@ impl<'t> Crew<'t> {
             result = end.unwrap_or_else(|panic| Err(panicked(&task.name(), panic.as_ref())));
         }
         if result.is_err() {
-            self.stop();
+            self.standing.stopped.store(true, Ordering::Relaxed);
         }
-        self.at_work.fetch_sub(1, Ordering::Relaxed);
+        self.standing.at_work.fetch_sub(1, Ordering::Relaxed);
         result
     }
 
-    pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
+    /// Whether a worker was asked to stop, or failed.
     pub(crate) fn stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.standing.stopped.load(Ordering::Relaxed)
     }
 }
 
@@ -89,7 +93,7 @@ fn panicked(model: &str, panic: &(dyn Any + Send)) -> Error {
 
 /// One thread of a crew.
 pub(crate) struct Worker<'c> {
-    crew: &'c Crew<'c>,
+    crew: &'c Standing,
     /// By size, made when first needed.
     pools: HashMap<usize, ThreadPool>,
 }
@@ -113,10 +117,10 @@ impl Worker<'_> {
 
     /// Stops all workers after their step.
     pub(crate) fn stop(&self) {
-        self.crew.stop();
+        self.crew.stopped.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn stopped(&self) -> bool {
-        self.crew.stopped()
+        self.crew.stopped.load(Ordering::Relaxed)
     }
 }

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mused_data::{Dataset, InputReader, samples};
@@ -42,7 +42,7 @@ impl Probabilities {
     ///
     /// # Errors
     /// As [`Self::write`].
-    pub fn writable(out: &Path) -> Result<std::path::PathBuf> {
+    pub fn writable(out: &Path) -> Result<PathBuf> {
         if out.extension().is_none_or(|extension| extension != "npy") {
             return Err(Error::Request(format!(
                 "{}: expected a name that ends in .npy; the rows are listed beside it in a .tsv",
@@ -50,10 +50,12 @@ impl Probabilities {
             )));
         }
         let table = out.with_extension("tsv");
-        match [out, &table].into_iter().find(|path| path.exists()) {
-            Some(path) => Err(mused_data::Error::Exists(path.to_owned()).into()),
-            None => Ok(table),
+        for path in [out, &table] {
+            if path.exists() {
+                return Err(mused_data::Error::Exists(path.to_owned()).into());
+            }
         }
+        Ok(table)
     }
 }
 

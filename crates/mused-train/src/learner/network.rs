@@ -1,6 +1,5 @@
 use std::marker::PhantomData;
 
-use burn::module::Module as _;
 use burn::tensor::Tensor;
 use mused_data::Layout;
 use mused_kernels::{KernelBackend, TrainBackend};
