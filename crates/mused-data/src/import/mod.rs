@@ -16,6 +16,10 @@ pub mod nsd;
 mod pattern;
 pub mod rdm;
 
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::Trial;
 pub use checks::Check;
 pub(crate) use checks::Findings;
 
@@ -32,4 +36,22 @@ pub struct Imported {
     pub notes: Vec<String>,
     /// Checks that were let pass.
     pub warnings: Vec<String>,
+}
+
+/// Name of a dataset that its user gave none.
+fn name_of(folder: &Path) -> String {
+    let folder = folder.canonicalize().ok();
+    let name = folder.as_deref().and_then(Path::file_name);
+    let name = name.and_then(|name| name.to_str());
+    name.unwrap_or("imported").to_owned()
+}
+
+/// Numbers the showings of each stimulus, from 1.
+fn count_repeats(trials: &mut [Trial]) {
+    let mut seen: HashMap<usize, u32> = HashMap::new();
+    for trial in trials {
+        let count = seen.entry(trial.stimulus).or_default();
+        *count += 1;
+        trial.repeat = *count;
+    }
 }

@@ -10,7 +10,7 @@
 //! <subject>_mask.nii.gz  optional: an image on the grid that i j k count in, so that maps can be written
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::Path;
 
@@ -23,6 +23,7 @@ use super::checks::{Check, Findings, VoxelFlaws};
 use super::driver::{
     self, Plan, Recipe, Responses, SourceFile, Space, SubjectPlan, Work, copied_rows,
 };
+use super::{count_repeats, name_of};
 use crate::read::{matrix, read_stimuli, read_trials, read_voxels, unique};
 use crate::{Description, Error, Grid, Imported, Kind, Labels, Response, Result, Trial, Voxel};
 
@@ -104,11 +105,7 @@ pub fn import(
 }
 
 fn describe(folder: &Path, config: &NpyConfig) -> Description {
-    let name = config.name.clone().or_else(|| {
-        let name = folder.canonicalize().ok()?;
-        Some(name.file_name()?.to_str()?.to_owned())
-    });
-    let name = name.unwrap_or_else(|| "imported".to_owned());
+    let name = config.name.clone().unwrap_or_else(|| name_of(folder));
     let mut description = Description::new(name, Kind::Roi, Response::Voxels);
     description.licence.clone_from(&config.licence);
     description.citation.clone_from(&config.citation);
@@ -131,8 +128,7 @@ impl Recipe for Npy<'_> {
         work.progress.at(0);
         let SubjectPlan { id, trials, .. } = subject;
         let path = self.folder.join(format!("{id}.npy"));
-        let (array, dtype) = Array::read(&path)?;
-        let shape = array.shape();
+        let (copy, dtype, shape) = read_array(&path)?;
         let voxels = voxels(self.folder, id, shape[1], &self.index)?;
         if shape != [trials.len(), voxels.len()] {
             return Err(Error::invalid(
@@ -149,13 +145,13 @@ impl Recipe for Npy<'_> {
         let mask = self.folder.join(format!("{id}{MASK}"));
         Ok(Responses {
             voxels,
-            flaws: flaws(&array)?,
+            flaws: flaws(&copy, shape)?,
             dtype,
             space: match mask.exists() {
                 true => Space::Volume(Grid::of(Nifti::open(&mask)?.header())),
                 false => Space::Unknown,
             },
-            rows: copied_rows(shape, move |row, out| array.copy_row(row, out)),
+            rows: copied_rows(shape, copy),
         })
     }
 }
@@ -225,12 +221,7 @@ fn trials(folder: &Path, subject: &str, index: &HashMap<&str, usize>) -> Result<
     let path = folder.join(format!("{subject}_trials.tsv"));
     let mut trials = read_trials(&path, index)?;
     if Table::read(&path)?.optional_column("repeat").is_none() {
-        let mut seen: BTreeMap<usize, u32> = BTreeMap::new();
-        for trial in &mut trials {
-            let count = seen.entry(trial.stimulus).or_default();
-            *count += 1;
-            trial.repeat = *count;
-        }
+        count_repeats(&mut trials);
     }
     Ok(trials)
 }
@@ -253,63 +244,46 @@ fn voxels(
     Ok(vec![voxel; columns])
 }
 
-/// Responses, trials × voxels.
-enum Array {
-    /// float16 or float32 in C order, read a row at a time.
-    Stored(NpyMatrix),
-    Held(Array2<f32>),
-}
+/// Copies the response of a trial, one value a voxel.
+type CopyRow = Box<dyn Fn(usize, &mut [f32]) -> Result<()>>;
 
-impl Array {
-    /// With the type it is to be stored as.
-    fn read(path: &Path) -> Result<(Self, Dtype)> {
-        if let Ok(matrix) = NpyMatrix::open(path) {
-            let dtype = matrix.dtype();
-            return Ok((Self::Stored(matrix), dtype));
-        }
-        let bytes = fs::read(path).map_err(Error::io("cannot read", path))?;
-        let located = |error: mused_formats::Error| Error::invalid(path, error.to_string());
-        let header = Header::parse(&bytes).map_err(located)?;
-        let stored = match header.dtype {
-            Dtype::F16 => Dtype::F16,
-            Dtype::F32 | Dtype::F64 => Dtype::F32,
-            other => {
-                let expected = "expected float16, float32 or float64";
-                return Err(Error::invalid(path, format!("{expected}, found {other}")));
-            }
-        };
-        let array = matrix(path, npy::parse_f32(&bytes).map_err(located)?)?;
-        Ok((Self::Held(array), stored))
+/// Responses, the type they are to be stored as, and their shape, trials × voxels.
+fn read_array(path: &Path) -> Result<(CopyRow, Dtype, [usize; 2])> {
+    // float16 or float32 in C order, read a row at a time.
+    if let Ok(matrix) = NpyMatrix::open(path) {
+        let (dtype, shape) = (matrix.dtype(), [matrix.rows(), matrix.columns()]);
+        let copy = move |row: usize, out: &mut [f32]| Ok(matrix.read_row(row, out)?);
+        return Ok((Box::new(copy), dtype, shape));
     }
-
-    fn shape(&self) -> [usize; 2] {
-        match self {
-            Self::Stored(matrix) => [matrix.rows(), matrix.columns()],
-            Self::Held(array) => array.dim().into(),
+    let bytes = fs::read(path).map_err(Error::io("cannot read", path))?;
+    let located = |error: mused_formats::Error| Error::invalid(path, error.to_string());
+    let header = Header::parse(&bytes).map_err(located)?;
+    let stored = match header.dtype {
+        Dtype::F16 => Dtype::F16,
+        Dtype::F32 | Dtype::F64 => Dtype::F32,
+        other => {
+            let expected = "expected float16, float32 or float64";
+            return Err(Error::invalid(path, format!("{expected}, found {other}")));
         }
-    }
-
-    fn copy_row(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        match self {
-            Self::Stored(matrix) => matrix.read_row(row, out)?,
-            Self::Held(array) => {
-                let values = out.iter_mut().zip(array.row(row));
-                values.for_each(|(slot, value)| *slot = *value);
-            }
-        }
+    };
+    let array = matrix(path, npy::parse_f32(&bytes).map_err(located)?)?;
+    let shape = array.dim().into();
+    let copy = move |row: usize, out: &mut [f32]| {
+        let values = out.iter_mut().zip(array.row(row));
+        values.for_each(|(slot, value)| *slot = *value);
         Ok(())
-    }
+    };
+    Ok((Box::new(copy), stored, shape))
 }
 
-fn flaws(array: &Array) -> Result<VoxelFlaws> {
-    let [trials, voxels] = array.shape();
+fn flaws(copy: &CopyRow, [trials, voxels]: [usize; 2]) -> Result<VoxelFlaws> {
     let mut flaws = VoxelFlaws::none(voxels);
     let mut first = vec![0.0; voxels];
     let mut row = vec![0.0; voxels];
     // One trial alone has no variation to look for.
     flaws.constant.fill(trials > 1);
     for trial in 0..trials {
-        array.copy_row(trial, &mut row)?;
+        copy(trial, &mut row)?;
         if trial == 0 {
             first.copy_from_slice(&row);
         }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::import::Check;
+use crate::import::{Check, name_of};
 use crate::{Description, Error, Kind, Response, Result};
 
 /// How a trial's response is read from the time series.
@@ -179,11 +179,7 @@ pub(super) fn check(config: &BidsConfig) -> Result<()> {
 
 /// The dataset's description; `tr` is the repetition time of all runs.
 pub(super) fn describe(root: &Path, config: &BidsConfig, tr: Option<f64>) -> Description {
-    let name = config.name.clone().or_else(|| {
-        let root = root.canonicalize().ok()?;
-        Some(root.file_name()?.to_str()?.to_owned())
-    });
-    let name = name.unwrap_or_else(|| "imported".to_owned());
+    let name = config.name.clone().unwrap_or_else(|| name_of(root));
     let mut description = Description::new(name, Kind::Roi, Response::Voxels);
     description.space.clone_from(&config.space);
     description.tr = tr;

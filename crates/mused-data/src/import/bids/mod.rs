@@ -171,14 +171,12 @@ impl<'e> Recipe for Bids<'e> {
             }
             Ok(())
         };
+        let grid = runs.first().map(|run| run.grid.clone());
         Ok(Responses {
             voxels: chosen.voxels.clone(),
             flaws,
             dtype: Dtype::F32,
-            space: match runs.first() {
-                Some(run) => Space::Volume(run.grid.clone()),
-                None => Space::Unknown,
-            },
+            space: grid.map_or(Space::Unknown, Space::Volume),
             rows: copied_rows([subject.trials.len(), chosen.voxels.len()], copy),
         })
     }

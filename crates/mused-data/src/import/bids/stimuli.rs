@@ -7,7 +7,7 @@ use ndarray::Array2;
 
 use super::events::RunEvents;
 use super::runs::Run;
-use crate::import::{Check, Findings};
+use crate::import::{Check, Findings, count_repeats};
 use crate::{Labels, Result, Stimulus, Trial};
 
 /// Events by the run's recording.
@@ -77,20 +77,17 @@ pub(super) fn trials(
     events: &EventsOf<'_>,
     index: &HashMap<String, usize>,
 ) -> Vec<Trial> {
-    let mut seen: HashMap<&str, u32> = HashMap::new();
     let mut trials = Vec::new();
     for run in runs {
-        for event in &events[&run.bold].trials {
-            let repeat = seen.entry(&event.stimulus).or_default();
-            *repeat += 1;
-            trials.push(Trial {
-                stimulus: index.get(&event.stimulus).copied().unwrap_or_default(),
-                session: run.numbers[0],
-                run: run.numbers[1],
-                onset: Some(event.interval.onset),
-                repeat: *repeat,
-            });
-        }
+        let shown = events[&run.bold].trials.iter();
+        trials.extend(shown.map(|event| Trial {
+            stimulus: index.get(&event.stimulus).copied().unwrap_or_default(),
+            session: run.numbers[0],
+            run: run.numbers[1],
+            onset: Some(event.interval.onset),
+            repeat: 1,
+        }));
     }
+    count_repeats(&mut trials);
     trials
 }

@@ -227,13 +227,11 @@ impl Recipe for Hcp<'_> {
             dtype: dtype(self.config),
             space,
             rows: Box::new(move |progress, each| {
-                for (index, ((run, scalings), volumes)) in
-                    runs.iter().zip(&scalings).zip(volumes).enumerate()
-                {
-                    progress.at(runs.len() + index);
-                    series::for_each_response(run, &chosen.places, scalings, volumes, &mut *each)?;
-                }
-                Ok(())
+                let mut passes = (runs.len()..).zip(runs).zip(scalings.iter().zip(volumes));
+                passes.try_for_each(|((step, run), (scalings, volumes))| {
+                    progress.at(step);
+                    series::for_each_response(run, &chosen.places, scalings, volumes, &mut *each)
+                })
             }),
         })
     }

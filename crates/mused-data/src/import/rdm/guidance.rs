@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::{Array2, Ix2};
 
 use super::manifest::{GuidanceTable, Manifest};
-use super::{rdm, read_rdm};
+use super::{matrix, read_rdm};
 use crate::import::data_folder::DataFolder;
 use crate::{Error, FeatureSet, Result};
 
@@ -49,7 +49,7 @@ fn read_guidance(
                 .iter()
                 .map(|file| read_rdm(file, stimuli, data))
                 .collect::<Result<Vec<_>>>()?;
-            (rdm::normalised_mean(&rdms).map_err(invalid)?, true)
+            (matrix::normalised_mean(&rdms).map_err(invalid)?, true)
         }
         (None, Some(file)) => (
             read_features(file, table.select.as_deref(), stimuli, data)?,
@@ -81,7 +81,7 @@ fn read_features(
 ) -> Result<Array2<f64>> {
     let array = data.array(file, select)?;
     let path = data.path(file)?;
-    rdm::check_finite(&array).map_err(|message| Error::invalid(&path, message))?;
+    matrix::check_finite(&array).map_err(|message| Error::invalid(&path, message))?;
     let shape = array.shape().to_vec();
     match array.into_dimensionality::<Ix2>() {
         Ok(features) if features.nrows() == stimuli => Ok(features),

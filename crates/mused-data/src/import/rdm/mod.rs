@@ -35,7 +35,7 @@
 mod guidance;
 mod labels;
 pub mod manifest;
-mod rdm;
+mod matrix;
 mod responses;
 mod stimuli;
 
@@ -191,7 +191,7 @@ impl Recipe for Rdms {
 
 fn read_rdm(file: &ArrayFile, stimuli: usize, data: &mut DataFolder) -> Result<Array2<f64>> {
     let array = data.array(&file.path, file.select.as_deref())?;
-    rdm::square(array, stimuli).map_err(|message| {
+    matrix::square(array, stimuli).map_err(|message| {
         let place = file
             .select
             .as_ref()
