@@ -7,6 +7,9 @@ pub enum Error {
     /// A file could not be read or written as what it should be.
     #[error(transparent)]
     Format(#[from] mused_formats::Error),
+    /// The run directory is at fault.
+    #[error(transparent)]
+    Run(#[from] mused_run::Error),
     /// Predictions cannot be scored, or runs not compared.
     #[error(transparent)]
     Results(#[from] mused_results::Error),
@@ -20,14 +23,6 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
-    },
-    /// A file of a run is not what it should be.
-    #[error("{}: {message}", path.display())]
-    Invalid {
-        /// The file at fault.
-        path: PathBuf,
-        /// Expected against found.
-        message: String,
     },
     /// A figure cannot be turned into pixels.
     #[error("figure {id}: {message}")]
@@ -46,12 +41,5 @@ impl Error {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
-    }
-
-    pub(crate) fn invalid(path: &Path, message: impl ToString) -> Self {
-        Self::Invalid {
-            path: path.to_owned(),
-            message: message.to_string(),
-        }
     }
 }

@@ -23,6 +23,6 @@ mod table;
 pub use error::{Error, Result};
 pub use figure::Figure;
 pub use heatmap::heatmap;
-pub use input::{Images, NoImages, OtherRun, Pixels, RunFiles, run_directories};
+pub use input::{Images, NoImages, Pixels, RunFiles, ScoredRun};
 pub use report::{Report, Request};
 pub use table::{Cell, Table};

@@ -2,9 +2,9 @@ use std::path::Path;
 
 use crate::escape::escaped;
 use crate::figure::{Figure, Section};
-use crate::input::{Images, OtherRun, RunFiles, Scores};
+use crate::input::{Images, RunFiles, ScoredRun, Scores};
 use crate::page::{self, Page};
-use crate::sections::{self, Facts, Input, Run};
+use crate::sections::{self, Facts, Input};
 use crate::{Result, files};
 
 /// What to report on.
@@ -12,7 +12,7 @@ pub struct Request<'a> {
     /// The run that the page is about.
     pub run: &'a RunFiles,
     /// Runs that it is compared with.
-    pub others: &'a [OtherRun],
+    pub others: &'a [ScoredRun],
     /// Where pictures of stimuli come from.
     pub images: &'a mut dyn Images,
     /// Whether token maps are made by t-SNE instead of principal components.
@@ -40,11 +40,10 @@ impl Report {
             Err(_) => None,
         };
         let (labels, subjects) = (run.labels(), run.subjects());
-        let others = request.others.iter().map(Run::other);
         let input = Input {
             files: run,
-            facts: Facts::of(run),
-            runs: std::iter::once(Run::first(run)).chain(others).collect(),
+            facts: Facts::of(&run.scored),
+            runs: std::iter::once(&run.scored).chain(request.others).collect(),
             scores: scores.as_ref(),
             labels: &labels,
             subjects: &subjects,
@@ -53,7 +52,7 @@ impl Report {
             tsne: request.tsne,
         };
         let page = Page {
-            title: format!("{}: {}", input.facts.dataset, run.name),
+            title: format!("{}: {}", input.facts.dataset, run.scored.name),
             subtitle: sections::lead(&input),
             sections: all_sections(&input, request.images, request.out),
             labels: labels.clone(),
@@ -62,17 +61,14 @@ impl Report {
             foot: format!(
                 "Made by mused {} from <code>{}</code>. This file needs no network and sends nothing.",
                 env!("CARGO_PKG_VERSION"),
-                escaped(&run.path.display().to_string())
+                escaped(&run.run().path().display().to_string())
             ),
         };
         Ok(Self { page })
     }
 
     /// The page: one file that needs no other.
-    ///
-    /// # Errors
-    /// None at present.
-    pub fn html(&self) -> Result<String> {
+    pub fn html(&self) -> String {
         page::write(&self.page)
     }
 
@@ -92,10 +88,8 @@ impl Report {
 
 /// The label with the most positives; of several the first, which is also that of a run without scores.
 fn most_frequent(run: &RunFiles) -> usize {
-    let labels = run
-        .results
-        .as_ref()
-        .map_or(&[][..], |results| &results.labels);
+    let results = run.scored.results.as_ref();
+    let labels = results.map_or(&[][..], |results| &results.labels);
     let most_first = labels.iter().enumerate().rev();
     let most = most_first.max_by_key(|(_, label)| label.positives);
     most.map_or(0, |(place, _)| place)

@@ -11,13 +11,12 @@ use example::{Example, NAMES};
 use mused_data::simulate::{SimulateConfig, simulate};
 use mused_data::{Dataset, Kind, Stimulus};
 use mused_formats::npy;
-use mused_report::{
-    Cell, Images, NoImages, OtherRun, Pixels, Report, Request, RunFiles, run_directories,
-};
-use mused_results::{Results, compare};
+use mused_report::{Cell, Images, NoImages, Pixels, Report, Request, RunFiles, ScoredRun};
+use mused_results::compare;
+use mused_run::{RESULTS_SCHEMA, Results, Run, run_directories};
 use tempfile::TempDir;
 
-fn report(run: &Path, others: &[OtherRun]) -> Report {
+fn report(run: &Path, others: &[ScoredRun]) -> Report {
     let files = RunFiles::read(run).unwrap();
     Report::new(Request {
         run: &files,
@@ -31,7 +30,7 @@ fn report(run: &Path, others: &[OtherRun]) -> Report {
 }
 
 fn page(run: &Path) -> String {
-    report(run, &[]).html().unwrap()
+    report(run, &[]).html()
 }
 
 /// Pictures inside are compressed, which is no matter of ours.
@@ -222,10 +221,31 @@ fn results_of_another_version_are_made_anew() {
     let text = page(&run);
     assert!(text.contains("results.json was of another version (mused-results/1"));
     let written = fs::read_to_string(run.join("results.json")).unwrap();
-    assert!(written.contains(mused_results::SCHEMA));
+    assert!(written.contains(RESULTS_SCHEMA));
     fs::remove_file(run.join("results.json")).unwrap();
     page(&run);
     assert!(run.join("results.json").is_file());
+}
+
+#[test]
+fn results_of_other_predictions_are_made_anew() {
+    let folder = TempDir::new().unwrap();
+    let many = Example::default().write(&folder.path().join("many"));
+    let few = Example {
+        labels: NAMES[..2].iter().map(|name| (*name).to_owned()).collect(),
+        ..Example::default()
+    };
+    let few = few.write(&folder.path().join("few"));
+    page(&many);
+    let put_wrong = || fs::copy(many.join("results.json"), few.join("results.json")).unwrap();
+    let labels = || Run::open(&few).unwrap().results().unwrap().unwrap().labels;
+    put_wrong();
+    let said = "results.json was not of these predictions";
+    assert!(page(&few).contains(said));
+    assert_eq!(labels().len(), 2);
+    put_wrong();
+    report(&many, &[ScoredRun::read(&few).unwrap()]);
+    assert_eq!(labels().len(), 2);
 }
 
 #[test]
@@ -239,7 +259,7 @@ fn runs_are_compared() {
         ..Example::default()
     };
     let other = other.write(&folder.path().join("b"));
-    let report = report(&first, &[OtherRun::read(&other).unwrap()]);
+    let report = report(&first, &[ScoredRun::read(&other).unwrap()]);
     let league = report
         .figures()
         .find(|figure| figure.id == "league")
@@ -275,14 +295,14 @@ fn seeds_are_paired_by_their_value() {
     let folder = TempDir::new().unwrap();
     let run = |model: &str, seed: usize| seeded(folder.path(), model, seed);
     let others = [run("a", 1), run("b", 1), run("b", 2)];
-    let read = others.each_ref().map(|path| OtherRun::read(path).unwrap());
+    let read = others.each_ref().map(|path| ScoredRun::read(path).unwrap());
     let report = report(&run("a", 0), &read);
     let differences = report
         .figures()
         .find(|figure| figure.id == "differences")
         .unwrap();
     let [a, b, _] = &others;
-    let expected = compare(&[a.as_path()], &[b.as_path()]).unwrap();
+    let expected = compare(&[Run::open(a).unwrap()], &[Run::open(b).unwrap()]).unwrap();
     let expected = expected
         .average_precision
         .interval
@@ -290,7 +310,7 @@ fn seeds_are_paired_by_their_value() {
         .unwrap()
         .estimate;
     assert_eq!(differences.table.rows[0][2], Cell::Number(expected));
-    let page = report.html().unwrap();
+    let page = report.html();
     let said = "b is compared over what both models have, seed 1: 2 runs are left out.";
     assert!(page.contains(said));
 }
@@ -299,10 +319,10 @@ fn seeds_are_paired_by_their_value() {
 fn models_without_a_seed_in_common_are_not_compared() {
     let folder = TempDir::new().unwrap();
     let run = |model: &str, seed: usize| seeded(folder.path(), model, seed);
-    let others = [run("a", 1), run("b", 2)].map(|path| OtherRun::read(&path).unwrap());
+    let others = [run("a", 1), run("b", 2)].map(|path| ScoredRun::read(&path).unwrap());
     let report = report(&run("a", 0), &others);
     assert!(report.figures().all(|figure| figure.id != "differences"));
-    let page = report.html().unwrap();
+    let page = report.html();
     let said =
         "b/seed-2 is not compared: runs are paired by seed, and a has seeds 0, 1, b/seed-2 seed 2.";
     assert!(page.contains(said));
@@ -344,7 +364,7 @@ fn models_without_a_subject_have_curves_of_their_own() {
     ];
     assert_eq!(models, expected);
     assert!(lines.values().all(|epochs| *epochs == [1, 2, 3, 4, 5]));
-    let page = report.html().unwrap();
+    let page = report.html();
     assert!(page.contains("a line for each fold and subject left out of training;"));
     assert!(page.contains("Each subject was decoded by models that never saw that subject."));
     assert!(!page.contains("Subject each was never trained on"));
@@ -438,7 +458,7 @@ fn pictures_and_brains_are_shown_where_there_are_any() {
     assert!(find("best-1").svg.contains("data:image/jpeg;base64,"));
     assert!(find("slices-sub-01").table.rows.len() == dataset.subjects[0].voxels.len());
     assert!(find("tokens-high-label").svg.contains("h.1"));
-    let page = report.html().unwrap();
+    let page = report.html();
     assert!(!page.contains("There are no pictures"));
     // A simulated brain has no place in a scanner.
     assert!(page.contains("mask.nii.gz") || run.join("report-importance-sub-01.nii.gz").is_file());

@@ -1,4 +1,4 @@
-use mused_results::Calibration;
+use mused_run::Calibration;
 
 use crate::figure::Figure;
 use crate::number::{count, three, three_or_dash};

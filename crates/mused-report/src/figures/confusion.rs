@@ -1,4 +1,4 @@
-use mused_results::Predictions;
+use mused_run::Predictions;
 use ndarray::Array2;
 
 use crate::colour::{diverging, hex};

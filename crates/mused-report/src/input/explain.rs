@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use mused_formats::npy;
 use mused_formats::table::Table;
+use mused_run::Run;
 use ndarray::{Array2, Ix1, Ix2};
 use serde::Deserialize;
 
@@ -20,9 +21,9 @@ pub(crate) struct About {
 }
 
 impl About {
-    fn read(run: &Path, path: &Path) -> Part<Self> {
+    fn read(run: &Run, path: &Path) -> Part<Self> {
         let text = std::fs::read_to_string(path)
-            .map_err(|_| format!("`mused explain {}` has not been run", run.display()))?;
+            .map_err(|_| format!("`mused explain {}` has not been run", run.path().display()))?;
         let about: Self =
             serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         if about.schema != SCHEMA {
@@ -30,7 +31,7 @@ impl About {
                 "{}: expected schema {SCHEMA:?}, found {:?}; run `mused explain {}` again",
                 path.display(),
                 about.schema,
-                run.display()
+                run.path().display()
             ));
         }
         Ok(about)
@@ -144,8 +145,8 @@ pub(crate) struct Explain {
 const SCHEMA: &str = "mused-explain/1";
 
 impl Explain {
-    pub(crate) fn read(run: &Path) -> Part<Self> {
-        let root = run.join("explain");
+    pub(crate) fn read(run: &Run) -> Part<Self> {
+        let root = run.explain_folder();
         let stimuli = rows(&root.join("rdm_stimuli.tsv"), |row| {
             Some((row.text("stimulus_id"), row.text("label")))
         });

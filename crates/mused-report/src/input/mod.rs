@@ -1,21 +1,21 @@
 //! What a report is made from.
 
-mod directories;
 mod explain;
 mod images;
-mod journal;
-mod other_run;
 mod run_files;
+mod scored_run;
 mod scores;
-mod settings;
 
-pub use directories::run_directories;
 pub(crate) use explain::{About, Attention, Explain, Occlusion, RdmRow, TokenRow};
 pub(crate) use images::thumbnail;
 pub use images::{Images, NoImages, Pixels};
-pub(crate) use journal::Epoch;
-pub use other_run::OtherRun;
 pub use run_files::RunFiles;
-pub(crate) use run_files::{Audit, FoldSizes, Part};
+pub use scored_run::ScoredRun;
 pub(crate) use scores::{LabelCurves, Scores};
-pub(crate) use settings::Settings;
+
+/// A thing of a run, or why it is not there.
+pub(crate) type Part<T> = std::result::Result<T, String>;
+
+fn part<T, E: ToString>(found: std::result::Result<T, E>) -> Part<T> {
+    found.map_err(|error| error.to_string())
+}

@@ -1,4 +1,4 @@
-use mused_results::Predictions;
+use mused_run::Predictions;
 use mused_stats::curves::{precision_at, precision_recall_curve, roc_curve, true_positive_rate};
 use mused_stats::metrics::{Undefined, score};
 use ndarray::{Array2, Axis};

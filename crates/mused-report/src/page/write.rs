@@ -6,7 +6,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::Result;
 use crate::escape::{escaped, json_for_script};
 use crate::figure::{Block, By, Figure, Section};
 
@@ -33,7 +32,7 @@ struct Variant<'a> {
 }
 
 /// The whole file.
-pub(crate) fn write(page: &Page) -> Result<String> {
+pub(crate) fn write(page: &Page) -> String {
     let mut variants: BTreeMap<&str, Variant<'_>> = BTreeMap::new();
     for figure in page.sections.iter().flat_map(Section::all_figures) {
         for each in &figure.variants {
@@ -56,7 +55,7 @@ pub(crate) fn write(page: &Page) -> Result<String> {
         "</main>\n<footer>{}</footer>\n<script type=\"application/json\" id=\"variants\">{data}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
         page.foot
     );
-    Ok(html)
+    html
 }
 
 fn head(page: &Page) -> String {

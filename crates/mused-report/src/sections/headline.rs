@@ -1,24 +1,24 @@
-use mused_results::{MetricInference, NoiseCeiling, OverSubjects, Results, Stated};
+use mused_data::audit::Report;
+use mused_run::{MetricInference, NoiseCeiling, OverSubjects, Results, Stated};
 use mused_stats::summary::mean;
 
 use super::Input;
 use crate::escape::escaped;
 use crate::figure::{Block, Figure, Section};
 use crate::figures::{Score, score};
-use crate::input::Audit;
 use crate::number::{count, of, p_value, three, three_or_dash};
 
 /// Scores with intervals and floor; what is significant; the audit.
 pub(crate) fn headline(input: &Input<'_>) -> Section {
     let mut section = Section::new("headline", "In short");
-    for note in &input.files.notes {
+    if let Some(note) = &input.first().note {
         section.push(Block::Html(format!(
             r#"<p class="note">{}</p>"#,
             escaped(note)
         )));
     }
     let audit = audit(input.facts.audit);
-    match &input.files.results {
+    match &input.first().results {
         Ok(results) => {
             let metrics = metrics(results);
             let mut all: Vec<Tile> = metrics.iter().map(tile).collect();
@@ -144,7 +144,7 @@ fn found(results: &Results) -> Tile {
     }
 }
 
-fn audit(audit: Option<&Audit>) -> Tile {
+fn audit(audit: Option<&Report>) -> Tile {
     let name = "Audit for leaks";
     let Some(audit) = audit else {
         return Tile {

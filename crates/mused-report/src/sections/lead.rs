@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use mused_results::Results;
+use mused_run::Results;
 
 use super::Input;
 use super::facts::{Facts, Holdout};
@@ -15,11 +15,11 @@ pub(crate) fn lead(input: &Input<'_>) -> String {
         }
         false => "",
     };
-    let sentence = match &input.files.results {
+    let sentence = match &input.first().results {
         Ok(results) => decoded(input, results),
         Err(_) => format!(
             "Run <em>{}</em> on <em>{}</em>, {}: not complete, so there are no scores yet.",
-            escaped(&input.files.name),
+            escaped(&input.first().name),
             escaped(input.facts.dataset),
             subjects(input)
         ),
@@ -47,7 +47,7 @@ fn decoded(input: &Input<'_>, results: &Results) -> String {
         of(stimuli.len(), "stimulus", "stimuli"),
         escaped(facts.dataset),
         never_trained_on(facts),
-        escaped(&input.files.name),
+        escaped(&input.first().name),
     )
 }
 

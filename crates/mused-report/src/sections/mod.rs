@@ -11,10 +11,10 @@ mod runs;
 mod stimuli;
 mod training;
 
-use crate::input::{RunFiles, Scores};
+use crate::input::{RunFiles, ScoredRun, Scores};
 
 pub(crate) use brain::{brain, importance_maps};
-pub(crate) use facts::{Facts, Run};
+pub(crate) use facts::Facts;
 pub(crate) use headline::headline;
 pub(crate) use labels::labels;
 pub(crate) use lead::lead;
@@ -29,7 +29,7 @@ pub(crate) struct Input<'a> {
     pub(crate) files: &'a RunFiles,
     pub(crate) facts: Facts<'a>,
     /// The run, then those that it is compared with.
-    pub(crate) runs: Vec<Run<'a>>,
+    pub(crate) runs: Vec<&'a ScoredRun>,
     /// Scores of single labels and subjects, where there are predictions.
     pub(crate) scores: Option<&'a Scores>,
     pub(crate) labels: &'a [String],
@@ -40,4 +40,11 @@ pub(crate) struct Input<'a> {
     pub(crate) tsne: bool,
     /// The command that made the report.
     pub(crate) command: &'a str,
+}
+
+impl Input<'_> {
+    /// The run that the page is about.
+    pub(crate) fn first(&self) -> &ScoredRun {
+        &self.files.scored
+    }
 }

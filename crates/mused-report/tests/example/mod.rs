@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mused_data::Dataset;
 use mused_formats::npy;
 use ndarray::Array2;
 
@@ -54,6 +55,12 @@ impl Example {
         format!("sub-{:02}", subject + 1)
     }
 
+    /// Of the dataset's folder, where there is one.
+    fn sha256(&self) -> Option<String> {
+        let dataset = Dataset::open(&self.path).ok()?;
+        dataset.folder_sha256().unwrap()
+    }
+
     pub(crate) fn write(&self, run: &Path) -> PathBuf {
         fs::create_dir_all(run).unwrap();
         let put = |name: &str, text: &str| fs::write(run.join(name), text).unwrap();
@@ -70,7 +77,7 @@ impl Example {
         };
         let mut description = serde_json::json!({
             "schema": "mused-run/1", "version": "0.1.0", "folds": 2, "subjects": subjects,
-            "dataset": {"name": self.dataset, "path": self.path, "sha256": "abc", "simulated": true},
+            "dataset": {"name": self.dataset, "path": self.path, "sha256": self.sha256(), "simulated": true},
             "models": [], "audit": {"findings": [], "skipped": []},
             "machine": {"os": "linux"}, "started": "2026-01-01T00:00:00Z", "finished": finished,
         });

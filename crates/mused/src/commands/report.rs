@@ -5,8 +5,8 @@ use anyhow::Context as _;
 use mused::data::Dataset;
 use mused::features::Pictures;
 use mused::formats::replace_file;
-use mused::report::{Images, NoImages, OtherRun, Report, Request, RunFiles};
-use mused::run::{Run, run_directories};
+use mused::report::{Images, NoImages, Report, Request, RunFiles, ScoredRun};
+use mused::run::run_directories;
 
 use crate::args::ReportArgs;
 use crate::bars;
@@ -38,7 +38,7 @@ pub(super) fn write_page(runs: &[PathBuf], tsne: bool, out: &Path) -> anyhow::Re
     bar.inc(1);
     let mut read = Vec::with_capacity(others.len());
     for other in others {
-        read.push(OtherRun::read(other)?);
+        read.push(ScoredRun::read(other)?);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -56,6 +56,6 @@ pub(super) fn write_page(runs: &[PathBuf], tsne: bool, out: &Path) -> anyhow::Re
         command: &format!("mused report {}", command.join(" ")),
         out,
     })?;
-    replace_file(out, report.html()?.as_bytes())?;
+    replace_file(out, report.html().as_bytes())?;
     Ok(report)
 }

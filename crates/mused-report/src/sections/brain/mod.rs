@@ -27,7 +27,7 @@ pub(crate) fn brain(input: &Input<'_>, maps: &[(String, Part<PathBuf>)]) -> Sect
         Err(why) => {
             section.missing(format!(
                 "Nothing is known about places: {why}. Run `mused explain {}` and make the report again.",
-                input.files.path.display()
+                input.files.run().path().display()
             ));
             return section;
         }

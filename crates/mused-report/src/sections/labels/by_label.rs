@@ -1,6 +1,6 @@
 use std::cmp::Reverse;
 
-use mused_results::{IntervalResult, LabelResult, LabelTest, Results, Stated};
+use mused_run::{IntervalResult, LabelResult, LabelTest, Results, Stated};
 
 use super::{ROWS, overlays, panels, single};
 use crate::figure::{By, Figure};

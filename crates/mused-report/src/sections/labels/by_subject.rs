@@ -1,4 +1,4 @@
-use mused_results::{OverSubjects, Results, SubjectResult};
+use mused_run::{OverSubjects, Results, SubjectResult};
 
 use super::{ROWS, overlays, panels, single};
 use crate::figure::{By, Figure};

@@ -3,7 +3,7 @@
 mod by_label;
 mod by_subject;
 
-use mused_results::Results;
+use mused_run::Results;
 
 use super::Input;
 use crate::figure::{By, Figure, Section, Variants};
@@ -18,7 +18,7 @@ const OVERLAYS: usize = 2_000_000;
 /// Scores of labels and subjects, curves, calibration, confusion.
 pub(crate) fn labels(input: &Input<'_>) -> Section {
     let mut section = Section::new("labels", "Labels and subjects");
-    let (Ok(results), Some(scores)) = (&input.files.results, input.scores) else {
+    let (Ok(results), Some(scores)) = (&input.first().results, input.scores) else {
         section.missing("There are no test predictions: the run is not complete.");
         return section;
     };

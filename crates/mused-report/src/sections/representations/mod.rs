@@ -18,7 +18,7 @@ pub(crate) fn representations(input: &Input<'_>) -> Section {
         Err(why) => {
             section.missing(format!(
                 "There are no representations: {why}. Run `mused explain {}` and make the report again.",
-                input.files.path.display()
+                input.files.run().path().display()
             ));
             return section;
         }

@@ -1,4 +1,5 @@
-use mused_results::{Comparison, IntervalResult, MetricDifference};
+use mused_results::{Comparison, MetricDifference};
+use mused_run::IntervalResult;
 
 use crate::figure::Figure;
 use crate::figures::{Mark, Panel, Row, RowsChart};

@@ -1,4 +1,4 @@
-use mused_results::{FloorScores, MetricInference, Results};
+use mused_run::{FloorScores, MetricInference, Results};
 use mused_stats::summary::{mean, sample_sd};
 
 use super::models::Model;

@@ -22,7 +22,7 @@ pub(crate) fn runs(input: &Input<'_>) -> Section {
     let models = models(&input.runs);
     section.paragraph(format!(
         "Everything else on this page is about the first run, <em>{}</em>.",
-        escaped(&input.files.name)
+        escaped(&input.first().name)
     ));
     section.figures(league::figure(&models));
     for model in &models {
@@ -70,7 +70,10 @@ fn compared(first: &Model<'_>, other: &Model<'_>) -> (Vec<DifferenceRow>, Option
         );
         return (Vec::new(), Some(why));
     }
-    let (a, b): (Vec<_>, Vec<_>) = pairs.iter().map(|(_, a, b)| (a.path, b.path)).unzip();
+    let (a, b): (Vec<_>, Vec<_>) = pairs
+        .iter()
+        .map(|(_, a, b)| (a.run.clone(), b.run.clone()))
+        .unzip();
     match compare(&a, &b) {
         Err(error) => (Vec::new(), Some(format!("{name} is not compared: {error}"))),
         Ok(comparison) => {

@@ -1,8 +1,7 @@
-use std::path::Path;
+use mused_results::seeds::Seeded;
+use mused_run::{Results, Run};
 
-use mused_results::{Results, seeds::Seeded};
-
-use crate::sections::Run;
+use crate::input::ScoredRun;
 
 /// Runs that differ in their seed alone.
 pub(super) struct Model<'a> {
@@ -15,16 +14,16 @@ pub(super) struct Model<'a> {
 
 /// A run with results.
 pub(super) struct Scored<'a> {
-    pub(super) path: &'a Path,
+    pub(super) run: &'a Run,
     pub(super) results: &'a Results,
 }
 
 /// The runs by model, in the order of the models' first runs.
-pub(super) fn models<'a>(runs: &[Run<'a>]) -> Vec<Model<'a>> {
+pub(super) fn models<'a>(runs: &[&'a ScoredRun]) -> Vec<Model<'a>> {
     let named = runs
         .iter()
-        .map(|run| (without_seed(run.name).to_owned(), run.seed, *run));
-    let models = Seeded::grouped(named, Run::same_but_for_seed);
+        .map(|run| (without_seed(&run.name).to_owned(), run.seed(), *run));
+    let models = Seeded::grouped(named, |a, b| a.same_but_for_seed(b));
     models.into_iter().map(model).collect()
 }
 
@@ -33,18 +32,18 @@ fn without_seed(name: &str) -> &str {
     name.split_once("/seed-").map_or(name, |(model, _)| model)
 }
 
-fn model(seeded: Seeded<Run<'_>>) -> Model<'_> {
+fn model(seeded: Seeded<&ScoredRun>) -> Model<'_> {
     let name = match seeded.runs.as_slice() {
-        [(_, only)] => only.name.to_owned(),
+        [(_, only)] => only.name.clone(),
         _ => seeded.model,
     };
     let (mut runs, mut failures) = (Vec::new(), Vec::new());
     for (seed, run) in seeded.runs {
-        match run.results {
+        match &run.results {
             Ok(results) => runs.push((
                 seed,
                 Scored {
-                    path: run.path,
+                    run: &run.run,
                     results,
                 },
             )),

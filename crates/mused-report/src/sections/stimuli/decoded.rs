@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use mused_results::Predictions;
+use mused_run::Predictions;
 
 use crate::input::Scores;
 

@@ -1,16 +1,17 @@
 use std::collections::BTreeMap;
 
+use mused_run::EpochRecord;
+
 use crate::escape::slug;
 use crate::figure::Figure;
 use crate::figures::{Line, learning};
-use crate::input::Epoch;
-use crate::sections::Run;
+use crate::input::ScoredRun;
 
 /// Runs whose curves are drawn.
 const RUNS: usize = 6;
 
 /// A value of each epoch: its title and where it stands.
-type Value = (&'static str, fn(&Epoch) -> Option<f64>);
+type Value = (&'static str, fn(&EpochRecord) -> Option<f64>);
 
 const VALUES: [Value; 8] = [
     ("Total loss", |epoch| Some(epoch.train.total)),
@@ -30,7 +31,7 @@ const VALUES: [Value; 8] = [
 ];
 
 /// The run, and those that differ from it in their seed alone.
-pub(super) fn runs<'a>(runs: &[Run<'a>]) -> Vec<Run<'a>> {
+pub(super) fn runs<'a>(runs: &[&'a ScoredRun]) -> Vec<&'a ScoredRun> {
     let Some((first, others)) = runs.split_first() else {
         return Vec::new();
     };
@@ -43,8 +44,8 @@ pub(super) fn runs<'a>(runs: &[Run<'a>]) -> Vec<Run<'a>> {
 }
 
 /// What the lines are, in words.
-pub(super) fn words(runs: &[Run<'_>]) -> String {
-    let mut epochs = runs.iter().flat_map(|run| run.epochs);
+pub(super) fn words(runs: &[&ScoredRun]) -> String {
+    let mut epochs = runs.iter().flat_map(|run| &run.epochs);
     let model = match epochs.any(|epoch| epoch.holdout.is_some()) {
         true => "fold and subject left out of training",
         false => "fold",
@@ -59,19 +60,19 @@ pub(super) fn words(runs: &[Run<'_>]) -> String {
 }
 
 /// A figure for each value that some epoch has.
-pub(super) fn figures(runs: &[Run<'_>]) -> impl Iterator<Item = Figure> {
-    let names: Vec<String> = runs.iter().map(|run| run.name.to_owned()).collect();
+pub(super) fn figures(runs: &[&ScoredRun]) -> impl Iterator<Item = Figure> {
+    let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
     VALUES.into_iter().filter_map(move |(title, value)| {
         let each = runs.iter().enumerate();
         let lines: Vec<Line> = each
-            .flat_map(|(place, run)| lines(place, run.epochs, value))
+            .flat_map(|(place, run)| lines(place, &run.epochs, value))
             .collect();
         learning(&format!("learning-{}", slug(title)), title, &lines, &names)
     })
 }
 
 /// A line for each model that has the value.
-fn lines(run: usize, epochs: &[Epoch], value: fn(&Epoch) -> Option<f64>) -> Vec<Line> {
+fn lines(run: usize, epochs: &[EpochRecord], value: fn(&EpochRecord) -> Option<f64>) -> Vec<Line> {
     let mut models: BTreeMap<_, Vec<(f64, f64)>> = BTreeMap::new();
     for epoch in epochs {
         if let Some(value) = value(epoch) {

@@ -9,15 +9,15 @@ use crate::figure::{Block, Section};
 /// Learning curves of every loss term, the learning rate, and the time of stages.
 pub(crate) fn training(input: &Input<'_>) -> Section {
     let mut section = Section::new("training", "Training");
-    let files = input.files;
+    let epochs = &input.first().epochs;
     if !input.facts.complete {
         section.missing(format!(
             "The run was interrupted or is still training: `mused train {} --out {} --resume` continues it.",
-            input.facts.dataset_path.display(),
-            files.path.display()
+            input.facts.dataset_word(),
+            input.files.run().path().display()
         ));
     }
-    if files.epochs.is_empty() {
+    if epochs.is_empty() {
         section.missing(match input.facts.at_once {
             true => "The model is computed at once: there are no epochs.",
             false => "metrics.jsonl holds no epoch yet.",
@@ -27,10 +27,10 @@ pub(crate) fn training(input: &Input<'_>) -> Section {
     let runs = curves::runs(&input.runs);
     section.paragraph(curves::words(&runs));
     section.figures(curves::figures(&runs));
-    if files.epochs.iter().all(|epoch| epoch.validation.is_none()) {
+    if epochs.iter().all(|epoch| epoch.validation.is_none()) {
         section.missing("There are no validation scores: split.validation_fraction is 0, the last weights were kept.");
     }
-    let times = times::table(&input.facts, &files.epochs);
+    let times = times::table(&input.facts, epochs);
     section.push(Block::Table("Time of each stage".to_owned(), times));
     section
 }

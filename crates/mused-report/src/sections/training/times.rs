@@ -1,9 +1,10 @@
-use crate::input::Epoch;
+use mused_run::EpochRecord;
+
 use crate::sections::Facts;
 use crate::table::{Cell, Table};
 
 /// Seconds of each stage.
-pub(super) fn table(facts: &Facts<'_>, epochs: &[Epoch]) -> Table {
+pub(super) fn table(facts: &Facts<'_>, epochs: &[EpochRecord]) -> Table {
     let mut table = Table::new(&["stage", "seconds"]);
     for (stage, seconds) in stages(facts, epochs) {
         // Times are rounded to seconds where a run starts and ends.
@@ -13,7 +14,7 @@ pub(super) fn table(facts: &Facts<'_>, epochs: &[Epoch]) -> Table {
     table
 }
 
-fn stages(facts: &Facts<'_>, epochs: &[Epoch]) -> [(&'static str, Option<f64>); 4] {
+fn stages(facts: &Facts<'_>, epochs: &[EpochRecord]) -> [(&'static str, Option<f64>); 4] {
     let times = || epochs.iter().map(|epoch| epoch.time);
     let first = times().fold(f64::INFINITY, f64::min);
     let last = times().fold(0.0, f64::max);
