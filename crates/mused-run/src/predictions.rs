@@ -5,6 +5,7 @@ use mused_data::Dataset;
 use mused_formats::npy;
 use mused_formats::table::{Table, TableWriter};
 use mused_stats::Samples;
+use mused_stats::permutation::Exchange;
 use ndarray::{Array2, ArrayD, ArrayView2, Ix2};
 
 use crate::{Division, Error, Result};
@@ -106,35 +107,38 @@ impl Predictions {
         rows
     }
 
-    /// Who saw what: subjects numbered in alphabetical order, stimuli and groups in the order shown, whatever their names.
+    /// Who saw what; subjects in alphabetical order. A permutation test that shifts stimuli along a circle finds them in
+    /// the order shown, whatever their names.
     ///
     /// # Errors
     /// A stimulus of two groups, or a subject with two rows of one stimulus.
     pub fn samples(&self) -> Result<Samples> {
-        let names: BTreeSet<&String> = self.keys.iter().map(|(subject, _)| subject).collect();
-        let number: HashMap<&String, usize> = names.into_iter().zip(0..).collect();
-        let subjects: Vec<usize> = self
-            .keys
-            .iter()
-            .map(|(subject, _)| number[subject])
-            .collect();
         let mut rows: Vec<usize> = (0..self.keys.len()).collect();
         rows.sort_by_key(|&row| self.shown[row]);
-        let in_order = |names: &mut dyn Iterator<Item = &String>| -> Vec<usize> {
-            let names: Vec<&String> = names.collect();
-            let mut number: HashMap<&String, usize> = HashMap::new();
-            for &row in &rows {
-                let next = number.len();
-                number.entry(names[row]).or_insert(next);
-            }
-            names.into_iter().map(|name| number[name]).collect()
+        let by_time = |names: &[&String]| numbers(names, rows.iter().map(|&row| names[row]));
+        let by_name = |names: &[&String]| {
+            let sorted: BTreeSet<&String> = names.iter().copied().collect();
+            numbers(names, sorted.into_iter())
         };
-        let stimuli = in_order(&mut self.keys.iter().map(|(_, stimulus)| stimulus));
-        let groups = in_order(&mut self.groups.iter());
-        Samples::new(&subjects, &stimuli, &groups).map_err(|error| {
+        let (subjects, stimuli): (Vec<&String>, Vec<&String>) = self
+            .keys
+            .iter()
+            .map(|(subject, stimulus)| (subject, stimulus))
+            .unzip();
+        let groups: Vec<&String> = self.groups.iter().collect();
+        let contradict = |error| {
             Error::Request(format!(
                 "the test rows of the run contradict one another: {error}"
             ))
+        };
+        let subjects = by_name(&subjects);
+        let timed = Samples::new(&subjects, &by_time(&stimuli), &by_time(&groups));
+        let named = Samples::new(&subjects, &by_name(&stimuli), &by_name(&groups));
+        let (timed, named) = (timed.map_err(contradict)?, named.map_err(contradict)?);
+        // Other exchanges do not ask for time: there a seed gives the p that it always gave.
+        Ok(match (timed.exchange(), named.exchange()) {
+            (Exchange::Shift, _) | (_, Exchange::Shift) => timed,
+            _ => named,
         })
     }
 }
@@ -173,6 +177,16 @@ impl Files<'_> {
         // Last: a run with predictions is complete.
         Ok(npy::write_npy_f32(self.predictions, probabilities)?)
     }
+}
+
+/// The number of each name in an order of names.
+fn numbers<'n>(names: &[&'n String], order: impl Iterator<Item = &'n String>) -> Vec<usize> {
+    let mut number: HashMap<&String, usize> = HashMap::new();
+    for name in order {
+        let next = number.len();
+        number.entry(name).or_insert(next);
+    }
+    names.iter().map(|name| number[name]).collect()
 }
 
 /// Numbers of values in the order of their first appearance.

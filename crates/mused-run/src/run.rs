@@ -484,8 +484,8 @@ impl Run {
         Err(Error::invalid(
             &self.path,
             format!(
-                "the dataset at {place} is not the one the run was made on: {difference} differs; name the dataset of the \
-                 run with --dataset, or train again on this one"
+                "{place} is another dataset than the run was made on (what differs: {difference}); name the \
+                 dataset of the run with --dataset, or train again on this one"
             ),
         ))
     }

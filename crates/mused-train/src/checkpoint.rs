@@ -116,3 +116,26 @@ pub(crate) fn read_description<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let description = description.ok_or_else(|| refused(&"no description"))?;
     serde_json::from_str(description).map_err(|error| refused(&error))
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_description_is_read_without_its_tensors() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("state.safetensors");
+        let tensors = NamedTensors::from([("a".to_owned(), (vec![2], vec![1.0, 2.0]))]);
+        write(&path, &vec![7_usize], &tensors).unwrap();
+        assert_eq!(read_description::<Vec<usize>>(&path).unwrap(), [7]);
+        // Its tensors are not even looked at.
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 8]).unwrap();
+        assert_eq!(read_description::<Vec<usize>>(&path).unwrap(), [7]);
+        assert!(read::<Vec<usize>>(&path).is_err());
+        fs::write(&path, b"no").unwrap();
+        assert!(read_description::<Vec<usize>>(&path).is_err());
+    }
+}

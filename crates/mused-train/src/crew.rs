@@ -124,3 +124,43 @@ impl Worker<'_> {
         self.crew.stopped.load(Ordering::Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    /// One model panics in its step while the other is at work: the other is told to stop, and takes nothing new.
+    #[test]
+    fn a_panic_stops_the_others_and_is_an_error() {
+        let task = |index: usize| Task {
+            index,
+            fold: index,
+            subject: None,
+            holdout: None,
+        };
+        let tasks: Vec<Task> = (0..6).map(task).collect();
+        let (both, begun) = (Barrier::new(2), AtomicUsize::new(0));
+        let crew = Crew::new(tasks.iter(), 2);
+        let ended = crew.work(tasks.len(), |task, worker| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            both.wait();
+            if task.fold == 0 {
+                panic!("out of luck");
+            }
+            // As a model that asks after every step.
+            while !worker.stopped() {
+                std::thread::yield_now();
+            }
+            Ok(())
+        });
+        let message = ended.unwrap_err().to_string();
+        assert!(
+            message.starts_with("fold-0: ") && message.contains("out of luck"),
+            "{message}"
+        );
+        assert_eq!(begun.into_inner(), 2);
+        assert!(crew.stopped());
+    }
+}

@@ -93,14 +93,10 @@ impl<B: TrainBackend> Optimizer<B> {
             1.0
         };
         let step = AdamStep {
-            learning_rate,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
             weight_decay: config.weight_decay,
             decoupled: config.optimizer == mused_run::Optimizer::AdamW,
-            step: self.step,
             gradient_scale,
+            ..AdamStep::adam(learning_rate, self.step)
         };
         module.map(&mut Update::<B> {
             path: NamePath::default(),
@@ -246,11 +242,93 @@ impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
 
 /// Weight matrices decay; biases, norms, embeddings and subject tokens do not.
 fn decays(name: &str, dimensions: usize) -> bool {
-    dimensions >= 2 && !name.contains("token")
+    dimensions >= 2 && !name.contains("token") && !name.contains("embedding")
 }
 
 /// Early averages forget the random start faster: min(decay, (1 + t) / (10 + t)).
 fn warmed(decay: f64, step: u64) -> f64 {
     let step = step as f64;
     decay.min((1.0 + step) / (10.0 + step))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use mused_kernels::Cpu;
+    use mused_model::{
+        BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, MlpConfig,
+        RoiTransformerConfig, Tokenizer,
+    };
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::parameters::collect;
+
+    /// Names of the parameters of all networks that decay, without the numbers in them.
+    #[test]
+    fn weight_matrices_decay_and_nothing_else() {
+        let transformer = |tokenizer: Tokenizer, identity: Identity| {
+            DecoderConfig::Roi(RoiTransformerConfig {
+                tokenizer,
+                identity,
+                levels: Levels::Both,
+                subjects: 2,
+                labels: 2,
+                input_dropout: 0.0,
+                encoder: EncoderConfig {
+                    dim: 4,
+                    depth: 1,
+                    heads: 1,
+                    mlp_ratio: 1.0,
+                    dropout: 0.0,
+                    attention_dropout: 0.0,
+                },
+            })
+        };
+        let mut volume = BrainFormerConfig::published(Depth::Ten, 2, 2);
+        (volume.grid, volume.stem, volume.stages) = ([16, 16, 16], [4, 8], [8, 8, 8, 8]);
+        (volume.head_dim, volume.mlp) = (4, [8, 8]);
+        let networks = [
+            transformer(
+                Tokenizer::Regions {
+                    lengths: vec![3, 2],
+                },
+                Identity::Embedding,
+            ),
+            transformer(
+                Tokenizer::Patches {
+                    count: 3,
+                    length: 8,
+                },
+                Identity::Tokens,
+            ),
+            DecoderConfig::BrainFormer(volume),
+            DecoderConfig::Mlp(MlpConfig {
+                inputs: 3,
+                hidden: 4,
+                labels: 2,
+                input_dropout: 0.0,
+                dropout: 0.0,
+            }),
+        ];
+        let (mut decay, mut stay) = (BTreeSet::new(), BTreeSet::new());
+        for network in networks {
+            let rng = &mut ChaCha8Rng::seed_from_u64(0);
+            let network = network.init::<Cpu>(rng, &Default::default()).unwrap();
+            for (name, (shape, _)) in collect(&network).unwrap() {
+                let last = name.rsplit('.').next().unwrap().to_owned();
+                let kinds = if decays(&name, shape.len()) {
+                    &mut decay
+                } else {
+                    &mut stay
+                };
+                kinds.insert(last);
+            }
+        }
+        let text = |kinds: &BTreeSet<String>| kinds.iter().cloned().collect::<Vec<_>>().join(" ");
+        assert_eq!(text(&decay), "weight");
+        assert!(text(&stay).contains("embedding"), "{stay:?}");
+    }
 }

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use mused_data::{Dataset, Labels, order_shown};
@@ -37,25 +37,89 @@ pub fn retrain_relabelled<B: TrainBackend>(
     train_relabelled::<B>(&request, Some(index), progress)
 }
 
-/// The dataset with the labels of its stimuli exchanged. Stimuli and groups count in the order in which they were shown:
-/// a shift along a circle is one of time, whatever their names.
+/// The dataset with the labels of its stimuli exchanged. A shift along a circle is one of time: stimuli then count in the
+/// order in which they were shown, whatever their names.
 fn relabelled(dataset: &Dataset, seed: u64, index: u64) -> Result<Dataset> {
     let places = order_shown(dataset);
-    let mut in_order: Vec<usize> = (0..places.len()).collect();
-    in_order.sort_by_key(|&stimulus| places[stimulus]);
-    let mut numbers: HashMap<&str, usize> = HashMap::new();
-    let groups: Vec<usize> = (in_order.iter())
-        .map(|&stimulus| {
-            let next = numbers.len();
-            *numbers
-                .entry(&dataset.stimuli[stimulus].group)
-                .or_insert(next)
-        })
-        .collect();
+    let mut by_time: Vec<usize> = (0..places.len()).collect();
+    by_time.sort_by_key(|&stimulus| places[stimulus]);
+    let by_row: Vec<usize> = (0..places.len()).collect();
+    let (timed, rows) = (groups(dataset, &by_time), groups(dataset, &by_row));
+    let shifts = |groups: &[usize]| Exchange::of(groups) == Exchange::Shift;
+    let (order, groups) = match shifts(&timed) || shifts(&rows) {
+        true => (by_time, timed),
+        false => (by_row, rows),
+    };
     let taken = relabelling(&groups, Exchange::of(&groups), seed, index);
-    let of: Vec<usize> = places.iter().map(|&place| in_order[taken[place]]).collect();
+    let mut of = vec![0; order.len()];
+    for (&stimulus, taken) in order.iter().zip(taken) {
+        of[stimulus] = order[taken];
+    }
     Ok(dataset.with_labels(Labels {
         names: dataset.labels.names.clone(),
         matrix: dataset.labels.matrix.select(Axis(0), &of),
     })?)
+}
+
+/// Group of each stimulus of a list, numbered in alphabetical order.
+fn groups(dataset: &Dataset, stimuli: &[usize]) -> Vec<usize> {
+    let names = stimuli
+        .iter()
+        .map(|&stimulus| dataset.stimuli[stimulus].group.as_str());
+    let known: BTreeSet<&str> = names.clone().collect();
+    let number: HashMap<&str, usize> = known.into_iter().zip(0..).collect();
+    names.map(|name| number[name]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use mused_data::{Stimulus, Trial, Voxel};
+    use ndarray::Array2;
+
+    use super::*;
+
+    /// Three clips of unequal length, shown in another order than the rows of their table.
+    #[test]
+    fn labels_shift_in_the_order_shown() {
+        let clips = [5, 7, 8].into_iter().enumerate();
+        let seconds =
+            clips.flat_map(|(clip, seconds)| (0..seconds).map(move |second| (clip, second)));
+        let seconds: Vec<(usize, usize)> = seconds.collect();
+        // Rows by name, where second 10 would come before second 2: backwards is as bad and plainer.
+        let stimuli: Vec<Stimulus> = (seconds.iter().rev())
+            .map(|(clip, second)| Stimulus {
+                group: format!("clip{clip}"),
+                ..Stimulus::new(format!("clip{clip}-{second}"))
+            })
+            .collect();
+        let count = stimuli.len();
+        let matrix =
+            Array2::from_shape_fn((count, 1), |(row, _)| u8::from((count - 1 - row) % 3 == 0));
+        let labels = Labels {
+            names: vec!["cut".to_owned()],
+            matrix,
+        };
+        let mut builder = Dataset::builder("film", stimuli, labels);
+        let trial = |row: usize| Trial {
+            onset: Some((count - 1 - row) as f64),
+            ..Trial::of(row)
+        };
+        let trials: Vec<Trial> = (0..count).map(trial).collect();
+        let responses = Array2::from_shape_fn((count, 1), |(row, _)| row as f32);
+        builder
+            .subject("01", trials, Voxel::in_regions(["V1"]), responses)
+            .unwrap();
+        let dataset = builder.build().unwrap();
+        let in_time = |dataset: &Dataset| -> Vec<u8> {
+            let labels = dataset.labels.matrix.column(0).to_vec();
+            labels.into_iter().rev().collect()
+        };
+        let before = in_time(&dataset);
+        for index in 1..5 {
+            let after = in_time(&relabelled(&dataset, 0, index).unwrap());
+            let shifted =
+                (1..count).any(|by| (0..count).all(|at| after[at] == before[(at + by) % count]));
+            assert!(shifted, "{before:?} {after:?}");
+        }
+    }
 }

@@ -143,19 +143,19 @@ fn read<B: TrainBackend>(terms: &LossTerms<B>) -> EpochLosses {
 mod tests {
     use std::sync::Arc;
 
-    use burn::backend::Autodiff;
     use mused_data::simulate::{SimulateConfig, simulate};
     use mused_data::{Dataset, Guidance, InputReader, InputTransform, Kind, Level, samples};
-    use mused_kernels::Cpu;
+    use mused_kernels::CpuTraining;
+    use mused_run::{Config, Layers};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
     use tempfile::TempDir;
 
     use super::*;
+    use crate::learner::{losses, network_of};
     use crate::parameters::to_host;
-    use crate::{Layers, TokenizerKind};
 
-    type B = Autodiff<Cpu>;
+    type B = CpuTraining;
 
     fn dataset(folder: &TempDir) -> Dataset {
         let config = SimulateConfig {
@@ -170,22 +170,27 @@ mod tests {
         Dataset::open(path).unwrap()
     }
 
-    fn config(tokenizer: TokenizerKind, micro_batch: usize) -> Config {
+    fn config(family: &str, micro_batch: usize) -> Config {
         let mut layers = Layers::preset("default").unwrap();
-        for setting in [
-            "brainformer.depth=10",
-            "brainformer.stem=[4, 8]",
-            "brainformer.stages=[8, 8, 8, 8]",
-            "brainformer.head_dim=4",
-            "brainformer.mlp=[8, 8]",
-            "model.dropout=0",
-            "model.attention_dropout=0",
-            "model.input_dropout=0",
-        ] {
+        let small: &[&str] = match family {
+            "brainformer" => &[
+                "model.depth=10",
+                "model.stem=[4, 8]",
+                "model.stages=[8, 8, 8, 8]",
+                "model.head_dim=4",
+                "model.mlp=[8, 8]",
+            ],
+            _ => &[
+                "model.dropout=0",
+                "model.attention_dropout=0",
+                "model.input_dropout=0",
+            ],
+        };
+        layers.set(&format!("model.family={family}")).unwrap();
+        for setting in small {
             layers.set(setting).unwrap();
         }
         let mut config = layers.config().unwrap();
-        config.model.tokenizer = tokenizer;
         config.train.micro_batch = micro_batch;
         config
     }
@@ -196,7 +201,7 @@ mod tests {
         let everyone = samples(dataset, &[0, 1], &stimuli);
         let arrangement = config.arrangement(dataset.description.kind);
         let transform = InputTransform::fit(dataset, arrangement, true, &everyone, &[]).unwrap();
-        let decoder = config.decoder(&transform.layout, 2, 5);
+        let decoder = network_of(config, &transform.layout, 2, 5).unwrap();
         let reader = InputReader::new(dataset, Arc::new(transform), &[0, 1]).unwrap();
         let ids: Vec<String> = dataset.subjects.iter().map(|s| s.id.clone()).collect();
         let set = SampleSet::new(Arc::new(reader), everyone, &ids, 2).unwrap();
@@ -216,8 +221,14 @@ mod tests {
             inputs: &inputs,
             seed: 1,
         };
-        let (losses, gradients) =
-            losses_and_gradients(&mut model, &chosen, &guides, config, &device);
+        let (losses, gradients) = losses_and_gradients(
+            &mut model,
+            &chosen,
+            &guides,
+            &losses(&config.loss),
+            config.train.micro_batch,
+            &device,
+        );
         let gradients = gradients.into_iter();
         let gradients = gradients.map(|(name, values)| (name, to_host(values).unwrap()));
         (losses, gradients.collect())
@@ -240,10 +251,10 @@ mod tests {
     fn parts_of_a_batch_give_the_gradients_of_the_whole() {
         let folder = TempDir::new().unwrap();
         let dataset = dataset(&folder);
-        let whole = step(&dataset, &config(TokenizerKind::Patches, 0));
+        let whole = step(&dataset, &config("transformer", 0));
         assert!(whole.0.high.is_some() && whole.0.orthogonality.is_some());
         // 24 samples in parts of 7, 7, 7 and 3.
-        let parts = step(&dataset, &config(TokenizerKind::Patches, 7));
+        let parts = step(&dataset, &config("transformer", 7));
         assert!((whole.0.total - parts.0.total).abs() < 1e-5);
         let difference = largest_difference(&whole.1, &parts.1);
         assert!(difference < 1e-4, "{difference}");
@@ -253,10 +264,10 @@ mod tests {
     fn batch_normalisation_alone_sees_the_parts() {
         let folder = TempDir::new().unwrap();
         let dataset = dataset(&folder);
-        let whole = step(&dataset, &config(TokenizerKind::Convolutions, 0));
-        let one_part = step(&dataset, &config(TokenizerKind::Convolutions, 24));
+        let whole = step(&dataset, &config("brainformer", 0));
+        let one_part = step(&dataset, &config("brainformer", 24));
         assert_eq!(whole.1, one_part.1);
-        let parts = step(&dataset, &config(TokenizerKind::Convolutions, 8));
+        let parts = step(&dataset, &config("brainformer", 8));
         assert!(largest_difference(&whole.1, &parts.1) > 1e-4);
         assert!(parts.0.total.is_finite());
     }
@@ -267,7 +278,7 @@ mod tests {
         let dataset = dataset(&folder);
         let stimuli: Vec<usize> = (0..dataset.stimuli.len()).collect();
         let everyone = samples(&dataset, &[0, 1], &stimuli);
-        let arrangement = config(TokenizerKind::Convolutions, 0).arrangement(Kind::Volume);
+        let arrangement = config("brainformer", 0).arrangement(Kind::Volume);
         let transform = InputTransform::fit(&dataset, arrangement, true, &everyone, &[]).unwrap();
         let reader = InputReader::new(&dataset, Arc::new(transform), &[0, 1]).unwrap();
         let mut set = SampleSet::new(Arc::new(reader), everyone, &[], 1).unwrap();

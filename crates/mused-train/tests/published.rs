@@ -9,8 +9,9 @@ use mused_data::{
 };
 use mused_formats::npy::{self, Dtype};
 use mused_formats::torch_pickle;
-use mused_kernels::Cpu;
-use mused_train::{Layers, PublishedRequest, export_published, import_published};
+use mused_kernels::{Cpu, CpuTraining};
+use mused_run::{Layers, Run};
+use mused_train::{PublishedRequest, export_published, import_published};
 use ndarray::Array2;
 use safetensors::tensor::TensorView;
 use safetensors::{SafeTensors, serialize_to_file};
@@ -111,13 +112,13 @@ fn layers() -> Layers {
     layers
         .set("model.grid=[[0, 32], [0, 24], [0, 32]]")
         .unwrap();
-    layers.set("brainformer.heads=4").unwrap();
+    layers.set("model.heads=4").unwrap();
     layers
 }
 
 fn import(golden: &Golden, checkpoint: &Path, subjects: &[String]) -> mused_train::Result<PathBuf> {
     let run = golden.folder.path().join("run");
-    import_published::<Cpu>(&PublishedRequest {
+    import_published::<CpuTraining>(&PublishedRequest {
         checkpoint,
         dataset: &golden.dataset,
         layers: &layers(),
@@ -145,7 +146,7 @@ fn what_comes_out_is_what_went_in() {
     let Some(golden) = golden() else { return };
     let run = import(&golden, &checkpoint(), &[]).unwrap();
     let out = golden.folder.path().join("out.safetensors");
-    export_published::<Cpu>(&run, 0, &out).unwrap();
+    export_published::<Cpu>(&Run::open(&run).unwrap(), 0, &out).unwrap();
     let bytes = fs::read(&out).unwrap();
     let exported = SafeTensors::deserialize(&bytes).unwrap();
     let published = torch_pickle::open(checkpoint()).unwrap();

@@ -8,14 +8,15 @@ use mused_data::{
 };
 use mused_formats::npy::{Dtype, read_npy_f32};
 use mused_formats::table::Table;
-use mused_kernels::Cpu;
+use mused_kernels::{Cpu, CpuTraining};
+use mused_run::{Layers, Run};
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
 use super::explain;
-use crate::{EpochLosses, Layers, Progress, TrainRequest, ValidationScores, train};
+use crate::{TrainRequest, train};
 
 const STIMULI: usize = 90;
 const LABELS: usize = 3;
@@ -36,17 +37,6 @@ const RIDGE: &[&str] = &[
     "model.subjects=shared",
     "split.folds=2",
 ];
-
-struct Silent;
-
-impl Progress for Silent {
-    fn start(&self, _: usize, _: usize, _: u64) {}
-    fn step(&self, _: &str, _: &EpochLosses) {}
-    fn epoch(&self, _: usize, _: Option<&ValidationScores>) {}
-    fn interrupted(&self) -> bool {
-        false
-    }
-}
 
 /// Two subjects, the second of whom lacks the last region. Regions lie one behind the other along the first axis, each
 /// a 2 × 2 × 2 cube.
@@ -135,14 +125,12 @@ fn trained(folder: &TempDir, dataset: &Dataset, name: &str, settings: &[&str]) -
         run: &run,
         threads: 1,
     };
-    train::<Cpu2>(&request, &Silent).unwrap();
+    train::<CpuTraining>(&request, &()).unwrap();
     run
 }
 
-type Cpu2 = burn::backend::Autodiff<Cpu>;
-
 fn explained(run: &Path) -> super::Explanation {
-    explain::<Cpu>(run, None, 0, &mut |_, _| ()).unwrap()
+    explain::<Cpu>(&Run::open(run).unwrap(), None, 0, &mut |_, _| ()).unwrap()
 }
 
 /// All files below a folder.
@@ -196,7 +184,10 @@ fn the_region_that_carries_the_labels_is_found() {
         ("network", NETWORK.to_vec()),
         ("ridge", RIDGE.to_vec()),
         ("ridge-raw", [RIDGE, &raw].concat()),
-        ("aligned", [RIDGE, &["model.alignment=procrustes"]].concat()),
+        (
+            "aligned",
+            ["model.family=aligned-ridge", "split.folds=2"].to_vec(),
+        ),
         ("components", [RIDGE, &components].concat()),
         ("separate", [NETWORK, &["model.subjects=separate"]].concat()),
     ] {
@@ -363,6 +354,7 @@ fn what_cannot_be_explained_is_told() {
     let dataset = planted(&folder, Kind::Roi);
     let run = trained(&folder, &dataset, "run", RIDGE);
     let refused = |data: Option<&Path>, fold: usize| {
+        let run = Run::open(&run).unwrap();
         let refused = explain::<Cpu>(&run, data, fold, &mut |_, _| ());
         refused.unwrap_err().to_string()
     };
@@ -378,10 +370,13 @@ fn what_cannot_be_explained_is_told() {
         message.contains("say where it is now with --dataset"),
         "{message}"
     );
-    explain::<Cpu>(&run, Some(&moved), 1, &mut |_, _| ()).unwrap();
+    explain::<Cpu>(&Run::open(&run).unwrap(), Some(&moved), 1, &mut |_, _| ()).unwrap();
     fs::write(moved.join("labels.tsv"), "label\na\nb\nc\n").unwrap();
     let message = refused(Some(&moved), 0);
-    assert!(message.contains("another dataset"), "{message}");
+    assert!(
+        message.contains("is another dataset") && message.contains("what differs: the labels"),
+        "{message}"
+    );
     assert!(run.join("explain").is_dir());
 }
 

@@ -128,3 +128,63 @@ pub(crate) fn losses(config: &mused_run::LossConfig) -> LossConfig {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module as _;
+    use mused_data::{Cuboid, Slot};
+    use mused_kernels::Cpu;
+    use mused_run::PRESETS;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    /// 18 regions of 90 values, 23 subjects, 32 labels, counted by hand from the layers; and the
+    /// published count of the volume model with 9 subjects and 53 labels.
+    #[test]
+    fn parameter_counts_of_the_presets() {
+        let slot = |roi: usize| Slot {
+            name: roi.to_string(),
+            offset: 90 * roi,
+            length: 90,
+        };
+        let regions = Layout::Regions {
+            slots: (0..18).map(slot).collect(),
+        };
+        let grid = Layout::Grid {
+            cuboid: Cuboid {
+                origin: [2, 4, 0],
+                shape: [112, 128, 112],
+            },
+        };
+        let expected = [
+            ("default", &regions, 23, 32, 356_768),
+            ("clip-mused", &regions, 23, 32, 19_811_360),
+            ("clip-mused-hcp", &grid, 9, 53, 65_865_461),
+        ];
+        assert_eq!(
+            expected.map(|(name, ..)| name),
+            PRESETS.map(|(name, _)| name)
+        );
+        for (name, layout, subjects, labels, count) in expected {
+            let config = Config::preset(name).unwrap();
+            config.check().unwrap();
+            let decoder = network(&config, layout, subjects, labels).unwrap();
+            let rng = &mut ChaCha8Rng::seed_from_u64(0);
+            let model = decoder.init::<Cpu>(rng, &Default::default()).unwrap();
+            let statistics = match decoder {
+                DecoderConfig::Roi(_) | DecoderConfig::Mlp(_) => 0,
+                DecoderConfig::BrainFormer(_) => running_statistics(&model),
+            };
+            assert_eq!(model.num_params() - statistics, count, "{name}");
+        }
+    }
+
+    /// Values that training moves but no gradient does.
+    fn running_statistics(model: &mused_model::Decoder<Cpu>) -> usize {
+        let tensors = crate::parameters::collect(model).unwrap();
+        let running = tensors.iter().filter(|(name, _)| name.contains("running_"));
+        running.map(|(_, (_, values))| values.len()).sum()
+    }
+}

@@ -20,6 +20,8 @@ use crate::parameters::NamedTensors;
 use crate::sample_set::SampleSet;
 use crate::{Progress, Result, checkpoint, inputs};
 
+#[cfg(test)]
+pub(crate) use architecture::{losses, network as network_of};
 pub(crate) use description::{Architecture, ModelDescription};
 pub(crate) use network::{Network, evaluation_batch};
 pub(crate) use trainer::saved_step;
