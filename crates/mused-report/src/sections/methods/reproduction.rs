@@ -73,6 +73,10 @@ fn made_with(input: &Input<'_>) -> Vec<(String, String)> {
             "seed of the relabellings",
             results.map(|results| results.inference.seed.to_string()),
         ),
+        row(
+            "schema of the results",
+            results.map(|results| results.schema.clone()),
+        ),
         row("mused", Some(record.version.clone())),
         row(
             "this report by mused",
