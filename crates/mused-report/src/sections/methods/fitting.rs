@@ -27,7 +27,9 @@ fn by_steps(made: &Made<'_>) -> Vec<String> {
     let mut sentences = vec![trained(made)];
     let factors = train.rate_factors.iter();
     sentences.extend(factors.map(|(name, factor)| {
-        format!("Learning rates of parameters named {name} were multiplied by {factor}.")
+        format!(
+            "Learning rates of parameters with {name} in their name were multiplied by {factor}."
+        )
     }));
     if train.gradient_clip > 0.0 {
         sentences.push(format!(
