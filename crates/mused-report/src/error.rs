@@ -13,9 +13,6 @@ pub enum Error {
     /// Predictions cannot be scored, or runs not compared.
     #[error(transparent)]
     Results(#[from] mused_results::Error),
-    /// The values of a voxel cannot be written where it is.
-    #[error(transparent)]
-    Data(#[from] mused_data::Error),
     /// The operating system refused.
     #[error("{}: {source}", path.display())]
     Io {

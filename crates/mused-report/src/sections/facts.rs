@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use mused_data::audit::Report;
-use mused_run::EACH;
+use mused_run::{Config, EACH};
 
 use crate::input::ScoredRun;
 
@@ -31,20 +31,25 @@ pub(crate) enum Holdout<'a> {
     Each,
 }
 
+impl<'a> Holdout<'a> {
+    pub(crate) fn of(config: &'a Config) -> Self {
+        match config.split.holdout_subject.as_str() {
+            "" => Self::Nobody,
+            EACH => Self::Each,
+            subject => Self::One(subject),
+        }
+    }
+}
+
 impl<'a> Facts<'a> {
     pub(crate) fn of(scored: &'a ScoredRun) -> Self {
         let record = scored.run.record();
         let config = scored.config.as_ref().ok();
-        let holdout = config.map_or("", |config| &config.split.holdout_subject);
         Self {
             dataset: &record.dataset.name,
             dataset_path: record.dataset.path.as_deref(),
             simulated: record.dataset.simulated,
-            holdout: match holdout {
-                "" => Holdout::Nobody,
-                EACH => Holdout::Each,
-                subject => Holdout::One(subject),
-            },
+            holdout: config.map_or(Holdout::Nobody, Holdout::of),
             at_once: config.is_some_and(|config| !config.model.family.by_steps()),
             audit: record.audit.as_ref(),
             started: seconds(&record.started),

@@ -47,45 +47,47 @@ pub(super) fn add(section: &mut Section, input: &Input<'_>) {
 }
 
 fn made_with(input: &Input<'_>) -> Vec<(String, String)> {
-    let files = input.files;
-    let record = files.run().record();
+    let record = input.files.run().record();
     let place = record.dataset.path.as_ref();
     let place = place.map_or("in memory".to_owned(), |path| {
         format!("at {}", path.display())
     });
+    let finished = record.finished.as_deref().unwrap_or("not finished");
+    let row = |what: &str, value: &str| (what.to_owned(), value.to_owned());
+    let run = input.files.run().path().display().to_string();
+    let mut rows = vec![
+        row("run", &run),
+        row("dataset", &format!("{} {place}", record.dataset.name)),
+    ];
+    rows.extend(identity(record));
+    rows.extend(chance(input));
+    rows.extend([
+        row("mused", &record.version),
+        row("this report by mused", env!("CARGO_PKG_VERSION")),
+        row("machine", &machine(&record.machine)),
+        row("started", &record.started),
+        row("finished", finished),
+    ]);
+    rows
+}
+
+/// The division and the seeds; a dash where they are not known.
+fn chance(input: &Input<'_>) -> [(String, String); 5] {
     let config = input.first().config.as_ref().ok();
     let results = input.first().results.as_ref().ok();
     let seed = |of: fn(&Config) -> u64| config.map(|config| of(config).to_string());
-    let finished = record.finished.clone();
-    let row = |what: &str, value: Option<String>| {
-        (what.to_owned(), value.unwrap_or_else(|| "–".to_owned()))
-    };
-    let mut rows = vec![
-        row("run", Some(files.run().path().display().to_string())),
-        row("dataset", Some(format!("{} {place}", record.dataset.name))),
-    ];
-    rows.extend(identity(record));
-    rows.extend([
-        row("sha256 of split.tsv", files.split_sha256.clone()),
-        row("seed of the split", seed(|config| config.split.seed)),
-        row("seed of training", seed(|config| config.train.seed)),
-        row(
-            "seed of the relabellings",
-            results.map(|results| results.inference.seed.to_string()),
+    let relabelled = results.map(|results| results.inference.seed.to_string());
+    [
+        ("sha256 of split.tsv", input.files.split_sha256.clone()),
+        ("seed of the split", seed(|config| config.split.seed)),
+        ("seed of training", seed(|config| config.train.seed)),
+        ("seed of the relabellings", relabelled),
+        (
+            "schema of the results",
+            results.map(|results| results.schema.clone()),
         ),
-        row("mused", Some(record.version.clone())),
-        row(
-            "this report by mused",
-            Some(env!("CARGO_PKG_VERSION").to_owned()),
-        ),
-        row("machine", Some(machine(&record.machine))),
-        row("started", Some(record.started.clone())),
-        row(
-            "finished",
-            Some(finished.unwrap_or_else(|| "not finished".to_owned())),
-        ),
-    ]);
-    rows
+    ]
+    .map(|(what, value)| (what.to_owned(), value.unwrap_or_else(|| "–".to_owned())))
 }
 
 fn block(title: &str, text: &str) -> String {

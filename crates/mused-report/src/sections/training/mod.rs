@@ -28,7 +28,7 @@ pub(crate) fn training(input: &Input<'_>) -> Section {
     section.paragraph(curves::words(&runs));
     section.figures(curves::figures(&runs));
     if epochs.iter().all(|epoch| epoch.validation.is_none()) {
-        section.missing("There are no validation scores: split.validation_fraction is 0, the last weights were kept.");
+        section.missing("There are no validation scores: no validation part can be scored.");
     }
     let times = times::table(&input.facts, epochs);
     section.push(Block::Table("Time of each stage".to_owned(), times));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod example;
+mod methods;
 
 use std::collections::BTreeMap;
 use std::fs;

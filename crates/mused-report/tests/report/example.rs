@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use mused_data::Dataset;
 use mused_formats::npy;
+use mused_run::Resolved;
 use ndarray::Array2;
 
 pub(crate) const NAMES: [&str; 5] = ["person", "animal", "car", "sky", "food"];
@@ -23,6 +24,10 @@ pub(crate) struct Example {
     pub(crate) noise: f64,
     pub(crate) seed: usize,
     pub(crate) config: String,
+    /// Whether an eighth of the stimuli validates.
+    pub(crate) validation: bool,
+    /// As `run.json` has it; `None` of a run of version 0.1.0.
+    pub(crate) resolved: Option<Resolved>,
 }
 
 impl Default for Example {
@@ -38,6 +43,8 @@ impl Default for Example {
             seed: 0,
             config: "[model]\nfamily = \"transformer\"\nsubjects = \"tokens\"\n[train]\nseed = 0\n"
                 .to_owned(),
+            validation: false,
+            resolved: None,
         }
     }
 }
@@ -81,6 +88,9 @@ impl Example {
             "models": [], "audit": {"findings": [], "skipped": []},
             "machine": {"os": "linux"}, "started": "2026-01-01T00:00:00Z", "finished": finished,
         });
+        if let Some(resolved) = &self.resolved {
+            description["resolved"] = serde_json::to_value(resolved).unwrap();
+        }
         if !self.complete {
             description.as_object_mut().unwrap().remove("finished");
         }
@@ -102,10 +112,10 @@ impl Example {
         let (mut targets, mut probabilities) = (Vec::new(), Vec::new());
         for fold in 0..2 {
             for stimulus in 0..STIMULI {
-                let part = if stimulus % 2 == fold {
-                    "test"
-                } else {
-                    "train"
+                let part = match stimulus % 2 == fold {
+                    true => "test",
+                    false if self.validation && stimulus % 8 > 5 => "validation",
+                    false => "train",
                 };
                 writeln!(
                     split,
