@@ -230,7 +230,8 @@ fn resolved(
     let zscored =
         config.model.inputs.zscore && dataset.description.response != Response::SimilarityProfiles;
     let id = |&subject: &usize| dataset.subjects[subject].id.clone();
-    let statistics = match zscored {
+    let fitted = zscored || config.model.inputs.roi_components > 0;
+    let statistics = match fitted {
         true => "their own responses to training stimuli, without labels",
         false => "nothing: responses were read as they are",
     };

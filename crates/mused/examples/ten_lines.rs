@@ -1,3 +1,4 @@
+//! From a dataset to scores, with the library alone.
 use mused::data::simulate::{SimulateConfig, simulate};
 use mused::{Config, Dataset, compare, evaluate, predict, train};
 

@@ -6,7 +6,7 @@ mod program;
 use std::fs;
 
 use mused::formats::table::Table;
-use mused::train::MODELS;
+use mused::run::MODELS;
 use program::mused;
 use tempfile::TempDir;
 

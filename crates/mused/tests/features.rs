@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
-use mused::clip::{Images, RgbImage, Texts, Tokens, unit_rows};
 use mused::formats::npy;
-use mused::kernels::Cpu;
+use mused_clip::{Images, RgbImage, Texts, Tokens, unit_rows};
+use mused_kernels::Cpu;
 use ndarray::{Array2, Ix2};
 use serde_json::Value;
 use tempfile::TempDir;
