@@ -8,7 +8,8 @@
 //! metrics.jsonl  tensorboard/  losses and validation scores, an epoch and model
 //! checkpoints/TASK/            weights, input statistics, test probabilities of one model
 //! labels.tsv                   columns of the predictions
-//! trials.tsv                   their rows: fold, subject, stimulus_id, shown
+//! trials.tsv                   their rows: fold, subject, stimulus_id
+//! shown.tsv                    the stimuli in the order in which they were first shown
 //! predictions.npy targets.npy  rows × labels: probabilities (f32) and truth (u8)
 //! results.json                 scores (after `mused evaluate`)
 //! permutations/scores.tsv      scores of pipelines retrained on relabelled stimuli (after `mused permute`)

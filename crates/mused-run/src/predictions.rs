@@ -19,8 +19,6 @@ pub struct PredictionRow {
     pub subject: String,
     /// What was shown.
     pub stimulus: String,
-    /// Place of the stimulus in the order in which stimuli were first shown, see [`mused_data::order_shown`].
-    pub shown: usize,
 }
 
 /// Test predictions of a complete run.
@@ -57,11 +55,14 @@ impl Predictions {
         let folds = row_folds.iter().max().map_or(0, |last| last + 1);
         let stimuli = strings(&trials, "stimulus_id")?;
         let subjects = strings(&trials, "subject")?;
-        let recorded = trials.optional_column("shown");
-        let shown = match recorded {
-            Some(column) => column.parse::<usize>()?,
-            None => places(&stimuli),
+        let order_is_recorded = files.shown.is_file();
+        let order = match order_is_recorded {
+            true => strings(&Table::read(files.shown)?, "stimulus_id")?,
+            false => Vec::new(),
         };
+        // Without a record, rows come in the order shown as far as anybody knows.
+        let names: Vec<&String> = stimuli.iter().collect();
+        let shown = numbers(&names, order.iter().chain(&stimuli));
         let group_of = division.groups();
         let group = |stimulus: &String| {
             (*group_of
@@ -76,7 +77,7 @@ impl Predictions {
             groups: stimuli.iter().map(group).collect(),
             keys: subjects.into_iter().zip(stimuli).collect(),
             shown,
-            order_is_recorded: recorded.is_some(),
+            order_is_recorded,
             row_folds,
             folds,
         })
@@ -147,30 +148,21 @@ impl Predictions {
 pub(crate) struct Files<'p> {
     pub(crate) labels: &'p Path,
     pub(crate) trials: &'p Path,
+    pub(crate) shown: &'p Path,
     pub(crate) predictions: &'p Path,
     pub(crate) targets: &'p Path,
 }
 
 impl Files<'_> {
-    pub(crate) fn write_labels(&self, names: &[String]) -> Result<()> {
-        let mut table = TableWriter::create(self.labels, &["label"])?;
-        for name in names {
-            table.write_row([name])?;
-        }
-        Ok(table.finish()?)
-    }
-
     pub(crate) fn write(
         &self,
         rows: &[PredictionRow],
         probabilities: ArrayView2<'_, f32>,
         targets: ArrayView2<'_, u8>,
     ) -> Result<()> {
-        let mut table =
-            TableWriter::create(self.trials, &["fold", "subject", "stimulus_id", "shown"])?;
+        let mut table = TableWriter::create(self.trials, &["fold", "subject", "stimulus_id"])?;
         for row in rows {
-            let (fold, shown) = (row.fold.to_string(), row.shown.to_string());
-            table.write_row([&fold, &row.subject, &row.stimulus, &shown])?;
+            table.write_row([&row.fold.to_string(), &row.subject, &row.stimulus])?;
         }
         table.finish()?;
         npy::write_npy_u8(self.targets, targets)?;
@@ -187,16 +179,6 @@ fn numbers<'n>(names: &[&'n String], order: impl Iterator<Item = &'n String>) ->
         number.entry(name).or_insert(next);
     }
     names.iter().map(|name| number[name]).collect()
-}
-
-/// Numbers of values in the order of their first appearance.
-fn places(values: &[String]) -> Vec<usize> {
-    let mut number: HashMap<&str, usize> = HashMap::new();
-    let numbered = values.iter().map(|value| {
-        let next = number.len();
-        *number.entry(value).or_insert(next)
-    });
-    numbered.collect()
 }
 
 fn strings(table: &Table, column: &str) -> Result<Vec<String>> {

@@ -1,8 +1,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::{Dataset, Identity};
-use mused_formats::table::Table;
+use mused_data::{Dataset, Fold, Identity, order_shown};
+use mused_formats::table::{Table, TableWriter};
 use mused_formats::{npy, replace_file};
 use ndarray::{Array2, ArrayView2, Axis, Ix2, concatenate};
 
@@ -20,6 +20,7 @@ const TENSORBOARD: &str = "tensorboard";
 const CHECKPOINTS: &str = "checkpoints";
 const LABELS: &str = "labels.tsv";
 const TRIALS: &str = "trials.tsv";
+const SHOWN: &str = "shown.tsv";
 const PREDICTIONS: &str = "predictions.npy";
 const TARGETS: &str = "targets.npy";
 const RESULTS: &str = "results.json";
@@ -141,8 +142,8 @@ impl Run {
         path: &Path,
         record: RunRecord,
         layers: &Layers,
-        division: &Division,
-        labels: &[String],
+        dataset: &Dataset,
+        folds: &[Fold],
     ) -> Result<Self> {
         Self::refuse_occupied(path)?;
         fs::create_dir_all(path).map_err(Error::io("cannot create", path))?;
@@ -150,8 +151,15 @@ impl Run {
             path: path.to_owned(),
             record,
         };
-        division.write(&path.join(SPLIT))?;
-        run.with_files(|files| files.write_labels(labels))?;
+        Division::of(dataset, folds).write(&path.join(SPLIT))?;
+        write_names(&path.join(LABELS), "label", dataset.labels.names.iter())?;
+        let order = order_shown(dataset);
+        let mut stimuli: Vec<usize> = (0..order.len()).collect();
+        stimuli.sort_by_key(|&stimulus| order[stimulus]);
+        let ids = stimuli
+            .iter()
+            .map(|&stimulus| &dataset.stimuli[stimulus].id);
+        write_names(&path.join(SHOWN), "stimulus_id", ids)?;
         replace_file(path.join(CONFIG), layers.annotated().as_bytes())?;
         run.write()?;
         Ok(run)
@@ -328,11 +336,12 @@ impl Run {
     }
 
     fn with_files<T>(&self, use_files: impl FnOnce(&Files<'_>) -> Result<T>) -> Result<T> {
-        let [labels, trials, predictions, targets] =
-            [LABELS, TRIALS, PREDICTIONS, TARGETS].map(|name| self.path.join(name));
+        let [labels, trials, shown, predictions, targets] =
+            [LABELS, TRIALS, SHOWN, PREDICTIONS, TARGETS].map(|name| self.path.join(name));
         use_files(&Files {
             labels: &labels,
             trials: &trials,
+            shown: &shown,
             predictions: &predictions,
             targets: &targets,
         })
@@ -553,7 +562,7 @@ impl Run {
                 metrics.push_str(&record.line()?);
             }
         }
-        for name in [CONFIG, LABELS, SPLIT, TRIALS, TARGETS] {
+        for name in [CONFIG, LABELS, SPLIT, TRIALS, SHOWN, TARGETS] {
             copy(&first.path.join(name), &path.join(name))?;
         }
         replace_file(made.metrics_path(), metrics.as_bytes())?;
@@ -568,6 +577,19 @@ fn together(parts: &[Array2<f32>], run: &Path) -> Result<Array2<f32>> {
     concatenate(Axis(0), &views).map_err(|error| {
         Error::invalid(run, format!("its models predict different labels: {error}"))
     })
+}
+
+/// A table of one column.
+fn write_names<'n>(
+    path: &Path,
+    column: &str,
+    names: impl Iterator<Item = &'n String>,
+) -> Result<()> {
+    let mut table = TableWriter::create(path, &[column])?;
+    for name in names {
+        table.write_row([name])?;
+    }
+    Ok(table.finish()?)
 }
 
 /// The identity of a dataset in what another identity covers.

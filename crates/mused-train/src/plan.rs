@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use mused_data::{
     Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level, Response, Sample,
-    Severity, order_shown, samples,
+    Severity, samples,
 };
 use mused_run::{
     Config, EACH, Family, GuidanceUse, HeldOut, Inputs, PredictionRow, Resolved, Run, Task,
@@ -199,7 +199,6 @@ impl Plan {
 
     /// Puts the tasks' test predictions together; the run is complete then.
     pub(crate) fn gather(&self, dataset: &Dataset, run: &Run) -> Result<()> {
-        let shown = order_shown(dataset);
         let (mut rows, mut stimuli) = (Vec::new(), Vec::new());
         for task in &self.tasks {
             for sample in self.test_samples(dataset, task) {
@@ -207,7 +206,6 @@ impl Plan {
                     fold: task.fold,
                     subject: dataset.subjects[sample.subject].id.clone(),
                     stimulus: dataset.stimuli[sample.stimulus].id.clone(),
-                    shown: shown[sample.stimulus],
                 });
                 stimuli.push(sample.stimulus);
             }

@@ -3,7 +3,7 @@ use std::path::Path;
 use mused_data::Dataset;
 use mused_data::audit::{Finding, Report, audit};
 use mused_kernels::TrainBackend;
-use mused_run::{Config, DatasetReference, Division, Layers, Machine, Run, RunRecord, Task};
+use mused_run::{Config, DatasetReference, Layers, Machine, Run, RunRecord, Task};
 
 use crate::crew::Crew;
 use crate::journal::Journal;
@@ -147,9 +147,7 @@ pub(crate) fn create(
     layers: &Layers,
     record: RunRecord,
 ) -> Result<Run> {
-    let division = Division::of(dataset, &plan.folds);
-    let labels = &dataset.labels.names;
-    Ok(Run::create(run, record, layers, &division, labels)?)
+    Ok(Run::create(run, record, layers, dataset, &plan.folds)?)
 }
 
 /// Searches for leaks; those that are not let pass are an error.

@@ -207,7 +207,7 @@ fn an_unknown_subject_cannot_be_predicted() {
 fn a_run_that_is_not_there_or_not_finished_is_not_scored() {
     let bench = Bench::new();
     let evaluate = |run: &str| bench.mused(&["evaluate", run]).assert();
-    says(evaluate("none"), 1, &["none", "complete run"]);
+    says(evaluate("none"), 1, &["none", "nothing at this path"]);
     assert!(!bench.path("none").exists());
     bench.train("run", &[]).success();
     fs::remove_file(bench.path("run/predictions.npy")).unwrap();
@@ -220,7 +220,7 @@ fn a_run_that_is_not_there_or_not_finished_is_not_scored() {
         .success();
     evaluate("run").success();
     let nothing = ["train", "data", "--out", "none", "--resume"];
-    says(bench.mused(&nothing).assert(), 1, &["no run to resume"]);
+    says(bench.mused(&nothing).assert(), 1, &["nothing at this path"]);
 }
 
 #[test]
@@ -310,7 +310,11 @@ mod interrupted {
         assert!(states.iter().any(|s| s.is_file()), "Ctrl-C saved no state");
         assert!(!bench.path("run/predictions.npy").exists());
         let predict = ["predict", "run", "data", "--out", "early.npy"];
-        says(bench.mused(&predict).assert(), 1, &["not complete"]);
+        says(
+            bench.mused(&predict).assert(),
+            1,
+            &["expected a complete run"],
+        );
 
         let done = epochs(&bench);
         let mut child = start(&bench, &["--resume"]);

@@ -114,7 +114,7 @@ fn runs_are_compared_sample_by_sample() {
     )
     .success();
     refused(mused(&folder, "compare a e"), "expected the targets of a");
-    refused(mused(&folder, "compare a data"), "predictions.npy");
+    refused(mused(&folder, "compare a data"), "found a dataset");
 }
 
 #[test]

@@ -115,12 +115,15 @@ fn alignment_says_what_it_needs() {
     let args = "train data --out a --model ridge-separate --set model.alignment=srm";
     let message = refusal(&folder, args);
     assert!(
-        message.contains("none unless model.family is ridge"),
+        message.contains("is a key of model.family aligned-ridge"),
         "{message}"
     );
     let args = "train data --out a --model ridge-pooled --set model.subjects=tokens";
     let message = refusal(&folder, args);
-    assert!(message.contains("for a family without tokens"), "{message}");
+    assert!(
+        message.contains("must be one of shared, separate"),
+        "{message}"
+    );
     mused(&folder, "simulate --subjects 2 --stimuli 10 --seed 1 few").success();
     let message = refusal(
         &folder,

@@ -66,11 +66,18 @@ impl Config {
                     "regions, patches or auto for a Transformer, which reads tokens",
                 ),
             ]),
-            Family::BrainFormer(model) => rules.push((
-                DEPTHS.contains(&model.depth),
-                "model.depth",
-                "10, 18 or 34 for BrainFormer",
-            )),
+            Family::BrainFormer(model) => rules.extend([
+                (
+                    DEPTHS.contains(&model.depth),
+                    "model.depth",
+                    "10, 18 or 34 for BrainFormer",
+                ),
+                (
+                    matches!(inputs.tokenizer, Tokenizer::Auto | Tokenizer::Grid),
+                    "model.tokenizer",
+                    "auto or grid for BrainFormer; model.family=transformer reads regions and patches",
+                ),
+            ]),
             _ => {}
         }
         rules
@@ -92,7 +99,7 @@ impl Config {
         let found = if profiles {
             "similarity profiles, which are as long for every subject"
         } else {
-            "a volume that is not divided into regions (model.tokenizer, model.family)"
+            "patches or convolutions of a volume (model.tokenizer, model.family)"
         };
         Err(Error::Config(format!(
             "model.roi_components is for regions of voxels and must be 0 for {found}"

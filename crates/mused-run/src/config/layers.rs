@@ -44,7 +44,7 @@ impl Layers {
         let mut layers = Self::preset("default")?;
         let values = table(config)?;
         let family = config.model.family.name();
-        if layers.values["model"]["family"].as_str() != Some(family) {
+        if layers.family() != family {
             layers.insert(FAMILY, family, "program")?;
         }
         for (section, values) in &values {
@@ -132,17 +132,33 @@ impl Layers {
     }
 
     fn overlay(&mut self, prefix: &str, table: &Table, origin: &str) -> Result<()> {
-        // The family first: it decides which other keys there are.
-        let family = table.get_key_value("family").filter(|_| prefix == "model");
-        let others = table
-            .iter()
-            .filter(|(name, _)| Some(*name) != family.map(|(name, _)| name));
-        for (name, value) in family.into_iter().chain(others) {
+        // The family first, and what version 0.1.0 kept apart last: the family decides which other keys there are.
+        let mut entries: Vec<(&String, &Value)> = table.iter().collect();
+        entries.sort_by_key(|(name, _)| match name.as_str() {
+            "family" if prefix == "model" => 0,
+            OLD_SECTION if prefix.is_empty() => 2,
+            _ => 1,
+        });
+        for (name, value) in entries {
             let key = match prefix {
                 "" => name.clone(),
                 prefix => format!("{prefix}.{name}"),
             };
+            let family = self.family().to_owned();
+            let model = self.values.get("model").and_then(Value::as_table);
+            let asked = model.and_then(|model| legacy::asks_for(&key, value, model));
+            if let Some((family, _)) = &asked {
+                self.store(FAMILY.to_owned(), (*family).into(), origin)?;
+            }
+            let value = match &asked {
+                Some((_, None)) => continue,
+                Some((_, Some(value))) => value,
+                None => value,
+            };
             match (value, lookup(&self.values, &key)) {
+                (Value::Table(inner), None) if key == OLD_SECTION && family == "brainformer" => {
+                    self.overlay("model", inner, origin)?;
+                }
                 (Value::Table(inner), Some(Value::Table(_))) if key != RATE_FACTORS => {
                     self.overlay(&key, inner, origin)?;
                 }
@@ -155,15 +171,26 @@ impl Layers {
                 }
                 (_, current) => {
                     let value = self.fitted(&key, value, current, origin)?;
-                    if key == FAMILY {
-                        self.change_family(&value, origin)?;
-                    }
-                    store(&mut self.values, &key, value);
-                    self.origins.insert(key, origin.to_owned());
+                    self.store(key, value, origin)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn store(&mut self, key: String, value: Value, origin: &str) -> Result<()> {
+        if key == FAMILY {
+            self.change_family(&value, origin)?;
+        }
+        store(&mut self.values, &key, value);
+        self.origins.insert(key, origin.to_owned());
+        Ok(())
+    }
+
+    fn family(&self) -> &str {
+        self.value(FAMILY)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// Gives the model section the keys of another family: what was set by hand stays where the new family has the key.
@@ -192,8 +219,8 @@ impl Layers {
                 .origins
                 .get(&full)
                 .is_some_and(|o| !o.starts_with("preset"));
-            if model.contains_key(&key) && key != "family" && (by_hand || common.contains_key(&key))
-            {
+            let kept = common.contains_key(&key) || (by_hand && COMMON.contains(&key.as_str()));
+            if model.contains_key(&key) && kept {
                 model.insert(key, value);
             } else {
                 self.origins.remove(&full);
@@ -216,17 +243,20 @@ impl Layers {
         current: Option<&Value>,
         origin: &str,
     ) -> Result<Value> {
-        let family = self.value(FAMILY).and_then(Value::as_str);
+        let family = self.family();
         let mut settings = Config::settings();
-        settings.retain(|setting| {
-            setting.key == key && (setting.family.is_none() || setting.family == family)
-        });
+        settings
+            .retain(|setting| setting.key == key && setting.family.is_none_or(|of| of == family));
         let choices = || settings.iter().flat_map(|setting| &setting.choices);
         let named = |text: &str| {
             let known = choices().find(|(name, _)| name.eq_ignore_ascii_case(text));
             known.map(|(name, _)| Value::String((*name).to_owned()))
         };
         Ok(match (value, current) {
+            // `depth = "18"`, as version 0.1.0 wrote it.
+            (Value::String(text), Some(Value::Integer(_))) if text.parse::<i64>().is_ok() => {
+                Value::Integer(text.parse().unwrap_or_default())
+            }
             // `--set train.weight_decay=0` means 0.0.
             (Value::Integer(whole), Some(Value::Float(_))) => Value::Float(*whole as f64),
             (Value::String(text), _) if key != FAMILY && choices().next().is_some() => named(text)
@@ -260,9 +290,9 @@ impl Layers {
             .filter_map(|setting| setting.family)
             .collect();
         if !of.is_empty() {
-            let found = &self.values["model"]["family"];
+            let found = self.family();
             return Error::Config(format!(
-                "{key} ({origin}) is a key of {FAMILY} {}, and the family is {found}: set the family before it, or leave \
+                "{key} ({origin}) is a key of {FAMILY} {}, and the family is {found:?}: set the family before it, or leave \
                  the key out",
                 of.join(", ")
             ));
@@ -350,6 +380,10 @@ impl Config {
 /// The one key whose value is a table of the user's own names.
 const RATE_FACTORS: &str = "train.rate_factors";
 const FAMILY: &str = "model.family";
+/// Keys that mean the same in every family that has them.
+const COMMON: [&str; 3] = ["subjects", "dropout", "input_dropout"];
+/// Where version 0.1.0 had the sizes of BrainFormer.
+const OLD_SECTION: &str = "brainformer";
 
 fn table(values: &impl serde::Serialize) -> Result<Table> {
     Table::try_from(values).map_err(|error| Error::Config(error.to_string()))
@@ -467,6 +501,38 @@ mod tests {
         );
         let message = layers.set("brainformer.depth=10").unwrap_err().to_string();
         assert!(message.contains("it is model.depth now"), "{message}");
+    }
+
+    #[test]
+    fn single_values_of_the_first_version_are_taken() {
+        let mut layers = Layers::preset("default").unwrap();
+        layers.set("model.tokenizer=convolutions").unwrap();
+        layers.set("brainformer.depth=34").unwrap();
+        let config = layers.config().unwrap();
+        assert!(matches!(config.model.family, Family::BrainFormer(model) if model.depth == 34));
+        let mut layers = Layers::preset("default").unwrap();
+        for setting in [
+            "model.family=ridge",
+            "model.subjects=shared",
+            "model.alignment=srm",
+        ] {
+            layers.set(setting).unwrap();
+        }
+        assert_eq!(
+            layers.config().unwrap().model.family.name(),
+            "aligned-ridge"
+        );
+        let folder = tempfile::TempDir::new().unwrap();
+        let file = folder.path().join("part.toml");
+        fs::write(
+            &file,
+            "[brainformer]\ndepth = \"10\"\n[model]\ntokenizer = \"convolutions\"\n",
+        )
+        .unwrap();
+        let mut layers = Layers::preset("default").unwrap();
+        layers.file(&file).unwrap();
+        let config = layers.config().unwrap();
+        assert!(matches!(config.model.family, Family::BrainFormer(model) if model.depth == 10));
     }
 
     #[test]

@@ -6,7 +6,30 @@ use super::{Family, InputConfig};
 
 /// Whether a table is a whole configuration of that version.
 pub(crate) fn is_old(table: &Table) -> bool {
+    let model = table.get("model").and_then(Value::as_table);
+    let had = ["alignment", "tokenizer", "dim", "mlp_ratio"];
     table.contains_key("brainformer")
+        && model.is_some_and(|model| had.iter().all(|key| model.contains_key(*key)))
+}
+
+/// The family that a single value of that version asks for, and what is left of the value.
+pub(crate) fn asks_for(
+    key: &str,
+    value: &Value,
+    model: &Table,
+) -> Option<(&'static str, Option<Value>)> {
+    let text = |key: &str| model.get(key).and_then(Value::as_str);
+    // A model a subject cannot be aligned.
+    let family = text("family").filter(|_| text("subjects") != Some("separate"));
+    match (key, value.as_str()?, family.unwrap_or_default()) {
+        ("model.tokenizer", "convolutions", _) => Some(("brainformer", Some("grid".into()))),
+        ("model.tokenizer", "patches" | "regions", "brainformer") => {
+            Some(("transformer", Some(value.clone())))
+        }
+        ("model.alignment", "none", "ridge") => Some(("ridge", None)),
+        ("model.alignment", _, "ridge") => Some(("aligned-ridge", Some(value.clone()))),
+        _ => None,
+    }
 }
 
 /// The same settings with the keys of today.

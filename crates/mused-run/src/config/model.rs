@@ -79,7 +79,7 @@ choices! {
 settings! {
     /// What a model reads of a response; every family has these keys.
     "model" InputConfig {
-        /// How voxels are divided: into regions of interest or cubes. BrainFormer reads the grid undivided whatever this says.
+        /// How voxels are divided: into regions of interest or cubes. BrainFormer reads the grid undivided.
         tokenizer: Tokenizer = Tokenizer::Auto;
         /// Voxels a side of a cube.
         patch_size: usize = 8, in super::Range::AtLeast(1);

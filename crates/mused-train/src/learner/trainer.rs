@@ -174,12 +174,8 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
 
         let rate = learning_rate(&config.train, step, total_steps, per_epoch);
         if !losses.total.is_finite() {
-            return Err(Error::Diverged {
-                model: self.task.name(),
-                step: step + 1,
-                loss: losses.total as f32,
-                learning_rate: rate,
-            });
+            self.standing.step += 1;
+            return Err(self.diverged(losses.total, rate));
         }
         let model = self.model.clone();
         self.model = self.optimizer.step(model, gradients, rate, &config.train);
@@ -195,6 +191,15 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         Ok(())
     }
 
+    fn diverged(&self, loss: f64, learning_rate: f64) -> Error {
+        Error::Diverged {
+            model: self.task.name(),
+            step: self.standing.step,
+            loss: loss as f32,
+            learning_rate,
+        }
+    }
+
     fn end_epoch(&mut self, rate: f64) -> Result<()> {
         let per_epoch = self.steps_per_epoch();
         let epoch = self.standing.step / per_epoch;
@@ -203,7 +208,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         add(&mut train, &sums, 1.0 / per_epoch as f64);
         let validation = match self.data.validation.len() {
             0 => None,
-            _ => self.validate()?,
+            _ => self.validate(rate)?,
         };
         self.progress.epoch(epoch, validation.as_ref());
         let ended = Epoch {
@@ -217,11 +222,14 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
     }
 
     /// Scores the validation part and keeps the weights if they are the best so far.
-    fn validate(&mut self) -> Result<Option<ValidationScores>> {
+    fn validate(&mut self, rate: f64) -> Result<Option<ValidationScores>> {
         let weights = self.evaluated_weights()?;
         let probabilities = self
             .network(weights.clone())?
             .predict(&self.data.validation)?;
+        if let Some(broken) = probabilities.iter().find(|value| !value.is_finite()) {
+            return Err(self.diverged(f64::from(*broken), rate));
+        }
         let scores = validation_scores(&self.data.validation, &probabilities)?;
         if let Some(scores) = &scores
             && self
