@@ -348,11 +348,17 @@ impl Dataset {
         let root = root.as_ref().to_owned();
         let description_path = root.join("dataset.json");
         if !description_path.is_file() {
-            return Err(Error::invalid(
-                &root,
-                "expected a mused dataset directory, found no dataset.json in it; make one with \
-                 `mused import` or `mused simulate`",
-            ));
+            let message = match root.join("run.json").is_file() {
+                true => {
+                    "expected a dataset directory, found a run directory; `mused evaluate`, `explain`, `report`, \
+                     `predict`, `permute`, `compare` and `audit` take it"
+                }
+                false => {
+                    "expected a mused dataset directory, found no dataset.json in it; make one with `mused import` or \
+                     `mused simulate`"
+                }
+            };
+            return Err(Error::invalid(&root, message));
         }
         let description: Description = read_json(&description_path)?;
         if description.format != FORMAT {

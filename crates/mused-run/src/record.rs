@@ -5,7 +5,7 @@ use mused_data::Identity;
 use mused_data::audit::Report;
 use serde::{Deserialize, Serialize};
 
-use crate::Task;
+use crate::{Config, Task};
 
 /// The content of `run.json`. What an older version did not write has its default; what a newer one adds is passed over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct RunRecord {
     /// The models of the run.
     #[serde(rename = "models")]
     pub tasks: Vec<Task>,
+    /// Every value of the configuration the run was started with: `config.toml` is for people to read, and to copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Config>,
     /// What the configuration came to on this dataset; `None` of runs of version 0.1.0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolved: Option<Resolved>,

@@ -265,6 +265,29 @@ impl Run {
         settled.map_err(|error| Error::invalid(self.config_path(), error.message()))
     }
 
+    /// Refuses a run whose `config.toml` was edited since it was started: to go on with it would mix two runs.
+    ///
+    /// # Errors
+    /// Names the keys that changed.
+    pub fn refuse_edited(&self) -> Result<()> {
+        let Some(started) = &self.record.config else {
+            return Ok(());
+        };
+        let changed = Layers::of(started)?.changes(&Layers::of(&self.config()?)?);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            self.config_path(),
+            format!(
+                "it was edited since the run was started ({}): write the old values back, or train a new run with \
+                 --config {}",
+                changed.join("; "),
+                self.config_path().display()
+            ),
+        ))
+    }
+
     /// `config.toml` as it stands, with the origin of every value.
     ///
     /// # Errors

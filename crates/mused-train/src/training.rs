@@ -65,7 +65,8 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     plan.resolved.relabelling = relabelling;
     let audit = searched(dataset, &plan, &config)?;
     // The data as they were given: a control is made of them anew whenever the run is read.
-    let record = record(request.dataset, &plan, Some(audit), threads)?;
+    let mut record = record(request.dataset, &plan, Some(audit), threads)?;
+    record.config = Some(config.clone());
     let run = create(run, dataset, &plan, layers, record)?;
     execute(
         dataset,
@@ -89,6 +90,7 @@ pub fn resume<B: TrainBackend>(
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let run = Run::open(run)?;
+    run.refuse_edited()?;
     run.check_dataset(dataset)?;
     let config = run.config()?;
     let dataset = &controlled(dataset, &config);
@@ -131,6 +133,7 @@ pub(crate) fn record(
         subjects: plan.trained_ids(dataset),
         folds: plan.folds.len(),
         tasks: plan.tasks.clone(),
+        config: None,
         resolved: Some(plan.resolved.clone()),
         audit,
         machine: Machine::here(threads),

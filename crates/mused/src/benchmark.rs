@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use mused_data::Dataset;
 use mused_formats::table::TableWriter;
 use mused_results::Comparison;
+use mused_results::seeds::{Seeded, paired};
 use mused_run::{Layers, NamedModel, Results, Run, Stated};
 use mused_stats::summary;
 use mused_train::{Progress, Settings, candidates, choose};
@@ -296,28 +297,38 @@ fn scores(results: &Results) -> [Option<f64>; 3] {
     ]
 }
 
+/// Entries with scores by model, in the order of the models' first entries.
+fn by_model(entries: &[Entry]) -> Vec<Seeded<&Entry>> {
+    let named = entries.iter().map(|entry| {
+        let seed = Some(u64::from(entry.seed));
+        (entry.model.clone(), seed, entry)
+    });
+    let mut models = Seeded::grouped(named, |_, _| true);
+    for model in &mut models {
+        model.runs.retain(|(_, entry)| entry.results.is_ok());
+    }
+    models
+}
+
 /// Means over seeds, in the order of the models' first entries.
 pub fn rows(entries: &[Entry]) -> Vec<Row> {
-    let mut models: Vec<&str> = entries.iter().map(|entry| entry.model.as_str()).collect();
-    models.dedup();
-    models
-        .into_iter()
-        .map(|model| {
-            let own = entries.iter().filter(|entry| entry.model == model);
-            let scored: Vec<[Option<f64>; 3]> = own
-                .filter_map(|entry| entry.results.as_ref().ok().map(scores))
-                .collect();
-            let over_seeds = |metric: usize| {
-                let values: Vec<f64> = scored.iter().filter_map(|s| s[metric]).collect();
-                (summary::mean(&values), summary::sample_sd(&values))
-            };
-            Row {
-                model: model.to_owned(),
-                seeds: scored.len(),
-                scores: [0, 1, 2].map(over_seeds),
-            }
-        })
-        .collect()
+    let row = |model: Seeded<&Entry>| {
+        let scored = model
+            .runs
+            .iter()
+            .filter_map(|(_, entry)| entry.results.as_ref().ok());
+        let scored: Vec<[Option<f64>; 3]> = scored.map(scores).collect();
+        let over_seeds = |metric: usize| {
+            let values: Vec<f64> = scored.iter().filter_map(|s| s[metric]).collect();
+            (summary::mean(&values), summary::sample_sd(&values))
+        };
+        Row {
+            model: model.model,
+            seeds: scored.len(),
+            scores: [0, 1, 2].map(over_seeds),
+        }
+    };
+    by_model(entries).into_iter().map(row).collect()
 }
 
 /// A model's comparison with the first, or why there is none.
@@ -325,31 +336,19 @@ pub type Compared = (String, Result<Comparison, String>);
 
 /// How every other model differs from the first, means over the seeds that both have.
 pub fn differences(entries: &[Entry]) -> Vec<Compared> {
-    let models = rows(entries);
-    let runs = |model: &str| -> Vec<(u32, &Path)> {
-        let own = entries
-            .iter()
-            .filter(|entry| entry.model == model && entry.results.is_ok());
-        own.map(|entry| (entry.seed, entry.run.as_path())).collect()
-    };
+    let models = by_model(entries);
     let Some((first, others)) = models.split_first() else {
         return Vec::new();
     };
-    let reference = runs(&first.model);
-    let differs = |row: &Row| {
-        let own = runs(&row.model);
-        let both = |(seed, run): &(u32, _)| {
-            let (_, other) = own.iter().find(|(other, _)| other == seed)?;
-            Some((*run, *other))
-        };
-        let (a, b): (Vec<&Path>, Vec<&Path>) = reference.iter().filter_map(both).unzip();
-        let open = |paths: &[&Path]| paths.iter().map(Run::open).collect::<Result<Vec<_>, _>>();
-        let opened = open(&a).and_then(|a| Ok((a, open(&b)?)));
-        let comparison = opened
-            .map_err(crate::Error::from)
-            .and_then(|(a, b)| compare(&a, &b));
-        let comparison = comparison.map_err(|error| error.to_string());
-        (row.model.clone(), comparison)
+    let differs = |model: &Seeded<&Entry>| {
+        let pairs = paired(&first.runs, &model.runs).into_iter();
+        let opened = pairs.map(|(_, a, b)| Ok((Run::open(&a.run)?, Run::open(&b.run)?)));
+        let opened: crate::Result<(Vec<Run>, Vec<Run>)> = opened.collect();
+        let comparison = opened.and_then(|(a, b)| compare(&a, &b));
+        (
+            model.model.clone(),
+            comparison.map_err(|error| error.to_string()),
+        )
     };
     others.iter().map(differs).collect()
 }

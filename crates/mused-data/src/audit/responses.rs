@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
+use mused_stats::moments::Moments;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use sha2::{Digest, Sha256};
 
@@ -90,7 +91,7 @@ impl Seen {
         let zscored = sessions
             .iter()
             .filter(|(session, moments)| {
-                !profiles && moments.zscored() && mixed(subject, **session, folds)
+                !profiles && zscored(moments) && mixed(subject, **session, folds)
             })
             .map(|(session, _)| *session);
         Ok(Self {
@@ -117,42 +118,21 @@ fn mixed(subject: &Subject, session: u32, folds: &[Fold]) -> bool {
     })
 }
 
-/// Mean and squared deviations of each voxel (Welford 1962).
-struct Moments {
-    count: f64,
-    mean: Vec<f64>,
-    squares: Vec<f64>,
-}
-
-impl Moments {
-    fn new(voxels: usize) -> Self {
-        Self {
-            count: 0.0,
-            mean: vec![0.0; voxels],
-            squares: vec![0.0; voxels],
-        }
-    }
-
-    fn add(&mut self, row: &[f32]) {
-        self.count += 1.0;
-        for ((mean, squares), value) in self.mean.iter_mut().zip(&mut self.squares).zip(row) {
-            let difference = f64::from(*value) - *mean;
-            *mean += difference / self.count;
-            *squares += difference * (f64::from(*value) - *mean);
-        }
-    }
-
-    /// Whether every voxel that varies has mean 0 and standard deviation 1, of either divisor.
-    fn zscored(&self) -> bool {
-        let near = |squares: f64, divisor: f64| ((squares / divisor).sqrt() - 1.0).abs() < ZSCORED;
-        let mut varying = 0;
-        let all = self.mean.iter().zip(&self.squares).all(|(mean, &squares)| {
+/// Whether every voxel that varies has mean 0 and standard deviation 1, of either divisor.
+fn zscored(moments: &Moments) -> bool {
+    let near = |squares: f64, divisor: f64| ((squares / divisor).sqrt() - 1.0).abs() < ZSCORED;
+    let mut varying = 0;
+    let all = moments
+        .means()
+        .iter()
+        .zip(moments.squares())
+        .all(|(mean, &squares)| {
             varying += usize::from(squares > 0.0);
-            let one = near(squares, self.count) || near(squares, (self.count - 1.0).max(1.0));
+            let one =
+                near(squares, moments.count()) || near(squares, (moments.count() - 1.0).max(1.0));
             squares == 0.0 || (mean.abs() < ZSCORED && one)
         });
-        all && varying > 0
-    }
+    all && varying > 0
 }
 
 /// Sums for the correlation of each voxel with each label.

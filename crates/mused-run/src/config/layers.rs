@@ -326,6 +326,20 @@ impl Layers {
         }
     }
 
+    /// The keys whose values differ in another configuration: `key: this value, now that one`.
+    pub fn changes(&self, other: &Self) -> Vec<String> {
+        let mut keys = leaves(&self.values);
+        keys.extend(leaves(&other.values));
+        keys.sort();
+        keys.dedup();
+        let text = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+        let differ = keys.into_iter().filter_map(|key| {
+            let (a, b) = (lookup(&self.values, &key), lookup(&other.values, &key));
+            (a != b).then(|| format!("{key}: {}, now {}", text(a), text(b)))
+        });
+        differ.collect()
+    }
+
     /// Where the value of a key came from.
     pub fn origin(&self, key: &str) -> Option<&str> {
         self.origins.get(key).map(String::as_str)

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use mused_stats::moments::Moments;
 use ndarray::{Array3, Axis};
 
 /// Attention of subject tokens to parts, over test samples.
@@ -17,13 +18,6 @@ pub(super) struct AttentionRow {
     pub(super) part: usize,
     pub(super) weight: f64,
     pub(super) sd: Option<f64>,
-}
-
-/// Mean and sum of squared differences from it, one a part (Welford 1962).
-struct Moments {
-    count: f64,
-    mean: Vec<f64>,
-    squares: Vec<f64>,
 }
 
 impl Attention {
@@ -56,11 +50,7 @@ impl Attention {
                 let moments = self
                     .moments
                     .entry((subject, level))
-                    .or_insert_with(|| Moments {
-                        count: 0.0,
-                        mean: vec![0.0; of_parts.len()],
-                        squares: vec![0.0; of_parts.len()],
-                    });
+                    .or_insert_with(|| Moments::new(of_parts.len()));
                 moments.add(&of_parts);
             }
         }
@@ -70,8 +60,8 @@ impl Attention {
     pub(super) fn rows(&self) -> Vec<AttentionRow> {
         let of = |(&(subject, level), moments): (&(usize, usize), &Moments)| {
             let level = self.levels.get(level).copied().unwrap_or_default();
-            let freedom = moments.count - 1.0;
-            let values = moments.mean.iter().zip(&moments.squares).enumerate();
+            let freedom = moments.count() - 1.0;
+            let values = moments.means().iter().zip(moments.squares()).enumerate();
             let row = |(part, (&weight, squares)): (usize, (&f64, &f64))| AttentionRow {
                 subject,
                 level,
@@ -82,17 +72,5 @@ impl Attention {
             values.map(row).collect::<Vec<_>>()
         };
         self.moments.iter().flat_map(of).collect()
-    }
-}
-
-impl Moments {
-    fn add(&mut self, values: &[f64]) {
-        self.count += 1.0;
-        let own = self.mean.iter_mut().zip(&mut self.squares);
-        for (&value, (mean, squares)) in values.iter().zip(own) {
-            let before = value - *mean;
-            *mean += before / self.count;
-            *squares += before * (value - *mean);
-        }
     }
 }

@@ -1,10 +1,11 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use mused::benchmark::Compared;
 use mused::run::Stated;
+use mused::seeds::paired;
 use mused::{Comparison, MetricDifference, Run, compare};
 use serde_json::json;
 
@@ -15,7 +16,8 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let mut comparisons = Vec::with_capacity(args.others.len());
     let reference = seeds(&args.reference)?;
     for other in &args.others {
-        let comparison = compare(&reference, &seeds(other)?)?;
+        let (a, b) = matched(&reference, &seeds(other)?, other)?;
+        let comparison = compare(&a, &b)?;
         comparisons.push((other.display().to_string(), Ok(comparison)));
     }
     if args.json {
@@ -31,26 +33,57 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs with their seeds.
+type Runs = Vec<(Option<u64>, Run)>;
+
 /// The run itself, or the runs `seed-S` in a folder of them.
-fn seeds(run: &Path) -> anyhow::Result<Vec<Run>> {
-    let opened = Run::open_predictions(run);
-    if opened.is_ok() || !run.is_dir() {
-        return Ok(vec![opened?]);
-    }
-    let mut found: Vec<PathBuf> = Vec::new();
-    for entry in fs::read_dir(run).with_context(|| format!("cannot list {}", run.display()))? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| name.starts_with("seed-")) {
-            found.push(path);
+fn seeds(path: &Path) -> anyhow::Result<Runs> {
+    let opened = Run::open_predictions(path);
+    let mut runs = Vec::new();
+    if opened.is_err() && path.is_dir() {
+        for entry in
+            fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))?
+        {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if name.is_some_and(|name| name.starts_with("seed-")) {
+                runs.push(Run::open(&path)?);
+            }
         }
     }
-    found.sort();
-    if found.is_empty() {
-        return Ok(vec![opened?]);
+    if runs.is_empty() {
+        runs.push(opened?);
     }
-    let runs = found.iter().map(Run::open);
-    Ok(runs.collect::<Result<_, _>>()?)
+    let seeded = |run: Run| (run.config().ok().map(|config| config.train.seed), run);
+    let mut runs: Runs = runs.into_iter().map(seeded).collect();
+    runs.sort_by_key(|(seed, _)| *seed);
+    Ok(runs)
+}
+
+/// The runs of two models side by side: of the same seeds, or one of each.
+fn matched(reference: &Runs, other: &Runs, path: &Path) -> anyhow::Result<(Vec<Run>, Vec<Run>)> {
+    if let ([(_, a)], [(_, b)]) = (reference.as_slice(), other.as_slice()) {
+        return Ok((vec![a.clone()], vec![b.clone()]));
+    }
+    let pairs = paired(reference, other);
+    if pairs.len() < reference.len().max(other.len()) {
+        let names = |runs: &Runs| {
+            let seeds = runs
+                .iter()
+                .map(|(seed, _)| seed.map_or("unknown".to_owned(), |s| s.to_string()));
+            seeds.collect::<Vec<_>>().join(", ")
+        };
+        bail!(
+            "{}: expected the seeds {} of the reference, found {}",
+            path.display(),
+            names(reference),
+            names(other)
+        );
+    }
+    Ok(pairs
+        .into_iter()
+        .map(|(_, a, b)| (a.clone(), b.clone()))
+        .unzip())
 }
 
 /// Prints how models differ from a reference.

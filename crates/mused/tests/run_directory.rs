@@ -1,0 +1,280 @@
+//! What every verb makes of run directories: of this version and the first, damaged, edited, and what is none at all.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod program;
+
+use std::fs;
+use std::path::Path;
+
+use mused_formats::npy::{read_npy_f32, write_npy_f32};
+use program::mused;
+use serde_json::Value;
+use tempfile::TempDir;
+
+const SMALL: &str = "--folds 2 --set train.epochs=2 --set model.dim=16";
+
+/// A folder with a dataset `data` and a run `run` of it.
+fn trained(settings: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    mused(&folder, "simulate --subjects 2 --stimuli 60 --seed 1 data").success();
+    mused(&folder, &format!("train data --out run {SMALL} {settings}")).success();
+    folder
+}
+
+fn refusal(folder: &TempDir, arguments: &str) -> String {
+    let output = mused(folder, arguments).code(1).get_output().stderr.clone();
+    String::from_utf8(output).unwrap()
+}
+
+fn json(folder: &TempDir, file: &str) -> Value {
+    serde_json::from_slice(&fs::read(folder.path().join(file)).unwrap()).unwrap()
+}
+
+fn column(path: &Path, column: &str) -> Vec<f64> {
+    let table = mused_formats::table::Table::read(path).unwrap();
+    table.column(column).unwrap().parse().unwrap()
+}
+
+/// Verbs that take a run, where `RUN` stands for it.
+const VERBS: [&str; 8] = [
+    "evaluate RUN",
+    "explain RUN",
+    "audit RUN",
+    "permute RUN --permutations 1",
+    "predict RUN data --out p.npy",
+    "report RUN",
+    "compare RUN RUN",
+    "config --run RUN",
+];
+
+#[test]
+fn every_verb_says_the_same_of_what_is_no_run() {
+    let folder = trained("");
+    let refused = |run: &str, expected: &str| {
+        for verb in VERBS {
+            // What `audit` takes besides.
+            if verb.starts_with("audit") && run == "data" {
+                continue;
+            }
+            let message = refusal(&folder, &verb.replace("RUN", run));
+            assert!(message.contains(expected), "{verb}: {message}");
+        }
+    };
+    refused("data", "expected a run directory, found a dataset");
+    let train = refusal(&folder, "train run --out b");
+    assert!(train.contains("found a run directory"), "{train}");
+    assert!(refusal(&folder, "audit nothing").contains("nothing"));
+
+    let path = folder.path().join("run/run.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    refused("run", "run.json: expected the description of a run");
+    fs::write(&path, whole.replace("mused-run/2", "mused-run/3")).unwrap();
+    refused("run", "made by a newer mused");
+    fs::write(&path, "{\"schema\": \"somebody-else/1\"}").unwrap();
+    refused("run", "not the run.json of a run of mused");
+    // What a newer version adds is passed over.
+    fs::write(&path, whole.replacen('{', "{ \"future\": [1, 2],", 1)).unwrap();
+    mused(&folder, "evaluate run").success();
+}
+
+#[test]
+fn a_run_of_the_first_version_opens() {
+    let folder = trained("");
+    // As version 0.1.0 wrote it: no resolved facts, a hash of the whole folder, the flat configuration.
+    let path = folder.path().join("run/run.json");
+    let mut run: Value = json(&folder, "run/run.json");
+    run["schema"] = "mused-run/1".into();
+    for key in ["resolved", "config"] {
+        run.as_object_mut().unwrap().remove(key);
+    }
+    let dataset = mused::Dataset::open(folder.path().join("data")).unwrap();
+    let reference = run["dataset"].as_object_mut().unwrap();
+    reference.remove("identity");
+    reference.insert("sha256".to_owned(), dataset.folder_sha256().unwrap().into());
+    fs::write(&path, run.to_string()).unwrap();
+    fs::remove_file(folder.path().join("run/shown.tsv")).unwrap();
+    let config = include_str!("../../mused-run/tests/config-0.1.0.toml");
+    let config = config
+        .replace("folds = 1", "folds = 2")
+        .replace("dim = 128", "dim = 16");
+    // One key is missing, as in a file of a version between.
+    let config = config.replace("patch_size = 8 # preset default\n", "");
+    fs::write(folder.path().join("run/config.toml"), config).unwrap();
+    for verb in VERBS {
+        mused(&folder, &verb.replace("RUN", "run")).success();
+    }
+    fs::write(folder.path().join("data/more"), "a file").unwrap();
+    let message = refusal(&folder, "explain run");
+    assert!(message.contains("another dataset"), "{message}");
+}
+
+#[test]
+fn only_what_a_run_read_makes_its_dataset_another_one() {
+    let folder = trained("");
+    let data = folder.path().join("data");
+    fs::write(data.join(".DS_Store"), "Finder").unwrap();
+    let features = data.join("features/unrelated");
+    fs::create_dir(&features).unwrap();
+    let zeros = ndarray::Array2::<f32>::zeros((60, 2));
+    write_npy_f32(features.join("features.npy"), zeros.view()).unwrap();
+    fs::write(
+        features.join("feature.json"),
+        r#"{"level": null, "description": "new"}"#,
+    )
+    .unwrap();
+    mused(&folder, "explain run").success();
+    mused(&folder, "evaluate run").success();
+    let ceiling = &json(&folder, "run/results.json")["noise_ceiling"];
+    assert!(ceiling["responses"]["sub-01"].is_number(), "{ceiling}");
+
+    let responses = data.join("subjects/sub-02/responses.npy");
+    let mut bytes = fs::read(&responses).unwrap();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 1;
+    fs::write(&responses, bytes).unwrap();
+    let message = refusal(&folder, "explain run");
+    assert!(message.contains("voxels of subject sub-02"), "{message}");
+    assert!(message.contains("--dataset"), "{message}");
+}
+
+#[test]
+fn a_configuration_edited_meanwhile_is_not_resumed() {
+    let folder = trained("");
+    let path = folder.path().join("run/config.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::remove_file(folder.path().join("run/predictions.npy")).unwrap();
+    fs::write(&path, text.replace("epochs = 2", "epochs = 3")).unwrap();
+    let message = refusal(&folder, "train data --out run --resume");
+    assert!(message.contains("train.epochs: 2, now 3"), "{message}");
+    // Comments are nobody's loss.
+    fs::write(&path, text.replace("# --set", "# by hand")).unwrap();
+    mused(&folder, "train data --out run --resume").success();
+}
+
+#[test]
+fn what_a_run_came_to_is_on_record() {
+    let folder = trained("--set guidance.low=none --set model.zscore=false");
+    let resolved = &json(&folder, "run/run.json")["resolved"];
+    assert_eq!(
+        resolved["guidance_low"]["unused"],
+        "the configuration says none"
+    );
+    assert!(
+        resolved["guidance_high"]["features"].is_string(),
+        "{resolved}"
+    );
+    assert_eq!(resolved["inputs"]["zscored"], false);
+    assert_eq!(resolved["inputs"]["arrangement"], "regions");
+    assert_eq!(resolved["weights_chosen_by_validation"], true);
+    fs::remove_dir_all(folder.path().join("data/features")).unwrap();
+    mused(
+        &folder,
+        &format!("train data --out auto {SMALL} --holdout-subject sub-01"),
+    )
+    .success();
+    let resolved = &json(&folder, "auto/run.json")["resolved"];
+    let unused = "no feature set of the dataset names this level";
+    assert_eq!(resolved["guidance_high"]["unused"], unused);
+    assert_eq!(resolved["held_out"]["subjects"][0], "sub-01");
+}
+
+/// A control is made anew from the data whenever its run is read.
+#[test]
+fn shuffled_brains_are_relabelled_and_searched_as_they_were_read() {
+    let folder = trained("--model shuffled-brain");
+    let audited = mused(&folder, "audit run").success();
+    let audited = String::from_utf8(audited.get_output().stdout.clone()).unwrap();
+    assert!(audited.contains("no leak found"), "{audited}");
+    mused(&folder, "permute run --permutations 3").success();
+    let scores = column(
+        &folder.path().join("run/permutations/scores.tsv"),
+        "macro_auc",
+    );
+    assert_eq!(scores.len(), 3);
+    assert!(
+        scores[0] != scores[1] && scores[1] != scores[2],
+        "{scores:?}"
+    );
+}
+
+#[test]
+fn a_benchmark_knows_its_runs_by_what_they_are_made_of() {
+    let folder = TempDir::new().unwrap();
+    mused(&folder, "simulate --subjects 2 --stimuli 60 --seed 1 data").success();
+    let models = "--models ridge-separate,prevalence --seeds 0";
+    mused(
+        &folder,
+        &format!("benchmark data --out b {models} --folds 2"),
+    )
+    .success();
+    // The same, said in another way.
+    mused(
+        &folder,
+        &format!("benchmark data --out b {models} --set split.folds=2"),
+    )
+    .success();
+    let message = refusal(
+        &folder,
+        &format!("benchmark data --out b {models} --folds 3"),
+    );
+    assert!(message.contains("other settings"), "{message}");
+}
+
+#[test]
+fn predictions_do_not_overwrite_their_own_table() {
+    let folder = trained("");
+    let message = refusal(&folder, "predict run data --out p.tsv");
+    assert!(message.contains("ends in .npy"), "{message}");
+    assert!(!folder.path().join("p.tsv").exists());
+    mused(&folder, "predict run data --out p.npy").success();
+    assert_eq!(
+        read_npy_f32(folder.path().join("p.npy")).unwrap().shape()[0],
+        120
+    );
+}
+
+/// The p of a shift along a circle must not depend on names (two films of the same seconds, named apart).
+#[test]
+fn a_shift_follows_time_and_not_the_alphabet() {
+    let p = |name: &dyn Fn(usize, usize) -> String| {
+        let folder = TempDir::new().unwrap();
+        let run = folder.path().join("run");
+        fs::create_dir(&run).unwrap();
+        let clips = [12, 13, 15].into_iter().enumerate();
+        let seconds: Vec<(usize, usize)> = clips
+            .flat_map(|(clip, length)| (0..length).map(move |at| (clip, at)))
+            .collect();
+        let wave = |at: usize| (at as f64 * 0.35).sin();
+        let truth: Vec<u8> = (0..40).map(|at| u8::from(wave(at) > 0.2)).collect();
+        let score = |row: usize| (0.5 + 0.3 * wave(row % 40 + 3) + 0.002 * (row % 7) as f64) as f32;
+        let (mut split, mut trials) = (
+            "fold\tpart\tstimulus_id\tgroup\n".to_owned(),
+            "fold\tsubject\tstimulus_id\n".to_owned(),
+        );
+        for &(clip, second) in &seconds {
+            split.push_str(&format!("0\ttest\t{}\tclip{clip}\n", name(clip, second)));
+        }
+        for subject in ["s", "t"] {
+            for &(clip, second) in &seconds {
+                trials.push_str(&format!("0\t{subject}\t{}\n", name(clip, second)));
+            }
+        }
+        fs::write(run.join("split.tsv"), split).unwrap();
+        fs::write(run.join("trials.tsv"), trials).unwrap();
+        fs::write(run.join("labels.tsv"), "label\ncut\n").unwrap();
+        let scores = ndarray::Array2::from_shape_fn((80, 1), |(row, _)| score(row));
+        let targets = ndarray::Array2::from_shape_fn((80, 1), |(row, _)| truth[row % 40]);
+        write_npy_f32(run.join("predictions.npy"), scores.view()).unwrap();
+        mused_formats::npy::write_npy_u8(run.join("targets.npy"), targets.view()).unwrap();
+        mused(&folder, "evaluate run").success();
+        let inference = json(&folder, "run/results.json")["inference"].clone();
+        assert_eq!(inference["exchanged"], "shift");
+        inference["roc_auc"]["permutation"].clone()
+    };
+    let padded = p(&|clip, second| format!("clip{clip}_{second:03}"));
+    let plain = p(&|clip, second| format!("clip{clip}_{second}"));
+    let backwards = p(&|clip, second| format!("z{:02}_{:02}", 9 - clip, 90 - second));
+    assert_eq!(plain, padded);
+    assert_eq!(backwards, padded);
+}
