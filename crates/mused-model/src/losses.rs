@@ -3,7 +3,6 @@
 use burn::tensor::activation::relu;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor};
-use serde::{Deserialize, Serialize};
 
 /// Added to the product of norms in an RDM, as the published code does.
 const RDM_EPSILON: f64 = 1e-6;
@@ -12,7 +11,7 @@ const RDM_EPSILON: f64 = 1e-6;
 const NORM_EPSILON: f64 = 1e-24;
 
 /// How the high-level and low-level token of a sample are pushed apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orthogonality {
     /// Mean of squared inner products over all pairs of the batch: ‖H Lᵀ‖²/B².
     F,
@@ -26,8 +25,7 @@ pub enum Orthogonality {
 }
 
 /// How a token's RDM is compared with the stimulus RDM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RsaForm {
     /// Mean squared difference over all pairs (published).
     SquaredError,
@@ -37,8 +35,7 @@ pub enum RsaForm {
 }
 
 /// Coefficients and forms of the loss terms.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LossConfig {
     /// Weight of the high-level RSA loss.
     pub high: f64,

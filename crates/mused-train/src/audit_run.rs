@@ -2,7 +2,7 @@ use mused_data::audit::{Finding, Leak, Report, audit};
 use mused_kernels::TrainBackend;
 use mused_run::Run;
 
-use crate::learner::learner;
+use crate::families::learner;
 use crate::plan::Plan;
 use crate::training::controlled;
 use crate::{Result, inputs};

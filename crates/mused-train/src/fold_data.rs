@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use mused_data::{Guidance, InputTransform};
 
-use crate::learner::ModelDescription;
+use crate::model_file::ModelDescription;
 use crate::sample_set::SampleSet;
 
 /// What a model is fitted and tested on; read-only meanwhile.

@@ -10,7 +10,8 @@ use mused_run::{
 use ndarray::Axis;
 
 use crate::fold_data::{FoldData, Guides};
-use crate::learner::{Learner, ModelDescription};
+use crate::learner::Learner;
+use crate::model_file::ModelDescription;
 use crate::sample_set::SampleSet;
 use crate::{Error, Result};
 

@@ -8,7 +8,7 @@ use mused_kernels::KernelBackend;
 use mused_run::Run;
 use ndarray::Array2;
 
-use crate::learner::restore;
+use crate::families::restore;
 use crate::sample_set::SampleSet;
 use crate::{Error, Result, inputs};
 

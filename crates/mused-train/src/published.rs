@@ -14,7 +14,9 @@ use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, View};
 use safetensors::{SafeTensors, serialize_to_file};
 
-use crate::learner::{ModelDescription, Network, learner, save};
+use crate::families::{Network, learner};
+use crate::learner::save;
+use crate::model_file::ModelDescription;
 use crate::plan::Plan;
 use crate::training::{create, record};
 use crate::{Error, Result, checkpoint};

@@ -6,8 +6,9 @@ use mused_kernels::TrainBackend;
 use mused_run::{Config, DatasetReference, Layers, Machine, Run, RunRecord, Task};
 
 use crate::crew::Crew;
+use crate::families::{learner, saved_step};
 use crate::journal::Journal;
-use crate::learner::{Fit, Learner, learner, save, saved_step};
+use crate::learner::{Fit, Learner, save};
 use crate::plan::Plan;
 use crate::{Error, Progress, Result};
 

@@ -152,7 +152,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::learner::{losses, network_of};
+    use crate::families::{losses, network_of};
     use crate::parameters::to_host;
 
     type B = CpuTraining;

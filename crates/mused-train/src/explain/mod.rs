@@ -18,7 +18,7 @@ use mused_kernels::KernelBackend;
 use mused_run::{Config, Run, Task};
 use mused_stats::paired::Difference;
 
-use crate::learner::restore;
+use crate::families::restore;
 use crate::training::controlled;
 use crate::{Error, Result, inputs};
 use geometry::Geometry;

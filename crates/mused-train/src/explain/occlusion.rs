@@ -12,7 +12,8 @@ use super::attention::Attention;
 use super::parts::Parts;
 use super::rows::TestRows;
 use super::tokens::FoldTokens;
-use crate::learner::{Model, evaluation_batch, restore};
+use crate::families::{evaluation_batch, restore};
+use crate::learner::Model;
 use crate::sample_set::SampleSet;
 use crate::{Error, PartDrop, Result, inputs};
 

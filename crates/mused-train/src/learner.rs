@@ -1,30 +1,17 @@
-//! What a family of models can do. Network or closed form is decided here, once: the rest of the crate fits, saves,
-//! restores and asks models without knowing which they are.
-
-mod alignment;
-mod architecture;
-mod description;
-mod linear;
-mod network;
-mod trainer;
+//! What a family of models can do: the rest of the crate fits, saves and asks models without knowing which they are.
 
 use mused_data::Layout;
-use mused_kernels::{KernelBackend, TrainBackend};
-use mused_run::{Config, EpochLosses, EpochRecord, Family, Run, Task, ValidationScores};
+use mused_formats::npy;
+use mused_run::{Config, EpochLosses, EpochRecord, Run, Task, ValidationScores};
 use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::crew::Worker;
 use crate::fold_data::{FoldData, Guides};
 use crate::journal::{Journal, now};
+use crate::model_file::Architecture;
 use crate::parameters::NamedTensors;
 use crate::sample_set::SampleSet;
 use crate::{Progress, Result, checkpoint, inputs};
-
-#[cfg(test)]
-pub(crate) use architecture::{losses, network as network_of};
-pub(crate) use description::{Architecture, ModelDescription};
-pub(crate) use network::{Network, evaluation_batch};
-pub(crate) use trainer::saved_step;
 
 /// A family of models under a configuration.
 pub(crate) trait Learner: Sync {
@@ -89,42 +76,13 @@ pub(crate) struct Outputs {
     pub(crate) tokens: Vec<(&'static str, Array2<f32>)>,
 }
 
-/// The learner of a configuration.
-pub(crate) fn learner<B: TrainBackend>(config: &Config) -> Box<dyn Learner + '_> {
-    match &config.model.family {
-        Family::Transformer(_) | Family::BrainFormer(_) | Family::Mlp(_) => {
-            Box::new(network::Networks::<B>::new(config))
-        }
-        Family::Ridge(_) | Family::AlignedRidge(_) | Family::Prevalence(_) => {
-            Box::new(linear::ClosedForms::new(config))
-        }
-    }
-}
-
-/// The model of a task that is done.
-pub(crate) fn restore<B: KernelBackend>(
-    run: &Run,
-    task: &Task,
-) -> Result<(ModelDescription, Box<dyn Model>)> {
-    let path = run.model_path(task);
-    let (description, tensors) = checkpoint::read::<ModelDescription>(&path)?;
-    let model: Box<dyn Model> = match &description.model {
-        Architecture::Network(network) => Box::new(Network::<B>::restore(network, tensors)?),
-        Architecture::Linear(linear) => Box::new(linear::LinearModel::restore(linear, tensors)?),
-    };
-    Ok((description, model))
-}
-
 /// Writes what a task leaves: its model, what makes the model's inputs, and last its test probabilities.
 pub(crate) fn save(run: &Run, task: &Task, data: &FoldData<'_>, model: &dyn Model) -> Result<()> {
     checkpoint::write(&run.model_path(task), &data.description, &model.tensors()?)?;
     inputs::write(&run.inputs_path(task), &data.transform)?;
     let probabilities = model.predict(&data.test)?;
     let path = run.task_predictions_path(task);
-    Ok(mused_formats::npy::write_npy_f32(
-        path,
-        probabilities.view(),
-    )?)
+    Ok(npy::write_npy_f32(path, probabilities.view())?)
 }
 
 /// A model in the making: what it is fitted on, and who is told.

@@ -4,7 +4,6 @@ use mused_run::{AlignedRidgeConfig, Alignment};
 use mused_stats::{SharedSpace, SubjectMap, procrustes, srm};
 use ndarray::{Array2, ArrayView2};
 
-use super::linear::rounded;
 use crate::fold_data::FoldData;
 use crate::sample_set::SampleSet;
 use crate::{Error, Result};
@@ -74,4 +73,9 @@ pub(super) fn align(
         map.weights.mapv_inplace(rounded);
     }
     Ok(maps)
+}
+
+/// To the nearest value that f32 holds.
+pub(super) fn rounded(value: f64) -> f64 {
+    f64::from(value as f32)
 }

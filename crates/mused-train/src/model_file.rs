@@ -1,7 +1,8 @@
+//! What stands beside the weights in a model's file.
+
 use mused_model::DecoderConfig;
 use serde::{Deserialize, Serialize};
 
-use super::linear::LinearDescription;
 use crate::{Error, Result};
 
 /// Stored beside the weights: everything needed to build the model again.
@@ -45,4 +46,32 @@ impl Architecture {
             ))),
         }
     }
+}
+
+/// What a linear model is; stored with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LinearDescription {
+    pub(crate) family: LinearFamily,
+    pub(crate) alignment: Aligned,
+    /// Length of an input row.
+    pub(crate) inputs: usize,
+    pub(crate) labels: usize,
+}
+
+/// How the weights came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LinearFamily {
+    Ridge,
+    Prevalence,
+}
+
+/// How subjects came into one space before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Aligned {
+    None,
+    Procrustes,
+    Srm,
 }

@@ -11,7 +11,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::architecture::network;
 use super::trainer::Trainer;
-use super::{Architecture, Fit, Learner, Model, Outputs};
+use crate::learner::{Fit, Learner, Model, Outputs};
+use crate::model_file::Architecture;
 use crate::parameters::{NamedTensors, collect, restore, to_host};
 use crate::sample_set::SampleSet;
 use crate::{Error, Result, memory};

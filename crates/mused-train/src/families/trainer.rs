@@ -12,9 +12,10 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::losses;
-use super::{Epoch, Fit, Model as _, Network, record};
+use super::network::Network;
 use crate::fold_data::{FoldData, Guides};
 use crate::journal::Journal;
+use crate::learner::{Epoch, Fit, Model as _, record};
 use crate::optimizer::Optimizer;
 use crate::parameters::{NamedTensors, collect, restore};
 use crate::random::{Purpose, stream};

@@ -1,42 +1,23 @@
+mod foreign;
+mod gather;
+mod places;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Fold, Identity, order_shown};
-use mused_formats::table::{Table, TableWriter};
-use mused_formats::{npy, replace_file};
-use ndarray::{Array2, ArrayView2, Axis, Ix2, concatenate};
+use mused_formats::replace_file;
+use mused_formats::table::TableWriter;
+
+pub use foreign::run_directories;
 
 use crate::predictions::Files;
 use crate::{
-    Config, Division, EpochRecord, Error, Layers, PredictionRow, Predictions, RESULTS_SCHEMA,
-    Result, Results, Retrained, RunRecord, Settled, Task, epochs,
+    Config, Division, EpochRecord, Error, Layers, Predictions, RESULTS_SCHEMA, Result, Results,
+    Retrained, RunRecord, Settled, Task, epochs,
 };
-
-const RUN: &str = "run.json";
-const CONFIG: &str = "config.toml";
-const SPLIT: &str = "split.tsv";
-const METRICS: &str = "metrics.jsonl";
-const TENSORBOARD: &str = "tensorboard";
-const CHECKPOINTS: &str = "checkpoints";
-const LABELS: &str = "labels.tsv";
-const TRIALS: &str = "trials.tsv";
-const SHOWN: &str = "shown.tsv";
-const PREDICTIONS: &str = "predictions.npy";
-const TARGETS: &str = "targets.npy";
-const RESULTS: &str = "results.json";
-const PERMUTATIONS: &str = "permutations";
-const CHOSEN: &str = "chosen.tsv";
-const CANDIDATES: &str = "candidates";
-const EXPLAIN: &str = "explain";
-const REPORT: &str = "report.html";
-/// Of a task: weights and their description.
-const MODEL: &str = "model.safetensors";
-/// Of a task: what turns responses into inputs.
-const INPUTS: &str = "inputs.safetensors";
-/// Of a task: where training stands.
-const STATE: &str = "state.safetensors";
-/// Table of a folder of `mused benchmark`.
-const BENCHMARK: &str = "benchmark.tsv";
+use foreign::not_a_run;
+use places::{CONFIG, LABELS, PREDICTIONS, RUN, SHOWN, SPLIT, TARGETS, TRIALS};
 
 /// Generations of `run.json` that this version reads.
 const KNOWN_SCHEMAS: [&str; 2] = ["mused-run/1", RunRecord::SCHEMA];
@@ -297,11 +278,6 @@ impl Run {
         fs::read_to_string(&path).map_err(Error::io("cannot read", &path))
     }
 
-    /// Where the configuration lies, a valid `--config`.
-    pub fn config_path(&self) -> PathBuf {
-        self.path.join(CONFIG)
-    }
-
     /// Who is trained and tested.
     ///
     /// # Errors
@@ -310,52 +286,12 @@ impl Run {
         Division::read(&self.path.join(SPLIT))
     }
 
-    /// Where the division lies.
-    pub fn division_path(&self) -> PathBuf {
-        self.path.join(SPLIT)
-    }
-
     /// The course of training; nothing where there is no `metrics.jsonl`.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn epochs(&self) -> Result<Vec<EpochRecord>> {
         epochs::read(&self.metrics_path())
-    }
-
-    /// Where the course of training is recorded.
-    pub fn metrics_path(&self) -> PathBuf {
-        self.path.join(METRICS)
-    }
-
-    /// Folder of a task's TensorBoard events.
-    pub fn tensorboard_folder(&self, task: &Task) -> PathBuf {
-        self.path.join(TENSORBOARD).join(task.name())
-    }
-
-    /// Folder of a task: weights, input statistics, predictions.
-    pub fn task_folder(&self, task: &Task) -> PathBuf {
-        self.path.join(CHECKPOINTS).join(task.name())
-    }
-
-    /// Weights of a task's model and their description.
-    pub fn model_path(&self, task: &Task) -> PathBuf {
-        self.task_folder(task).join(MODEL)
-    }
-
-    /// What turns responses into the inputs of a task's model.
-    pub fn inputs_path(&self, task: &Task) -> PathBuf {
-        self.task_folder(task).join(INPUTS)
-    }
-
-    /// Where an interrupted task stands; gone when it is done.
-    pub fn state_path(&self, task: &Task) -> PathBuf {
-        self.task_folder(task).join(STATE)
-    }
-
-    /// Test probabilities of a task: the last file written, so that its presence says that the task is done.
-    pub fn task_predictions_path(&self, task: &Task) -> PathBuf {
-        self.task_folder(task).join(PREDICTIONS)
     }
 
     fn with_files<T>(&self, use_files: impl FnOnce(&Files<'_>) -> Result<T>) -> Result<T> {
@@ -403,11 +339,6 @@ impl Run {
         })
     }
 
-    /// Where the scores lie.
-    pub fn results_path(&self) -> PathBuf {
-        self.path.join(RESULTS)
-    }
-
     /// Writes the scores, and gives them as JSON.
     ///
     /// # Errors
@@ -428,11 +359,6 @@ impl Run {
         Retrained::read(&self.retrained_path())
     }
 
-    /// Where they lie.
-    pub fn retrained_path(&self) -> PathBuf {
-        self.path.join(PERMUTATIONS).join("scores.tsv")
-    }
-
     /// Writes them.
     ///
     /// # Errors
@@ -443,31 +369,6 @@ impl Run {
             fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
         }
         retrained.write(&path)
-    }
-
-    /// Where the run of a relabelling is trained.
-    pub fn relabelled_run(&self, index: usize) -> PathBuf {
-        self.path.join(PERMUTATIONS).join(index.to_string())
-    }
-
-    /// Folder of what `mused explain` finds.
-    pub fn explain_folder(&self) -> PathBuf {
-        self.path.join(EXPLAIN)
-    }
-
-    /// The page of `mused report`.
-    pub fn report_path(&self) -> PathBuf {
-        self.path.join(REPORT)
-    }
-
-    /// Which candidate each model of a run at `path` is, where it was put together from candidates.
-    pub fn chosen_path(path: &Path) -> PathBuf {
-        path.join(CHOSEN)
-    }
-
-    /// A candidate of a run at `path`.
-    pub fn candidate(path: &Path, index: usize) -> PathBuf {
-        path.join(CANDIDATES).join(index.to_string())
     }
 
     /// The dataset of the run, at `moved` or where it was, if it is still the same in all that the run read.
@@ -521,85 +422,6 @@ impl Run {
             ),
         ))
     }
-
-    /// Test probabilities of a task that is done: samples × labels.
-    ///
-    /// # Errors
-    /// A file that is missing or holds something else.
-    pub fn task_predictions(&self, task: &Task) -> Result<Array2<f32>> {
-        let path = self.task_predictions_path(task);
-        let array = npy::read_npy_f32(&path)?.into_dimensionality::<Ix2>();
-        array.map_err(|error| Error::invalid(&path, error.to_string()))
-    }
-
-    /// Puts the test probabilities of all tasks together, in the order of the tasks; the run is complete then. `rows`
-    /// says what they are of, `targets` is rows × labels.
-    ///
-    /// # Errors
-    /// A task that is not done, or has predicted something else.
-    pub fn gather(&self, rows: &[PredictionRow], targets: ArrayView2<'_, u8>) -> Result<()> {
-        let each = self.tasks().iter().map(|task| self.task_predictions(task));
-        let all = together(&each.collect::<Result<Vec<_>>>()?, &self.path)?;
-        if all.dim() != targets.dim() || all.nrows() != rows.len() {
-            return Err(Error::invalid(
-                &self.path,
-                format!(
-                    "expected the predictions of its models to be {:?} in all, found {:?}",
-                    targets.dim(),
-                    all.dim()
-                ),
-            ));
-        }
-        self.with_files(|files| files.write(rows, all.view(), targets))
-    }
-
-    /// Puts a run together whose tasks are taken from complete runs of the same tasks, one for each, in order.
-    ///
-    /// # Errors
-    /// No run at all, or files that cannot be copied.
-    pub fn assemble(path: &Path, chosen: &[(&Self, &Task)]) -> Result<Self> {
-        let Some((first, _)) = chosen.first() else {
-            return Err(Error::invalid(path, "there is no run to take models from"));
-        };
-        fs::create_dir_all(path).map_err(Error::io("cannot create", path))?;
-        let copy = |from: &Path, to: &Path| -> Result<()> {
-            fs::copy(from, to)
-                .map(drop)
-                .map_err(Error::io("cannot copy", from))
-        };
-        let mut metrics = String::new();
-        let mut predictions = Vec::with_capacity(chosen.len());
-        let made = Self {
-            path: path.to_owned(),
-            record: first.record.clone(),
-        };
-        for (run, task) in chosen {
-            let (from, to) = (run.task_folder(task), made.task_folder(task));
-            fs::create_dir_all(&to).map_err(Error::io("cannot create", &to))?;
-            for entry in fs::read_dir(&from).map_err(Error::io("cannot list", &from))? {
-                let entry = entry.map_err(Error::io("cannot list", &from))?;
-                copy(&entry.path(), &to.join(entry.file_name()))?;
-            }
-            predictions.push(run.task_predictions(task)?);
-            for record in run.epochs()?.iter().filter(|record| record.is_of(task)) {
-                metrics.push_str(&record.line()?);
-            }
-        }
-        for name in [CONFIG, LABELS, SPLIT, TRIALS, SHOWN, TARGETS] {
-            copy(&first.path.join(name), &path.join(name))?;
-        }
-        replace_file(made.metrics_path(), metrics.as_bytes())?;
-        let all = together(&predictions, path)?;
-        npy::write_npy_f32(path.join(PREDICTIONS), all.view())?;
-        made.finish()
-    }
-}
-
-fn together(parts: &[Array2<f32>], run: &Path) -> Result<Array2<f32>> {
-    let views: Vec<_> = parts.iter().map(|array| array.view()).collect();
-    concatenate(Axis(0), &views).map_err(|error| {
-        Error::invalid(run, format!("its models predict different labels: {error}"))
-    })
 }
 
 /// A table of one column.
@@ -627,50 +449,4 @@ fn generation(schema: &str) -> u64 {
         .strip_prefix("mused-run/")
         .and_then(|number| number.parse().ok());
     number.unwrap_or(0)
-}
-
-/// What a path that is no run directory is, and what takes it.
-fn not_a_run(path: &Path) -> String {
-    if path.join("dataset.json").is_file() {
-        return "expected a run directory, found a dataset; `mused train` makes a run of it, and `mused info`, `audit`, \
-                `features`, `rdm`, `map` and `benchmark` take the dataset itself"
-            .to_owned();
-    }
-    if path.join(BENCHMARK).is_file() {
-        return format!(
-            "expected a run directory, found a folder of `mused benchmark`: name one of its runs (see {BENCHMARK}); \
-             `mused report` and `compare` take the folder"
-        );
-    }
-    if path.join(CONFIG).is_file() || path.join(SPLIT).is_file() {
-        return format!(
-            "expected a run directory, found one without {RUN}: its training never began, or the file was lost"
-        );
-    }
-    match path.exists() {
-        true => format!("expected a run directory, found no {RUN} in it; `mused train` makes one"),
-        false => "there is nothing at this path; `mused train` makes a run".to_owned(),
-    }
-}
-
-/// The run directories that paths name: runs as they are, and of a folder of `mused benchmark` every run it lists.
-///
-/// # Errors
-/// A benchmark's table that cannot be read, or lists no run.
-pub fn run_directories(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut runs = Vec::new();
-    for path in paths {
-        let table = path.join(BENCHMARK);
-        if Run::exists(path) || !table.is_file() {
-            runs.push(path.clone());
-            continue;
-        }
-        let listed = Table::read(&table)?;
-        let names = listed.column("run")?.strings()?;
-        if names.is_empty() {
-            return Err(Error::invalid(&table, "expected a row a run, found none"));
-        }
-        runs.extend(names.into_iter().map(|name| path.join(name)));
-    }
-    Ok(runs)
 }

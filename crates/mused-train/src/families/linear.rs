@@ -7,11 +7,11 @@ use mused_data::{Layout, Sample, partition};
 use mused_run::{Alignment, Config, EpochLosses, Family, Task};
 use mused_stats::{SubjectMap, ridge};
 use ndarray::{Array1, Array2, ArrayView2, Axis};
-use serde::{Deserialize, Serialize};
 
-use super::alignment::align;
-use super::{Architecture, Epoch, Fit, Learner, Model, Outputs, record};
+use super::alignment::{align, rounded};
 use crate::fold_data::FoldData;
+use crate::learner::{Epoch, Fit, Learner, Model, Outputs, record};
+use crate::model_file::{Aligned, Architecture, LinearDescription, LinearFamily};
 use crate::parameters::NamedTensors;
 use crate::sample_set::SampleSet;
 use crate::scoring::validation_scores;
@@ -22,34 +22,6 @@ const PARTS: usize = 4;
 
 /// Samples that are predicted at once, to bound memory.
 const BATCH: usize = 256;
-
-/// What a linear model is; stored with it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct LinearDescription {
-    pub(crate) family: LinearFamily,
-    pub(crate) alignment: Aligned,
-    /// Length of an input row.
-    pub(crate) inputs: usize,
-    pub(crate) labels: usize,
-}
-
-/// How the weights came about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum LinearFamily {
-    Ridge,
-    Prevalence,
-}
-
-/// How subjects came into one space before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Aligned {
-    None,
-    Procrustes,
-    Srm,
-}
 
 /// Models in closed form.
 pub(crate) struct ClosedForms<'c> {
@@ -302,11 +274,6 @@ impl Model for LinearModel {
         }
         Ok(tensors)
     }
-}
-
-/// To the nearest value that f32 holds.
-pub(super) fn rounded(value: f64) -> f64 {
-    f64::from(value as f32)
 }
 
 /// Inputs of the samples `chosen` of a set, in the shared space where there is one.

@@ -1,0 +1,225 @@
+use super::*;
+use crate::{Family, MODELS, PRESETS};
+
+#[test]
+fn later_layers_win_and_are_remembered() {
+    let mut layers = Layers::preset("default").unwrap();
+    layers.set("train.epochs=3").unwrap();
+    layers.set("train.weight_decay=0").unwrap();
+    layers.set("guidance.high=none").unwrap();
+    layers.set("train.rate_factors={attention = 0.1}").unwrap();
+    let config = layers.config().unwrap();
+    assert_eq!(config.train.epochs, 3);
+    assert_eq!(config.train.weight_decay, 0.0);
+    assert_eq!(config.guidance.high, "none");
+    assert_eq!(config.train.rate_factors["attention"], 0.1);
+    let text = layers.annotated();
+    assert!(text.contains("epochs = 3 # --set"), "{text}");
+    assert!(text.contains("depth = 1 # preset default"), "{text}");
+    assert_eq!(Config::read(&text).unwrap(), config);
+    assert_eq!(Layers::of(&config).unwrap().config().unwrap(), config);
+}
+
+#[test]
+fn every_model_and_preset_can_be_set() {
+    for (preset, _) in PRESETS {
+        for model in MODELS {
+            let mut layers = Layers::preset(preset).unwrap();
+            if preset == "clip-mused-hcp" && model.name == "transformer-embedding" {
+                // BrainFormer has no such vectors.
+                let message = layers.model(model.name).unwrap_err().to_string();
+                assert!(message.contains("model.subjects"), "{message}");
+                continue;
+            }
+            if preset == "clip-mused-hcp" && model.name.ends_with("-token") {
+                let message = layers.model(model.name).unwrap_err().to_string();
+                assert!(message.contains("model.levels"), "{message}");
+                continue;
+            }
+            layers.model(model.name).unwrap();
+            let config = layers.config().unwrap();
+            let text = layers.annotated();
+            let changed = text.contains(&format!("# model {}", model.name));
+            assert_eq!(changed, !model.settings.is_empty(), "{}", model.name);
+            assert_eq!(Config::read(&text).unwrap(), config);
+        }
+    }
+    let mut layers = Layers::preset("default").unwrap();
+    let message = layers.model("forest").unwrap_err().to_string();
+    assert!(message.contains("transformer-shared"), "{message}");
+}
+
+#[test]
+fn a_family_brings_its_own_keys_and_keeps_what_was_set_by_hand() {
+    let mut layers = Layers::preset("clip-mused").unwrap();
+    layers.set("model.dropout=0.5").unwrap();
+    layers.set("model.zscore=false").unwrap();
+    layers.set("model.dim=64").unwrap();
+    layers.model("mlp-separate").unwrap();
+    let config = layers.config().unwrap();
+    let Family::Mlp(mlp) = &config.model.family else {
+        panic!("{config:?}");
+    };
+    assert_eq!(
+        (mlp.hidden, mlp.dropout, mlp.input_dropout),
+        (2048, 0.5, 0.0)
+    );
+    assert!(config.model.family.separate() && !config.model.inputs.zscore);
+    let message = layers.set("model.dim=64").unwrap_err().to_string();
+    assert!(
+        message.contains("model.dim (--set) is a key of model.family transformer"),
+        "{message}"
+    );
+    let message = layers.set("brainformer.depth=10").unwrap_err().to_string();
+    assert!(message.contains("it is model.depth now"), "{message}");
+}
+
+#[test]
+fn single_values_of_the_first_version_are_taken() {
+    let mut layers = Layers::preset("default").unwrap();
+    layers.set("model.tokenizer=convolutions").unwrap();
+    layers.set("brainformer.depth=34").unwrap();
+    let config = layers.config().unwrap();
+    assert!(matches!(config.model.family, Family::BrainFormer(model) if model.depth == 34));
+    let mut layers = Layers::preset("default").unwrap();
+    for setting in [
+        "model.family=ridge",
+        "model.subjects=shared",
+        "model.alignment=srm",
+    ] {
+        layers.set(setting).unwrap();
+    }
+    assert_eq!(
+        layers.config().unwrap().model.family.name(),
+        "aligned-ridge"
+    );
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("part.toml");
+    fs::write(
+        &file,
+        "[brainformer]\ndepth = \"10\"\n[model]\ntokenizer = \"convolutions\"\n",
+    )
+    .unwrap();
+    let mut layers = Layers::preset("default").unwrap();
+    layers.file(&file).unwrap();
+    let config = layers.config().unwrap();
+    assert!(matches!(config.model.family, Family::BrainFormer(model) if model.depth == 10));
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    let mut layers = Layers::preset("default").unwrap();
+    let message = layers.set("train.epoch=3").unwrap_err().to_string();
+    assert!(message.contains("did you mean train.epochs?"), "{message}");
+    let message = layers.set("epochs=3").unwrap_err().to_string();
+    assert!(message.contains("unknown key epochs"), "{message}");
+}
+
+#[test]
+fn wrong_values_are_refused_with_their_origin() {
+    let refused = |setting: &str| {
+        let mut layers = Layers::preset("default").unwrap();
+        let set = layers.set(setting);
+        set.and_then(|()| layers.config()).unwrap_err().to_string()
+    };
+    for (setting, expected) in [
+        (
+            "train.epochs=many",
+            "train.epochs must be whole number, found \"many\" (--set)",
+        ),
+        (
+            "train.epochs=0",
+            "train.epochs must be at least 1, found 0 (--set)",
+        ),
+        (
+            "model.heads=5",
+            "model.heads must be a divisor of model.dim (--set)",
+        ),
+        (
+            "train.optimizer=sgd",
+            "train.optimizer must be one of adam, adamw, found \"sgd\" (--set)",
+        ),
+        (
+            "model.dropout=1",
+            "model.dropout must be 0 or more and below 1, found 1.0 (--set)",
+        ),
+        (
+            "model.mlp_ratio=inf",
+            "model.mlp_ratio must be above 0, found inf (--set)",
+        ),
+        (
+            "model.family=forest",
+            "model.family must be one of transformer",
+        ),
+    ] {
+        let message = refused(setting);
+        assert!(message.starts_with(expected), "{setting}: {message}");
+    }
+}
+
+#[test]
+fn names_that_look_like_numbers_stay_names() {
+    let mut layers = Layers::preset("default").unwrap();
+    for (given, expected) in [
+        ("0x10", "0x10"),
+        ("007", "007"),
+        ("1e3", "1e3"),
+        ("\"5\"", "5"),
+    ] {
+        layers
+            .set(&format!("split.holdout_subject={given}"))
+            .unwrap();
+        assert_eq!(layers.config().unwrap().split.holdout_subject, expected);
+    }
+    layers.set("loss.orthogonality_form=L1").unwrap();
+    assert_eq!(
+        layers.value("loss.orthogonality_form").unwrap().as_str(),
+        Some("l1")
+    );
+}
+
+/// As version 0.1.0 wrote it.
+const OLD: &str = include_str!("../../../tests/config-0.1.0.toml");
+
+#[test]
+fn a_configuration_of_the_first_version_is_read() {
+    assert_eq!(Config::read(OLD).unwrap(), Config::default());
+    let with = |from: &str, to: &str| {
+        assert!(OLD.contains(from), "{from}");
+        Config::read(&OLD.replace(from, to)).unwrap().model
+    };
+    let shared = |family: &str| {
+        let own = OLD.replace("subjects = \"tokens\"", "subjects = \"shared\"");
+        let own = own.replace(
+            "family = \"transformer\"",
+            &format!("family = \"{family}\""),
+        );
+        Config::read(&own).unwrap().model
+    };
+    assert_eq!(shared("ridge").family.name(), "ridge");
+    let mlp = shared("mlp");
+    assert!(matches!(mlp.family, Family::Mlp(mlp) if mlp.hidden == 256));
+    let volume = with("tokenizer = \"auto\"", "tokenizer = \"convolutions\"");
+    assert!(matches!(volume.family, Family::BrainFormer(model) if model.depth == 18));
+}
+
+/// A run of another version may lack any key, and have more.
+#[test]
+fn keys_of_a_run_may_be_missing_or_unknown() {
+    let lines: Vec<&str> = OLD.lines().collect();
+    for left_out in 0..lines.len() {
+        let kept = lines
+            .iter()
+            .enumerate()
+            .filter(|(line, _)| *line != left_out);
+        let text: Vec<&str> = kept.map(|(_, line)| *line).collect();
+        if !lines[left_out].starts_with('[') {
+            Config::read(&text.join("\n")).unwrap();
+        }
+    }
+    let more = format!(
+        "{}\n[future]\nkey = 1\n",
+        OLD.replace("[train]", "[train]\nnew = 2")
+    );
+    assert_eq!(Config::read(&more).unwrap(), Config::default());
+}

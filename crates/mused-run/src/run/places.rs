@@ -1,0 +1,114 @@
+//! Every name in a run directory.
+
+use std::path::{Path, PathBuf};
+
+use super::Run;
+use crate::Task;
+
+pub(super) const RUN: &str = "run.json";
+pub(super) const CONFIG: &str = "config.toml";
+pub(super) const SPLIT: &str = "split.tsv";
+pub(super) const METRICS: &str = "metrics.jsonl";
+pub(super) const TENSORBOARD: &str = "tensorboard";
+pub(super) const CHECKPOINTS: &str = "checkpoints";
+pub(super) const LABELS: &str = "labels.tsv";
+pub(super) const TRIALS: &str = "trials.tsv";
+pub(super) const SHOWN: &str = "shown.tsv";
+pub(super) const PREDICTIONS: &str = "predictions.npy";
+pub(super) const TARGETS: &str = "targets.npy";
+pub(super) const RESULTS: &str = "results.json";
+pub(super) const PERMUTATIONS: &str = "permutations";
+pub(super) const CHOSEN: &str = "chosen.tsv";
+pub(super) const CANDIDATES: &str = "candidates";
+pub(super) const EXPLAIN: &str = "explain";
+pub(super) const REPORT: &str = "report.html";
+/// Of a task: weights and their description.
+pub(super) const MODEL: &str = "model.safetensors";
+/// Of a task: what turns responses into inputs.
+pub(super) const INPUTS: &str = "inputs.safetensors";
+/// Of a task: where training stands.
+pub(super) const STATE: &str = "state.safetensors";
+/// Table of a folder of `mused benchmark`.
+pub(super) const BENCHMARK: &str = "benchmark.tsv";
+
+impl Run {
+    /// Where the configuration lies, a valid `--config`.
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join(CONFIG)
+    }
+
+    /// Where the division lies.
+    pub fn division_path(&self) -> PathBuf {
+        self.path.join(SPLIT)
+    }
+
+    /// Where the course of training is recorded.
+    pub fn metrics_path(&self) -> PathBuf {
+        self.path.join(METRICS)
+    }
+
+    /// Folder of a task's TensorBoard events.
+    pub fn tensorboard_folder(&self, task: &Task) -> PathBuf {
+        self.path.join(TENSORBOARD).join(task.name())
+    }
+
+    /// Folder of a task: weights, input statistics, predictions.
+    pub fn task_folder(&self, task: &Task) -> PathBuf {
+        self.path.join(CHECKPOINTS).join(task.name())
+    }
+
+    /// Weights of a task's model and their description.
+    pub fn model_path(&self, task: &Task) -> PathBuf {
+        self.task_folder(task).join(MODEL)
+    }
+
+    /// What turns responses into the inputs of a task's model.
+    pub fn inputs_path(&self, task: &Task) -> PathBuf {
+        self.task_folder(task).join(INPUTS)
+    }
+
+    /// Where an interrupted task stands; gone when it is done.
+    pub fn state_path(&self, task: &Task) -> PathBuf {
+        self.task_folder(task).join(STATE)
+    }
+
+    /// Test probabilities of a task: the last file written, so that its presence says that the task is done.
+    pub fn task_predictions_path(&self, task: &Task) -> PathBuf {
+        self.task_folder(task).join(PREDICTIONS)
+    }
+
+    /// Where the scores lie.
+    pub fn results_path(&self) -> PathBuf {
+        self.path.join(RESULTS)
+    }
+
+    /// Where they lie.
+    pub fn retrained_path(&self) -> PathBuf {
+        self.path.join(PERMUTATIONS).join("scores.tsv")
+    }
+
+    /// Where the run of a relabelling is trained.
+    pub fn relabelled_run(&self, index: usize) -> PathBuf {
+        self.path.join(PERMUTATIONS).join(index.to_string())
+    }
+
+    /// Folder of what `mused explain` finds.
+    pub fn explain_folder(&self) -> PathBuf {
+        self.path.join(EXPLAIN)
+    }
+
+    /// The page of `mused report`.
+    pub fn report_path(&self) -> PathBuf {
+        self.path.join(REPORT)
+    }
+
+    /// Which candidate each model of a run at `path` is, where it was put together from candidates.
+    pub fn chosen_path(path: &Path) -> PathBuf {
+        path.join(CHOSEN)
+    }
+
+    /// A candidate of a run at `path`.
+    pub fn candidate(path: &Path, index: usize) -> PathBuf {
+        path.join(CANDIDATES).join(index.to_string())
+    }
+}
