@@ -447,7 +447,7 @@ Example:
 
 The file holds tensors alone: anything else in it is refused, nothing in it is executed. Sizes of
 the network are read from the tensors; the number of heads, which they do not tell, is 4 unless
---set brainformer.heads says otherwise.")]
+--set model.heads says otherwise.")]
 pub(crate) struct ImportCheckpointArgs {
     /// State dict of the published code: .pth of torch.save, or .safetensors
     pub(crate) checkpoint: PathBuf,
@@ -470,7 +470,7 @@ Example:
   mused export-checkpoint runs/hcp weights.safetensors
   python -c \"from safetensors.torch import load_file; model.load_state_dict(load_file('weights.safetensors'))\"")]
 pub(crate) struct ExportCheckpointArgs {
-    /// Run directory of a volume model (model.tokenizer = \"convolutions\")
+    /// Run directory of a volume model (model.family = \"brainformer\")
     pub(crate) run: PathBuf,
     /// File to write
     pub(crate) out: PathBuf,
