@@ -123,4 +123,5 @@ def main():
     print(f"{encoding} differ from OpenAI's with ftfy's guesses of wrong encodings")
 
 
-main()
+if __name__ == "__main__":
+    main()

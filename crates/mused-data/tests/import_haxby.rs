@@ -1,22 +1,16 @@
 //! Real runs without BIDS names: one slice of one subject of Haxby et al. 2001.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::path::{Path, PathBuf};
+#[path = "../../mused-formats/tests/support/shared.rs"]
+mod shared;
 
 use mused_data::import::Check;
 use mused_data::import::bids::{BidsConfig, Estimate, FilePatterns, import};
 use mused_data::{Dataset, Published, SplitPlan};
+use shared::shared;
 use tempfile::TempDir;
 
-fn root() -> Option<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let root = manifest.join("../../../shared/data/haxby2001-one-slice/haxby2001");
-    if !root.is_dir() {
-        eprintln!("skipped: no {}", root.display());
-        return None;
-    }
-    Some(root)
-}
+const ROOT: &str = "data/haxby2001-one-slice/haxby2001";
 
 fn config() -> BidsConfig {
     let run = "sub{subject}/BOLD/task{task}_run{run}";
@@ -43,11 +37,11 @@ const FIRST: [i32; 3] = [16, 1, 0];
 const LAST: [i32; 3] = [38, 19, 0];
 
 #[test]
+#[ignore = "reads ../shared/data: run with --ignored where that folder is"]
 fn means_over_blocks_equal_nibabel_and_numpy() {
-    let Some(root) = root() else { return };
     let out = TempDir::new().unwrap();
     let path = out.path().join("haxby");
-    let imported = import(&root, &path, &config(), &mut |_, _| {}).unwrap();
+    let imported = import(&shared(ROOT), &path, &config(), &mut |_, _| {}).unwrap();
     assert_eq!(imported.subjects, [("sub-001".to_owned(), [12, 96, 530])]);
     assert_eq!((imported.stimuli, imported.labels.len()), (96, 8));
     let dataset = Dataset::open(&path).unwrap();
@@ -97,15 +91,21 @@ fn means_over_blocks_equal_nibabel_and_numpy() {
 }
 
 #[test]
+#[ignore = "reads ../shared/data: run with --ignored where that folder is"]
 fn voxels_outside_the_brain_are_refused() {
-    let Some(root) = root() else { return };
     let out = TempDir::new().unwrap();
     let config = BidsConfig {
         allow: Vec::new(),
         estimate: Estimate::Lss,
         ..config()
     };
-    let error = import(&root, &out.path().join("haxby"), &config, &mut |_, _| {}).unwrap_err();
+    let error = import(
+        &shared(ROOT),
+        &out.path().join("haxby"),
+        &config,
+        &mut |_, _| {},
+    )
+    .unwrap_err();
     let expected = "expected values that vary in all 800 voxels, found constant ones in 270";
     assert!(error.to_string().contains(expected), "{error}");
 }

@@ -1,6 +1,9 @@
 //! `mused import rdm`: real data where it is at hand, and everything a manifest can get wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../../mused-formats/tests/support/shared.rs"]
+mod shared;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,22 +12,13 @@ use mused_data::import::rdm::{RdmConfig, import};
 use mused_data::{Dataset, Error, Imported, Kind, Level, Response};
 use mused_formats::npy::{write_npy_f32, write_npy_f64};
 use ndarray::{Array1, Array2, arr1, arr2};
+use shared::shared;
 use tempfile::TempDir;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// The folder of a real data set, or a note that the test is skipped.
-fn shared(name: &str) -> Option<PathBuf> {
-    let folder = Path::new(ROOT).join("../shared/data").join(name);
-    if !folder.is_dir() {
-        eprintln!("skipped: no {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
-fn import_example(name: &str) -> Option<(Imported, Dataset, TempDir)> {
-    let data = shared(name)?;
+fn import_example(name: &str) -> (Imported, Dataset, TempDir) {
+    let data = shared(&format!("data/{name}"));
     let manifest = Path::new(ROOT)
         .join("examples")
         .join(format!("{name}.toml"));
@@ -44,7 +38,7 @@ fn import_example(name: &str) -> Option<(Imported, Dataset, TempDir)> {
             .map(|done| (done, subjects))
             .collect::<Vec<_>>()
     );
-    Some((imported, Dataset::open(&out).unwrap(), temporary))
+    (imported, Dataset::open(&out).unwrap(), temporary)
 }
 
 fn ids(imported: &Imported) -> Vec<&str> {
@@ -87,10 +81,9 @@ fn assert_near(found: f32, expected: f64) {
 /// Expected values from numpy on the same files; the labels equal `derived_labels.npz` without
 /// the five excluded words.
 #[test]
+#[ignore = "reads ../shared/data: run with --ignored where that folder is"]
 fn action_geometry() {
-    let Some((imported, dataset, _temporary)) = import_example("action-geometry") else {
-        return;
-    };
+    let (imported, dataset, _temporary) = import_example("action-geometry");
     assert_eq!(
         (
             imported.subjects.len(),
@@ -146,10 +139,9 @@ fn action_geometry() {
 }
 
 #[test]
+#[ignore = "reads ../shared/data: run with --ignored where that folder is"]
 fn kriegeskorte92() {
-    let Some((imported, dataset, _temporary)) = import_example("kriegeskorte92") else {
-        return;
-    };
+    let (imported, dataset, _temporary) = import_example("kriegeskorte92");
     assert_eq!(ids(&imported), ["BE", "KO", "SN", "TI"]);
     assert_eq!((imported.stimuli, imported.labels.len()), (92, 9));
     assert_eq!(dataset.roi_names(), ["hIT"]);

@@ -1,13 +1,15 @@
 //! .mat against files that scipy and MATLAB wrote.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "support/shared.rs"]
+mod shared;
+
 use std::path::PathBuf;
 
 use mused_formats::mat::*;
 use ndarray::{ArrayD, IxDyn, array};
 use proptest::prelude::*;
-
-const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+use shared::shared;
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
@@ -24,15 +26,6 @@ fn all_forms() -> [(&'static str, PathBuf); 3] {
         ("compressed.mat", fixture("compressed.mat")),
         ("version73.mat", version_73),
     ]
-}
-
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(SHARED).join(name);
-    let exists = path.exists();
-    if !exists {
-        eprintln!("skipped: {} absent", path.display());
-    }
-    exists.then_some(path)
 }
 
 #[test]
@@ -281,10 +274,9 @@ fn the_big_endian_form_reads_alike() {
 }
 
 #[test]
+#[ignore = "reads ../shared/data: run with --ignored where that folder is"]
 fn kriegeskorte92_reads() {
-    let Some(path) = shared("kriegeskorte92/92_brainRDMs.mat") else {
-        return;
-    };
+    let path = shared("data/kriegeskorte92/92_brainRDMs.mat");
     let rdms = MatFile::read(path).unwrap().variable("RDMs").unwrap();
     assert_eq!(rdms.shape("").unwrap(), [1, 4, 2]);
     let (mut sum, mut names) = (0., Vec::new());
@@ -303,10 +295,8 @@ fn kriegeskorte92_reads() {
     assert!((sum - BRAIN_RDM_SUM).abs() < 1e-6, "{sum}");
     assert_eq!(names[0], "hIT | BE | Session: 1");
 
-    let file = MatFile::read(
-        PathBuf::from(SHARED).join("kriegeskorte92/Kriegeskorte_Neuron2008_supplementalData.mat"),
-    );
-    let file = file.unwrap();
+    let path = shared("data/kriegeskorte92/Kriegeskorte_Neuron2008_supplementalData.mat");
+    let file = MatFile::read(path).unwrap();
     let vectors = file.variable("categoryVectors").unwrap().array("").unwrap();
     assert_eq!(
         (vectors.shape(), vectors.sum()),
@@ -338,10 +328,9 @@ fn kriegeskorte92_reads() {
 }
 
 #[test]
+#[ignore = "reads ../shared/data: run with --ignored where that folder is"]
 fn files_that_matlab_wrote_as_7_3_read() {
-    let Some(path) = shared("format-samples/pymvpa/v73.mat") else {
-        return;
-    };
+    let path = shared("data/format-samples/pymvpa/v73.mat");
     assert_eq!(
         read_mat(&path, "x").unwrap(),
         array![[0., 1., 2., 3., 4., 5.]].into_dyn()
@@ -352,8 +341,7 @@ fn files_that_matlab_wrote_as_7_3_read() {
     );
 
     // By h5py, its dimensions reversed.
-    let path = PathBuf::from(SHARED).join("mat73-sample/experiment2.mat");
-    let file = MatFile::read(path).unwrap();
+    let file = MatFile::read(shared("data/mat73-sample/experiment2.mat")).unwrap();
     let variable = |name: &str| file.variable(name).unwrap();
     assert_eq!(variable("roilabels").strings("").unwrap(), ["VWFA", "FFA"]);
     let labels = variable("stimlabels").strings("").unwrap();

@@ -1,10 +1,14 @@
 //! Files of `torch.save` (`fixtures/make_torch_fixtures.py` wrote them), damaged ones and attacks.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/shared.rs"]
+mod shared;
+
 use std::path::PathBuf;
 
 use mused_formats::torch_pickle::{self, ElementType};
 use proptest::prelude::*;
+use shared::shared;
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
@@ -83,16 +87,9 @@ fn programs_are_refused() {
 }
 
 #[test]
+#[ignore = "reads ../shared/golden: run with --ignored where that folder is"]
 fn a_published_kind_of_checkpoint() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../shared/golden/brainformer_narrow.pth"
-    );
-    if !std::path::Path::new(path).exists() {
-        eprintln!("skipped: {path} is absent");
-        return;
-    }
-    let state = torch_pickle::open(path).unwrap();
+    let state = torch_pickle::open(shared("golden/brainformer_narrow.pth")).unwrap();
     let names: Vec<String> = state.tensors().map(|(name, _)| name.to_owned()).collect();
     assert!(names.len() > 100, "{}", names.len());
     for name in names {

@@ -2,12 +2,18 @@
 //! training steps, the full model's outputs.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod golden;
+#[path = "../../mused-formats/tests/support/shared.rs"]
+mod shared;
+
 use std::collections::BTreeMap;
 
 use burn::backend::Autodiff;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
+use golden::floats;
+use mused_formats::torch_pickle;
 use mused_kernels::{AdamStep, Cpu, adam_update};
 use mused_model::losses::rdm;
 use mused_model::{
@@ -17,6 +23,7 @@ use mused_model::{
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use safetensors::SafeTensors;
+use shared::shared;
 
 type B = Autodiff<Cpu>;
 
@@ -24,6 +31,9 @@ type B = Autodiff<Cpu>;
 mod tolerance {
     pub(super) const EVALUATION: f32 = 1e-4;
     pub(super) const GRADIENT: f32 = 1e-3;
+    /// Gradients of a bias before a normalisation are rounding errors: no smaller scale than this part of the largest
+    /// gradient.
+    pub(super) const GRADIENT_FLOOR: f32 = 1e-3;
     /// Total and cross-entropy in the early steps. Training magnifies rounding errors: this very run in double precision
     /// leaves the stored single-precision one by 7e-4 (terms: 7e-3) in ten steps, by 4e-2 (terms: 3e-1) in twenty.
     pub(super) const TRAJECTORY: f32 = 1e-3;
@@ -35,17 +45,6 @@ mod tolerance {
     /// Logits after all steps (double precision: 4e-3).
     pub(super) const AFTER: f32 = 1e-2;
     pub(super) const FULL: f32 = 1e-3;
-}
-
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden");
-
-fn golden(name: &str) -> Option<Vec<u8>> {
-    let path = format!("{GOLDEN}/{name}");
-    let bytes = std::fs::read(&path).ok();
-    if bytes.is_none() {
-        eprintln!("skipped: {path} is absent");
-    }
-    bytes
 }
 
 fn rng() -> ChaCha8Rng {
@@ -66,15 +65,10 @@ fn narrow() -> BrainFormerConfig {
     }
 }
 
-fn values(file: &SafeTensors<'_>, name: &str) -> Vec<f32> {
-    let words = file.tensor(name).unwrap().data().as_chunks::<4>().0;
-    words.iter().map(|word| f32::from_le_bytes(*word)).collect()
-}
-
-fn tensor<Back: Backend, const D: usize>(file: &SafeTensors<'_>, name: &str) -> Tensor<Back, D> {
+fn matrix(file: &SafeTensors<'_>, name: &str) -> Tensor<B, 2> {
     let shape = file.tensor(name).unwrap().shape().to_vec();
     Tensor::from_data(
-        TensorData::new(values(file, name), shape),
+        TensorData::new(floats(file, name), shape),
         &Default::default(),
     )
 }
@@ -169,22 +163,6 @@ fn any_grid_and_depth_runs_both_ways() {
                 .all(|v| v.is_finite())
         );
     }
-}
-
-fn published_weights() -> Option<NamedTensors> {
-    let file = mused_formats::torch_pickle::from_bytes(golden("brainformer_narrow.pth")?).unwrap();
-    let floats = file
-        .tensors()
-        .filter(|(name, _)| !name.ends_with("num_batches_tracked"));
-    let tensor = |name: &str, shape: &[usize]| StateTensor {
-        shape: shape.to_vec(),
-        values: file.read_f32(name).unwrap(),
-    };
-    Some(
-        floats
-            .map(|(name, entry)| (name.to_owned(), tensor(name, entry.shape())))
-            .collect(),
-    )
 }
 
 #[test]
@@ -285,38 +263,53 @@ impl ModuleMapper<B> for ToGradients<'_> {
     }
 }
 
-fn batch_of<Back: Backend>(file: &SafeTensors<'_>) -> VolumeBatch<Back> {
-    let volumes = tensor::<Back, 5>(file, "volume");
-    let [batch, _, d, h, w] = volumes.dims();
-    let subjects = file.tensor("subject").unwrap().data().as_chunks::<8>().0;
-    let subjects: Vec<i64> = subjects
-        .iter()
-        .map(|word| i64::from_le_bytes(*word))
-        .collect();
-    let weights = subjects
-        .iter()
-        .flat_map(|s| (0..3).map(move |i| f32::from(i == *s as i32)));
-    let weights = TensorData::new(weights.collect::<Vec<f32>>(), [batch, 3]);
-    VolumeBatch {
-        volumes: volumes.reshape([batch, d, h, w]),
-        subject_weights: Tensor::from_data(weights, &Default::default()),
-    }
+#[test]
+fn a_narrow_model_follows_the_pytorch_one() {
+    let file = SafeTensors::deserialize(golden::NARROW).unwrap();
+    let volumes = golden::volumes(6 * 32 * 24 * 32);
+    follows(&file, volumes, golden::narrow_weights(), |found| {
+        gradient_products(&file, found)
+    });
 }
 
 #[test]
+#[ignore = "reads ../shared/golden: run with --ignored where that folder is"]
 fn a_narrow_model_follows_the_published_one() {
-    let (Some(bytes), Some(weights)) = (
-        golden("brainformer_narrow_run.safetensors"),
-        published_weights(),
-    ) else {
-        return;
+    let run = std::fs::read(shared("golden/brainformer_narrow_run.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&run).unwrap();
+    let checkpoint = torch_pickle::open(shared("golden/brainformer_narrow.pth")).unwrap();
+    let tensor = |(name, shape): (&str, _)| {
+        let values = checkpoint.read_f32(name).unwrap();
+        (name.to_owned(), StateTensor { shape, values })
     };
-    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let weights = golden::parameters(golden::NARROW_PARAMETERS);
+    let weights = weights.map(tensor).collect();
+    follows(&file, floats(&file, "volume"), weights, |found| {
+        whole_gradients(&file, found)
+    });
+}
+
+/// Outputs of these weights, the gradients of the first step, the losses of twenty and the logits after them.
+fn follows(
+    file: &SafeTensors<'_>,
+    volumes: Vec<f32>,
+    weights: NamedTensors,
+    first_gradients: impl Fn(&NamedTensors),
+) {
     let device = Default::default();
     let mut model = narrow().init::<B>(&mut rng(), &device).unwrap();
     model.load_state(weights).unwrap();
-    let batch = batch_of::<B>(&file);
-    evaluation(&model, &file, batch.clone());
+    let subjects: Vec<i64> = golden::subjects(file).iter().map(|s| *s as i64).collect();
+    let size = subjects.len();
+    let [d, h, w] = narrow().grid;
+    let batch = VolumeBatch {
+        volumes: Tensor::<B, 4>::from_data(TensorData::new(volumes, [size, d, h, w]), &device),
+        subject_weights: Tensor::<B, 2>::eye(3, &device).select(
+            0,
+            Tensor::from_data(TensorData::new(subjects, [size]), &device),
+        ),
+    };
+    evaluation(&model, file, batch.clone());
     let loss = LossConfig {
         high: 1e-3,
         low: 1e-1,
@@ -324,14 +317,13 @@ fn a_narrow_model_follows_the_published_one() {
         orthogonality_form: Orthogonality::F,
         rsa_form: RsaForm::SquaredError,
     };
-    let size = batch.volumes.dims()[0];
     let targets = Targets {
-        labels: tensor::<B, 2>(&file, "labels"),
-        high_rdm: Some(rdm(tensor::<B, 2>(&file, "hlv_feature"))),
-        low_rdm: Some(rdm(tensor::<B, 2>(&file, "llv_feature"))),
+        labels: matrix(file, "labels"),
+        high_rdm: Some(rdm(matrix(file, "hlv_feature"))),
+        low_rdm: Some(rdm(matrix(file, "llv_feature"))),
         different: Tensor::<B, 2>::ones([size, size], &device).greater_elem(0.0),
     };
-    let trajectory = values(&file, "trajectory");
+    let trajectory = floats(file, "trajectory");
     let mut moments = BTreeMap::new();
     for (index, expected) in trajectory.chunks(5).enumerate() {
         let output = model.forward_train(batch.clone());
@@ -359,7 +351,8 @@ fn a_narrow_model_follows_the_published_one() {
         }
         let mut gradients = terms.total.backward();
         if index == 0 {
-            first_gradients(&model, &gradients, &file);
+            let found = model.clone().map(&mut ToGradients(&gradients)).state();
+            first_gradients(&found.unwrap());
         }
         model = model.map(&mut Adam {
             gradients: &mut gradients,
@@ -372,7 +365,7 @@ fn a_narrow_model_follows_the_published_one() {
     close(
         "eval_after20.logits",
         &logits,
-        &values(&file, "eval_after20.logits"),
+        &floats(file, "eval_after20.logits"),
         tolerance::AFTER,
     );
 }
@@ -386,100 +379,56 @@ fn evaluation(model: &BrainFormer<B>, file: &SafeTensors<'_>, batch: VolumeBatch
         ("feature_map", host(map.permute([0, 4, 1, 2, 3]))),
     ] {
         let name = format!("eval.{name}");
-        close(&name, &found, &values(file, &name), tolerance::EVALUATION);
+        close(&name, &found, &floats(file, &name), tolerance::EVALUATION);
     }
 }
 
-fn first_gradients(
-    model: &BrainFormer<B>,
-    gradients: &<B as AutodiffBackend>::Gradients,
-    file: &SafeTensors<'_>,
-) {
-    let found = model
-        .clone()
-        .map(&mut ToGradients(gradients))
-        .state()
-        .unwrap();
-    let mut compared = 0;
-    let names = file.names();
-    let all = names.iter().filter(|name| name.starts_with("grad0."));
-    let most = all
-        .map(|name| largest(&values(file, name)))
-        .fold(0.0, f32::max);
-    for name in file.names() {
-        if let Some(parameter) = name.strip_prefix("grad0.") {
-            let expected = values(file, name);
-            // Gradients of a bias before a normalisation are rounding errors: no smaller scale than a thousandth of the
-            // largest gradient.
-            let scale = largest(&expected).max(1e-3 * most);
-            let found = &found[parameter].values;
-            close_within(name, found, &expected, tolerance::GRADIENT, scale);
-            compared += 1;
-        }
+/// Of each gradient its length and its product with the stream of another seed.
+fn gradient_products(file: &SafeTensors<'_>, found: &NamedTensors) {
+    let expected = floats(file, "grad0");
+    let expected = expected.as_chunks::<2>().0;
+    let most = expected.iter().map(|[length, _]| *length);
+    let floor = tolerance::GRADIENT_FLOOR * most.fold(0.0, f32::max);
+    let names = golden::learned(golden::NARROW_PARAMETERS);
+    assert_eq!(names.count(), expected.len());
+    let names = golden::learned(golden::NARROW_PARAMETERS);
+    for ((seed, name), expected) in (2000..).zip(names).zip(expected) {
+        let gradient = &found[name].values;
+        let other = golden::stream(seed, gradient.len());
+        let product = |(a, b): (&f32, f32)| f64::from(*a) * f64::from(b);
+        let along: f64 = gradient.iter().zip(other).map(product).sum();
+        let length = gradient.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        let both = [length.sqrt() as f32, along as f32];
+        let scale = expected[0].max(floor);
+        close_within(name, &both, expected, tolerance::GRADIENT, scale);
     }
-    assert_eq!(
-        compared,
-        found
-            .keys()
-            .filter(|name| !name.contains(".running_"))
-            .count()
-    );
 }
 
-/// Values of the stream in the goldens' README.
-fn stream(seed: u64, count: usize) -> impl Iterator<Item = f32> {
-    (1..=count as u64).map(move |i| {
-        let mut z = seed.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^= z >> 31;
-        (z >> 40) as f32 / (1 << 23) as f32 - 1.0
-    })
+fn whole_gradients(file: &SafeTensors<'_>, found: &NamedTensors) {
+    let expected = |name| floats(file, &format!("grad0.{name}"));
+    let names = || golden::learned(golden::NARROW_PARAMETERS);
+    let most = names().map(|name| largest(&expected(name)));
+    let floor = tolerance::GRADIENT_FLOOR * most.fold(0.0, f32::max);
+    for name in names() {
+        let expected = expected(name);
+        let (found, scale) = (&found[name].values, largest(&expected).max(floor));
+        close_within(name, found, &expected, tolerance::GRADIENT, scale);
+    }
 }
 
 #[test]
 fn the_full_model_gives_the_published_outputs() {
-    let (Some(bytes), Some(table)) = (
-        golden("brainformer_18_full.safetensors"),
-        golden("brainformer_18_parameters.tsv"),
-    ) else {
-        return;
-    };
-    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let file = SafeTensors::deserialize(golden::FULL).unwrap();
     let device = Default::default();
     let mut model = BrainFormerConfig::published(Depth::Eighteen, 9, 53)
         .init::<Cpu>(&mut rng(), &device)
         .unwrap();
-    let mut tensors = model.state().unwrap();
-    let table = String::from_utf8(table).unwrap();
-    let mut seed = 1000;
-    let mut names = 0;
-    for line in table.lines().skip(1) {
-        let (name, shape) = line.split_once('\t').unwrap();
-        if name.ends_with("num_batches_tracked") {
-            continue;
-        }
-        names += 1;
-        let shape: Vec<usize> = shape.split('x').map(|n| n.parse().unwrap()).collect();
-        let tensor = tensors.get_mut(name).unwrap();
-        assert_eq!(tensor.shape, shape, "{name}");
-        if name.contains(".running_") {
-            continue;
-        }
-        let count: usize = shape.iter().product();
-        let fan_in: usize = shape[1..].iter().product();
-        let (scale, offset) = match shape.len() {
-            1 => (0.1, if name.ends_with("weight") { 1.0 } else { 0.0 }),
-            _ if name.ends_with("token") => (1.0, 0.0),
-            _ => ((6.0 / fan_in as f64).sqrt() as f32, 0.0),
-        };
-        tensor.values = stream(seed, count).map(|u| scale * u + offset).collect();
-        seed += 1;
-    }
-    assert_eq!(names, tensors.len());
-    model.load_state(tensors).unwrap();
+    // A tensor that is missing, too many or of another shape is refused.
+    model
+        .load_state(golden::weights(golden::FULL_PARAMETERS, |_| false))
+        .unwrap();
     let [d, h, w] = [112, 128, 112];
-    let volume: Vec<f32> = stream(7, d * h * w).map(|u| 0.5 * u + 0.5).collect();
+    let volume = golden::volumes(d * h * w);
     let batch = VolumeBatch {
         volumes: Tensor::from_data(TensorData::new(volume, [1, d, h, w]), &device),
         subject_weights: Tensor::<Cpu, 2>::eye(9, &device).narrow(0, 4, 1),
@@ -494,6 +443,6 @@ fn the_full_model_gives_the_published_outputs() {
         ("feature_map_std", host(map_variance.sqrt())),
     ] {
         let name = format!("eval.{name}");
-        close(&name, &found, &values(&file, &name), tolerance::FULL);
+        close(&name, &found, &floats(&file, &name), tolerance::FULL);
     }
 }

@@ -1,4 +1,4 @@
-//! Every statistic against scikit-learn, scipy and numpy (`fixtures/make_fixtures.py`), and against the shared golden file.
+//! Every statistic against scikit-learn, scipy and numpy (`fixtures/make_fixtures.py`), and against `golden/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use mused_stats::metrics::*;
@@ -149,18 +149,6 @@ fn summaries_are_numpys() {
     );
 }
 
-fn golden(name: &str) -> Option<Vec<u8>> {
-    let path = format!(
-        "{}/../../../shared/golden/{name}",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let bytes = std::fs::read(&path).ok();
-    if bytes.is_none() {
-        eprintln!("skipped: {path} absent");
-    }
-    bytes
-}
-
 fn f64s(file: &safetensors::SafeTensors<'_>, name: &str) -> Vec<f64> {
     let tensor = file.tensor(name).unwrap();
     let data = tensor.data();
@@ -183,10 +171,8 @@ fn f64s(file: &safetensors::SafeTensors<'_>, name: &str) -> Vec<f64> {
 
 #[test]
 fn metrics_are_those_of_the_golden_file() {
-    let Some(bytes) = golden("metrics.safetensors") else {
-        return;
-    };
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let bytes = include_bytes!("golden/metrics.safetensors");
+    let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
     let label = file.tensor("label").unwrap();
     let shape = (label.shape()[0], label.shape()[1]);
     let targets = Array2::from_shape_vec(shape, label.data().to_vec()).unwrap();
@@ -233,10 +219,8 @@ fn metrics_are_those_of_the_golden_file() {
 
 #[test]
 fn the_cosine_rdm_is_the_published_one() {
-    let Some(bytes) = golden("losses.safetensors") else {
-        return;
-    };
-    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let bytes = include_bytes!("golden/rdms.safetensors");
+    let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
     for features in ["hlv_feature", "hlv_token"] {
         let expected = f64s(&file, &format!("rdm_{features}"));
         let tensor = file.tensor(features).unwrap();

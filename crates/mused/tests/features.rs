@@ -13,6 +13,10 @@ use ndarray::{Array2, Ix2};
 use serde_json::Value;
 use tempfile::TempDir;
 
+const MODEL: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../mused-clip/tests/golden/clip_tiny"
+);
 const STIMULI: usize = 4;
 const CAPTIONS: [&[&str]; STIMULI] = [
     &["a dog"],
@@ -31,29 +35,22 @@ fn fixture(name: &str) -> String {
 }
 
 impl Bench {
-    /// `None`, said on stderr, where the shared model is absent.
-    fn new() -> Option<Self> {
-        let shared = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"));
-        let files = [
-            "golden/clip_tiny/config.json",
-            "golden/clip_tiny/model.safetensors",
-            "data/clip-preprocess-sample/bpe_simple_vocab_16e6.txt.gz",
-        ]
-        .map(|file| shared.join(file));
-        if let Some(absent) = files.iter().find(|file| !file.exists()) {
-            eprintln!("skipped: {} is absent", absent.display());
-            return None;
-        }
+    fn new() -> Self {
         let bench = Self {
             folder: TempDir::new().unwrap(),
         };
         fs::create_dir(bench.path("model")).unwrap();
-        for file in files {
-            let name = Path::new("model").join(file.file_name().unwrap());
-            fs::write(bench.path(name), fs::read(&file).unwrap()).unwrap();
+        for name in [
+            "config.json",
+            "model.safetensors",
+            "vocab.json",
+            "merges.txt",
+        ] {
+            let bytes = fs::read(Path::new(MODEL).join(name)).unwrap();
+            fs::write(bench.path("model").join(name), bytes).unwrap();
         }
         bench.dataset();
-        Some(bench)
+        bench
     }
 
     fn path(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -137,7 +134,7 @@ fn close(found: &Array2<f32>, expected: &Array2<f32>) {
 
 #[test]
 fn both_levels_are_those_of_the_library() {
-    let Some(bench) = Bench::new() else { return };
+    let bench = Bench::new();
     bench.features(&[]).success();
     let images = Images::<Cpu>::open(bench.path("model"), &Default::default()).unwrap();
     let opened: Vec<RgbImage> = (0..STIMULI)
@@ -176,7 +173,7 @@ fn both_levels_are_those_of_the_library() {
 
 #[test]
 fn rows_of_an_hdf5_file_are_their_images() {
-    let Some(bench) = Bench::new() else { return };
+    let bench = Bench::new();
     bench.features(&["--low"]).success();
     let from_png = bench.array("clip-low");
     bench.stimuli(|row| (fixture("stimuli.hdf5"), row.to_string()));
@@ -193,7 +190,7 @@ fn rows_of_an_hdf5_file_are_their_images() {
 
 #[test]
 fn what_is_there_is_left_and_what_changed_is_made_again() {
-    let Some(bench) = Bench::new() else { return };
+    let bench = Bench::new();
     bench.features(&["--high", "--guidance", "image"]).success();
     let features = bench.path("data/features/clip-high/features.npy");
     let made = fs::metadata(&features).unwrap().modified().unwrap();
@@ -223,7 +220,7 @@ fn what_is_there_is_left_and_what_changed_is_made_again() {
 
 #[test]
 fn a_bad_image_names_itself_and_the_rest_goes_on_later() {
-    let Some(bench) = Bench::new() else { return };
+    let bench = Bench::new();
     bench.features(&["--low"]).success();
     let whole = bench.array("clip-low");
     let broken = bench.path("broken.png");
@@ -252,7 +249,7 @@ fn a_bad_image_names_itself_and_the_rest_goes_on_later() {
 
 #[test]
 fn an_interrupted_extraction_goes_on() {
-    let Some(bench) = Bench::new() else { return };
+    let bench = Bench::new();
     bench.features(&["--low"]).success();
     let whole = bench.array("clip-low");
     // As a killed run leaves it: two rows and a part of the third.
@@ -275,7 +272,7 @@ fn an_interrupted_extraction_goes_on() {
 
 #[test]
 fn wrong_requests_say_what_to_do() {
-    let Some(bench) = Bench::new() else { return };
+    let bench = Bench::new();
     fs::write(
         bench.path("data/captions.tsv"),
         "stimulus_id\tcaption\ns0\ta dog\n",
@@ -307,7 +304,7 @@ fn wrong_requests_say_what_to_do() {
 
 #[test]
 fn films_are_read_a_second_at_a_time() {
-    let Some(bench) = Bench::new() else { return };
+    let bench = Bench::new();
     bench.stimuli(|row| {
         (
             fixture("stimulus_0.png").replace(".png", ".mp4"),

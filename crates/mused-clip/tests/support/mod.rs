@@ -1,8 +1,8 @@
-//! Where the shared data are, and how golden values are read and compared.
+//! The golden model, and how its values are read and compared.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use mused_kernels::Cpu;
@@ -11,22 +11,17 @@ use safetensors::SafeTensors;
 /// Largest accepted error of a state or embedding, relative to the largest magnitude of the tensor (at least 1).
 pub const TOLERANCE: f32 = 1e-5;
 
-/// A path of the shared data; `None`, said on stderr, where it is absent.
-pub fn shared(path: &str) -> Option<PathBuf> {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared");
-    let full = PathBuf::from(root).join(path);
-    let there = full.exists();
-    if !there {
-        eprintln!("skipped: {} is absent", full.display());
-    }
-    there.then_some(full)
+/// A file of the golden model.
+pub fn golden(name: &str) -> PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/clip_tiny");
+    Path::new(folder).join(name)
 }
 
 pub struct Golden(Vec<u8>);
 
 impl Golden {
-    pub fn open(path: PathBuf) -> Self {
-        Self(fs::read(path).unwrap())
+    pub fn open() -> Self {
+        Self(fs::read(golden("golden.safetensors")).unwrap())
     }
 
     fn file(&self) -> SafeTensors<'_> {
@@ -73,26 +68,24 @@ pub fn close(found: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// The golden model in a directory of its own, with a tokenizer beside it.
+/// The golden model in a directory of its own.
 pub struct TinyClip(tempfile::TempDir);
 
 impl TinyClip {
-    pub fn copy() -> Option<Self> {
-        let model = shared("golden/clip_tiny")?;
-        let vocabulary = shared("data/clip-preprocess-sample")?;
+    pub fn copy() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for (from, name) in [
-            (&model, "config.json"),
-            (&model, "model.safetensors"),
-            (&vocabulary, "bpe_simple_vocab_16e6.txt.gz"),
+        for name in [
+            "config.json",
+            "model.safetensors",
+            "vocab.json",
+            "merges.txt",
         ] {
-            let bytes = fs::read(from.join(name)).unwrap();
-            fs::write(folder.path().join(name), bytes).unwrap();
+            fs::write(folder.path().join(name), fs::read(golden(name)).unwrap()).unwrap();
         }
-        Some(Self(folder))
+        Self(folder)
     }
 
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         self.0.path()
     }
 }

@@ -1,9 +1,13 @@
 //! Files of the tests, and damage to them.
-#![allow(dead_code)] // every test binary uses a part
+#![allow(dead_code, unused_imports)] // every test binary uses a part
+
+mod shared;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::PathBuf;
+
+pub(crate) use shared::shared;
 
 pub(crate) fn file(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files")).join(name)
@@ -11,17 +15,6 @@ pub(crate) fn file(name: &str) -> PathBuf {
 
 pub(crate) fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(file(name)).unwrap()
-}
-
-/// A file of the shared data, if it is there.
-pub(crate) fn shared(name: &str) -> Option<PathBuf> {
-    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
-    let path = root.join(name);
-    let exists = path.exists();
-    if !exists {
-        eprintln!("skipped: {} absent", path.display());
-    }
-    exists.then_some(path)
 }
 
 /// Remembers the largest single allocation of each thread.

@@ -1,4 +1,4 @@
-//! The parts of a BrainFormer against the published PyTorch code (`golden/`): outputs in evaluation and training,
+//! The parts of a BrainFormer against the published PyTorch code (`tests/golden`): outputs in evaluation and training,
 //! gradients of inputs and parameters, running statistics after the training pass.
 
 use std::cell::RefCell;
@@ -22,17 +22,9 @@ type B = Autodiff<Cpu>;
 /// Relative to the largest value of a tensor, at least 1: gradients of a bias before a normalisation are rounding errors.
 const TOLERANCE: f32 = 1e-5;
 
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden");
-
-fn golden(name: &str) -> Option<Vec<u8>> {
-    let path = format!("{GOLDEN}/{name}.safetensors");
-    match std::fs::read(&path) {
-        Ok(bytes) => Some(bytes),
-        Err(_) => {
-            eprintln!("skipped: {path} is absent");
-            None
-        }
-    }
+fn golden(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
+    std::fs::read(format!("{folder}/{name}.safetensors")).unwrap()
 }
 
 struct Golden<'a>(SafeTensors<'a>);
@@ -261,7 +253,7 @@ fn check_volume_part<P: Part>(
     mut part: P,
     forward: impl Fn(&mut P, &Volume<B>, Mode) -> Volume<B>,
 ) {
-    let Some(bytes) = golden(name) else { return };
+    let bytes = golden(name);
     let golden = Golden(SafeTensors::deserialize(&bytes).unwrap());
     part.load(&golden);
     let x = golden.volume("in0");
@@ -291,9 +283,7 @@ fn shallow_attention_equals_the_published_one() {
 
 #[test]
 fn deep_attention_equals_the_published_one() {
-    let Some(bytes) = golden("deep_attention") else {
-        return;
-    };
+    let bytes = golden("deep_attention");
     let golden = Golden(SafeTensors::deserialize(&bytes).unwrap());
     let sizes = DeepAttentionSizes {
         channels: 32,
