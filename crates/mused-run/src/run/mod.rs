@@ -388,7 +388,7 @@ impl Run {
             return Err(Error::invalid(
                 &self.path,
                 format!(
-                    "its dataset is no longer at {}: say where it is now with --dataset",
+                    "its dataset is no longer at {}: move it back, or say where it is now with --dataset (`mused explain`, `permute`)",
                     path.display()
                 ),
             ));
