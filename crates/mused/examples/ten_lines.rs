@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     println!(
         "ridge minus guided: {:?}",
-        compare(&[guided.clone()], &[ridge])?.roc_auc.interval
+        compare(&guided, &ridge)?.roc_auc.interval
     );
     println!(
         "{:?} rows × labels",

@@ -15,7 +15,7 @@ use mused_run::{Layers, NamedModel, Results, Run, Stated};
 use mused_stats::summary;
 use mused_train::{Progress, Settings, candidates, choose};
 
-use crate::{Training, compare, evaluate};
+use crate::{Training, compare_seeds, evaluate};
 
 /// Why a benchmark could not go on; what single runs fail of is a row of its table instead.
 #[derive(Debug, thiserror::Error)]
@@ -344,7 +344,7 @@ pub fn differences(entries: &[Entry]) -> Vec<Compared> {
         let pairs = paired(&first.runs, &model.runs).into_iter();
         let opened = pairs.map(|(_, a, b)| Ok((Run::open(&a.run)?, Run::open(&b.run)?)));
         let opened: crate::Result<(Vec<Run>, Vec<Run>)> = opened.collect();
-        let comparison = opened.and_then(|(a, b)| compare(&a, &b));
+        let comparison = opened.and_then(|(a, b)| compare_seeds(&a, &b));
         (
             model.model.clone(),
             comparison.map_err(|error| error.to_string()),

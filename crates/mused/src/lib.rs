@@ -33,8 +33,8 @@ pub use mused_train::{
     TokenGeometry,
 };
 pub use runs::{
-    audit_run, compare, evaluate, evaluate_with, explain, export_published, import_published,
-    predict,
+    audit_run, compare, compare_seeds, evaluate, evaluate_with, explain, export_published,
+    import_published, predict,
 };
 pub use training::{Training, train};
 

@@ -1,6 +1,7 @@
 //! What can be done with runs: score, compare, predict, explain, search for leaks, exchange checkpoints.
 
 use std::path::Path;
+use std::slice::from_ref;
 
 use mused_data::Dataset;
 use mused_data::audit::Report;
@@ -29,11 +30,19 @@ pub fn evaluate_with(run: &Run, undefined: Undefined) -> Result<Results> {
     Ok(results)
 }
 
-/// How model `b` differs from model `a`, each with a run a seed, on the same test samples: b - a, mean over seeds.
+/// How run `b` differs from run `a` on the same test samples: b - a.
 ///
 /// # Errors
-/// No run or other numbers of runs; runs that are not complete, or whose subjects, stimuli, labels or targets differ.
-pub fn compare(a: &[Run], b: &[Run]) -> Result<Comparison> {
+/// Runs that are not complete, or whose subjects, stimuli, labels or targets differ.
+pub fn compare(a: &Run, b: &Run) -> Result<Comparison> {
+    compare_seeds(from_ref(a), from_ref(b))
+}
+
+/// As [`compare`], of two models that have a run a seed: the mean over seeds.
+///
+/// # Errors
+/// As there; no run, or other numbers of runs.
+pub fn compare_seeds(a: &[Run], b: &[Run]) -> Result<Comparison> {
     Ok(mused_results::compare(a, b)?)
 }
 

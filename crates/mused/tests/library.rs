@@ -47,7 +47,7 @@ fn arrays_in_memory_are_trained_on_scored_and_predicted() {
     assert_eq!(results.subjects.len(), 2);
     let ridge = config().model("ridge-separate").unwrap();
     let ridge = train(&dataset, ridge, folder.path().join("b")).unwrap();
-    let found = compare(&[run.clone()], &[ridge.clone()]).unwrap();
+    let found = compare(&run, &ridge).unwrap();
     assert_eq!(found.roc_auc.per_subject.len(), 2);
     let predicted = predict(&run, &dataset).unwrap();
     assert_eq!(predicted.values.dim(), (80, 2));

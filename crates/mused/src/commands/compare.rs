@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use mused::benchmark::Compared;
 use mused::run::Stated;
 use mused::seeds::paired;
-use mused::{Comparison, MetricDifference, Run, compare};
+use mused::{Comparison, MetricDifference, Run, compare_seeds};
 use serde_json::json;
 
 use super::evaluate::p_value;
@@ -17,7 +17,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<ExitCode> {
     let reference = seeds(&args.reference)?;
     for other in &args.others {
         let (a, b) = matched(&reference, &seeds(other)?, other)?;
-        let comparison = compare(&a, &b)?;
+        let comparison = compare_seeds(&a, &b)?;
         comparisons.push((other.display().to_string(), Ok(comparison)));
     }
     if args.json {

@@ -16,27 +16,18 @@ use super::three;
 use crate::args::DemoArgs;
 use crate::bars::{TrainingBar, bar, stop_on_interrupt};
 
-/// The compared models: folder, description, settings beyond the preset.
-const RUNS: [(&str, &str, &[&str]); 3] = [
-    ("guided", "subject tokens, guided by the stimuli", &[]),
+/// The compared models: folder, name as `mused train --model` takes it, description.
+const RUNS: [(&str, &str, &str); 3] = [
     (
-        "unguided",
-        "subject tokens alone",
-        &[
-            "guidance.high=none",
-            "guidance.low=none",
-            "loss.orthogonality=0",
-        ],
+        "guided",
+        "clip-mused",
+        "subject tokens, guided by the stimuli",
     ),
+    ("unguided", "no-guidance", "subject tokens alone"),
     (
         "shared",
+        "transformer-shared",
         "one pair of tokens for everybody",
-        &[
-            "guidance.high=none",
-            "guidance.low=none",
-            "loss.orthogonality=0",
-            "model.subjects=shared",
-        ],
     ),
 ];
 
@@ -53,13 +44,11 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     stop_on_interrupt()?;
     let dataset = simulated(args)?;
     let mut scored = Vec::new();
-    for (name, description, settings) in RUNS {
+    for (name, model, description) in RUNS {
         eprintln!("training: {description}");
         let mut layers = Layers::preset("default")?;
         layers.insert("train.seed", args.seed as i64, "--seed")?;
-        for setting in settings {
-            layers.set(setting)?;
-        }
+        layers.model(model)?;
         let run = args.out.join(name);
         let progress = TrainingBar::new();
         let training = Training::new(&dataset).layers(&layers).progress(&progress);
