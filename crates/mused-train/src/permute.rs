@@ -93,8 +93,9 @@ mod tests {
             })
             .collect();
         let count = stimuli.len();
-        let matrix =
-            Array2::from_shape_fn((count, 1), |(row, _)| u8::from((count - 1 - row) % 3 == 0));
+        let matrix = Array2::from_shape_fn((count, 1), |(row, _)| {
+            u8::from((count - 1 - row).is_multiple_of(3))
+        });
         let labels = Labels {
             names: vec!["cut".to_owned()],
             matrix,
