@@ -254,7 +254,7 @@ impl Run {
         let Some(started) = &self.record.config else {
             return Ok(());
         };
-        let changed = Layers::of(started)?.changes(&Layers::of(&self.config()?)?);
+        let changed = started.changes(&self.config()?)?;
         if changed.is_empty() {
             return Ok(());
         }
