@@ -52,6 +52,7 @@ impl Predictions {
         let probabilities = matrix(files.predictions, npy::read_npy(files.predictions)?, shape)?;
         let targets = matrix(files.targets, npy::read_npy_u8(files.targets)?, shape)?;
         let row_folds = trials.column("fold")?.parse::<usize>()?;
+        division.refuse_others(row_folds.iter().copied(), files.trials)?;
         let folds = row_folds.iter().max().map_or(0, |last| last + 1);
         let stimuli = strings(&trials, "stimulus_id")?;
         let subjects = strings(&trials, "subject")?;

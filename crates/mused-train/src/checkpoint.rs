@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
@@ -22,7 +23,7 @@ pub(crate) fn write<T: Serialize>(
     description: &T,
     tensors: &NamedTensors,
 ) -> Result<()> {
-    let refused = |error: &dyn std::fmt::Display| Error::invalid(path, error.to_string());
+    let refused = |error: &dyn Display| Error::invalid(path, error.to_string());
     let description = serde_json::to_string(description).map_err(|error| refused(&error))?;
     let metadata = HashMap::from([(DESCRIPTION.to_owned(), description)]);
     let file = WholeFile::create(path)?;
@@ -56,15 +57,15 @@ impl View for Values<'_> {
     }
 }
 
+fn unexpected(path: &Path, found: &dyn Display) -> Error {
+    let message = format!("expected weights written by mused, found: {found}");
+    Error::invalid(path, message)
+}
+
 /// Reads what [`write`] wrote.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, NamedTensors)> {
     let content = fs::read(path).map_err(Error::io("cannot read", path))?;
-    let refused = |error: &dyn std::fmt::Display| {
-        Error::invalid(
-            path,
-            format!("expected weights written by mused, found: {error}"),
-        )
-    };
+    let refused = |error: &dyn Display| unexpected(path, error);
     let (_, header) = SafeTensors::read_metadata(&content).map_err(|error| refused(&error))?;
     let description = header
         .metadata()
@@ -97,12 +98,7 @@ pub(crate) fn read_description<T: DeserializeOwned>(path: &Path) -> Result<T> {
     struct Header {
         __metadata__: HashMap<String, String>,
     }
-    let refused = |error: &dyn std::fmt::Display| {
-        Error::invalid(
-            path,
-            format!("expected weights written by mused, found: {error}"),
-        )
-    };
+    let refused = |error: &dyn Display| unexpected(path, error);
     let mut file = File::open(path).map_err(Error::io("cannot read", path))?;
     let mut length = [0; 8];
     let mut header = Vec::new();

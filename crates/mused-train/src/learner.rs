@@ -2,7 +2,7 @@
 
 use mused_data::Layout;
 use mused_formats::npy;
-use mused_run::{Config, EpochLosses, EpochRecord, Run, Task, ValidationScores};
+use mused_run::{EpochLosses, EpochRecord, Run, Task, ValidationScores};
 use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::crew::Worker;
@@ -89,7 +89,6 @@ pub(crate) fn save(run: &Run, task: &Task, data: &FoldData<'_>, model: &dyn Mode
 pub(crate) struct Fit<'f, 'w> {
     pub(crate) run: &'f Run,
     pub(crate) task: &'f Task,
-    pub(crate) config: &'f Config,
     pub(crate) data: &'f FoldData<'f>,
     pub(crate) guides: &'f Guides,
     pub(crate) journal: &'f Journal<'f>,

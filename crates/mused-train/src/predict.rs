@@ -65,7 +65,7 @@ impl Probabilities {
 /// When the run is not complete, a subject or region is unknown to it, or responses do not fit.
 pub fn predict<B: KernelBackend>(run: &Run, dataset: &Dataset) -> Result<Probabilities> {
     run.refuse_incomplete()?;
-    let mut labels = Vec::new();
+    let mut labels: Option<Vec<String>> = None;
     let subjects: Vec<usize> = (0..dataset.subjects.len()).collect();
     let stimuli: Vec<usize> = (0..dataset.stimuli.len()).collect();
     let rows = samples(dataset, &subjects, &stimuli);
@@ -92,7 +92,13 @@ pub fn predict<B: KernelBackend>(run: &Run, dataset: &Dataset) -> Result<Probabi
             description.model.subjects(),
         )?;
         let values = model.predict(&set)?;
-        labels = description.labels;
+        let known = labels.get_or_insert_with(|| description.labels.clone());
+        if *known != description.labels || values.ncols() != known.len() {
+            return Err(Error::invalid(
+                run.model_path(task),
+                "expected a model of the same labels as the others of the run, found other ones",
+            ));
+        }
         let sums = sums.get_or_insert_with(|| Array2::zeros((rows.len(), values.ncols())));
         for (&row, values) in own.iter().zip(values.rows()) {
             let mut sum = sums.row_mut(row);
@@ -119,7 +125,7 @@ pub fn predict<B: KernelBackend>(run: &Run, dataset: &Dataset) -> Result<Probabi
         (subject, dataset.stimuli[sample.stimulus].id.clone())
     });
     Ok(Probabilities {
-        labels,
+        labels: labels.unwrap_or_default(),
         rows: names.collect(),
         values: mean,
     })

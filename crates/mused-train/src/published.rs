@@ -18,7 +18,7 @@ use crate::families::{Network, learner};
 use crate::learner::save;
 use crate::model_file::ModelDescription;
 use crate::plan::Plan;
-use crate::training::{create, record};
+use crate::training::record;
 use crate::{Error, Result, checkpoint};
 
 /// PyTorch's count of batches a normalisation has seen, an integer that changes no output.
@@ -116,7 +116,7 @@ pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Resu
         .map_err(|error| refused(error.to_string()))?;
 
     let record = record(dataset, &plan, None, rayon::current_num_threads())?;
-    let run = create(run, dataset, &plan, &layers, record)?;
+    let run = Run::create(run, record, &layers, dataset, &plan.folds)?;
     let folder = run.task_folder(task);
     fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
     save(

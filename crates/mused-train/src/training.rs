@@ -3,7 +3,7 @@ use std::path::Path;
 use mused_data::Dataset;
 use mused_data::audit::{Finding, Report, audit};
 use mused_kernels::TrainBackend;
-use mused_run::{Config, DatasetReference, Layers, Machine, Run, RunRecord, Task};
+use mused_run::{Config, DatasetReference, Division, Layers, Machine, Run, RunRecord, Task};
 
 use crate::crew::Crew;
 use crate::families::{learner, saved_step};
@@ -68,7 +68,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     // The data as they were given: a control is made of them anew whenever the run is read.
     let mut record = record(request.dataset, &plan, Some(audit), threads)?;
     record.config = Some(config.clone());
-    let run = create(run, dataset, &plan, layers, record)?;
+    let run = Run::create(run, record, layers, dataset, &plan.folds)?;
     execute(
         dataset,
         &config,
@@ -97,6 +97,15 @@ pub fn resume<B: TrainBackend>(
     let dataset = &controlled(dataset, &config);
     let learner = learner::<B>(&config);
     let plan = Plan::new(dataset, &config, learner.as_ref())?;
+    // Another version may divide in another way: what was trained before would test what is trained on now.
+    let same = run.tasks() == plan.tasks && run.division()? == Division::of(dataset, &plan.folds);
+    if !same {
+        return Err(Error::invalid(
+            run.path(),
+            "expected the models of run.json and the folds of split.tsv to be those that this version of mused makes, \
+             found others: bring back the files, or train the run again",
+        ));
+    }
     execute(
         dataset,
         &config,
@@ -141,17 +150,6 @@ pub(crate) fn record(
         started: RunRecord::now(),
         finished: None,
     })
-}
-
-/// Creates a run directory with its plan and configuration.
-pub(crate) fn create(
-    run: &Path,
-    dataset: &Dataset,
-    plan: &Plan,
-    layers: &Layers,
-    record: RunRecord,
-) -> Result<Run> {
-    Ok(Run::create(run, record, layers, dataset, &plan.folds)?)
 }
 
 /// Searches for leaks; those that are not let pass are an error.
@@ -218,7 +216,6 @@ fn execute(
         let fitted = learner.fit(&mut Fit {
             run: &run,
             task,
-            config,
             data: &data,
             guides: &plan.guides,
             journal: &journal,

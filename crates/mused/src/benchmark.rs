@@ -54,7 +54,7 @@ pub struct Benchmark<'a> {
     pub models: &'a [Contender],
     /// Seeds of weights, batches and dropout.
     pub seeds: &'a [u32],
-    /// Settings every run is chosen from, see [`mused_train::candidates`]; 1 = the configuration as it is.
+    /// Settings every run is chosen from, see [`mused_train::candidates`]; 0 or 1 = the configuration as it is.
     pub budget: usize,
     /// Folder of the runs.
     pub out: &'a Path,
@@ -130,7 +130,7 @@ impl Benchmark<'_> {
     ) -> Result<Option<Vec<Entry>>, Error> {
         let (mut runs, mut total) = (Vec::new(), 0);
         let shared = self.layers.config().map_err(crate::Error::from)?;
-        if self.budget > 1 && shared.split.validation_fraction == 0.0 {
+        if self.chooses() && shared.split.validation_fraction == 0.0 {
             return Err(Error::NoValidation);
         }
         for model in self.models {
@@ -169,6 +169,11 @@ impl Benchmark<'_> {
         Ok(Some(entries))
     }
 
+    /// Whether a run is put together from candidates.
+    fn chooses(&self) -> bool {
+        self.budget > 1
+    }
+
     fn planned(&self, model: &Contender, seed: u32) -> crate::Result<Planned> {
         let mut layers = self.layers.clone();
         let origin = format!("model {}", model.name);
@@ -184,9 +189,9 @@ impl Benchmark<'_> {
             for (key, value) in settings {
                 layers.insert(key, value.clone(), &format!("candidate {index}"))?;
             }
-            let folder = match self.budget {
-                0 | 1 => run.clone(),
-                _ => Run::candidate(&run, index),
+            let folder = match self.chooses() {
+                true => Run::candidate(&run, index),
+                false => run.clone(),
             };
             Ok((folder, layers))
         };
@@ -211,7 +216,7 @@ impl Benchmark<'_> {
         progress: &mut dyn FnMut(usize) -> P,
     ) -> Result<Run, Error> {
         let chosen = Run::chosen_path(&planned.run).is_file();
-        if Run::exists(&planned.run) && chosen != (self.budget > 1) {
+        if Run::exists(&planned.run) && chosen != self.chooses() {
             return Err(Error::OtherSettings {
                 path: planned.run.clone(),
             });
@@ -221,7 +226,7 @@ impl Benchmark<'_> {
             last = Some(self.complete(run, layers, || progress(index))?);
         }
         match last {
-            Some(run) if self.budget == 1 => Ok(run),
+            Some(run) if !self.chooses() => Ok(run),
             _ => {
                 let folders = planned
                     .candidates

@@ -87,24 +87,18 @@ impl<'a> Training<'a> {
     /// As [`train`]; [`Error::Interrupted`] when it was stopped.
     pub fn train(&self, run: impl AsRef<Path>) -> Result<Run> {
         let run = run.as_ref();
-        let default;
         let layers = match &self.layers {
-            Some(layers) => layers,
-            None => {
-                default = Layers::preset("default")?;
-                &default
-            }
+            Some(layers) => layers.clone(),
+            None => Layers::preset("default")?,
         };
         let request = TrainRequest {
             dataset: self.dataset,
-            layers,
+            layers: &layers,
             run,
             threads: self.threads,
         };
-        ended(
-            run,
-            mused_train::train::<CpuTraining>(&request, &self.watched())?,
-        )
+        let outcome = mused_train::train::<CpuTraining>(&request, &self.watched())?;
+        ended(run, outcome)
     }
 
     /// Continues an interrupted run with its own configuration, to the same result, bit for bit.

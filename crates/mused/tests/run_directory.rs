@@ -149,6 +149,16 @@ fn a_configuration_edited_meanwhile_is_not_resumed() {
     assert!(message.contains("train.epochs: 2, now 3"), "{message}");
     // Comments are nobody's loss.
     fs::write(&path, text.replace("# --set", "# by hand")).unwrap();
+    // What trained is tested: no later version may go on from there.
+    let split = folder.path().join("run/split.tsv");
+    let divided = fs::read_to_string(&split).unwrap();
+    let exchanged = divided
+        .replace("\ttrain\t", "\tt\t")
+        .replace("\ttest\t", "\ttrain\t");
+    fs::write(&split, exchanged.replace("\tt\t", "\ttest\t")).unwrap();
+    let message = refusal(&folder, "train data --out run --resume");
+    assert!(message.contains("the folds of split.tsv"), "{message}");
+    fs::write(&split, divided).unwrap();
     mused(&folder, "train data --out run --resume").success();
 }
 

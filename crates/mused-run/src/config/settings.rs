@@ -82,6 +82,11 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// Whether a model of `family` has it.
+    pub fn is_of(&self, family: &str) -> bool {
+        self.family.is_none_or(|of| of == family)
+    }
+
     /// The section of its key.
     pub fn section(&self) -> &str {
         self.key.split('.').next().unwrap_or_default()

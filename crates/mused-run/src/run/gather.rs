@@ -75,7 +75,10 @@ impl Run {
             }
         }
         for name in [CONFIG, LABELS, SPLIT, TRIALS, SHOWN, TARGETS] {
-            copy(&first.path.join(name), &path.join(name))?;
+            // Runs of version 0.1.0 have no record of the order shown.
+            if name != SHOWN || first.path.join(name).is_file() {
+                copy(&first.path.join(name), &path.join(name))?;
+            }
         }
         replace_file(made.metrics_path(), metrics.as_bytes())?;
         let all = together(&predictions, path)?;

@@ -5,7 +5,7 @@ mod places;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::{Dataset, Fold, Identity, order_shown};
+use mused_data::{Dataset, Fold, order_shown};
 use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
 
@@ -225,15 +225,10 @@ impl Run {
     /// # Errors
     /// A `config.toml` that is missing, or has values of the wrong type.
     pub fn config(&self) -> Result<Config> {
-        let path = self.path.join(CONFIG);
         Config::read(&self.config_text()?).map_err(|error| {
-            Error::invalid(
-                &path,
-                format!(
-                    "expected the configuration of a run, found {}",
-                    error.message()
-                ),
-            )
+            let found = error.message();
+            let message = format!("expected the configuration of a run, found {found}");
+            Error::invalid(self.config_path(), message)
         })
     }
 
@@ -254,7 +249,7 @@ impl Run {
         let Some(started) = &self.record.config else {
             return Ok(());
         };
-        let changed = Layers::of(started)?.changes(&Layers::of(&self.config()?)?);
+        let changed = started.changes(&self.config()?)?;
         if changed.is_empty() {
             return Ok(());
         }
@@ -274,16 +269,19 @@ impl Run {
     /// # Errors
     /// When it cannot be read.
     pub fn config_text(&self) -> Result<String> {
-        let path = self.path.join(CONFIG);
+        let path = self.config_path();
         fs::read_to_string(&path).map_err(Error::io("cannot read", &path))
     }
 
     /// Who is trained and tested.
     ///
     /// # Errors
-    /// A `split.tsv` that is missing or damaged.
+    /// A `split.tsv` that is missing or damaged, or lacks the fold of a model.
     pub fn division(&self) -> Result<Division> {
-        Division::read(&self.path.join(SPLIT))
+        let division = Division::read(&self.path.join(SPLIT))?;
+        let folds = self.tasks().iter().map(|task| task.fold);
+        division.refuse_others(folds, &self.path.join(RUN))?;
+        Ok(division)
     }
 
     /// The course of training; nothing where there is no `metrics.jsonl`.
@@ -326,16 +324,18 @@ impl Run {
             return Ok(Err("the run has not been scored".to_owned()));
         }
         let text = fs::read_to_string(&path).map_err(Error::io("cannot read", &path))?;
-        Ok(match serde_json::from_str::<Results>(&text) {
-            Ok(results) if results.schema == RESULTS_SCHEMA => Ok(results),
-            _ => {
-                let found: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-                let found = found.and_then(|value| Some(value.get("schema")?.as_str()?.to_owned()));
-                let found = found.unwrap_or_else(|| "no schema".to_owned());
-                Err(format!(
-                    "results.json was of another version ({found}, this one writes {RESULTS_SCHEMA})"
-                ))
+        let value: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+        let schema = value
+            .as_ref()
+            .and_then(|value| value.get("schema")?.as_str());
+        Ok(match (serde_json::from_str(&text), schema) {
+            (results, Some(RESULTS_SCHEMA)) => {
+                results.map_err(|error| format!("results.json is damaged ({error})"))
             }
+            (_, found) => Err(format!(
+                "results.json was of another version ({}, this one writes {RESULTS_SCHEMA})",
+                found.unwrap_or("no schema")
+            )),
         })
     }
 
@@ -405,7 +405,10 @@ impl Run {
     pub fn check_dataset(&self, dataset: &Dataset) -> Result<()> {
         let reference = &self.record.dataset;
         let difference = match (&reference.identity, &reference.sha256) {
-            (Some(identity), _) => identity.difference(&identity_for(identity, dataset)?),
+            (Some(identity), _) => {
+                let features: Vec<&str> = identity.features.keys().map(String::as_str).collect();
+                identity.difference(&dataset.identity(&features)?)
+            }
             (None, Some(sha256)) => (dataset.folder_sha256()?.as_ref() != Some(sha256))
                 .then(|| "some file of the folder".to_owned()),
             (None, None) => None,
@@ -435,12 +438,6 @@ fn write_names<'n>(
         table.write_row([name])?;
     }
     Ok(table.finish()?)
-}
-
-/// The identity of a dataset in what another identity covers.
-fn identity_for(identity: &Identity, dataset: &Dataset) -> Result<Identity> {
-    let features: Vec<&str> = identity.features.keys().map(String::as_str).collect();
-    Ok(dataset.identity(&features)?)
 }
 
 /// Number of a schema `mused-run/N`; 0 of something else.

@@ -74,7 +74,6 @@ impl Learner for ClosedForms<'_> {
         let Fit {
             run,
             task,
-            config,
             data,
             journal,
             progress,
@@ -83,7 +82,7 @@ impl Learner for ClosedForms<'_> {
         let folder = run.task_folder(task);
         fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
         fit.worker.run(|| {
-            let model = LinearModel::fit(config, data, task)?;
+            let model = LinearModel::fit(self.config, data, task)?;
             let train = losses(&model.predict(&data.train)?, &data.train);
             progress.step(&task.name(), &train);
             let validation = match data.validation.len() {
@@ -177,25 +176,11 @@ impl LinearModel {
             let ids = tensors.keys().filter_map(|name| name.strip_prefix(MAP));
             ids.map(str::to_owned).collect::<Vec<_>>()
         });
-        let mut take = |name: &str, columns: usize| {
-            let (shape, values) = tensors
-                .remove(name)
-                .ok_or_else(|| Error::Request(format!("{name} is missing")))?;
-            let rows = if shape.len() == 2 { shape[0] } else { 1 };
-            let values = values.into_iter().map(f64::from).collect();
-            Array2::from_shape_vec((rows, columns), values).map_err(|_| {
-                Error::Request(format!(
-                    "{name}: expected {columns} columns, found shape {shape:?}"
-                ))
-            })
-        };
-        let weights = take(WEIGHTS, config.labels)?;
-        let intercept = take(INTERCEPT, config.labels)?.row(0).to_owned();
+        let weights = matrix(&mut tensors, WEIGHTS, config.labels)?;
+        let intercept = vector(&mut tensors, INTERCEPT, config.labels)?;
         let mut map = |id: String| {
-            let mean = take(&format!("{CENTRE}{id}"), config.inputs)?
-                .row(0)
-                .to_owned();
-            let weights = take(&format!("{MAP}{id}"), weights.nrows())?;
+            let mean = vector(&mut tensors, &format!("{CENTRE}{id}"), config.inputs)?;
+            let weights = matrix(&mut tensors, &format!("{MAP}{id}"), weights.nrows())?;
             Ok((id, SubjectMap { mean, weights }))
         };
         let maps = maps.map(|ids| ids.into_iter().map(&mut map).collect::<Result<_>>());
@@ -276,6 +261,31 @@ impl Model for LinearModel {
     }
 }
 
+/// Takes a matrix of so many columns out of stored tensors; a vector is one of one row.
+fn matrix(tensors: &mut NamedTensors, name: &str, columns: usize) -> Result<Array2<f64>> {
+    let (shape, values) = tensors
+        .remove(name)
+        .ok_or_else(|| Error::Request(format!("{name} is missing")))?;
+    let rows = if shape.len() == 2 { shape[0] } else { 1 };
+    let values = values.into_iter().map(f64::from).collect();
+    Array2::from_shape_vec((rows, columns), values).map_err(|_| {
+        Error::Request(format!(
+            "{name}: expected {columns} columns, found shape {shape:?}"
+        ))
+    })
+}
+
+/// Takes a vector of so many values out of stored tensors.
+fn vector(tensors: &mut NamedTensors, name: &str, length: usize) -> Result<Array1<f64>> {
+    let found = matrix(tensors, name, length)?;
+    match found.nrows() {
+        1 => Ok(found.row(0).to_owned()),
+        rows => Err(Error::Request(format!(
+            "{name}: expected 1 row, found {rows}"
+        ))),
+    }
+}
+
 /// Inputs of the samples `chosen` of a set, in the shared space where there is one.
 fn shared(
     set: &SampleSet<'_>,
@@ -346,5 +356,24 @@ fn losses(predicted: &Array2<f32>, train: &SampleSet<'_>) -> EpochLosses {
         // Clipped predictions of 0 and 1 have no logarithm on the wrong side.
         classification: mean(|p, t| -(1.0 - (p - t).abs()).max(1e-7).ln()),
         ..EpochLosses::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_intercept_without_a_row_is_refused() {
+        let description = LinearDescription {
+            family: LinearFamily::Prevalence,
+            alignment: Aligned::None,
+            inputs: 3,
+            labels: 2,
+        };
+        let tensors = [WEIGHTS, INTERCEPT].map(|name| (name.to_owned(), (vec![0, 2], Vec::new())));
+        let restored = LinearModel::restore(&description, tensors.into_iter().collect());
+        let message = restored.unwrap_err().to_string();
+        assert_eq!(message, "intercept: expected 1 row, found 0");
     }
 }

@@ -55,7 +55,7 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
 
     fn fit(&self, fit: &mut Fit<'_, '_>) -> Result<Option<Box<dyn Model>>> {
         let total = self.steps(fit.data.train.len());
-        let mut trainer = Trainer::<B>::new(fit, total)?;
+        let mut trainer = Trainer::<B>::new(fit, self.config, total)?;
         while !trainer.finished() {
             fit.worker.run(|| trainer.step())?;
             if fit.progress.interrupted() || fit.worker.stopped() {

@@ -72,10 +72,8 @@ pub(crate) struct Trainer<'f, B: TrainBackend> {
 
 impl<'f, B: TrainBackend> Trainer<'f, B> {
     /// A network at its start, or where its saved state left it.
-    pub(crate) fn new(fit: &Fit<'f, '_>, total: usize) -> Result<Self> {
-        let Fit {
-            run, task, config, ..
-        } = *fit;
+    pub(crate) fn new(fit: &Fit<'f, '_>, config: &'f Config, total: usize) -> Result<Self> {
+        let Fit { run, task, .. } = *fit;
         let folder = run.task_folder(task);
         fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
         let device = B::Device::default();
@@ -134,21 +132,16 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
     pub(crate) fn step(&mut self) -> Result<()> {
         let (config, step) = (self.config, self.standing.step);
         let (per_epoch, size) = (self.steps_per_epoch(), config.train.batch_size);
-        let within = |step: usize| step % per_epoch * size..;
-        let samples: Vec<usize> = self.order[within(step)]
-            .iter()
-            .copied()
-            .take(size)
-            .collect();
+        let of_step = |order: &[usize], step: usize| -> Vec<usize> {
+            let rest = &order[step % per_epoch * size..];
+            rest[..size.min(rest.len())].to_vec()
+        };
+        let samples = of_step(&self.order, step);
         let last = (step + 1).is_multiple_of(per_epoch);
         if last {
             self.order = self.epoch_order(step + 1);
         }
-        let next: Vec<usize> = self.order[within(step + 1)]
-            .iter()
-            .copied()
-            .take(size)
-            .collect();
+        let next = of_step(&self.order, step + 1);
         let total_steps = self.total;
         let set = &self.data.train;
         let inputs = match self.ahead.take() {

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     })?;
     let Some(entries) = entries else {
         eprintln!("stopped and saved; the same command goes on");
-        return Ok(ExitCode::from(130));
+        return Ok(ExitCode::from(super::INTERRUPTED));
     };
     let mut scored = entries
         .iter()

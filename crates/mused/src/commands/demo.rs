@@ -59,7 +59,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
                 "stopped; remove {} to start the demo again",
                 args.out.display()
             );
-            return Ok(ExitCode::from(130));
+            return Ok(ExitCode::from(super::INTERRUPTED));
         }
         let results = evaluate_and_write(&trained?, Undefined::Exclude)?;
         scored.push((description, results));

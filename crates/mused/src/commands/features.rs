@@ -55,7 +55,7 @@ pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
     match outcome? {
         Outcome::Interrupted => {
             eprintln!("stopped; the same command goes on where it was");
-            Ok(ExitCode::from(130))
+            Ok(ExitCode::from(super::INTERRUPTED))
         }
         Outcome::Complete { made, unchanged } => {
             let features = args.dataset.join("features");

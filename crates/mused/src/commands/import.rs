@@ -28,12 +28,9 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 
 fn bids(args: &ImportBidsArgs) -> anyhow::Result<ExitCode> {
     let config = bids_config(args)?;
-    let runs = bar(0, "runs");
-    let imported = bids::import(&args.root, &args.out, &config, &mut |done, total| {
-        runs.set_length(total as u64);
-        runs.set_position(done as u64);
+    let imported = under_bar("runs", |progress| {
+        bids::import(&args.root, &args.out, &config, progress)
     })?;
-    runs.finish_and_clear();
     tell(&imported, "runs", &args.out);
     Ok(ExitCode::SUCCESS)
 }
@@ -161,29 +158,37 @@ fn npy(args: &ImportNpyArgs) -> anyhow::Result<ExitCode> {
         citation: args.citation.clone(),
         allow: args.allow.clone(),
     };
-    let subjects = bar(0, "subjects");
-    let imported = npy::import(&args.folder, &args.out, &config, &mut |done, total| {
-        subjects.set_length(total as u64);
-        subjects.set_position(done as u64);
+    let imported = under_bar("subjects", |progress| {
+        npy::import(&args.folder, &args.out, &config, progress)
     })?;
-    subjects.finish_and_clear();
     tell_done(&imported, &args.out);
     Ok(ExitCode::SUCCESS)
 }
 
 fn rdm(args: &ImportRdmArgs) -> anyhow::Result<ExitCode> {
-    let subjects = bar(0, "subjects");
     let config = RdmConfig {
         data: args.data.clone(),
         allow: args.allow.clone(),
     };
-    let imported = rdm::import(&args.manifest, &args.out, &config, &mut |done, total| {
-        subjects.set_length(total as u64);
-        subjects.set_position(done as u64);
+    let imported = under_bar("subjects", |progress| {
+        rdm::import(&args.manifest, &args.out, &config, progress)
     })?;
-    subjects.finish_and_clear();
     tell_done(&imported, &args.out);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Imports with a bar of so many units.
+fn under_bar(
+    unit: &str,
+    import: impl FnOnce(&mut dyn FnMut(usize, usize)) -> mused::data::Result<Imported>,
+) -> anyhow::Result<Imported> {
+    let bar = bar(0, unit);
+    let imported = import(&mut |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })?;
+    bar.finish_and_clear();
+    Ok(imported)
 }
 
 /// Says that an import of arrays is done.

@@ -28,7 +28,7 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
         bar.finish();
         if let Err(Error::Interrupted(_)) = relabelled {
             eprintln!("stopped and saved; the same command goes on");
-            return Ok(ExitCode::from(130));
+            return Ok(ExitCode::from(super::INTERRUPTED));
         }
         let scores = evaluate(&relabelled?)?.macro_scores;
         let score =

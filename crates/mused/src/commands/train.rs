@@ -3,11 +3,9 @@ use std::process::ExitCode;
 use mused::data::Dataset;
 use mused::{Error, Layers, Training};
 
+use super::INTERRUPTED;
 use crate::args::TrainArgs;
 use crate::bars::{TrainingBar, stop_on_interrupt};
-
-/// Interrupted by the user, as shells report it.
-const INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;

@@ -1,14 +1,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{Config, NamedModel, legacy};
+use super::{Config, NamedModel, Setting, legacy};
 use crate::{Error, Result};
 
 /// A configuration put together from a preset, a file and single settings, later ones winning,
@@ -28,10 +28,7 @@ impl Layers {
     pub fn preset(name: &str) -> Result<Self> {
         let values = table(&Config::preset(name)?)?;
         let origin = format!("preset {name}");
-        let origins = leaves(&values)
-            .into_iter()
-            .map(|key| (key, origin.clone()))
-            .collect();
+        let origins = keys(&values).map(|key| (key, origin.clone())).collect();
         Ok(Self {
             preset: name.to_owned(),
             values,
@@ -50,12 +47,11 @@ impl Layers {
         if layers.family() != family {
             layers.insert(FAMILY, family, "program")?;
         }
-        for (section, values) in &values {
-            for (name, value) in values.as_table().into_iter().flatten() {
-                let key = format!("{section}.{name}");
-                if lookup(&layers.values, &key) != Some(value) {
-                    layers.insert(&key, value.clone(), "program")?;
-                }
+        for key in keys(&values) {
+            if let Some(value) = lookup(&values, &key)
+                && lookup(&layers.values, &key) != Some(value)
+            {
+                layers.insert(&key, value.clone(), "program")?;
             }
         }
         Ok(layers)
@@ -165,16 +161,14 @@ impl Layers {
                 (Value::Table(inner), Some(Value::Table(_))) if key != RATE_FACTORS => {
                     self.overlay(&key, inner, origin)?;
                 }
-                (value, None) if !key.starts_with(RATE_FACTORS) => {
-                    let mut key = key;
-                    if let Some(inner) = value.as_table().and_then(|table| table.keys().next()) {
-                        key = format!("{key}.{inner}");
-                    }
-                    return Err(self.unknown(&key, origin));
-                }
-                (_, current) => {
+                (value, Some(current)) => {
                     let value = self.fitted(&key, value, current, origin)?;
                     self.store(key, value, origin)?;
+                }
+                (value, None) => {
+                    let inner = value.as_table().and_then(|table| table.keys().next());
+                    let key = inner.map_or(key.clone(), |inner| format!("{key}.{inner}"));
+                    return Err(self.unknown(&key, origin));
                 }
             }
         }
@@ -185,15 +179,18 @@ impl Layers {
         if key == FAMILY {
             self.change_family(&value, origin)?;
         }
-        store(&mut self.values, &key, value);
+        if let Some((section, name)) = key.split_once('.')
+            && let Some(Value::Table(section)) = self.values.get_mut(section)
+        {
+            section.insert(name.to_owned(), value);
+        }
         self.origins.insert(key, origin.to_owned());
         Ok(())
     }
 
     fn family(&self) -> &str {
-        self.value(FAMILY)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        let family = lookup(&self.values, FAMILY).and_then(Value::as_str);
+        family.unwrap_or_default()
     }
 
     /// Gives the model section the keys of another family: what was set by hand stays where the new family has the key.
@@ -239,29 +236,23 @@ impl Layers {
     }
 
     /// A value as the key takes it.
-    fn fitted(
-        &self,
-        key: &str,
-        value: &Value,
-        current: Option<&Value>,
-        origin: &str,
-    ) -> Result<Value> {
+    fn fitted(&self, key: &str, value: &Value, current: &Value, origin: &str) -> Result<Value> {
         let family = self.family();
-        let mut settings = Config::settings();
-        settings
-            .retain(|setting| setting.key == key && setting.family.is_none_or(|of| of == family));
-        let choices = || settings.iter().flat_map(|setting| &setting.choices);
+        let of_family = |setting: &Setting| setting.is_of(family);
+        let settings = Config::settings().into_iter().filter(of_family);
+        let setting = settings.into_iter().find(|setting| setting.key == key);
+        let choices = || setting.iter().flat_map(|setting| &setting.choices);
         let named = |text: &str| {
             let known = choices().find(|(name, _)| name.eq_ignore_ascii_case(text));
-            known.map(|(name, _)| Value::String((*name).to_owned()))
+            known.map(|(name, _)| Value::from(*name))
         };
         Ok(match (value, current) {
             // `depth = "18"`, as version 0.1.0 wrote it.
-            (Value::String(text), Some(Value::Integer(_))) if text.parse::<i64>().is_ok() => {
+            (Value::String(text), Value::Integer(_)) if text.parse::<i64>().is_ok() => {
                 Value::Integer(text.parse().unwrap_or_default())
             }
             // `--set train.weight_decay=0` means 0.0.
-            (Value::Integer(whole), Some(Value::Float(_))) => Value::Float(*whole as f64),
+            (Value::Integer(whole), Value::Float(_)) => Value::Float(*whole as f64),
             (Value::String(text), _) if key != FAMILY && choices().next().is_some() => named(text)
                 .ok_or_else(|| {
                     let known: Vec<&str> = choices().map(|(name, _)| *name).collect();
@@ -270,10 +261,8 @@ impl Layers {
                         known.join(", ")
                     ))
                 })?,
-            (value, Some(current)) if !value.same_type(current) => {
-                let kind = settings
-                    .first()
-                    .map_or(current.type_str(), |setting| &setting.kind);
+            _ if !value.same_type(current) => {
+                let kind = (setting.as_ref()).map_or(current.type_str(), |setting| &setting.kind);
                 let hint = match current.is_str() {
                     true => ": write it in quotes",
                     false => "",
@@ -282,7 +271,7 @@ impl Layers {
                     "{key} must be {kind}, found {value} ({origin}){hint}"
                 )));
             }
-            (value, _) => value.clone(),
+            _ => value.clone(),
         })
     }
 
@@ -329,46 +318,15 @@ impl Layers {
         }
     }
 
-    /// The keys whose values differ in another configuration: `key: this value, now that one`.
-    pub fn changes(&self, other: &Self) -> Vec<String> {
-        let mut keys = leaves(&self.values);
-        keys.extend(leaves(&other.values));
-        keys.sort();
-        keys.dedup();
-        let text = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
-        let differ = keys.into_iter().filter_map(|key| {
-            let (a, b) = (lookup(&self.values, &key), lookup(&other.values, &key));
-            (a != b).then(|| format!("{key}: {}, now {}", text(a), text(b)))
-        });
-        differ.collect()
-    }
-
-    /// Where the value of a key came from.
-    pub fn origin(&self, key: &str) -> Option<&str> {
-        self.origins.get(key).map(String::as_str)
-    }
-
-    /// The value of a key.
-    pub fn value(&self, key: &str) -> Option<&Value> {
-        lookup(&self.values, key)
-    }
-
     /// The effective configuration as TOML, each value with where it came from.
     pub fn annotated(&self) -> String {
         let mut text = String::new();
         for (section, values) in &self.values {
-            let Value::Table(values) = values else {
-                continue;
-            };
             let _ = writeln!(text, "[{section}]");
-            for (name, value) in values {
-                let key = format!("{section}.{name}");
-                let origin = self.origins.get(&key).map_or("", String::as_str);
-                let _ = writeln!(
-                    text,
-                    "{name} = {value} # {}",
-                    origin.replace(['\n', '\r'], " ")
-                );
+            for (name, value) in values.as_table().into_iter().flatten() {
+                let origin = self.origins.get(&format!("{section}.{name}"));
+                let origin = origin.map_or("", String::as_str).replace(['\n', '\r'], " ");
+                let _ = writeln!(text, "{name} = {value} # {origin}");
             }
             text.push('\n');
         }
@@ -392,6 +350,21 @@ impl Config {
         }
         table.try_into()
     }
+
+    /// The keys whose values differ in another configuration: `key: this value, now that one`.
+    ///
+    /// # Errors
+    /// A value that TOML does not have.
+    pub(crate) fn changes(&self, other: &Self) -> Result<Vec<String>> {
+        let [this, that] = [&table(self)?, &table(other)?];
+        let all: BTreeSet<String> = keys(this).chain(keys(that)).collect();
+        let text = |value: Option<&Value>| value.map_or("nothing".to_owned(), Value::to_string);
+        let differ = all.into_iter().filter_map(|key| {
+            let (a, b) = (lookup(this, &key), lookup(that, &key));
+            (a != b).then(|| format!("{key}: {}, now {}", text(a), text(b)))
+        });
+        Ok(differ.collect())
+    }
 }
 
 /// The one key whose value is a table of the user's own names.
@@ -413,31 +386,10 @@ pub(crate) fn lookup<'t>(table: &'t Table, key: &str) -> Option<&'t Value> {
     }
 }
 
-fn store(table: &mut Table, key: &str, value: Value) {
-    match key.split_once('.') {
-        None => {
-            table.insert(key.to_owned(), value);
-        }
-        Some((first, rest)) => {
-            let inner = table
-                .entry(first.to_owned())
-                .or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(inner) = inner {
-                store(inner, rest, value);
-            }
-        }
-    }
-}
-
-fn leaves(table: &Table) -> Vec<String> {
-    let mut keys = Vec::new();
-    for (name, value) in table {
-        match value {
-            Value::Table(inner) if !inner.is_empty() => {
-                keys.extend(leaves(inner).into_iter().map(|key| format!("{name}.{key}")));
-            }
-            _ => keys.push(name.clone()),
-        }
-    }
-    keys
+/// Every `section.name` of a configuration; a table of the user's own names is one value.
+fn keys(values: &Table) -> impl Iterator<Item = String> {
+    values.iter().flat_map(|(section, values)| {
+        let names = values.as_table().into_iter().flat_map(Table::keys);
+        names.map(move |name| format!("{section}.{name}"))
+    })
 }
