@@ -77,11 +77,12 @@ impl DecoderConfig {
     /// Sizes that no model can have; the message names the field.
     pub fn step_bytes(&self, samples: usize) -> Result<u64> {
         let (weights, values) = match self {
-            Self::Roi(config) => (0, config.activations()),
+            Self::Roi(config) => (0.0, config.activations()),
             Self::BrainFormer(config) => (config.convolution_weights(), config.activations()?),
-            Self::Mlp(config) => (0, 2 * config.inputs + 4 * config.hidden),
+            Self::Mlp(config) => (0.0, 2.0 * config.inputs as f64 + 4.0 * config.hidden as f64),
         };
-        Ok(4 * (4 * weights as u64 + samples as u64 * values as u64))
+        // Whole numbers up to 2^53 are exact, and beyond them no machine has the memory.
+        Ok((4.0 * (4.0 * weights + samples as f64 * values)) as u64)
     }
 
     /// A decoder with freshly drawn weights.
@@ -166,7 +167,7 @@ impl<B: KernelBackend> Decoder<B> {
 
 fn unpublished() -> Error {
     Error::State(
-        "only the volume model (model.tokenizer = \"convolutions\") has names in the published code"
+        "only the volume model (model.family = \"brainformer\") has names in the published code"
             .to_owned(),
     )
 }

@@ -153,7 +153,9 @@ pub struct RoiTransformer<B: Backend> {
 
 impl RoiTransformerConfig {
     /// Values that a training pass keeps for its backward pass, of one sample.
-    pub(crate) fn activations(&self) -> usize {
+    ///
+    /// A float: sizes that no machine has are counted as well, to be refused with what would fit.
+    pub(crate) fn activations(&self) -> f64 {
         let (tokens, width) = match &self.tokenizer {
             Tokenizer::Regions { lengths } => (lengths.len() + 2, lengths.iter().sum()),
             Tokenizer::Patches { count, length } => (count + 2, count * length),
@@ -161,10 +163,12 @@ impl RoiTransformerConfig {
         let EncoderConfig {
             dim, depth, heads, ..
         } = self.encoder;
-        let hidden = (self.encoder.mlp_ratio * dim as f64) as usize;
+        let [tokens, width, dim, depth, heads] =
+            [tokens, width, dim, depth, heads].map(|size| size as f64);
+        let hidden = self.encoder.mlp_ratio * dim;
         // Queries, keys, values, four sums and norms; the MLP before and after its activation.
-        let block = tokens * (7 * dim + 2 * hidden) + 2 * heads * tokens * tokens;
-        2 * width + tokens * dim + depth * block
+        let block = tokens * (7.0 * dim + 2.0 * hidden) + 2.0 * heads * tokens * tokens;
+        2.0 * width + tokens * dim + depth * block
     }
 
     /// A model with freshly drawn weights.

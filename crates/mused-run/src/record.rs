@@ -138,6 +138,9 @@ pub enum GuidanceUse {
 }
 
 impl GuidanceUse {
+    /// Why `auto` guides nothing on most datasets.
+    pub const NO_SET: &str = "no feature set of the dataset names this level";
+
     /// The feature set that guided and its weight.
     pub fn used(&self) -> Option<(&str, f64)> {
         match self {

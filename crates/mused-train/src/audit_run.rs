@@ -14,7 +14,7 @@ use crate::{Result, inputs};
 /// A run that is not complete; a dataset that is not where it was, or not what it was.
 pub fn audit_run<B: TrainBackend>(run: &Run) -> Result<Report> {
     run.refuse_incomplete()?;
-    let config = run.config()?;
+    let config = run.resolved_config()?;
     let dataset = controlled(&run.dataset(None)?, &config);
     let learner = learner::<B>(&config);
     let mut plan = Plan::new(&dataset, &config, learner.as_ref())?;

@@ -47,7 +47,7 @@ pub(crate) fn check_inputs(width: usize, samples: usize) -> Result<u64> {
 fn advice(model: &DecoderConfig, at_once: usize, needed: u64, available: u64) -> Result<String> {
     let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let (needed, free) = (gigabytes(needed), gigabytes(available));
-    let mut fitting = at_once.next_power_of_two() / 2;
+    let mut fitting = at_once.checked_next_power_of_two().unwrap_or(usize::MAX) / 2;
     while fitting > 0 && model.step_bytes(fitting)? > available {
         fitting /= 2;
     }

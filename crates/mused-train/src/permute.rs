@@ -7,7 +7,7 @@ use mused_run::{Layers, Run};
 use mused_stats::permutation::{Exchange, relabelling};
 use ndarray::Axis;
 
-use crate::training::{resume, train_relabelled};
+use crate::training::{refuse_other_recipe, resume, train_relabelled};
 use crate::{Outcome, Progress, Result, TrainRequest};
 
 /// Trains the run `out` as `run` was trained, its stimuli labelled as others are: relabelling `index`, of training and
@@ -23,7 +23,8 @@ pub fn retrain_relabelled<B: TrainBackend>(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let config = run.config()?;
+    let config = run.resolved_config()?;
+    refuse_other_recipe(run, &config, dataset)?;
     let relabelled = relabelled(dataset, config.split.seed, index)?;
     if Run::exists(out) {
         return resume::<B>(&relabelled, out, threads, progress);

@@ -272,7 +272,7 @@ fn guidance_use(
     let unused = match (token, choice, features) {
         (false, ..) => "the model has no such token",
         (_, "none", _) => "the configuration says none",
-        (_, _, None) => "no feature set of the dataset names this level",
+        (_, _, None) => GuidanceUse::NO_SET,
         _ if weight == 0.0 => "its weight is 0",
         (_, _, Some(features)) => {
             return Ok(GuidanceUse::Used {

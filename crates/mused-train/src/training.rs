@@ -1,9 +1,11 @@
 use std::path::Path;
 
-use mused_data::Dataset;
 use mused_data::audit::{Finding, Report, audit};
+use mused_data::{Arrangement, Dataset};
 use mused_kernels::TrainBackend;
-use mused_run::{Config, DatasetReference, Division, Layers, Machine, Run, RunRecord, Task};
+use mused_run::{
+    Config, DatasetReference, Division, Family, Identity, Layers, Machine, Run, RunRecord, Task,
+};
 
 use crate::crew::Crew;
 use crate::families::{learner, saved_step};
@@ -93,11 +95,13 @@ pub fn resume<B: TrainBackend>(
     let run = Run::open(run)?;
     run.refuse_edited()?;
     run.check_dataset(dataset)?;
-    let config = run.config()?;
+    let config = run.resolved_config()?;
+    refuse_other_recipe(&run, &config, dataset)?;
     let dataset = &controlled(dataset, &config);
     let learner = learner::<B>(&config);
     let plan = Plan::new(dataset, &config, learner.as_ref())?;
     // Another version may divide in another way: what was trained before would test what is trained on now.
+    run.complete_tables(dataset, &plan.folds)?;
     let same = run.tasks() == plan.tasks && run.division()? == Division::of(dataset, &plan.folds);
     if !same {
         return Err(Error::invalid(
@@ -115,6 +119,30 @@ pub fn resume<B: TrainBackend>(
         threads,
         progress,
     )
+}
+
+/// Refuses to go on with a run of version 0.1.0 that this version trains in another way: weight decay fell there on the
+/// embeddings of subjects and cubes.
+///
+/// # Errors
+/// What to do instead.
+pub(crate) fn refuse_other_recipe(run: &Run, config: &Config, dataset: &Dataset) -> Result<()> {
+    let Family::Transformer(model) = &config.model.family else {
+        return Ok(());
+    };
+    let cubes = matches!(
+        config.arrangement(dataset.description.kind),
+        Arrangement::Patches { .. }
+    );
+    let decayed = cubes || model.subjects == Identity::Embedding;
+    if run.record().resolved.is_some() || !decayed || config.train.weight_decay == 0.0 {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        run.path(),
+        "the run is of version 0.1.0, where weight decay fell on the embeddings of subjects and cubes too: this version \
+         would train it in another way; train it anew",
+    ))
 }
 
 /// Describes a run that starts now.
@@ -189,7 +217,12 @@ fn execute(
     let standing: Vec<Standing<'_>> = (plan.tasks.iter())
         .map(|task| {
             let total = learner.steps(plan.train_samples(dataset, task).len());
-            let finished = run.task_predictions_path(task).is_file();
+            let files = [
+                run.model_path(task),
+                run.inputs_path(task),
+                run.task_predictions_path(task),
+            ];
+            let finished = files.iter().all(|file| file.is_file());
             let done = match finished {
                 true => total,
                 false => saved_step(&run, task),

@@ -118,13 +118,20 @@ fn only_what_a_run_read_makes_its_dataset_another_one() {
     fs::create_dir(&features).unwrap();
     let zeros = ndarray::Array2::<f32>::zeros((60, 2));
     write_npy_f32(features.join("features.npy"), zeros.view()).unwrap();
+    // Of a level that has one already: the run knows which it was guided by.
     fs::write(
         features.join("feature.json"),
-        r#"{"level": null, "description": "new"}"#,
+        r#"{"level": "high", "description": "new"}"#,
     )
     .unwrap();
-    mused(&folder, "explain run").success();
-    mused(&folder, "evaluate run").success();
+    for verb in [
+        "explain run",
+        "audit run",
+        "permute run --permutations 1",
+        "evaluate run",
+    ] {
+        mused(&folder, verb).success();
+    }
     let ceiling = &json(&folder, "run/results.json")["noise_ceiling"];
     assert!(ceiling["responses"]["sub-01"].is_number(), "{ceiling}");
 
@@ -287,4 +294,86 @@ fn a_shift_follows_time_and_not_the_alphabet() {
     let backwards = p(&|clip, second| format!("z{:02}_{:02}", 9 - clip, 90 - second));
     assert_eq!(plain, padded);
     assert_eq!(backwards, padded);
+}
+
+#[test]
+fn what_is_lost_of_a_run_is_made_again_by_resuming() {
+    let folder = trained("");
+    let file = |name: &str| fs::read(folder.path().join("run").join(name)).unwrap();
+    let names = [
+        "labels.tsv",
+        "shown.tsv",
+        "split.tsv",
+        "predictions.npy",
+        "checkpoints/fold-0/model.safetensors",
+        "checkpoints/fold-1/inputs.safetensors",
+    ];
+    let whole = names.map(file);
+    for (name, whole) in names.into_iter().zip(&whole) {
+        fs::remove_file(folder.path().join("run").join(name)).unwrap();
+        mused(&folder, "train data --out run --resume").success();
+        assert!(file(name) == *whole, "{name}");
+    }
+    let path = folder.path().join("run/split.tsv");
+    let split = fs::read_to_string(&path).unwrap();
+    fs::write(&path, split.replacen("\ttrain\t", "\ttest\t", 1)).unwrap();
+    let message = refusal(&folder, "train data --out run --resume");
+    assert!(message.contains("split.tsv"), "{message}");
+}
+
+#[test]
+fn a_run_killed_before_it_began_stands_in_nobodys_way() {
+    let folder = trained("");
+    for name in [
+        "run.json",
+        "predictions.npy",
+        "trials.tsv",
+        "targets.npy",
+        "metrics.jsonl",
+    ] {
+        fs::remove_file(folder.path().join("run").join(name)).unwrap();
+    }
+    for name in ["checkpoints", "tensorboard"] {
+        fs::remove_dir_all(folder.path().join("run").join(name)).unwrap();
+    }
+    mused(&folder, &format!("train data --out run {SMALL}")).success();
+    // What may be somebody's work does.
+    fs::remove_file(folder.path().join("run/run.json")).unwrap();
+    let message = refusal(&folder, &format!("train data --out run {SMALL}"));
+    assert!(message.contains("already exists"), "{message}");
+}
+
+/// Weight decay fell on embeddings in version 0.1.0: such a run would go on as another.
+#[test]
+fn a_run_of_another_recipe_is_not_gone_on_with() {
+    let folder = trained("--model transformer-embedding");
+    let path = folder.path().join("run/run.json");
+    let mut run = json(&folder, "run/run.json");
+    run["schema"] = "mused-run/1".into();
+    run.as_object_mut().unwrap().remove("resolved");
+    fs::write(&path, run.to_string()).unwrap();
+    for verb in [
+        "train data --out run --resume",
+        "permute run --permutations 1",
+    ] {
+        let message = refusal(&folder, verb);
+        assert!(message.contains("weight decay"), "{message}");
+    }
+    mused(&folder, "evaluate run").success();
+}
+
+#[test]
+fn sizes_that_no_machine_has_are_refused() {
+    let folder = TempDir::new().unwrap();
+    mused(&folder, "simulate --subjects 2 --stimuli 30 --seed 1 data").success();
+    for setting in [
+        "model.depth=9223372036854775807",
+        "train.batch_size=9223372036854775807",
+        "model.mlp_ratio=1e30",
+    ] {
+        let message = refusal(&folder, &format!("train data --out a --set {setting}"));
+        assert!(message.contains("GB"), "{setting}: {message}");
+    }
+    let message = refusal(&folder, "benchmark data --out b --seeds 0,0");
+    assert!(message.contains("twice"), "{message}");
 }

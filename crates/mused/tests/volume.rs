@@ -118,7 +118,7 @@ fn patches_are_the_default_for_volumes() {
     bench.mused("evaluate patches").success();
     bench.refused(
         "export-checkpoint patches weights.safetensors",
-        &["only the volume model", "convolutions"],
+        &["only the volume model", "brainformer"],
     );
 }
 

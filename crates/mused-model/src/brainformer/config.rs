@@ -191,34 +191,39 @@ impl BrainFormerConfig {
     ///
     /// # Errors
     /// As [`Self::init`].
-    pub(crate) fn activations(&self) -> Result<usize> {
+    pub(crate) fn activations(&self) -> Result<f64> {
         let [first, second, third] = self.grids()?;
-        let voxels = |grid: [usize; 3]| grid.iter().product::<usize>();
+        let voxels = |grid: [usize; 3]| grid.iter().map(|&side| side as f64).product::<f64>();
         let halved = voxels(self.grid.map(|n| n.div_ceil(2)));
         let blocks = self.depth.blocks();
         let stages = [first, second, third, third].map(voxels);
         // Two convolutions a block, and one more where channels or grid change.
-        let convolutions: usize = (0..4)
-            .map(|stage| (2 * blocks[stage] + 1) * stages[stage] * self.stages[stage])
+        let channels = self.stages.map(|channels| channels as f64);
+        let convolutions: f64 = (0..4)
+            .map(|stage| (2 * blocks[stage] + 1) as f64 * stages[stage] * channels[stage])
             .sum();
-        let stem = halved * self.stem[0] + voxels(first) * self.stem[1];
-        let shallow = 3 * voxels(second) * self.stages[1];
-        let inner = self.heads * self.head_dim;
+        let [stem1, stem2] = self.stem.map(|channels| channels as f64);
+        let stem = halved * stem1 + voxels(first) * stem2;
+        let shallow = 3.0 * voxels(second) * channels[1];
+        let heads = self.heads as f64;
+        let inner = heads * self.head_dim as f64;
         let deep = |hidden: usize| {
-            let tokens = stages[2] + 2;
-            tokens * (4 * inner + 4 * self.stages[2] + 2 * hidden) + self.heads * tokens * tokens
+            let tokens = stages[2] + 2.0;
+            let width = 4.0 * inner + 4.0 * channels[2] + 2.0 * hidden as f64;
+            tokens * width + heads * tokens * tokens
         };
-        let attention = shallow + self.mlp.map(deep).iter().sum::<usize>();
-        Ok(voxels(self.grid) + 2 * (stem + convolutions) + attention)
+        let attention = shallow + self.mlp.map(deep).iter().sum::<f64>();
+        Ok(voxels(self.grid) + 2.0 * (stem + convolutions) + attention)
     }
 
     /// Weights of the convolutions, nearly all a large model has.
-    pub(crate) fn convolution_weights(&self) -> usize {
-        let [stem1, stem2] = self.stem;
-        let mut weights = 343 * (stem1 + stem1 * stem2);
+    pub(crate) fn convolution_weights(&self) -> f64 {
+        let [stem1, stem2] = self.stem.map(|channels| channels as f64);
+        let mut weights = 343.0 * (stem1 + stem1 * stem2);
         let mut inputs = stem2;
         for (outputs, blocks) in self.stages.into_iter().zip(self.depth.blocks()) {
-            weights += 27 * outputs * (inputs + (2 * blocks - 1) * outputs) + inputs * outputs;
+            let (outputs, further) = (outputs as f64, (2 * blocks - 1) as f64);
+            weights += 27.0 * outputs * (inputs + further * outputs) + inputs * outputs;
             inputs = outputs;
         }
         weights

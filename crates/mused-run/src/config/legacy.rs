@@ -17,13 +17,16 @@ pub(crate) fn asks_for(
     key: &str,
     value: &Value,
     model: &Table,
+    free: bool,
 ) -> Option<(&'static str, Option<Value>)> {
     let text = |key: &str| model.get(key).and_then(Value::as_str);
     // A model a subject cannot be aligned.
     let family = text("family").filter(|_| text("subjects") != Some("separate"));
     match (key, value.as_str()?, family.unwrap_or_default()) {
-        ("model.tokenizer", "convolutions", _) => Some(("brainformer", Some("grid".into()))),
-        ("model.tokenizer", "patches" | "regions", "brainformer") => {
+        ("model.tokenizer", "convolutions", _) if free => {
+            Some(("brainformer", Some("grid".into())))
+        }
+        ("model.tokenizer", "patches" | "regions", "brainformer") if free => {
             Some(("transformer", Some(value.clone())))
         }
         ("model.alignment", "none", "ridge") => Some(("ridge", None)),
@@ -32,8 +35,19 @@ pub(crate) fn asks_for(
     }
 }
 
+/// Version 0.1.0 divided anew where there were folds, whatever the authors of the data had divided.
+pub(crate) fn ignore_published(table: &mut Table) {
+    if let Some(Value::Table(split)) = table.get_mut("split") {
+        let folds = split.get("folds").and_then(Value::as_integer);
+        if folds.is_some_and(|folds| folds > 1) {
+            split.entry("published").or_insert("ignore".into());
+        }
+    }
+}
+
 /// The same settings with the keys of today.
 pub(crate) fn modernised(mut table: Table) -> Table {
+    ignore_published(&mut table);
     let Some(Value::Table(brainformer)) = table.remove("brainformer") else {
         return table;
     };

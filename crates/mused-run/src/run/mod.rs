@@ -13,8 +13,8 @@ pub use foreign::run_directories;
 
 use crate::predictions::Files;
 use crate::{
-    Config, Division, EpochRecord, Error, Layers, Predictions, RESULTS_SCHEMA, Result, Results,
-    Retrained, RunRecord, Settled, Task, epochs,
+    Config, Division, EpochRecord, Error, GuidanceUse, Layers, Predictions, RESULTS_SCHEMA, Result,
+    Results, Retrained, RunRecord, Settled, Task, epochs,
 };
 use foreign::not_a_run;
 use places::{CONFIG, LABELS, PREDICTIONS, RUN, SHOWN, SPLIT, TARGETS, TRIALS};
@@ -100,8 +100,24 @@ impl Run {
     /// # Errors
     /// What to do instead.
     pub fn refuse_occupied(path: &Path) -> Result<()> {
-        let occupied =
-            fs::read_dir(path).map_or(path.exists(), |mut entries| entries.next().is_some());
+        let occupied = match fs::read_dir(path) {
+            // What a process leaves that is killed before training: nothing that could be lost.
+            Ok(mut entries) => entries.any(|entry| {
+                let planned = [CONFIG, SPLIT, LABELS, SHOWN];
+                let of_the_plan = |name: &str| {
+                    let partial = name == format!("{RUN}.partial");
+                    partial
+                        || planned
+                            .iter()
+                            .any(|own| name == *own || name == format!("{own}.partial"))
+                };
+                let name = entry
+                    .ok()
+                    .and_then(|entry| entry.file_name().into_string().ok());
+                !name.is_some_and(|name| of_the_plan(&name))
+            }),
+            Err(_) => path.exists(),
+        };
         if !occupied {
             return Ok(());
         }
@@ -132,18 +148,34 @@ impl Run {
             path: path.to_owned(),
             record,
         };
-        Division::of(dataset, folds).write(&path.join(SPLIT))?;
-        write_names(&path.join(LABELS), "label", dataset.labels.names.iter())?;
-        let order = order_shown(dataset);
-        let mut stimuli: Vec<usize> = (0..order.len()).collect();
-        stimuli.sort_by_key(|&stimulus| order[stimulus]);
-        let ids = stimuli
-            .iter()
-            .map(|&stimulus| &dataset.stimuli[stimulus].id);
-        write_names(&path.join(SHOWN), "stimulus_id", ids)?;
+        run.complete_tables(dataset, folds)?;
         replace_file(path.join(CONFIG), layers.annotated().as_bytes())?;
         run.write()?;
         Ok(run)
+    }
+
+    /// Writes the tables that follow from the dataset and its division, where they are missing.
+    ///
+    /// # Errors
+    /// When one cannot be written.
+    pub fn complete_tables(&self, dataset: &Dataset, folds: &[Fold]) -> Result<()> {
+        let [split, labels, shown] = [SPLIT, LABELS, SHOWN].map(|name| self.path.join(name));
+        if !split.is_file() {
+            Division::of(dataset, folds).write(&split)?;
+        }
+        if !labels.is_file() {
+            write_names(&labels, "label", dataset.labels.names.iter())?;
+        }
+        if !shown.is_file() {
+            let order = order_shown(dataset);
+            let mut stimuli: Vec<usize> = (0..order.len()).collect();
+            stimuli.sort_by_key(|&stimulus| order[stimulus]);
+            let ids = stimuli
+                .iter()
+                .map(|&stimulus| &dataset.stimuli[stimulus].id);
+            write_names(&shown, "stimulus_id", ids)?;
+        }
+        Ok(())
     }
 
     fn write(&self) -> Result<()> {
@@ -225,6 +257,9 @@ impl Run {
     /// # Errors
     /// A `config.toml` that is missing, or has values of the wrong type.
     pub fn config(&self) -> Result<Config> {
+        if let (Some(config), false) = (&self.record.config, self.config_path().is_file()) {
+            return Ok(config.clone());
+        }
         Config::read(&self.config_text()?).map_err(|error| {
             let found = error.message();
             let message = format!("expected the configuration of a run, found {found}");
@@ -239,6 +274,32 @@ impl Run {
     pub fn settled(&self) -> Result<Settled> {
         let settled = Settled::read(&self.config_text()?);
         settled.map_err(|error| Error::invalid(self.config_path(), error.message()))
+    }
+
+    /// The configuration with the feature sets that guided in the place of `auto`: sets that the dataset was given since
+    /// change nothing.
+    ///
+    /// # Errors
+    /// As [`Self::config`].
+    pub fn resolved_config(&self) -> Result<Config> {
+        let mut config = self.config()?;
+        if let Some(resolved) = &self.record.resolved {
+            let guidance = &mut config.guidance;
+            for (choice, guide) in [
+                (&mut guidance.high, &resolved.guidance_high),
+                (&mut guidance.low, &resolved.guidance_low),
+            ] {
+                match guide {
+                    _ if choice != "auto" => {}
+                    GuidanceUse::Used { features, .. } => features.clone_into(choice),
+                    GuidanceUse::Unused { unused } if unused == GuidanceUse::NO_SET => {
+                        "none".clone_into(choice);
+                    }
+                    GuidanceUse::Unused { .. } => {}
+                }
+            }
+        }
+        Ok(config)
     }
 
     /// Refuses a run whose `config.toml` was edited since it was started: to go on with it would mix two runs.
@@ -420,8 +481,8 @@ impl Run {
         Err(Error::invalid(
             &self.path,
             format!(
-                "{place} is another dataset than the run was made on (what differs: {difference}); name the \
-                 dataset of the run with --dataset, or train again on this one"
+                "{place} is another dataset than the run was made on (what differs: {difference}); bring \
+                 the old one back, say where it is with --dataset (`mused explain`, `permute`), or train again on this one"
             ),
         ))
     }

@@ -115,7 +115,7 @@ pub fn explain<B: KernelBackend>(
             run.path().display()
         )));
     }
-    let config = run.config()?;
+    let config = run.resolved_config()?;
     let dataset = controlled(&run.dataset(dataset)?, &config);
 
     let folder = run.explain_folder();

@@ -1,10 +1,10 @@
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use mused::benchmark::{Benchmark, Contender, Row, differences, rows, write_differences};
 use mused::data::Dataset;
 use mused::run::MODELS;
-use mused::{Layers, Results};
+use mused::{Layers, Results, Run};
 
 use super::compare::print_differences;
 use super::three;
@@ -22,6 +22,17 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     }
     if let Some(folds) = args.folds {
         layers.insert("split.folds", i64::from(folds), "--folds")?;
+    }
+    if Run::exists(&args.out) {
+        bail!(
+            "--out {}: this is a run directory; choose another folder",
+            args.out.display()
+        );
+    }
+    let mut seeds = args.seeds.clone();
+    seeds.sort_unstable();
+    if let Some(twice) = seeds.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("--seeds names {} twice: a seed is one run", twice[0]);
     }
     let models = contenders(args)?;
     stop_on_interrupt()?;
@@ -84,7 +95,7 @@ fn contenders(args: &BenchmarkArgs) -> anyhow::Result<Vec<Contender>> {
         })?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
         if name.is_empty() || !name.chars().all(plain) || models.iter().any(|m| m.name == name) {
-            anyhow::bail!(
+            bail!(
                 "--variant {variant}: expected a new name of letters, digits, - and _, found {name:?}"
             );
         }

@@ -88,6 +88,17 @@ impl Layers {
     pub fn model(&mut self, name: &str) -> Result<()> {
         let origin = format!("model {name}");
         let settings = NamedModel::named(name)?.settings;
+        let tokens = ["transformer", "brainformer"].contains(&self.family());
+        let own_family = settings
+            .iter()
+            .any(|setting| setting.starts_with("model.family="));
+        if !tokens && !own_family && name != SHUFFLED {
+            let family = self.family();
+            let from = self.origin(FAMILY);
+            return Err(Error::Config(format!(
+                "{name} is a model with subject tokens, and {FAMILY} is {family:?} ({from}): leave one of them out"
+            )));
+        }
         settings
             .iter()
             .try_for_each(|setting| self.assign(setting, &origin))
@@ -145,9 +156,13 @@ impl Layers {
             };
             let family = self.family().to_owned();
             let model = self.values.get("model").and_then(Value::as_table);
-            let asked = model.and_then(|model| legacy::asks_for(&key, value, model));
+            // A family that somebody chose stays.
+            let chosen = self.origin(FAMILY);
+            let free = chosen.starts_with("preset") || chosen.ends_with(BY_OLD_KEY);
+            let asked = model.and_then(|model| legacy::asks_for(&key, value, model, free));
             if let Some((family, _)) = &asked {
-                self.store(FAMILY.to_owned(), (*family).into(), origin)?;
+                let origin = format!("{origin}{BY_OLD_KEY}");
+                self.store(FAMILY.to_owned(), (*family).into(), &origin)?;
             }
             let value = match &asked {
                 Some((_, None)) => continue,
@@ -261,6 +276,12 @@ impl Layers {
                         known.join(", ")
                     ))
                 })?,
+            // No key takes less than 0 as a whole number but the corners of a grid.
+            (Value::Integer(whole), Value::Integer(_)) if *whole < 0 => {
+                return Err(Error::Config(format!(
+                    "{key} must be 0 or more, found {value} ({origin})"
+                )));
+            }
             _ if !value.same_type(current) => {
                 let kind = (setting.as_ref()).map_or(current.type_str(), |setting| &setting.kind);
                 let hint = match current.is_str() {
@@ -308,7 +329,7 @@ impl Layers {
     /// When a value is out of range; the message says where it was set.
     pub fn config(&self) -> Result<Config> {
         let config: Config = (self.values.clone().try_into())
-            .map_err(|error: toml::de::Error| Error::Config(error.message().to_owned()))?;
+            .map_err(|error: toml::de::Error| Error::Config(self.located(error.message())))?;
         match config.problem()? {
             None => Ok(config),
             Some((key, message)) => {
@@ -316,6 +337,26 @@ impl Layers {
                 Err(Error::Config(format!("{message} ({origin})")))
             }
         }
+    }
+
+    /// A message about a value that has the wrong type, with the key that is at fault: the one without which all is well.
+    fn located(&self, message: &str) -> String {
+        let by_hand = (self.origins.iter()).filter(|(_, origin)| !origin.starts_with("preset"));
+        for (key, origin) in by_hand {
+            let (section, name) = key.split_once('.').unwrap_or(("", key));
+            let mut values = self.values.clone();
+            if let Some(Value::Table(section)) = values.get_mut(section) {
+                section.remove(name);
+            }
+            if values.try_into::<Config>().is_ok() {
+                return format!("{key}: {message} ({origin})");
+            }
+        }
+        message.to_owned()
+    }
+
+    fn origin(&self, key: &str) -> &str {
+        self.origins.get(key).map_or("", String::as_str)
     }
 
     /// The effective configuration as TOML, each value with where it came from.
@@ -345,6 +386,7 @@ impl Config {
         if legacy::is_old(&table) {
             table = legacy::modernised(table);
         }
+        legacy::ignore_published(&mut table);
         if let Some(Value::Table(model)) = table.get_mut("model") {
             model.entry("family").or_insert("transformer".into());
         }
@@ -370,8 +412,12 @@ impl Config {
 /// The one key whose value is a table of the user's own names.
 const RATE_FACTORS: &str = "train.rate_factors";
 const FAMILY: &str = "model.family";
+/// The one named model that takes any family as it is.
+const SHUFFLED: &str = "shuffled-brain";
 /// Keys that mean the same in every family that has them.
 const COMMON: [&str; 3] = ["subjects", "dropout", "input_dropout"];
+/// Ends the origin of a family that a key of version 0.1.0 asked for.
+const BY_OLD_KEY: &str = ", by a key of version 0.1.0";
 /// Where version 0.1.0 had the sizes of BrainFormer.
 const OLD_SECTION: &str = "brainformer";
 

@@ -104,6 +104,23 @@ fn single_values_of_the_first_version_are_taken() {
     layers.file(&file).unwrap();
     let config = layers.config().unwrap();
     assert!(matches!(config.model.family, Family::BrainFormer(model) if model.depth == 10));
+    // A family that somebody chose is not taken away.
+    for (family, tokenizer) in [("brainformer", "patches"), ("mlp", "convolutions")] {
+        let mut layers = Layers::preset("default").unwrap();
+        layers.set(&format!("model.family={family}")).unwrap();
+        let set = layers.set(&format!("model.tokenizer={tokenizer}"));
+        let message = set.and_then(|()| layers.config()).unwrap_err().to_string();
+        assert!(message.starts_with("model.tokenizer must be"), "{message}");
+    }
+    let mut layers = Layers::preset("default").unwrap();
+    layers.set("model.family=mlp").unwrap();
+    let message = layers.model("no-guidance").unwrap_err().to_string();
+    assert!(message.contains("a model with subject tokens"), "{message}");
+    layers.model("shuffled-brain").unwrap();
+    // Folds went before a published test part.
+    let folds = OLD.replace("folds = 1", "folds = 3");
+    let split = Config::read(&folds).unwrap().split;
+    assert_eq!(split.published, crate::Published::Ignore);
 }
 
 #[test]
@@ -166,6 +183,11 @@ fn wrong_values_are_refused_with_their_origin() {
             "model.mlp_ratio=inf",
             "model.mlp_ratio must be above 0, found inf (--set)",
         ),
+        (
+            "train.epochs=-1",
+            "train.epochs must be 0 or more, found -1 (--set)",
+        ),
+        ("audit.allow=[\"nosuch\"]", "audit.allow: unknown variant"),
         (
             "model.family=forest",
             "model.family must be one of transformer",
