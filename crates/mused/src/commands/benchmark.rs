@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use mused::benchmark::{Benchmark, Contender, Row, differences, rows, write_differences};
 use mused::data::Dataset;
 use mused::run::MODELS;
-use mused::{Layers, Results};
+use mused::{Layers, Results, Run};
 
 use super::compare::print_differences;
 use super::three;
@@ -54,7 +54,10 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let differences = differences(&entries);
-    let [table, tests] = ["benchmark.tsv", "differences.tsv"].map(|name| args.out.join(name));
+    let (table, tests) = (
+        Run::benchmark_path(&args.out),
+        args.out.join("differences.tsv"),
+    );
     write_differences(&differences, &tests)?;
     if let (Some(first), false) = (models.first(), differences.is_empty()) {
         println!();
