@@ -1,5 +1,4 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
 
 use mused_run::{IntervalResult, Predictions, Run, Stated};
 use mused_stats::Answer;
@@ -67,17 +66,13 @@ pub struct Comparison {
 /// No run or other numbers of runs; runs that are not complete, or whose subjects, stimuli, labels or targets differ.
 pub fn compare(a: &[Run], b: &[Run]) -> Result<Comparison> {
     let (Some((first, others)), Some(any_b)) = (a.split_first(), b.first()) else {
-        let message = "expected a run on either side of the comparison, found none".to_owned();
-        return Err(Error::Invalid {
-            path: PathBuf::new(),
-            message,
-        });
+        let message = "expected a run on either side of the comparison, found none";
+        return Err(mused_run::Error::Request(message.to_owned()).into());
     };
     if a.len() != b.len() {
-        return Err(Error::Invalid {
-            path: any_b.path().parent().unwrap_or(any_b.path()).to_owned(),
-            message: format!("expected {} seeds, found {}", a.len(), b.len()),
-        });
+        let folder = any_b.path().parent().unwrap_or(any_b.path());
+        let message = format!("expected {} seeds, found {}", a.len(), b.len());
+        return Err(mused_run::Error::invalid(folder, message).into());
     }
     let reference = first.predictions()?;
     let aligned = |runs: &[Run]| -> Result<Vec<Array2<f64>>> {
@@ -129,12 +124,10 @@ pub fn compare(a: &[Run], b: &[Run]) -> Result<Comparison> {
 /// The scores of a run in the order of the reference's rows.
 fn aligned_scores(run: &Run, reference: &Predictions, first: &Run) -> Result<Array2<f64>> {
     let found = run.predictions()?;
-    let refused = |message: &str| Error::Invalid {
-        path: run.path().to_owned(),
-        message: format!(
-            "expected the {message} of {}, found others",
-            first.path().display()
-        ),
+    let refused = |what: &str| {
+        let reference = first.path().display();
+        let message = format!("expected the {what} of {reference}, found others");
+        Error::from(mused_run::Error::invalid(run.path(), message))
     };
     if found.labels != reference.labels {
         return Err(refused("labels"));

@@ -7,7 +7,6 @@ mod inference;
 pub mod seeds;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use mused_run::{
     FloorScores, LabelResult, Macro, OverSubjects, Predictions, RESULTS_SCHEMA, Results, Run,
@@ -32,14 +31,6 @@ pub enum Error {
     /// The predictions cannot be scored.
     #[error(transparent)]
     Stats(#[from] mused_stats::Error),
-    /// The files of the run contradict each other or are missing.
-    #[error("{}: {message}", path.display())]
-    Invalid {
-        /// The file at fault.
-        path: PathBuf,
-        /// Expected against found.
-        message: String,
-    },
 }
 
 /// A `Result` with this crate's [`enum@Error`].
@@ -145,10 +136,9 @@ fn label_results(
         .zip(tests)
         .enumerate()
         .map(
-            |(label, ((name, column), (average_precision_inference, roc_auc_inference)))| {
-                let (average_precision_interval, average_precision_test) =
-                    average_precision_inference;
-                let (roc_auc_interval, roc_auc_test) = roc_auc_inference;
+            |(label, ((name, column), (average_precision_tests, roc_auc_tests)))| {
+                let (average_precision_interval, average_precision_test) = average_precision_tests;
+                let (roc_auc_interval, roc_auc_test) = roc_auc_tests;
                 let positives = column.iter().filter(|value| **value == 1).count();
                 LabelResult {
                     name: name.clone(),

@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mused_data::Dataset;
 use mused_formats::npy;
@@ -45,20 +45,24 @@ pub struct Predictions {
 }
 
 impl Predictions {
-    pub(crate) fn read(files: &Files<'_>, division: &Division) -> Result<Self> {
-        let labels = strings(&Table::read(files.labels)?, "label")?;
-        let trials = Table::read(files.trials)?;
+    pub(crate) fn read(files: &Files, division: &Division) -> Result<Self> {
+        let labels = strings(&Table::read(&files.labels)?, "label")?;
+        let trials = Table::read(&files.trials)?;
         let shape = (trials.rows(), labels.len());
-        let probabilities = matrix(files.predictions, npy::read_npy(files.predictions)?, shape)?;
-        let targets = matrix(files.targets, npy::read_npy_u8(files.targets)?, shape)?;
+        let probabilities = matrix(
+            &files.predictions,
+            npy::read_npy(&files.predictions)?,
+            shape,
+        )?;
+        let targets = matrix(&files.targets, npy::read_npy_u8(&files.targets)?, shape)?;
         let row_folds = trials.column("fold")?.parse::<usize>()?;
-        division.refuse_others(row_folds.iter().copied(), files.trials)?;
+        division.refuse_others(row_folds.iter().copied(), &files.trials)?;
         let folds = row_folds.iter().max().map_or(0, |last| last + 1);
         let stimuli = strings(&trials, "stimulus_id")?;
         let subjects = strings(&trials, "subject")?;
         let order_is_recorded = files.shown.is_file();
         let order = match order_is_recorded {
-            true => strings(&Table::read(files.shown)?, "stimulus_id")?,
+            true => strings(&Table::read(&files.shown)?, "stimulus_id")?,
             false => Vec::new(),
         };
         // Without a record, rows come in the order shown as far as anybody knows.
@@ -146,29 +150,29 @@ impl Predictions {
 }
 
 /// Where the parts of the predictions lie.
-pub(crate) struct Files<'p> {
-    pub(crate) labels: &'p Path,
-    pub(crate) trials: &'p Path,
-    pub(crate) shown: &'p Path,
-    pub(crate) predictions: &'p Path,
-    pub(crate) targets: &'p Path,
+pub(crate) struct Files {
+    pub(crate) labels: PathBuf,
+    pub(crate) trials: PathBuf,
+    pub(crate) shown: PathBuf,
+    pub(crate) predictions: PathBuf,
+    pub(crate) targets: PathBuf,
 }
 
-impl Files<'_> {
+impl Files {
     pub(crate) fn write(
         &self,
         rows: &[PredictionRow],
         probabilities: ArrayView2<'_, f32>,
         targets: ArrayView2<'_, u8>,
     ) -> Result<()> {
-        let mut table = TableWriter::create(self.trials, &["fold", "subject", "stimulus_id"])?;
+        let mut table = TableWriter::create(&self.trials, &["fold", "subject", "stimulus_id"])?;
         for row in rows {
             table.write_row([&row.fold.to_string(), &row.subject, &row.stimulus])?;
         }
         table.finish()?;
-        npy::write_npy_u8(self.targets, targets)?;
+        npy::write_npy_u8(&self.targets, targets)?;
         // Last: a run with predictions is complete.
-        Ok(npy::write_npy_f32(self.predictions, probabilities)?)
+        Ok(npy::write_npy_f32(&self.predictions, probabilities)?)
     }
 }
 

@@ -34,8 +34,7 @@ impl Retrained {
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut table = TableWriter::create(path, &["index", "macro_ap", "macro_auc"])?;
         let scores = self.average_precision.iter().zip(&self.roc_auc);
-        for (index, (ap, auc)) in (1..).zip(scores) {
-            let index: usize = index;
+        for (index, (ap, auc)) in (1_usize..).zip(scores) {
             table.write_row([index.to_string(), ap.to_string(), auc.to_string()])?;
         }
         Ok(table.finish()?)

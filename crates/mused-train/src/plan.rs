@@ -67,23 +67,8 @@ impl Plan {
             low: Guidance::load(dataset, Level::Low, &config.guidance.low)?,
         };
         let resolved = resolved(dataset, config, &layout, &held_out, &folds)?;
-        let id = |&subject: &usize| Some(dataset.subjects[subject].id.clone());
-        let models: Vec<(Option<String>, Option<String>)> = match config.model.family.separate() {
-            true => trained.iter().map(|subject| (id(subject), None)).collect(),
-            _ if held_out.is_empty() => vec![(None, None)],
-            _ => held_out.iter().map(|subject| (None, id(subject))).collect(),
-        };
-        let tasks = (0..folds.len())
-            .flat_map(|fold| models.iter().map(move |model| (fold, model.clone())))
-            .enumerate()
-            .map(|(index, (fold, (subject, holdout)))| Task {
-                index,
-                fold,
-                subject,
-                holdout,
-            });
         let plan = Self {
-            tasks: tasks.collect(),
+            tasks: tasks(dataset, config, &trained, &held_out, folds.len()),
             trained,
             folds,
             guides,
@@ -109,8 +94,7 @@ impl Plan {
 
     /// Names of the subjects that have tokens of their own, in the order of the tokens.
     pub(crate) fn trained_ids(&self, dataset: &Dataset) -> Vec<String> {
-        let id = |&subject: &usize| dataset.subjects[subject].id.clone();
-        self.trained.iter().map(id).collect()
+        ids(dataset, &self.trained)
     }
 
     /// Whom the model of a task is trained on.
@@ -168,8 +152,7 @@ impl Plan {
     ) -> Result<FoldData<'d>> {
         let transform = self.transform(dataset, config, task)?;
         let (trained, holdout) = (self.trained_by(task, dataset), held_out(task, dataset));
-        let id = |&subject: &usize| dataset.subjects[subject].id.clone();
-        let subjects: Vec<String> = trained.iter().map(id).collect();
+        let subjects = ids(dataset, &trained);
         let labels = &dataset.labels.names;
         let model = learner.architecture(&transform.layout, subjects.len(), labels.len())?;
         let transform = Arc::new(transform);
@@ -216,6 +199,30 @@ impl Plan {
     }
 }
 
+/// The models of a run: of every fold one for all subjects, one for each, or one without each that is held out.
+fn tasks(
+    dataset: &Dataset,
+    config: &Config,
+    trained: &[usize],
+    held_out: &[usize],
+    folds: usize,
+) -> Vec<Task> {
+    let each = |subjects: &[usize]| ids(dataset, subjects).into_iter().map(Some);
+    let models: Vec<(Option<String>, Option<String>)> = match config.model.family.separate() {
+        true => each(trained).map(|subject| (subject, None)).collect(),
+        _ if held_out.is_empty() => vec![(None, None)],
+        _ => each(held_out).map(|subject| (None, subject)).collect(),
+    };
+    let folds = (0..folds).flat_map(|fold| models.iter().map(move |model| (fold, model.clone())));
+    let task = |(index, (fold, (subject, holdout)))| Task {
+        index,
+        fold,
+        subject,
+        holdout,
+    };
+    folds.enumerate().map(task).collect()
+}
+
 /// What a configuration comes to on a dataset.
 fn resolved(
     dataset: &Dataset,
@@ -228,7 +235,6 @@ fn resolved(
     let [high, low] = config.model.family.tokens();
     let zscored =
         config.model.inputs.zscore && dataset.description.response != Response::SimilarityProfiles;
-    let id = |&subject: &usize| dataset.subjects[subject].id.clone();
     let fitted = zscored || config.model.inputs.roi_components > 0;
     let statistics = match fitted {
         true => "their own responses to training stimuli, without labels",
@@ -252,7 +258,7 @@ fn resolved(
         weights_chosen_by_validation: config.model.family.by_steps()
             && folds.iter().any(|fold| !fold.validation.is_empty()),
         held_out: (!held_out.is_empty()).then(|| HeldOut {
-            subjects: held_out.iter().map(id).collect(),
+            subjects: ids(dataset, held_out),
             statistics: statistics.to_owned(),
         }),
         shuffled_brain: config.model.inputs.shuffled_brain,
@@ -284,6 +290,11 @@ fn guidance_use(
     Ok(GuidanceUse::Unused {
         unused: unused.to_owned(),
     })
+}
+
+fn ids(dataset: &Dataset, subjects: &[usize]) -> Vec<String> {
+    let id = |&subject: &usize| dataset.subjects[subject].id.clone();
+    subjects.iter().map(id).collect()
 }
 
 /// The subject that a task's model is tested on and not trained on.

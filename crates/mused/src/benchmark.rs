@@ -275,7 +275,7 @@ impl Benchmark<'_> {
             "hamming",
             "failure",
         ];
-        let mut table = TableWriter::create(self.out.join("benchmark.tsv"), &columns)?;
+        let mut table = TableWriter::create(Run::benchmark_path(self.out), &columns)?;
         for entry in entries {
             let (scores, failure) = match &entry.results {
                 Ok(results) => (scores(results), ""),

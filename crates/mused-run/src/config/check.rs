@@ -2,7 +2,7 @@ use mused_data::{Arrangement, Description, Response};
 use toml::Table;
 
 use super::layers::lookup;
-use super::{Config, Family, Tokenizer};
+use super::{Config, Family, Setting, Tokenizer};
 use crate::{Error, Result};
 
 /// Depths that the published volume model has.
@@ -24,8 +24,8 @@ impl Config {
     pub(crate) fn problem(&self) -> Result<Option<(String, String)>> {
         let values = Table::try_from(self).map_err(|error| Error::Config(error.to_string()))?;
         let family = self.model.family.name();
-        let own = |of: Option<&str>| of.is_none_or(|of| of == family);
-        for setting in Self::settings().into_iter().filter(|s| own(s.family)) {
+        let own = |setting: &Setting| setting.is_of(family);
+        for setting in Self::settings().into_iter().filter(own) {
             let (Some(range), Some(value)) = (setting.range, lookup(&values, &setting.key)) else {
                 continue;
             };

@@ -1,6 +1,7 @@
 //! The `model` section: what is read of a response, and the family that decodes it, with keys of its own.
 
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::settings::{Setting, choices, settings};
 
@@ -223,15 +224,10 @@ pub const FAMILIES: [(&str, &str); 6] = [
 impl Family {
     /// A family with its defaults; `None` where none is called that.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "transformer" => Self::Transformer(TransformerConfig::default()),
-            "brainformer" => Self::BrainFormer(BrainFormerConfig::default()),
-            "mlp" => Self::Mlp(MlpConfig::default()),
-            "ridge" => Self::Ridge(RidgeConfig::default()),
-            "aligned-ridge" => Self::AlignedRidge(AlignedRidgeConfig::default()),
-            "prevalence" => Self::Prevalence(PrevalenceConfig::default()),
-            _ => return None,
-        })
+        // Every family has defaults for all its keys.
+        Table::from_iter([("family".to_owned(), name.into())])
+            .try_into()
+            .ok()
     }
 
     /// As `model.family` has it.

@@ -105,8 +105,7 @@ mod tests {
                         of.map(move |key| format!("{section}.{key}"))
                     })
                     .collect();
-                let own = |of: Option<&str>| of.is_none_or(|of| of == family);
-                let told = settings.iter().filter(|setting| own(setting.family));
+                let told = settings.iter().filter(|setting| setting.is_of(family));
                 let mut told: Vec<String> = told.map(|setting| setting.key.clone()).collect();
                 keys.sort();
                 told.sort();

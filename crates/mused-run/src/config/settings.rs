@@ -215,9 +215,7 @@ macro_rules! settings {
         impl $name {
             pub(crate) fn settings() -> Vec<$crate::config::settings::Setting> {
                 let default = Self::default();
-                #[allow(unused_mut, unused_assignments)]
-                let mut family = None;
-                $(family = Some($family);)?
+                let family = $crate::config::settings::optional!($($family)?);
                 vec![$($crate::config::settings::Setting::of(
                     ($section, stringify!($key)),
                     family,

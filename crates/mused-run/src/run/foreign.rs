@@ -39,7 +39,7 @@ pub(super) fn not_a_run(path: &Path) -> String {
 pub fn run_directories(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut runs = Vec::new();
     for path in paths {
-        let table = path.join(BENCHMARK);
+        let table = Run::benchmark_path(path);
         if Run::exists(path) || !table.is_file() {
             runs.push(path.clone());
             continue;

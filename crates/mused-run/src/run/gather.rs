@@ -12,10 +12,7 @@ use crate::{Error, PredictionRow, Result, Task};
 
 impl Run {
     /// Test probabilities of a task that is done: samples × labels.
-    ///
-    /// # Errors
-    /// A file that is missing or holds something else.
-    pub fn task_predictions(&self, task: &Task) -> Result<Array2<f32>> {
+    fn task_predictions(&self, task: &Task) -> Result<Array2<f32>> {
         let path = self.task_predictions_path(task);
         let array = npy::read_npy_f32(&path)?.into_dimensionality::<Ix2>();
         array.map_err(|error| Error::invalid(&path, error.to_string()))
@@ -39,7 +36,7 @@ impl Run {
                 ),
             ));
         }
-        self.with_files(|files| files.write(rows, all.view(), targets))
+        self.files().write(rows, all.view(), targets)
     }
 
     /// Puts a run together whose tasks are taken from complete runs of the same tasks, one for each, in order.

@@ -353,16 +353,16 @@ impl Run {
         epochs::read(&self.metrics_path())
     }
 
-    fn with_files<T>(&self, use_files: impl FnOnce(&Files<'_>) -> Result<T>) -> Result<T> {
+    fn files(&self) -> Files {
         let [labels, trials, shown, predictions, targets] =
             [LABELS, TRIALS, SHOWN, PREDICTIONS, TARGETS].map(|name| self.path.join(name));
-        use_files(&Files {
-            labels: &labels,
-            trials: &trials,
-            shown: &shown,
-            predictions: &predictions,
-            targets: &targets,
-        })
+        Files {
+            labels,
+            trials,
+            shown,
+            predictions,
+            targets,
+        }
     }
 
     /// The test predictions.
@@ -371,8 +371,7 @@ impl Run {
     /// When the run is not complete or its files contradict each other.
     pub fn predictions(&self) -> Result<Predictions> {
         self.refuse_incomplete()?;
-        let division = self.division()?;
-        self.with_files(|files| Predictions::read(files, &division))
+        Predictions::read(&self.files(), &self.division()?)
     }
 
     /// The scores, where they are as this version writes them; else why not.

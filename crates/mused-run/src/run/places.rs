@@ -97,9 +97,14 @@ impl Run {
         self.path.join(EXPLAIN)
     }
 
-    /// The page of `mused report`.
-    pub fn report_path(&self) -> PathBuf {
-        self.path.join(REPORT)
+    /// The page of `mused report` of a run, or folder of runs, at `path`.
+    pub fn report_path(path: &Path) -> PathBuf {
+        path.join(REPORT)
+    }
+
+    /// The table of runs of `mused benchmark` in a folder of them.
+    pub fn benchmark_path(folder: &Path) -> PathBuf {
+        folder.join(BENCHMARK)
     }
 
     /// Which candidate each model of a run at `path` is, where it was put together from candidates.

@@ -65,7 +65,10 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let differences = differences(&entries);
-    let [table, tests] = ["benchmark.tsv", "differences.tsv"].map(|name| args.out.join(name));
+    let (table, tests) = (
+        Run::benchmark_path(&args.out),
+        args.out.join("differences.tsv"),
+    );
     write_differences(&differences, &tests)?;
     if let (Some(first), false) = (models.first(), differences.is_empty()) {
         println!();

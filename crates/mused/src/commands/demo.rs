@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use mused::data::Dataset;
 use mused::data::simulate::{SimulateConfig, simulate};
 use mused::stats::metrics::Undefined;
-use mused::{Error, Layers, Results, Training};
+use mused::{Error, Layers, Results, Run, Training};
 
 use super::evaluate::evaluate_and_write;
 use super::explain::explained;
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     eprintln!("explaining the guided run");
     explained(&args.out.join(RUNS[0].0), None, 0)?;
     let runs = RUNS.map(|(name, _, _)| args.out.join(name));
-    write_page(&runs, false, &args.out.join("report.html"))?;
+    write_page(&runs, false, &Run::report_path(&args.out))?;
     print(&dataset, &scored, &args.out);
     println!("\n{:.0} s in all", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)
@@ -139,6 +139,6 @@ fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
     );
     println!(
         "  {:<28} open it in a browser: `mused report` writes it",
-        out.join("report.html").display()
+        Run::report_path(out).display()
     );
 }

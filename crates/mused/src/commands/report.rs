@@ -6,17 +6,15 @@ use mused::data::Dataset;
 use mused::features::Pictures;
 use mused::formats::replace_file;
 use mused::report::{Images, NoImages, Report, Request, RunFiles, ScoredRun};
-use mused::run::run_directories;
+use mused::run::{Run, run_directories};
 
 use crate::args::ReportArgs;
 use crate::bars;
 
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let (given, _) = args.runs.split_first().context("expected a run")?;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| given.join("report.html"));
+    let out = args.out.clone();
+    let out = out.unwrap_or_else(|| Run::report_path(given));
     let report = write_page(&args.runs, args.tsne, &out)?;
     println!("written to {}", out.display());
     if let Some(folder) = &args.figures {
