@@ -139,7 +139,7 @@ impl Nifti {
     }
 
     /// The values of a volume, scaled, each rounded to the nearest f32; i varies fastest: voxel (i, j, k) of a volume of
-    /// `[x, y, z]` is at `i + x * (j + y * k)`.
+    /// `[x, y, z]` is at `i + x * (j + y * k)`. With the last one a compressed file is compared with its checksum.
     ///
     /// # Errors
     /// A volume that does not exist; a file cut short; damaged compression.
@@ -162,6 +162,9 @@ impl Nifti {
             block.resize(span.len(), 0);
             self.source.read_exact(&mut block)?;
             number::extend(&mut values, &block, dtype, byte_order, &convert);
+        }
+        if volume + 1 == self.header.volumes() {
+            self.source.finish()?;
         }
         Ok(values)
     }
@@ -266,8 +269,6 @@ impl Nifti {
         for volume in 0..self.header.volumes() {
             values.append(&mut self.read_volume(volume)?);
         }
-        let finished = self.source.finish();
-        self.located(finished)?;
         let shape = IxDyn(&self.header.shape).f();
         let array = ArrayD::from_shape_vec(shape, values);
         array.map_err(|error| {
