@@ -898,3 +898,14 @@ fn blanks_around_a_number_do_not_count() {
         responses(&whole.subjects[0])
     );
 }
+
+#[test]
+fn a_subject_that_is_not_there_is_named() {
+    let config = BidsConfig {
+        subjects: vec!["01".to_owned(), "99".to_owned()],
+        ..config(&files())
+    };
+    let found = message(&files(), &config);
+    let expected = "--subject 99: expected runs of it, found those of 01 alone";
+    assert!(found.contains(expected), "{found}");
+}

@@ -465,3 +465,47 @@ fn no_damage_panics_or_allocates_hugely() {
         }
     });
 }
+
+#[test]
+fn another_kind_of_file_is_named() {
+    let mut level_4: Vec<u8> = [0_i32, 2, 3, 0, 2]
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
+    level_4.extend(b"x\0");
+    level_4.extend([0; 48]);
+    for (start, expected) in [
+        (&b""[..], "an empty file"),
+        (b"\0\0\0\x01\0\0\0\x40", "a FreeSurfer volume"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "a Git LFS pointer",
+        ),
+        (
+            b"/annex/objects/MD5E-s1234--abc.nii.gz\n",
+            "a git-annex pointer",
+        ),
+        (b"\n<!DOCTYPE HTML PUBLIC", "a web page"),
+        (
+            b"MATLAB 5.0 MAT-file, Platform",
+            "a MATLAB file of version 5",
+        ),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (&level_4, "a MATLAB file of version 4"),
+    ] {
+        let found = Nifti::parse(start.to_vec()).unwrap_err().to_string();
+        assert!(
+            found.contains(&format!("expected a NIfTI header, found {expected}")),
+            "{found}"
+        );
+        if !start.is_empty() {
+            let found = Nifti::parse(zipped(start)).unwrap_err().to_string();
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+    // Neither is a header with another size.
+    let mut other = bytes("nifti/i2_1le.nii");
+    other[0] = 1;
+    let found = Nifti::parse(other).unwrap_err().to_string();
+    assert!(found.contains("348 or 540"), "{found}");
+}

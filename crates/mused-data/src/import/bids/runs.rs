@@ -82,6 +82,17 @@ pub(super) fn find(
         let subject = run.place.subject.clone().unwrap_or_default();
         subjects.entry(subject).or_default().push(run);
     }
+    if let Some(missing) = config
+        .subjects
+        .iter()
+        .find(|&wanted| !subjects.contains_key(wanted))
+    {
+        let known: Vec<&str> = subjects.keys().map(String::as_str).collect();
+        return Err(Error::Request(format!(
+            "--subject {missing}: expected runs of it, found those of {} alone",
+            known.join(", ")
+        )));
+    }
     let mut finished = BTreeMap::new();
     for (subject, runs) in subjects {
         let numbers = numbers(&runs)?;
