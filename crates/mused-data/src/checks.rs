@@ -113,9 +113,24 @@ impl Dataset {
     }
 }
 
+/// Names that a table does not take for missing ones: they must be read again.
+pub(crate) fn check_names<'n>(what: &str, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
+    let mut names = names.into_iter().zip(1..);
+    match names.find(|(name, _)| matches!(name.trim(), "" | "n/a")) {
+        None => Ok(()),
+        Some((name, number)) => Err(Error::Request(format!(
+            "expected a {what}, found {name:?} as number {number}: tables take it for none"
+        ))),
+    }
+}
+
 impl Stimulus {
-    /// Ids that differ.
+    /// Ids that are some and differ.
     pub(crate) fn check_ids(stimuli: &[Self]) -> Result<()> {
+        check_names(
+            "id of a stimulus",
+            stimuli.iter().map(|stimulus| &*stimulus.id),
+        )?;
         let mut ids = HashSet::new();
         match stimuli.iter().find(|stimulus| !ids.insert(&stimulus.id)) {
             None => Ok(()),
@@ -128,9 +143,10 @@ impl Stimulus {
 }
 
 impl Labels {
-    /// A row a stimulus, a name a column, names that differ, and values of 0 and 1.
+    /// A row a stimulus, a name a column, names that are some and differ, and values of 0 and 1.
     pub(crate) fn check(&self, stimuli: usize) -> Result<()> {
         let Self { names, matrix } = self;
+        check_names("name of a label", names.iter().map(String::as_str))?;
         let mut seen = HashSet::new();
         if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
             return Err(Error::Request(format!("label {twice:?} occurs twice")));

@@ -8,6 +8,7 @@ use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
 use ndarray::ArrayView2;
 
+use crate::checks::check_names;
 use crate::read::read_json;
 use crate::{
     Description, Error, FeatureSet, Grid, Labels, Part, Response, Result, Source, Stimulus, Trial,
@@ -185,6 +186,7 @@ impl DatasetWriter {
         if profiles {
             columns.push("reference_stimulus");
         }
+        check_names("name of a region", voxels.iter().map(|voxel| &*voxel.roi))?;
         let mut table = TableWriter::create(folder.join("voxels.tsv"), &columns)?;
         for voxel in voxels {
             let mut row = vec![voxel.roi.clone()];

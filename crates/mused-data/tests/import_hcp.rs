@@ -551,3 +551,127 @@ fn a_killed_import_goes_on() {
     }
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 2);
 }
+
+/// Writes `atlas.dlabel.nii` again, with float keys, one slice a map, and labels that `relabel` has changed.
+fn write_keys(root: &Path, maps: &[[f32; 7]], relabel: impl Fn(&str) -> String) {
+    let bytes = fs::read(files().join("atlas.dlabel.nii")).unwrap();
+    let (header, rest) = bytes.split_at(552);
+    let xml = String::from_utf8(rest[..1520 - 552].to_vec()).unwrap();
+    let xml = relabel(xml.trim_end_matches('\0'));
+    let (start, end) = (
+        xml.find("<NamedMap>").unwrap(),
+        xml.find("</MatrixIndicesMap>").unwrap(),
+    );
+    let map = xml[start..end].repeat(maps.len());
+    let mut xml = [&xml[..start], &map, &xml[end..]].concat().into_bytes();
+    xml.resize((xml.len() + 8).next_multiple_of(16) - 8, 0);
+    let mut out = header.to_vec();
+    out[12..14].copy_from_slice(&16_i16.to_le_bytes());
+    out[56..64].copy_from_slice(&(maps.len() as i64).to_le_bytes());
+    out[168..176].copy_from_slice(&(552 + xml.len() as i64).to_le_bytes());
+    out[544..548].copy_from_slice(&(8 + xml.len() as i32).to_le_bytes());
+    out.extend(xml);
+    for row in 0..7 {
+        for map in maps {
+            out.extend(map[row].to_le_bytes());
+        }
+    }
+    fs::write(root.join("atlas.dlabel.nii"), out).unwrap();
+}
+
+#[test]
+fn keys_of_an_atlas_are_whole_numbers_and_what_is_left_out_is_named() {
+    let folder = copy();
+    let root = folder.path();
+    let config = HcpConfig {
+        atlas: Some("atlas.dlabel.nii".to_owned()),
+        ..cifti()
+    };
+    let keys = [4.0, 2.0, 2.0, 2.0, 0.0, 0.0, 4.0];
+    let expected = expected("dlabel_zscore");
+    let same = |text: &str| text.to_owned();
+    let read = || {
+        let dataset = open(root, &config).unwrap();
+        assert_eq!(responses(&dataset.subjects[0]).into_dyn(), expected);
+        dataset.description.warnings.clone()
+    };
+    write_keys(root, &[keys.map(|key| key - 0.0005)], same);
+    assert!(read().is_empty());
+    for wrong in [1.98, 2.002, 1.5, f32::NAN, f32::INFINITY, 3e7] {
+        let mut keys = keys;
+        keys[1] = wrong;
+        write_keys(root, &[keys], same);
+        let found = message(root, &config);
+        let expected = format!("expected whole numbers as keys of labels, found {wrong}");
+        assert!(found.contains(&expected), "{found}");
+    }
+    write_keys(root, &[keys, [2.0; 7]], same);
+    let found = read();
+    assert!(found[0].ends_with("the first map (parcels) is the atlas; left out: parcels"));
+    let mut nameless = keys;
+    nameless[5] = 5.0;
+    write_keys(root, &[nameless], same);
+    let found = read();
+    assert!(
+        found[0].ends_with("left out are values without a name: 5 (1 voxels)"),
+        "{found:?}"
+    );
+    write_keys(root, &[keys], |xml| xml.replace(">R_V1_ROI<", ">  <"));
+    let found = message(root, &config);
+    assert!(
+        found.contains("expected a name of a region, found"),
+        "{found}"
+    );
+}
+
+#[test]
+fn volumes_that_are_regions_have_one_volume_and_whole_numbers() {
+    let folder = copy();
+    let (header, values) = read_nifti(files().join("atlas.nii.gz")).unwrap();
+    let write = |name: &str, dtype, volumes: usize, change: &dyn Fn(f32) -> f32| {
+        let new = NewNifti {
+            dtype,
+            shape: [&header.shape[..], &[volumes][..usize::from(volumes > 1)]].concat(),
+            affine: header.affine,
+            tr: None,
+        };
+        let values: Vec<f32> = values.t().iter().map(|value| change(*value)).collect();
+        let mut writer = NiftiWriter::create(folder.path().join(name), &new).unwrap();
+        for _ in 0..volumes {
+            writer.write_volume(&values).unwrap();
+        }
+        writer.finish().unwrap();
+    };
+    let atlas = HcpConfig {
+        subjects: vec![SUBJECT.to_owned()],
+        atlas: Some("a.nii.gz".to_owned()),
+        atlas_names: Some("atlas.tsv".to_owned()),
+        ..config()
+    };
+    let mask = HcpConfig {
+        mask: Some("a.nii.gz".to_owned()),
+        atlas: None,
+        atlas_names: None,
+        ..atlas.clone()
+    };
+    write("a.nii.gz", Dtype::U8, 2, &|value| value);
+    for config in [&atlas, &mask] {
+        let found = message(folder.path(), config);
+        assert!(
+            found.contains("expected one volume, found shape [3, 4, 3, 2]"),
+            "{found}"
+        );
+    }
+    write("a.nii.gz", Dtype::F32, 1, &|value| value + 0.0004);
+    let dataset = open(folder.path(), &atlas).unwrap();
+    assert_eq!(
+        responses(&dataset.subjects[0]).into_dyn(),
+        expected("atlas_zscore")
+    );
+    write("a.nii.gz", Dtype::F32, 1, &|value| value * 0.98);
+    let found = message(folder.path(), &atlas);
+    assert!(
+        found.contains("expected an atlas of whole numbers from 0"),
+        "{found}"
+    );
+}

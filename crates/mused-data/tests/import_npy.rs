@@ -263,3 +263,18 @@ fn a_killed_import_goes_on() {
     }
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 2);
 }
+
+#[test]
+fn names_that_tables_take_for_missing_ones_are_refused() {
+    for name in ["n/a", "", " "] {
+        let folder = folder();
+        let table = format!("stimulus_id\tcat\t{name}\nb\t0\t1\na\t1\t0\nc\t1\t1\n");
+        fs::write(folder.path().join("labels.tsv"), table).unwrap();
+        let found = message(folder.path());
+        let expected = format!("expected a name of a label, found {name:?} as number 2");
+        assert!(
+            found.contains("labels.tsv: header row") && found.contains(&expected),
+            "{found}"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 use std::fmt;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use crate::{Error, Result};
 
@@ -18,7 +18,8 @@ type Buffered = BufReader<Box<dyn Input>>;
 
 enum Stream {
     Plain(Buffered),
-    Gzip(Box<MultiGzDecoder<Buffered>>),
+    /// The member at work.
+    Gzip(Box<GzDecoder<Buffered>>),
     /// Between the two ends of a rewind that failed.
     Lost,
 }
@@ -54,7 +55,7 @@ impl ByteSource {
         let compressed = magic == GZIP_MAGIC;
         let (stream, most) = match compressed {
             true => (
-                Stream::Gzip(Box::new(MultiGzDecoder::new(input))),
+                Stream::Gzip(Box::new(GzDecoder::new(input))),
                 length.saturating_mul(MAX_INFLATION),
             ),
             false => (Stream::Plain(input), length),
@@ -107,11 +108,7 @@ impl ByteSource {
     }
 
     fn rewind(&mut self) -> Result<()> {
-        if let Stream::Gzip(decoder) = std::mem::replace(&mut self.stream, Stream::Lost) {
-            let mut input = decoder.into_inner();
-            input.rewind()?;
-            self.stream = Stream::Gzip(Box::new(MultiGzDecoder::new(input)));
-        }
+        self.start_member(Seek::rewind)?;
         self.position = 0;
         Ok(())
     }
@@ -152,9 +149,56 @@ impl ByteSource {
         Ok(bytes)
     }
 
-    /// Where this is the file's end, has its checksum compared.
+    /// Reads a compressed file on to its end, where checksum and length are compared; of a plain one nothing.
     pub(crate) fn finish(&mut self) -> Result<()> {
-        self.read_up_to(1).map(|_| ())
+        if !self.compressed {
+            return Ok(());
+        }
+        let mut scratch = vec![0; BUFFER_BYTES];
+        loop {
+            match self.read(&mut scratch)? {
+                0 => return Ok(()),
+                count => self.position += count as u64,
+            }
+        }
+    }
+
+    /// Goes on behind the end of a member: zeros are padding, anything else must be a further member. False at the
+    /// file's end.
+    fn next_member(&mut self) -> Result<bool> {
+        let Stream::Gzip(decoder) = &mut self.stream else {
+            return Ok(false);
+        };
+        let input = decoder.get_mut();
+        let next = loop {
+            let buffered = input.fill_buf()?;
+            let zeros = buffered.iter().take_while(|byte| **byte == 0).count();
+            let next = buffered.get(zeros).copied();
+            let ended = buffered.is_empty();
+            input.consume(zeros);
+            if ended || next.is_some() {
+                break next;
+            }
+        };
+        match next {
+            None => Ok(false),
+            Some(next) if next == GZIP_MAGIC[0] => self.start_member(|_| Ok(())).map(|()| true),
+            Some(_) => {
+                let expected = "the end of the file or a further gzip stream";
+                let place = "behind the gzip stream";
+                Err(Error::malformed(place, expected, "other bytes"))
+            }
+        }
+    }
+
+    /// Starts a member where `place` puts the input.
+    fn start_member(&mut self, place: impl FnOnce(&mut Buffered) -> io::Result<()>) -> Result<()> {
+        if let Stream::Gzip(decoder) = std::mem::replace(&mut self.stream, Stream::Lost) {
+            let mut input = decoder.into_inner();
+            place(&mut input)?;
+            self.stream = Stream::Gzip(Box::new(GzDecoder::new(input)));
+        }
+        Ok(())
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<usize> {
@@ -169,6 +213,11 @@ impl ByteSource {
                 Err(error) if self.compressed && is_damage(&error) => {
                     let (expected, place) = ("an undamaged gzip stream", self.place(0));
                     return Err(Error::malformed(place, expected, error.to_string()));
+                }
+                Ok(0) if self.compressed && !out.is_empty() => {
+                    if !self.next_member()? {
+                        return Ok(0);
+                    }
                 }
                 read => return Ok(read?),
             }

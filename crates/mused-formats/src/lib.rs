@@ -16,6 +16,7 @@ pub mod nifti;
 pub mod npy;
 pub mod npz;
 mod number;
+mod recognise;
 pub mod sha256;
 pub mod table;
 pub mod torch_pickle;

@@ -1,6 +1,6 @@
 //! Tables with a header row, tab- or comma-separated, as BIDS and pandas write them.
 //!
-//! A cell that is empty or `n/a` is missing. Cells may be quoted with `"`, as pandas does where a cell holds a quote.
+//! A cell that is blank or `n/a` is missing; blanks around a number do not count. Cells may be quoted with `"`, as pandas does where a cell holds a quote.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -179,7 +179,7 @@ impl<'t> Column<'t> {
         &self.table.columns[self.index]
     }
 
-    /// Its cells from top to bottom; `None` where one is missing (empty or `n/a`).
+    /// Its cells from top to bottom; `None` where one is missing (blank or `n/a`).
     pub fn cells(&self) -> impl Iterator<Item = Option<&'t str>> + use<'t> {
         let index = self.index;
         let cells = self
@@ -187,7 +187,7 @@ impl<'t> Column<'t> {
             .records
             .iter()
             .map(move |record| record.get(index));
-        cells.map(|cell| cell.filter(|cell| !matches!(*cell, "" | "n/a")))
+        cells.map(|cell| cell.filter(|cell| !matches!(cell.trim(), "" | "n/a")))
     }
 
     /// Its cells as text.
@@ -239,7 +239,7 @@ impl<'t> Column<'t> {
     }
 
     fn value<T: FromStr>(&self, row: usize, cell: &str) -> Result<T> {
-        cell.parse().map_err(|_| {
+        cell.trim().parse().map_err(|_| {
             let name = std::any::type_name::<T>();
             self.invalid(
                 row,

@@ -356,6 +356,75 @@ fn compressed_files_cut_short_or_damaged_are_errors() {
     assert!(message.contains("fields dim"), "{message}");
 }
 
+/// Each way to read all values.
+fn read_in_all_ways(bytes: &[u8]) -> [Result<(), mused_formats::Error>; 3] {
+    let open = || Nifti::parse(bytes.to_vec());
+    [
+        open().and_then(|mut image| image.for_each_volume(&[3], |_, _| Ok(()))),
+        open().and_then(|mut image| image.read_all().map(drop)),
+        open().and_then(|mut image| {
+            let last = image.header().volumes() - 1;
+            image.read_volume(last).map(drop)
+        }),
+    ]
+}
+
+#[test]
+fn a_compressed_file_is_checked_to_its_end_however_much_of_it_is_read() {
+    let mut longer = bytes("nifti/i2_1le.nii");
+    let end = longer.len();
+    longer.resize(end + 300_000, 0);
+    let whole = zipped(&longer);
+    let with = |tail: &[u8]| [&whole, tail].concat();
+    let member = zipped(b"more");
+    for good in [
+        with(&[]),
+        with(&[0; 1000]),
+        with(&member),
+        with(&[&[0; 9], &member[..]].concat()),
+    ] {
+        read_in_all_ways(&good).into_iter().for_each(Result::unwrap);
+    }
+    // Another value, and a byte behind the last, under the old checksum.
+    let flipped = |at: usize| {
+        let mut changed = longer.clone();
+        changed[at] ^= 0x40;
+        let mut changed = zipped(&changed);
+        let trailer = changed.len() - 8;
+        changed[trailer..].copy_from_slice(&whole[whole.len() - 8..]);
+        changed
+    };
+    let mut broken = member.clone();
+    broken[member.len() - 6] ^= 1;
+    let cut = |tail: &[u8], by: usize| with(tail)[..whole.len() + tail.len() - by].to_vec();
+    for (bad, expected) in [
+        (flipped(end - 1), "undamaged gzip"),
+        (flipped(end + 200_000), "undamaged gzip"),
+        (cut(&[], 4), "undamaged gzip"),
+        (cut(&member, 3), "undamaged gzip"),
+        (with(&broken), "undamaged gzip"),
+        (with(b"<html>"), "a further gzip stream, found other bytes"),
+        (with(&[0x1f, 0, 0]), "undamaged gzip"),
+    ] {
+        for read in read_in_all_ways(&bad) {
+            let message = read.unwrap_err().to_string();
+            assert!(message.contains(expected), "{expected}: {message}");
+        }
+    }
+}
+
+#[test]
+fn a_compressed_file_can_be_read_again_from_its_end() {
+    let mut image = Nifti::parse(zipped(&bytes("nifti/i2_1le.nii"))).unwrap();
+    let last = image.header().volumes() - 1;
+    let first = image.read_volume(last).unwrap();
+    assert_eq!(image.read_volume(last).unwrap(), first);
+    image
+        .for_each_volume(&[3], |_, _| Ok::<_, mused_formats::Error>(()))
+        .unwrap();
+    assert_eq!(image.read_volume(last).unwrap(), first);
+}
+
 #[test]
 fn arguments_that_do_not_fit() {
     let mut image = Nifti::open(file("nifti/i2_1le.nii")).unwrap();
@@ -395,4 +464,48 @@ fn no_damage_panics_or_allocates_hugely() {
             let _ = pair.read_all();
         }
     });
+}
+
+#[test]
+fn another_kind_of_file_is_named() {
+    let mut level_4: Vec<u8> = [0_i32, 2, 3, 0, 2]
+        .iter()
+        .flat_map(|n| n.to_le_bytes())
+        .collect();
+    level_4.extend(b"x\0");
+    level_4.extend([0; 48]);
+    for (start, expected) in [
+        (&b""[..], "an empty file"),
+        (b"\0\0\0\x01\0\0\0\x40", "a FreeSurfer volume"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "a Git LFS pointer",
+        ),
+        (
+            b"/annex/objects/MD5E-s1234--abc.nii.gz\n",
+            "a git-annex pointer",
+        ),
+        (b"\n<!DOCTYPE HTML PUBLIC", "a web page"),
+        (
+            b"MATLAB 5.0 MAT-file, Platform",
+            "a MATLAB file of version 5",
+        ),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+        (&level_4, "a MATLAB file of version 4"),
+    ] {
+        let found = Nifti::parse(start.to_vec()).unwrap_err().to_string();
+        assert!(
+            found.contains(&format!("expected a NIfTI header, found {expected}")),
+            "{found}"
+        );
+        if !start.is_empty() {
+            let found = Nifti::parse(zipped(start)).unwrap_err().to_string();
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+    // Neither is a header with another size.
+    let mut other = bytes("nifti/i2_1le.nii");
+    other[0] = 1;
+    let found = Nifti::parse(other).unwrap_err().to_string();
+    assert!(found.contains("348 or 540"), "{found}");
 }

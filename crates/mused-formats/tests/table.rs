@@ -167,3 +167,18 @@ fn comma_separated_tables_read_as_pandas_writes_them() {
     let message = Table::parse_csv(&b"a,b\n1\n"[..]).unwrap_err().to_string();
     assert!(message.contains("line 2: expected 2 cells"), "{message}");
 }
+
+#[test]
+fn blanks_are_no_cell_and_no_part_of_a_number() {
+    let table = Table::parse("a\tb\n \t 24.0 \n\u{a0}\t1\nn/a \t3\n".as_bytes());
+    let table = table.unwrap();
+    assert!(
+        table
+            .column("a")
+            .unwrap()
+            .cells()
+            .all(|cell| cell.is_none())
+    );
+    let numbers: Vec<f64> = table.column("b").unwrap().parse().unwrap();
+    assert_eq!(numbers, [24.0, 1.0, 3.0]);
+}

@@ -25,6 +25,8 @@ pub enum Check {
     /// Events whose response lies outside the run in part. Let pass, the part inside is taken, and an
     /// event without one is left out.
     EventsOutside,
+    /// Events without an onset. Let pass, they are left out.
+    OnsetMissing,
     /// One stimulus with different labels in different trials. Let pass, it has them all.
     LabelConflict,
     /// A run with more or fewer volumes, or labels for more or fewer seconds, than it is known to have.
@@ -43,7 +45,7 @@ pub enum Check {
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Affine,
         Self::NanVoxels,
         Self::ConstantVoxels,
@@ -51,6 +53,7 @@ impl Check {
         Self::TrDiffers,
         Self::TrHeader,
         Self::EventsOutside,
+        Self::OnsetMissing,
         Self::LabelConflict,
         Self::RunLength,
         Self::RunMissing,
@@ -70,6 +73,7 @@ impl Check {
             Self::TrDiffers => "tr-differs",
             Self::TrHeader => "tr-header",
             Self::EventsOutside => "events-outside",
+            Self::OnsetMissing => "onset-missing",
             Self::LabelConflict => "label-conflict",
             Self::RunLength => "run-length",
             Self::RunMissing => "run-missing",
@@ -114,6 +118,11 @@ impl Findings {
             allowed: allowed.iter().copied().collect(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Keeps what its user must know of, though nothing need be let pass.
+    pub(crate) fn warn(&mut self, message: String) {
+        self.warnings.push(message);
     }
 
     /// Notes what a check found: an error, or a warning where the check is let pass.

@@ -34,7 +34,7 @@ pub struct Imported {
     pub labels: Vec<String>,
     /// What was not there and is not needed.
     pub notes: Vec<String>,
-    /// Checks that were let pass.
+    /// Checks that were let pass, and what was left out.
     pub warnings: Vec<String>,
 }
 

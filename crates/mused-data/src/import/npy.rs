@@ -24,6 +24,7 @@ use super::driver::{
     self, Plan, Recipe, Responses, SourceFile, Space, SubjectPlan, Work, copied_rows,
 };
 use super::{count_repeats, name_of};
+use crate::checks::check_names;
 use crate::read::{matrix, read_stimuli, read_trials, read_voxels, unique};
 use crate::{Description, Error, Grid, Imported, Kind, Labels, Response, Result, Trial, Voxel};
 
@@ -360,6 +361,8 @@ fn wide_labels(path: &Path, table: &Table, stimuli: &HashMap<&str, usize>) -> Re
         let message = "expected a column for each label, or labels.npy beside it, found neither";
         return Err(Error::invalid(path, message));
     }
+    check_names("name of a label", names.iter().map(String::as_str))
+        .map_err(|error| Error::invalid(path, format!("header row: {error}")))?;
     let mut matrix = Array2::zeros((stimuli.len(), names.len()));
     for (label, name) in names.iter().enumerate() {
         let column = table.column(name)?;

@@ -128,7 +128,8 @@ impl Cifti {
         &self.header
     }
 
-    /// Reads a row into `out` \[columns\], each value rounded to the nearest f32.
+    /// Reads a row into `out` \[columns\], each value rounded to the nearest f32. With the last one a compressed file is
+    /// compared with its checksum.
     ///
     /// # Errors
     /// A row that does not exist; an `out` of another length than the columns; a file cut short.
@@ -154,6 +155,9 @@ impl Cifti {
         let start = self.header.data_offset + (bytes.len() * row) as u64;
         self.source.seek(start)?;
         self.source.read_exact(&mut bytes)?;
+        if row + 1 == self.rows {
+            self.source.finish()?;
+        }
         let (slope, inter) = self.header.scaling.unwrap_or((1., 0.));
         let scaled = self.header.scaling.is_some();
         let values = number::decode(&bytes, dtype, byte_order, |value| match scaled {

@@ -95,6 +95,7 @@ fn header(mut fields: Fields<'_>) -> Result<Header> {
         zooms: zooms.into_iter().chain([1.]).take(shape.len()).collect(),
         affine: affine(&shape, zooms, cosines, centre),
         tr: None,
+        tr_has_unit: false,
         scaling: None,
         intent_code: 0,
         description: String::new(),

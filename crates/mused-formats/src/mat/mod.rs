@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::ZlibDecoder;
 use ndarray::ArrayD;
 
-use crate::{Error, Result, hdf5};
+use crate::{Error, Result, hdf5, recognise};
 use element::{ByteOrder, Cursor, DataType};
 use object::Object;
 use selector::{Selector, Step};
@@ -318,6 +318,12 @@ enum Version {
 }
 
 fn check_header(bytes: &[u8]) -> Result<(ByteOrder, Version)> {
+    let expected = "a .mat file of version 5 or 7.3";
+    if !bytes.starts_with(b"MATLAB")
+        && let Some(other) = recognise::instead_of(expected, bytes)
+    {
+        return Err(other);
+    }
     let Some(header) = bytes.get(..HEADER_BYTES) else {
         let found = format!("the file's end at byte {}", bytes.len());
         return Err(Error::malformed(

@@ -5,6 +5,8 @@ use crate::{Error, Result, number};
 
 pub(super) const BYTES_1: usize = 348;
 pub(super) const BYTES_2: usize = 540;
+/// Bits of `xyzt_units` that say what time is measured in.
+const TIME_UNIT: i32 = 0x38;
 const SINGLE_1: &[u8] = b"n+1\0";
 const PAIR_1: &[u8] = b"ni1\0";
 const SINGLE_2: &[u8] = b"n+2\0\r\n\x1a\n";
@@ -30,6 +32,8 @@ pub struct Header {
     /// Seconds between volumes: the fourth zoom in its unit (a unit the header leaves open is taken for seconds). `None`
     /// where there are fewer than 4 dimensions, it is not positive, or its unit is not one of time.
     pub tr: Option<f64>,
+    /// Whether the header names a unit of `tr`. Where it does not, 1 is mostly a default that nobody has set.
+    pub tr_has_unit: bool,
     /// Stored values are multiplied and added to; `None` where the header asks for neither.
     pub scaling: Option<(f64, f64)>,
     /// What the values mean, by the code list of `nifti1.h`.
@@ -209,6 +213,7 @@ impl Raw {
             zooms: zooms.collect(),
             affine: self.affine(version, &shape, spatial)?,
             tr: self.tr(&shape),
+            tr_has_unit: self.units & TIME_UNIT != 0,
             scaling: self.scaling()?,
             intent_code: self.intent_code,
             description: self.description,
@@ -266,7 +271,7 @@ impl Raw {
     }
 
     fn tr(&self, shape: &[usize]) -> Option<f64> {
-        let seconds = match self.units & 0x38 {
+        let seconds = match self.units & TIME_UNIT {
             0 | 8 => 1.,
             16 => 1e-3,
             24 => 1e-6,

@@ -1,6 +1,6 @@
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Cursor, Read, Seek};
+use std::io::{self, Cursor, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,12 +10,14 @@ use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 use super::header::{self, Extension, Header};
 use crate::byte_source::ByteSource;
-use crate::{Error, Result, number};
+use crate::{Error, Result, number, recognise};
 
 /// Bytes decoded at a time: a multiple of every element's size.
 const BLOCK_BYTES: usize = 256 * 1024;
 /// Blocks under way between the thread that inflates and the one that converts.
 const BLOCKS: usize = 4;
+/// Bytes by which a file of another kind is recognised.
+const RECOGNISED: usize = 512;
 /// Values that memory is set aside for before any is read.
 const MAX_RESERVED: usize = 1 << 22;
 /// More than any volume that was ever measured: 2048 × 2048 × 1024.
@@ -139,7 +141,7 @@ impl Nifti {
     }
 
     /// The values of a volume, scaled, each rounded to the nearest f32; i varies fastest: voxel (i, j, k) of a volume of
-    /// `[x, y, z]` is at `i + x * (j + y * k)`.
+    /// `[x, y, z]` is at `i + x * (j + y * k)`. With the last one a compressed file is compared with its checksum.
     ///
     /// # Errors
     /// A volume that does not exist; a file cut short; damaged compression.
@@ -162,6 +164,9 @@ impl Nifti {
             block.resize(span.len(), 0);
             self.source.read_exact(&mut block)?;
             number::extend(&mut values, &block, dtype, byte_order, &convert);
+        }
+        if volume + 1 == self.header.volumes() {
+            self.source.finish()?;
         }
         Ok(values)
     }
@@ -266,8 +271,6 @@ impl Nifti {
         for volume in 0..self.header.volumes() {
             values.append(&mut self.read_volume(volume)?);
         }
-        let finished = self.source.finish();
-        self.located(finished)?;
         let shape = IxDyn(&self.header.shape).f();
         let array = ArrayD::from_shape_vec(shape, values);
         array.map_err(|error| {
@@ -363,7 +366,7 @@ fn read_blocks(
 
 fn received(filled: &Receiver<Result<Vec<u8>>>) -> Result<Vec<u8>> {
     filled.recv().unwrap_or_else(|_| {
-        let ended = std::io::Error::other("the reading thread ended early");
+        let ended = io::Error::other("the reading thread ended early");
         Err(ended.into())
     })
 }
@@ -387,7 +390,13 @@ fn scaled(scaling: Option<(f64, f64)>) -> impl Fn(f64) -> f32 {
 
 fn read_header(source: &mut ByteSource) -> Result<(Header, Vec<Extension>)> {
     let mut bytes = source.read_up_to(4)?;
-    let (version, _) = header::version(&bytes)?;
+    let (version, _) = match header::version(&bytes) {
+        Ok(version) => version,
+        Err(error) => {
+            bytes.append(&mut source.read_up_to(RECOGNISED)?);
+            return Err(recognise::instead_of("a NIfTI header", &bytes).unwrap_or(error));
+        }
+    };
     bytes.append(&mut source.read_up_to(Header::bytes(version) - 4)?);
     let header = Header::parse(&bytes)?;
     let between = match header.single_file {
@@ -402,7 +411,16 @@ fn read_header(source: &mut ByteSource) -> Result<(Header, Vec<Extension>)> {
 }
 
 fn open_file(path: &Path) -> Result<File> {
-    Ok(File::open(path)?)
+    File::open(path).map_err(|error| match path.read_link() {
+        Ok(target) if error.kind() == io::ErrorKind::NotFound => {
+            let found = format!(
+                "none at {}: in a git-annex dataset `git annex get` fetches it",
+                target.display()
+            );
+            Error::malformed("link", "a file that it leads to", found)
+        }
+        _ => error.into(),
+    })
 }
 
 /// Header and image file, where the name is of a pair.

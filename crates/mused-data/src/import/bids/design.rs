@@ -7,8 +7,8 @@ use super::{Drift, Estimate};
 
 /// Points of the fine time grid a repetition time.
 const OVERSAMPLING: f64 = 50.0;
-/// Seconds before the first volume at which the fine grid starts: earlier events still act in the run.
-const GRID_START: f64 = -24.0;
+/// Seconds before the first volume at which the fine grid starts: later events still act in the run.
+pub(super) const GRID_START: f64 = -24.0;
 /// Length of the haemodynamic response in seconds.
 const RESPONSE_SECONDS: f64 = 32.0;
 /// A column is taken for a combination of others when less than this share of its length remains.

@@ -110,17 +110,8 @@ pub(super) struct Wanted<'a> {
     pub(super) ignored: &'a [&'a str],
 }
 
-/// Files that apply to a recording by the inheritance principle, from `root` down to the folder of the
-/// recording: its entities are a part of the recording's. The most specific is last: the deepest, and
-/// in one folder the one of most entities.
-///
-/// # Errors
-/// When two files of one folder are equally specific, or a folder cannot be listed.
-pub(super) fn applicable(
-    root: &Path,
-    recording: &BidsName,
-    wanted: Wanted<'_>,
-) -> Result<Vec<PathBuf>> {
+/// Where files that apply to a recording may stand, from `root` down to the recording's folder.
+pub(super) fn folders(root: &Path, recording: &BidsName) -> Vec<PathBuf> {
     let mut folders = vec![root.to_owned()];
     if let Some(subject) = recording.get("sub") {
         let mut folder = root.join(format!("sub-{subject}"));
@@ -131,6 +122,19 @@ pub(super) fn applicable(
         }
         folders.push(folder.join("func"));
     }
+    folders
+}
+
+/// Files that apply to a recording by the inheritance principle: their entities are a part of the recording's. The most
+/// specific is last: that of the last folder, and in one folder the one of most entities.
+///
+/// # Errors
+/// When two files of one folder are equally specific, or a folder cannot be listed.
+pub(super) fn applicable(
+    folders: &[PathBuf],
+    recording: &BidsName,
+    wanted: Wanted<'_>,
+) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in folders.iter().filter(|folder| folder.is_dir()) {
         let mut here = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mused_formats::table::Table;
+use mused_formats::table::{Column, Table};
 
 use super::design::{self, Interval};
 use super::runs::Run;
@@ -67,38 +67,60 @@ pub(super) fn check_names<'r>(
 pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> Result<RunEvents> {
     let table = Table::read(&run.events)?;
     let onset_column = table.column("onset")?;
-    let onsets: Vec<f64> = onset_column.parse()?;
-    let durations: Vec<Option<f64>> = match table.optional_column("duration") {
-        Some(column) => column.parse_optional()?,
+    let onsets = numbers(onset_column)?;
+    let durations = match table.optional_column("duration") {
+        Some(column) => numbers(column)?,
         None => vec![None; table.rows()],
     };
     let labels = config
         .label_columns
         .iter()
-        .map(|name| Ok(table.column(name)?.cells().collect()))
+        .map(|name| Ok(known_cells(table.column(name)?)))
         .collect::<Result<Vec<Vec<Option<&str>>>>>()?;
     let kinds: Vec<Option<&str>> = match table.optional_column("trial_type") {
-        Some(column) => column.cells().collect(),
+        Some(column) => known_cells(column),
         None => labels.first().cloned().unwrap_or_default(),
     };
     let stimuli: Option<Vec<Option<&str>>> = match &config.stimulus_column {
-        Some(name) => Some(
-            table
-                .column(name)?
-                .strings()?
-                .into_iter()
-                .map(Some)
-                .collect(),
-        ),
-        None => table
-            .optional_column("stim_file")
-            .map(|column| column.cells().collect()),
+        Some(name) => {
+            let column = table.column(name)?;
+            let cells = known_cells(column);
+            if let Some(row) = cells.iter().position(Option::is_none) {
+                return Err(column.invalid(row, "a value").into());
+            }
+            Some(cells)
+        }
+        None => table.optional_column("stim_file").map(known_cells),
     };
 
     let mut events = RunEvents::default();
     for row in 0..table.rows() {
+        let kind = kinds[row].unwrap_or(MISSING);
+        let own: BTreeSet<&str> = labels
+            .iter()
+            .flat_map(|column| split(column[row]))
+            .collect();
+        events.kinds.insert(kind.to_owned());
+        events
+            .labels
+            .extend(own.iter().map(|&label| label.to_owned()));
+        let excluded = |name: &str| config.exclude.iter().any(|excluded| excluded == name);
+        let own: BTreeSet<&str> = own.into_iter().filter(|label| !excluded(label)).collect();
+        let nuisance = config.nuisance.iter().any(|name| name == kind);
+        if !nuisance && (excluded(kind) || own.is_empty()) {
+            continue;
+        }
+        let Some(onset) = onsets[row] else {
+            let message = format!(
+                "{}: line {}: expected an onset of the event {kind}, found none",
+                run.events.display(),
+                table.line(row).unwrap_or_default()
+            );
+            findings.report(Check::OnsetMissing, message)?;
+            continue;
+        };
         let interval = Interval {
-            onset: onsets[row],
+            onset,
             duration: durations[row].unwrap_or(0.0),
         };
         if !(interval.onset.is_finite() && (0.0..1e6).contains(&interval.duration)) {
@@ -106,29 +128,9 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
                 .invalid(row, "a finite onset and a duration of 0 seconds or more")
                 .into());
         }
-        let kind = kinds[row].unwrap_or(MISSING);
-        let cells = labels.iter().map(|column| column[row].unwrap_or(MISSING));
-        let own: BTreeSet<&str> = cells.flat_map(split).collect();
-        events.kinds.insert(kind.to_owned());
-        events
-            .labels
-            .extend(own.iter().map(|&label| label.to_owned()));
-        if config.nuisance.iter().any(|name| name == kind) {
-            events
-                .nuisance
-                .entry(kind.to_owned())
-                .or_default()
-                .push(interval);
-            continue;
-        }
-        if config.exclude.iter().any(|name| name == kind) {
-            continue;
-        }
-        let own: BTreeSet<&str> = own
-            .into_iter()
-            .filter(|label| !config.exclude.iter().any(|name| name == label))
-            .collect();
-        if own.is_empty() {
+        if nuisance {
+            let group = events.nuisance.entry(kind.to_owned()).or_default();
+            group.push(interval);
             continue;
         }
         if own.contains(MISSING) {
@@ -154,7 +156,7 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
     if let Some(gap) = config.merge_gap {
         events.trials = merged(events.trials, gap);
     }
-    check_times(&mut events.trials, run, config, findings)?;
+    check_times(&mut events, run, config, findings)?;
     if events.trials.is_empty() {
         let message = format!(
             "expected at least one trial, found none in {} events",
@@ -179,11 +181,42 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
     Ok(events)
 }
 
+/// What a cell says: nothing where it is blank or holds what R and pandas write for a missing value.
+fn known(cell: Option<&str>) -> Option<&str> {
+    let cell = cell?.trim();
+    let missing = matches!(cell, "" | "NA")
+        || cell.eq_ignore_ascii_case("n/a")
+        || cell.eq_ignore_ascii_case("nan");
+    (!missing).then_some(cell)
+}
+
+fn known_cells(column: Column<'_>) -> Vec<Option<&str>> {
+    column.cells().map(known).collect()
+}
+
+/// The numbers of a column.
+fn numbers(column: Column<'_>) -> Result<Vec<Option<f64>>> {
+    let cells = known_cells(column).into_iter().enumerate();
+    let number = |(row, cell): (usize, Option<&str>)| match cell.map(str::parse) {
+        None => Ok(None),
+        Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(_)) => Err(column.invalid(row, "a number or n/a").into()),
+    };
+    cells.map(number).collect()
+}
+
 /// The labels in a cell.
-fn split(cell: &str) -> impl Iterator<Item = &str> {
-    cell.split([';', ','])
-        .map(str::trim)
-        .filter(|label| !label.is_empty())
+fn split(cell: Option<&str>) -> Vec<&str> {
+    let labels = cell.unwrap_or_default().split([';', ',']).map(str::trim);
+    let labels = labels.filter(|label| !label.is_empty());
+    let labels: Vec<&str> = labels
+        .map(|label| known(Some(label)).unwrap_or(MISSING))
+        .collect();
+    if labels.is_empty() {
+        vec![MISSING]
+    } else {
+        labels
+    }
 }
 
 /// Joins events of one kind that follow one another closely.
@@ -209,40 +242,60 @@ fn merged(events: Vec<Event>, gap: f64) -> Vec<Event> {
     blocks
 }
 
-/// Trials whose response the run does not hold; those without any of it are left out.
+/// Events whose response the run does not hold; those without any of it are left out.
 fn check_times(
-    trials: &mut Vec<Event>,
+    events: &mut RunEvents,
     run: &Run,
     config: &BidsConfig,
     findings: &mut Findings,
 ) -> Result<()> {
     let timing = run.timing;
     let slack = 1e-6 * timing.tr;
-    let mut kept = Vec::with_capacity(trials.len());
-    for event in std::mem::take(trials) {
+    // What came shortly before the first volume still acts in the run: a model has it.
+    let modelled = |onset: f64| onset >= timing.start + design::GRID_START;
+    let mut report = |onset: f64, from: f64, to: f64| {
+        let message = format!(
+            "{}: expected responses between {} and {} s ({} volumes of {} s), found an event at {onset} s whose \
+             response is taken from {from} to {to} s",
+            run.events.display(),
+            timing.start,
+            timing.end(),
+            timing.volumes,
+            timing.tr
+        );
+        findings.report(Check::EventsOutside, message)
+    };
+    for group in events.nuisance.values_mut() {
+        for &Interval { onset, .. } in group.iter().filter(|event| !modelled(event.onset)) {
+            report(onset, onset, onset + LEAST_RESPONSE)?;
+        }
+        group.retain(|event| modelled(event.onset));
+    }
+    let mut kept = Vec::with_capacity(events.trials.len());
+    for event in std::mem::take(&mut events.trials) {
         let onset = event.interval.onset;
         let [from, to] = match config.estimate {
             Estimate::Window(window) => event.interval.window(window),
-            // What came before the first volume may still act in the run: it is modelled.
-            Estimate::Lsa | Estimate::Lss => [onset.max(timing.start), onset + LEAST_RESPONSE],
+            Estimate::Lsa | Estimate::Lss => {
+                let to = onset + LEAST_RESPONSE;
+                // A beta of the undershoot alone says little.
+                let has_peak = to + event.interval.duration > timing.start;
+                let from = if has_peak {
+                    onset.max(timing.start)
+                } else {
+                    onset
+                };
+                [from, to]
+            }
         };
         if from < timing.start - slack || to > timing.end() + slack {
-            let message = format!(
-                "{}: expected responses between {} and {} s ({} volumes of {} s), found an event at \
-                 {onset} s whose response is taken from {from} to {to} s",
-                run.events.display(),
-                timing.start,
-                timing.end(),
-                timing.volumes,
-                timing.tr
-            );
-            findings.report(Check::EventsOutside, message)?;
+            report(onset, from, to)?;
         }
         let usable = match config.estimate {
             Estimate::Window(window) => {
                 design::window_weights(&[event.interval], window, timing).sum() > 0.0
             }
-            Estimate::Lsa | Estimate::Lss => to <= timing.end() + slack,
+            Estimate::Lsa | Estimate::Lss => modelled(onset) && to <= timing.end() + slack,
         };
         if usable {
             kept.push(event);
@@ -255,6 +308,6 @@ fn check_times(
             return Err(Error::invalid(&run.events, message));
         }
     }
-    *trials = kept;
+    events.trials = kept;
     Ok(())
 }

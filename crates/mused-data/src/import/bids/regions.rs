@@ -82,7 +82,7 @@ pub(super) fn select(
                 let path = locate(path)?;
                 let names = names.as_deref().map(locate).transpose()?;
                 let values = read(&path, run, findings)?;
-                let voxels = atlas::voxels(&path, &values, names.as_deref())?;
+                let voxels = atlas::voxels(&path, &values, names.as_deref(), findings)?;
                 for (voxel, roi) in voxels {
                     chosen.push(voxel, grid, &roi);
                 }

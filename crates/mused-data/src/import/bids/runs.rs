@@ -1,9 +1,10 @@
 //! Which runs there are, what belongs to them, and when their volumes were taken.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use mused_formats::nifti::Nifti;
+use mused_formats::nifti::{Header, Nifti};
 use serde_json::Value;
 
 use super::design::Timing;
@@ -80,6 +81,17 @@ pub(super) fn find(
     for run in found {
         let subject = run.place.subject.clone().unwrap_or_default();
         subjects.entry(subject).or_default().push(run);
+    }
+    if let Some(missing) = config
+        .subjects
+        .iter()
+        .find(|&wanted| !subjects.contains_key(wanted))
+    {
+        let known: Vec<&str> = subjects.keys().map(String::as_str).collect();
+        return Err(Error::Request(format!(
+            "--subject {missing}: expected runs of it, found those of {} alone",
+            known.join(", ")
+        )));
     }
     let mut finished = BTreeMap::new();
     for (subject, runs) in subjects {
@@ -211,12 +223,13 @@ fn by_pattern(root: &Path, patterns: &FilePatterns, config: &BidsConfig) -> Resu
         let events = beside(&patterns.events)?;
         let confounds = patterns.confounds.as_deref().map(beside).transpose()?;
         let bold = data.path(&relative)?;
+        let sidecar = Sidecar::read(&sidecars_by_pattern(root, &relative)?)?;
         found.push(Found {
             place,
             bold,
             events,
             confounds,
-            sidecar: Sidecar::default(),
+            sidecar,
         });
     }
     if found.is_empty() {
@@ -226,6 +239,30 @@ fn by_pattern(root: &Path, patterns: &FilePatterns, config: &BidsConfig) -> Resu
         )));
     }
     Ok(found)
+}
+
+/// The sidecars that speak of a run found by a pattern: where it has a BIDS name those of that name from the root down to
+/// it, and the one beside it.
+fn sidecars_by_pattern(root: &Path, relative: &str) -> Result<Vec<PathBuf>> {
+    let bold = root.join(relative);
+    let file = bold.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let mut sidecars = match BidsName::parse(file).filter(|name| name.suffix == "bold") {
+        Some(name) => {
+            let mut folders = entities::folders(root, &name);
+            let above: Vec<&Path> = Path::new(relative).ancestors().skip(1).collect();
+            let above = above.into_iter().rev().map(|folder| root.join(folder));
+            folders.retain(|folder| !above.clone().any(|other| other == *folder));
+            folders.extend(above);
+            entities::applicable(&folders, &name, sidecar(&[]))?
+        }
+        None => Vec::new(),
+    };
+    let stem = file.strip_suffix(".gz").unwrap_or(file);
+    let beside = bold.with_file_name(stem).with_extension("json");
+    if beside.is_file() && !sidecars.contains(&beside) {
+        sidecars.push(beside);
+    }
+    Ok(sidecars)
 }
 
 fn by_name(root: &Path, config: &BidsConfig) -> Result<Vec<Found>> {
@@ -275,7 +312,8 @@ fn by_name(root: &Path, config: &BidsConfig) -> Result<Vec<Found>> {
                 extension,
                 ignored: DERIVED,
             };
-            Ok::<_, Error>(entities::applicable(root, &name, wanted)?.pop())
+            let folders = entities::folders(root, &name);
+            Ok::<_, Error>(entities::applicable(&folders, &name, wanted)?.pop())
         };
         let events = match last(root, &["events"], ".tsv")? {
             Some(events) => events,
@@ -291,9 +329,13 @@ fn by_name(root: &Path, config: &BidsConfig) -> Result<Vec<Found>> {
             })?,
         };
         let confounds = last(folder, &["timeseries", "regressors"], ".tsv")?;
-        let mut sidecar = read_sidecars(folder, &name, true)?;
+        let sidecar_below = |root: &Path, ignored: &[&str]| {
+            let folders = entities::folders(root, &name);
+            Sidecar::read(&entities::applicable(&folders, &name, sidecar(ignored))?)
+        };
+        let mut sidecar = sidecar_below(folder, &[])?;
         if sidecar.tr.is_none() {
-            sidecar.tr = read_sidecars(root, &name, false)?.tr;
+            sidecar.tr = sidecar_below(root, DERIVED)?.tr;
         }
         found.push(Found {
             place,
@@ -306,35 +348,40 @@ fn by_name(root: &Path, config: &BidsConfig) -> Result<Vec<Found>> {
     Ok(found)
 }
 
-/// Fields of the sidecars that apply; the most specific that has a field decides it.
-fn read_sidecars(root: &Path, name: &BidsName, derived: bool) -> Result<Sidecar> {
-    let wanted = Wanted {
+fn sidecar<'a>(ignored: &'a [&'a str]) -> Wanted<'a> {
+    Wanted {
         suffixes: &["bold"],
         extension: ".json",
-        ignored: if derived { &[] } else { DERIVED },
-    };
-    let mut sidecar = Sidecar::default();
-    for path in entities::applicable(root, name, wanted)? {
-        let fields: Value = read_json(&path)?;
-        let number = |field: &str| match fields.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => value.as_f64().map(Some).ok_or_else(|| {
-                Error::invalid(&path, format!("{field}: expected a number, found {value}"))
-            }),
-        };
-        if fields.get("VolumeTiming").is_some() {
-            let message =
-                "VolumeTiming: expected volumes at equal distances, found times of their own";
-            return Err(Error::invalid(&path, message));
-        }
-        if let Some(tr) = number("RepetitionTime")? {
-            sidecar.tr = Some((tr, path.clone()));
-        }
-        if let Some(start) = number("StartTime")? {
-            sidecar.start = start;
-        }
+        ignored,
     }
-    Ok(sidecar)
+}
+
+impl Sidecar {
+    /// Fields of sidecars; the last that has a field decides it.
+    fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut sidecar = Self::default();
+        for path in paths {
+            let fields: Value = read_json(path)?;
+            let number = |field: &str| match fields.get(field) {
+                None | Some(Value::Null) => Ok(None),
+                Some(value) => value.as_f64().map(Some).ok_or_else(|| {
+                    Error::invalid(path, format!("{field}: expected a number, found {value}"))
+                }),
+            };
+            if fields.get("VolumeTiming").is_some() {
+                let message =
+                    "VolumeTiming: expected volumes at equal distances, found times of their own";
+                return Err(Error::invalid(path, message));
+            }
+            if let Some(tr) = number("RepetitionTime")? {
+                sidecar.tr = Some((tr, path.clone()));
+            }
+            if let Some(start) = number("StartTime")? {
+                sidecar.start = start;
+            }
+        }
+        Ok(sidecar)
+    }
 }
 
 impl Found {
@@ -357,7 +404,7 @@ impl Found {
                 ),
             ));
         }
-        let tr = repetition_time(&self, header.tr, config, findings)?;
+        let tr = repetition_time(&self, header, config, findings)?;
         let timing = Timing {
             volumes: header.volumes(),
             tr,
@@ -390,17 +437,21 @@ impl Found {
     }
 }
 
-/// What the user says, else the sidecar, else the header, which must agree with them.
+/// What the user says, else the sidecar, else the header, which must agree with them. A header without a unit of time
+/// says nothing against the user, and alone it is not enough: 1 is what nobody has set.
 fn repetition_time(
     run: &Found,
-    header: Option<f64>,
+    header: &Header,
     config: &BidsConfig,
     findings: &mut Findings,
 ) -> Result<f64> {
     let user = config.tr.map(|tr| (tr, "--tr".to_owned()));
     let sidecar = run.sidecar.tr.as_ref();
     let stated = user.or_else(|| sidecar.map(|(tr, path)| (*tr, path.display().to_string())));
-    let tr = match (&stated, header) {
+    let header_tr = header
+        .tr
+        .filter(|_| header.tr_has_unit || config.tr.is_none());
+    let tr = match (&stated, header_tr) {
         (Some((tr, origin)), Some(header)) if (tr - header).abs() > SAME_TR * tr.abs() => {
             let message = format!(
                 "{}: expected the repetition time {tr} s of {origin} in the header, found {header} s",
@@ -410,7 +461,14 @@ fn repetition_time(
             *tr
         }
         (Some((tr, _)), _) => *tr,
-        (None, Some(tr)) => tr,
+        (None, Some(tr)) if header.tr_has_unit => tr,
+        (None, Some(tr)) => {
+            let message = format!(
+                "expected a repetition time in a sidecar or with its unit in the header, found {tr} of no unit: give \
+                 --tr"
+            );
+            return Err(Error::invalid(&run.bold, message));
+        }
         (None, None) => {
             let message =
                 "expected a repetition time in a sidecar or the header, found none: give --tr";

@@ -1,6 +1,6 @@
 //! Which voxels or grayordinates of a subject are imported, and to which region each belongs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use mused_formats::cifti::{Axis, BrainModels, Cifti, Location};
@@ -96,7 +96,7 @@ impl Files {
                     );
                     return Err(Error::invalid(path, message));
                 }
-                self.in_grayordinates(brain)
+                self.in_grayordinates(brain, findings)
             }
         }
     }
@@ -108,18 +108,24 @@ impl Files {
         flaws: &VoxelFlaws,
         findings: &mut Findings,
     ) -> Result<Chosen> {
-        let mut image = |path: &Path| {
+        let image = |path: &Path, findings: &mut Findings| {
             let mut file = Nifti::open(path)?;
             let own = Grid::of(file.header());
             grid.check(&first.path, &own, path, findings)?;
-            Ok::<_, Error>(file.read_volume(0)?)
+            if file.header().volumes() != 1 {
+                let message = format!("expected one volume, found shape {:?}", file.header().shape);
+                return Err(Error::invalid(path, message));
+            }
+            Ok(file.read_volume(0)?)
         };
-        let mask = self.mask.as_deref().map(&mut image).transpose()?;
+        let mask = self.mask.as_deref();
+        let mask = mask.map(|path| image(path, findings)).transpose()?;
         let inside = |voxel: usize| mask.as_ref().is_none_or(|mask| mask[voxel] > 0.0);
         let mut chosen = Chosen::default();
         if let Some(path) = &self.atlas {
-            let values = image(path)?;
-            for (voxel, roi) in atlas::voxels(path, &values, self.names.as_deref())? {
+            let values = image(path, findings)?;
+            let named = atlas::voxels(path, &values, self.names.as_deref(), findings)?;
+            for (voxel, roi) in named {
                 if inside(voxel) {
                     chosen.push(voxel, Some(grid.coordinate(voxel)), &roi);
                 }
@@ -141,7 +147,7 @@ impl Files {
         Ok(chosen)
     }
 
-    fn in_grayordinates(&self, brain: &BrainModels) -> Result<Chosen> {
+    fn in_grayordinates(&self, brain: &BrainModels, findings: &mut Findings) -> Result<Chosen> {
         let mut chosen = Chosen::default();
         let Some(path) = &self.atlas else {
             for (place, grayordinate) in grayordinates(brain).enumerate() {
@@ -151,13 +157,18 @@ impl Files {
             }
             return Ok(chosen);
         };
-        let (parcels, labels) = read_parcels(path, brain)?;
+        let (parcels, labels) = read_parcels(path, brain, findings)?;
         let mut members = Vec::new();
+        let mut nameless = BTreeMap::new();
         for (place, grayordinate) in grayordinates(brain).enumerate() {
             let key = parcels.get(&grayordinate).copied().unwrap_or(0);
-            // Key 0, mostly called ???, is what belongs to no parcel.
-            let name = labels.get(&key).filter(|name| key != 0 && *name != "???");
-            members.extend(name.map(|name| (key, place, grayordinate.coordinate(), name)));
+            match labels.get(&key) {
+                // Key 0, mostly called ???, is what belongs to no parcel.
+                _ if key == 0 => {}
+                Some(name) if name == "???" => {}
+                Some(name) => members.push((key, place, grayordinate.coordinate(), name)),
+                None => *nameless.entry(key).or_default() += 1,
+            }
         }
         members.sort_by_key(|(key, ..)| *key);
         for (_, place, coordinate, name) in members {
@@ -167,6 +178,7 @@ impl Files {
             let message = "expected parcels on the vertices of the recordings, found none";
             return Err(Error::invalid(path, message));
         }
+        atlas::warn_of_nameless(path, &nameless, findings);
         Ok(chosen)
     }
 }
@@ -210,7 +222,11 @@ fn grayordinates(brain: &BrainModels) -> impl Iterator<Item = Grayordinate<'_>> 
 type Parcels<'b> = (HashMap<Grayordinate<'b>, i32>, HashMap<i32, String>);
 
 /// The key of each grayordinate of `brain` that a .dlabel.nii has, and the keys' names.
-fn read_parcels<'b>(path: &Path, brain: &'b BrainModels) -> Result<Parcels<'b>> {
+fn read_parcels<'b>(
+    path: &Path,
+    brain: &'b BrainModels,
+    findings: &mut Findings,
+) -> Result<Parcels<'b>> {
     let mut file = Cifti::open(path)?;
     let (Axis::Labels(maps), Axis::BrainModels(own)) = (file.columns(), file.rows()) else {
         let message = "expected an atlas of grayordinates (.dlabel.nii), found other axes";
@@ -247,13 +263,22 @@ fn read_parcels<'b>(path: &Path, brain: &'b BrainModels) -> Result<Parcels<'b>> 
     for (grayordinate, key) in grayordinates(&own).zip(keys.column(0)) {
         if let Some(structure) = structures.get(grayordinate.structure).copied() {
             let place = grayordinate.place;
-            parcels.insert(Grayordinate { structure, place }, *key as i32);
+            let whole = atlas::key(*key).ok_or_else(|| {
+                let message = format!("expected whole numbers as keys of labels, found {key}");
+                Error::invalid(path, message)
+            })?;
+            parcels.insert(Grayordinate { structure, place }, whole);
         }
     }
-    let labels = maps.into_iter().next().map(|map| map.labels);
-    let labels = labels.unwrap_or_default().into_iter();
-    Ok((
-        parcels,
-        labels.map(|label| (label.key, label.name)).collect(),
-    ))
+    let mut maps = maps.into_iter();
+    let first = maps.next();
+    let others: Vec<String> = maps.map(|map| map.name).collect();
+    if let Some(first) = first.as_ref().filter(|_| !others.is_empty()) {
+        let (path, first, others) = (path.display(), &first.name, others.join(", "));
+        let message = format!("{path}: the first map ({first}) is the atlas; left out: {others}");
+        findings.warn(message);
+    }
+    let labels = first.map_or_else(Vec::new, |map| map.labels).into_iter();
+    let labels = labels.map(|label| (label.key, label.name)).collect();
+    Ok((parcels, labels))
 }

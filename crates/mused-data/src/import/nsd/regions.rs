@@ -16,8 +16,6 @@ const GENERAL: &str = "nsdgeneral";
 /// Its voxels in subj01 to subj08 at 1.8 mm.
 const GENERAL_VOXELS: [usize; 8] = [15724, 14278, 15226, 13153, 13039, 17907, 12682, 14386];
 const GENERAL_RESOLUTION: &str = "func1pt8mm";
-/// More regions than any atlas has.
-const MOST_REGIONS: f32 = 1e6;
 
 /// Voxels of a subject.
 #[derive(Debug)]
@@ -137,14 +135,14 @@ fn atlas(
     values: &[f32],
     chosen: &mut Regions,
 ) -> Result<Members> {
-    let mut regions: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    let mut regions: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (index, value) in values.iter().enumerate() {
-        if value.fract() != 0.0 || !(-1.0..=MOST_REGIONS).contains(value) {
+        let Some(key) = crate::import::atlas::key(*value).filter(|key| *key >= -1) else {
             let message = format!("expected an atlas of whole numbers from -1, found {value}");
             return Err(Error::invalid(path, message));
-        }
-        if *value > 0.0 {
-            regions.entry(*value as u32).or_default().push(index);
+        };
+        if key > 0 {
+            regions.entry(key).or_default().push(index);
         }
     }
     let table = tree::label_table(root, &subject.id, set);
@@ -171,7 +169,7 @@ fn found(path: &Path, members: Members) -> Result<Members> {
 }
 
 /// Lines of an index and a name; FreeSurfer puts colours behind them.
-fn read_names(path: &Path) -> Result<BTreeMap<u32, String>> {
+fn read_names(path: &Path) -> Result<BTreeMap<i32, String>> {
     let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
     let mut names = BTreeMap::new();
     for (line, content) in text.lines().enumerate() {
@@ -179,7 +177,7 @@ fn read_names(path: &Path) -> Result<BTreeMap<u32, String>> {
         let Some(first) = words.next().filter(|word| !word.starts_with('#')) else {
             continue;
         };
-        let entry = first.parse::<u32>().ok().zip(words.next());
+        let entry = first.parse::<i32>().ok().zip(words.next());
         let (index, name) = entry.ok_or_else(|| {
             let message = format!(
                 "line {}: expected an index and a name, found {content:?}",
