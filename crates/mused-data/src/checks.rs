@@ -1,6 +1,9 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use mused_stats::moments::varies;
+
+use crate::map::moments;
 use crate::{Dataset, Error, FeatureSet, Labels, Response, Result, Stimulus, Subject, Voxel};
 
 /// How serious a [`Problem`] is.
@@ -87,24 +90,18 @@ impl Dataset {
     pub fn check_responses(&self) -> Result<Vec<Problem>> {
         let mut problems = Vec::new();
         for subject in &self.subjects {
-            let mut first = vec![0.0; subject.voxels.len()];
-            let mut row = first.clone();
-            subject.read_response(0, &mut first)?;
-            let mut constant = vec![true; first.len()];
-            for trial in 1..subject.trials.len() {
-                subject.read_response(trial, &mut row)?;
-                for ((constant, value), first) in constant.iter_mut().zip(&row).zip(&first) {
-                    *constant &= value == first;
-                }
-            }
-            let count = constant.iter().filter(|constant| **constant).count();
+            let moments = moments(subject)?;
+            let spread = moments.means().iter().zip(moments.population_variances());
+            let count = spread
+                .filter(|(mean, variance)| !varies(**mean, variance.sqrt()))
+                .count();
             if count > 0 {
                 problems.push(Problem {
                     severity: Severity::Warning,
                     message: format!(
                         "subject {}: {count} of {} voxels never vary; they are ignored",
                         subject.id,
-                        constant.len()
+                        subject.voxels.len()
                     ),
                 });
             }
