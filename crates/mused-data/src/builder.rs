@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ndarray::Array2;
 
+use crate::read::Unread;
 use crate::writer::claim_folder_name;
 use crate::{
     Dataset, Description, Error, FeatureSet, Labels, Result, Stimulus, Subject, Trial, Voxel,
@@ -59,6 +60,7 @@ impl Dataset {
                 subjects: Vec::new(),
                 features: Vec::new(),
                 arrays: BTreeMap::new(),
+                unread: Unread::new(),
             },
             subjects: HashSet::new(),
             features: HashSet::new(),

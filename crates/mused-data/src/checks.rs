@@ -1,6 +1,10 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use mused_stats::moments::varies;
+use ndarray::Array2;
+
+use crate::map::moments;
 use crate::{Dataset, Error, FeatureSet, Labels, Response, Result, Stimulus, Subject, Voxel};
 
 /// How serious a [`Problem`] is.
@@ -34,8 +38,11 @@ impl fmt::Display for Problem {
 /// Fewer stimuli than this with a label cannot be in every fold of a cross-validation.
 const FEW_POSITIVES: usize = 5;
 
+/// What computing an RDM in half or single precision leaves, as a share of its largest entry.
+const RDM_TOLERANCE: f32 = 1e-3;
+
 impl Dataset {
-    /// What is wrong with labels and trials, without reading responses.
+    /// What is wrong with labels and trials, and which columns of tables nothing reads, without reading responses.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let positives = self.labels.positives();
@@ -77,6 +84,10 @@ impl Dataset {
                 message: format!("{unseen} of {} stimuli were shown to nobody", shown.len()),
             });
         }
+        problems.extend(self.unread.iter().map(|message| Problem {
+            severity: Severity::Warning,
+            message: message.clone(),
+        }));
         problems
     }
 
@@ -87,24 +98,18 @@ impl Dataset {
     pub fn check_responses(&self) -> Result<Vec<Problem>> {
         let mut problems = Vec::new();
         for subject in &self.subjects {
-            let mut first = vec![0.0; subject.voxels.len()];
-            let mut row = first.clone();
-            subject.read_response(0, &mut first)?;
-            let mut constant = vec![true; first.len()];
-            for trial in 1..subject.trials.len() {
-                subject.read_response(trial, &mut row)?;
-                for ((constant, value), first) in constant.iter_mut().zip(&row).zip(&first) {
-                    *constant &= value == first;
-                }
-            }
-            let count = constant.iter().filter(|constant| **constant).count();
+            let moments = moments(subject)?;
+            let spread = moments.means().iter().zip(moments.population_variances());
+            let count = spread
+                .filter(|(mean, variance)| !varies(**mean, variance.sqrt()))
+                .count();
             if count > 0 {
                 problems.push(Problem {
                     severity: Severity::Warning,
                     message: format!(
                         "subject {}: {count} of {} voxels never vary; they are ignored",
                         subject.id,
-                        constant.len()
+                        subject.voxels.len()
                     ),
                 });
             }
@@ -179,6 +184,69 @@ impl FeatureSet {
             "expected features {:?} of {stimuli} stimuli × {columns}, found {} × {}",
             self.name, shape[0], shape[1]
         )))
+    }
+}
+
+impl FeatureSet {
+    /// Finite values that stimuli differ in; for an RDM dissimilarities: from 0, which a stimulus has to itself, and the
+    /// same both ways. [`RDM_TOLERANCE`] of the largest is let pass.
+    pub(crate) fn check_values(&self, array: &Array2<f32>) -> std::result::Result<(), String> {
+        if let Some(((row, column), value)) =
+            array.indexed_iter().find(|(_, value)| !value.is_finite())
+        {
+            return Err(format!(
+                "expected finite values, found {value} in row {row}, column {column}"
+            ));
+        }
+        if !self.is_rdm {
+            let first = array.row(0);
+            return match array.nrows() > 1 && array.rows().into_iter().all(|row| row == first) {
+                true => Err(
+                    "expected features that differ between stimuli, found the same for all"
+                        .to_owned(),
+                ),
+                false => Ok(()),
+            };
+        }
+        let largest = array
+            .iter()
+            .fold(0.0_f32, |most, value| most.max(value.abs()));
+        let tolerance = RDM_TOLERANCE * largest;
+        for ((row, column), &value) in array.indexed_iter() {
+            let (place, other) = (
+                format!("in row {row}, column {column}"),
+                array[[column, row]],
+            );
+            if row == column && value.abs() > tolerance {
+                return Err(format!(
+                    "expected the dissimilarities of an RDM, 0 on the diagonal, found {value} {place}: if these are \
+                     similarities, write 1 - similarity"
+                ));
+            }
+            if value < -tolerance {
+                return Err(format!(
+                    "expected the dissimilarities of an RDM, from 0 upwards, found {value} {place}"
+                ));
+            }
+            if (value - other).abs() > tolerance {
+                return Err(format!(
+                    "expected a symmetric RDM, found {value} {place} and {other} the other way round: write the mean \
+                     of the matrix and its transpose"
+                ));
+            }
+        }
+        let mut pairs = array
+            .indexed_iter()
+            .filter(|((row, column), _)| row < column);
+        let first = pairs.next().map(|(_, value)| *value);
+        let same = |(_, value): (_, &f32)| Some(*value) == first;
+        match array.nrows() > 2 && pairs.all(same) {
+            true => Err(
+                "expected an RDM whose dissimilarities differ, found the same for all pairs"
+                    .to_owned(),
+            ),
+            false => Ok(()),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use ndarray::{ArcArray2, Array2};
 use serde::{Deserialize, Serialize};
 
 use crate::read::{
-    folders, matrix, read_feature_set, read_json, read_labels, read_stimuli, read_subject,
+    Unread, folders, matrix, read_feature_set, read_json, read_labels, read_stimuli, read_subject,
 };
 use crate::{Error, Responses, Result};
 
@@ -335,6 +335,8 @@ pub struct Dataset {
     pub features: Vec<FeatureSet>,
     /// Arrays of the features that are not in files, by name.
     pub(crate) arrays: BTreeMap<String, ArcArray2<f32>>,
+    /// Columns of its tables that nothing reads.
+    pub(crate) unread: Unread,
 }
 
 impl Dataset {
@@ -367,8 +369,9 @@ impl Dataset {
                 format!("expected format {FORMAT:?}, found {:?}", description.format),
             ));
         }
-        let stimuli = read_stimuli(&root)?;
-        let labels = read_labels(&root, stimuli.len())?;
+        let mut unread = Unread::new();
+        let stimuli = read_stimuli(&root, &mut unread)?;
+        let labels = read_labels(&root, stimuli.len(), &mut unread)?;
         let index: HashMap<&str, usize> = stimuli
             .iter()
             .enumerate()
@@ -377,7 +380,7 @@ impl Dataset {
         let subjects_folder = root.join("subjects");
         let subjects = folders(&subjects_folder)?
             .into_iter()
-            .map(|folder| read_subject(folder, &description, &index))
+            .map(|folder| read_subject(folder, &description, &index, &mut unread))
             .collect::<Result<Vec<_>>>()?;
         if subjects.is_empty() {
             return Err(Error::invalid(
@@ -402,6 +405,7 @@ impl Dataset {
             subjects,
             features,
             arrays: BTreeMap::new(),
+            unread,
         })
     }
 
@@ -451,7 +455,8 @@ impl Dataset {
     /// The array of a feature set: stimuli × features, or stimuli × stimuli for an RDM.
     ///
     /// # Errors
-    /// When it cannot be read or holds NaN or infinite values.
+    /// When it cannot be read, holds NaN or infinite values, is no RDM where it should be one, or says the same of all
+    /// stimuli.
     pub fn read_features(&self, features: &FeatureSet) -> Result<Array2<f32>> {
         let name = &features.name;
         let (place, array) = match (self.arrays.get(name), &self.root) {
@@ -466,12 +471,9 @@ impl Dataset {
                 return Err(Error::Request(message));
             }
         };
-        match array.indexed_iter().find(|(_, value)| !value.is_finite()) {
-            None => Ok(array),
-            Some(((row, column), value)) => Err(Error::invalid(
-                place,
-                format!("expected finite values, found {value} in row {row}, column {column}"),
-            )),
+        match features.check_values(&array) {
+            Ok(()) => Ok(array),
+            Err(message) => Err(Error::invalid(place, message)),
         }
     }
 }

@@ -106,9 +106,10 @@ pub fn mean_responses(
         for &trial in &sample.trials {
             subject.read_response(trial, &mut row)?;
             for (mean, &column) in mean.iter_mut().zip(columns) {
-                *mean += f64::from(row[column]) / sample.trials.len() as f64;
+                *mean += f64::from(row[column]);
             }
         }
+        mean /= sample.trials.len() as f64;
     }
     Ok(means)
 }

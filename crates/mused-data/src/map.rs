@@ -7,7 +7,7 @@ use mused_formats::cifti::write_scalars;
 use mused_formats::nifti::{NewNifti, NiftiWriter};
 use mused_formats::npy::{self, Dtype};
 use mused_formats::table::Table;
-use mused_stats::moments::Moments;
+use mused_stats::moments::{Moments, varies};
 use ndarray::Ix1;
 
 use crate::{Dataset, Error, Result, Subject};
@@ -65,7 +65,7 @@ pub fn compute(dataset: &Dataset, subject: usize, quantity: Quantity) -> Result<
 }
 
 /// Of each voxel, over trials.
-fn moments(subject: &Subject) -> Result<Moments> {
+pub(crate) fn moments(subject: &Subject) -> Result<Moments> {
     let mut moments = Moments::new(subject.voxels.len());
     let mut row = vec![0.0; subject.voxels.len()];
     for trial in 0..subject.trials.len() {
@@ -96,14 +96,14 @@ fn repeatability(subject: &Subject) -> Result<Vec<f64>> {
         let mut halves = [vec![0.0; voxels], vec![0.0; voxels]];
         for (place, &trial) in rows.iter().enumerate() {
             subject.read_response(trial, &mut row)?;
-            let size = (rows.len() - place % 2).div_ceil(2) as f64;
             for (sum, value) in halves[place % 2].iter_mut().zip(&row) {
-                *sum += f64::from(*value) / size;
+                *sum += f64::from(*value);
             }
         }
         let [odd, even] = &halves;
+        let sizes = [rows.len().div_ceil(2) as f64, (rows.len() / 2) as f64];
         for ((sums, odd), even) in sums.iter_mut().zip(odd).zip(even) {
-            sums.add(*odd, *even);
+            sums.add(odd / sizes[0], even / sizes[1]);
         }
     }
     Ok(sums.into_iter().map(Correlation::r).collect())
@@ -131,7 +131,11 @@ impl Correlation {
     }
 
     fn r(self) -> f64 {
-        self.products / (self.squares[0].sqrt() * self.squares[1].sqrt())
+        let vary = |side: usize| varies(self.means[side], (self.squares[side] / self.count).sqrt());
+        match vary(0) && vary(1) {
+            true => self.products / (self.squares[0].sqrt() * self.squares[1].sqrt()),
+            false => f64::NAN,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables and arrays of a dataset directory, each checked as it is read.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -66,9 +66,56 @@ pub(crate) fn unique<'a>(
     Ok(())
 }
 
-pub(crate) fn read_stimuli(root: &Path) -> Result<Vec<Stimulus>> {
+/// The columns that each table may have.
+pub(crate) const STIMULUS_COLUMNS: [&str; 6] =
+    ["stimulus_id", "group", "split", "file", "frame", "caption"];
+pub(crate) const CAPTION_COLUMNS: [&str; 2] = ["stimulus_id", "caption"];
+pub(crate) const LABEL_COLUMNS: [&str; 1] = ["label"];
+pub(crate) const TRIAL_COLUMNS: [&str; 5] = ["stimulus_id", "session", "run", "onset", "repeat"];
+pub(crate) const VOXEL_COLUMNS: [&str; 5] = ["roi", "i", "j", "k", "reference_stimulus"];
+
+/// What to say of columns that are not read. Each is said once, of however many subjects.
+pub(crate) type Unread = BTreeSet<String>;
+
+/// A table of which only the `known` columns are read; the others are added to `unread`.
+///
+/// # Errors
+/// A column whose name is nearly that of a known one that is not there: read past, it would be missing without a word.
+pub(crate) fn read_table(path: &Path, known: &[&str], unread: &mut Unread) -> Result<Table> {
+    let table = Table::read(path)?;
+    let file = path.file_name().unwrap_or_default().display();
+    let missing = |name: &&&str| table.optional_column(name).is_none();
+    for column in table.columns() {
+        if known.contains(&column.as_str()) {
+            continue;
+        }
+        if let Some(meant) = (known.iter().filter(missing)).find(|known| misspells(column, known)) {
+            return Err(Error::invalid(
+                path,
+                format!(
+                    "expected the column {meant:?}, found {column:?}: rename it, or, if it is something else, give it \
+                     a name that is less like {meant:?}"
+                ),
+            ));
+        }
+        unread.insert(format!("column {column:?} of {file} is not read"));
+    }
+    Ok(table)
+}
+
+/// Whether a name is `known` in other letter case, or a slip or two away: two of a long name, none of one letter.
+fn misspells(name: &str, known: &str) -> bool {
+    let slips = match known.len() {
+        ..3 => 0,
+        3..8 => 1,
+        _ => 2,
+    };
+    strsim::osa_distance(&name.trim().to_lowercase(), known) <= slips
+}
+
+pub(crate) fn read_stimuli(root: &Path, unread: &mut Unread) -> Result<Vec<Stimulus>> {
     let path = root.join("stimuli.tsv");
-    let table = Table::read(&path)?;
+    let table = read_table(&path, &STIMULUS_COLUMNS, unread)?;
     let id_column = table.column("stimulus_id")?;
     let ids = id_column.strings()?;
     unique(id_column, ids.iter().copied())?;
@@ -114,17 +161,17 @@ pub(crate) fn read_stimuli(root: &Path) -> Result<Vec<Stimulus>> {
                 .transpose()?;
         }
     }
-    read_captions(root, &mut stimuli)?;
+    read_captions(root, &mut stimuli, unread)?;
     Ok(stimuli)
 }
 
 /// `captions.tsv`: as many rows a stimulus as there are captions.
-fn read_captions(root: &Path, stimuli: &mut [Stimulus]) -> Result<()> {
+fn read_captions(root: &Path, stimuli: &mut [Stimulus], unread: &mut Unread) -> Result<()> {
     let path = root.join("captions.tsv");
     if !path.exists() {
         return Ok(());
     }
-    let table = Table::read(&path)?;
+    let table = read_table(&path, &CAPTION_COLUMNS, unread)?;
     let places: HashMap<String, usize> = stimuli
         .iter()
         .enumerate()
@@ -141,8 +188,8 @@ fn read_captions(root: &Path, stimuli: &mut [Stimulus]) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn read_labels(root: &Path, stimuli: usize) -> Result<Labels> {
-    let table = Table::read(root.join("labels.tsv"))?;
+pub(crate) fn read_labels(root: &Path, stimuli: usize, unread: &mut Unread) -> Result<Labels> {
+    let table = read_table(&root.join("labels.tsv"), &LABEL_COLUMNS, unread)?;
     let name_column = table.column("label")?;
     let names: Vec<String> = name_column
         .strings()?
@@ -176,10 +223,12 @@ pub(crate) fn read_subject(
     folder: PathBuf,
     description: &Description,
     stimuli: &HashMap<&str, usize>,
+    unread: &mut Unread,
 ) -> Result<Subject> {
     let id = folder_name(&folder)?;
-    let trials = read_trials(&folder.join("trials.tsv"), stimuli)?;
-    let voxels = read_voxels(&folder.join("voxels.tsv"), description.response, stimuli)?;
+    let trials = read_trials(&folder.join("trials.tsv"), stimuli, unread)?;
+    let path = folder.join("voxels.tsv");
+    let voxels = read_voxels(&path, description.response, stimuli, unread)?;
     let path = folder.join("responses.npy");
     let responses = NpyMatrix::open(&path)?;
     if (responses.rows(), responses.columns()) != (trials.len(), voxels.len()) {
@@ -203,8 +252,12 @@ pub(crate) fn read_subject(
     })
 }
 
-pub(crate) fn read_trials(path: &Path, stimuli: &HashMap<&str, usize>) -> Result<Vec<Trial>> {
-    let table = Table::read(path)?;
+pub(crate) fn read_trials(
+    path: &Path,
+    stimuli: &HashMap<&str, usize>,
+    unread: &mut Unread,
+) -> Result<Vec<Trial>> {
+    let table = read_table(path, &TRIAL_COLUMNS, unread)?;
     if table.rows() == 0 {
         return Err(Error::invalid(
             path,
@@ -243,8 +296,9 @@ pub(crate) fn read_voxels(
     path: &Path,
     response: Response,
     stimuli: &HashMap<&str, usize>,
+    unread: &mut Unread,
 ) -> Result<Vec<Voxel>> {
-    let table = Table::read(path)?;
+    let table = read_table(path, &VOXEL_COLUMNS, unread)?;
     let rois = table.column("roi")?.strings()?;
     let mut axes = Vec::new();
     for axis in ["i", "j", "k"] {

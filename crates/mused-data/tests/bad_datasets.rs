@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::{
-    Dataset, DatasetWriter, Description, FeatureSet, Kind, Labels, Level, Response, Severity,
-    Stimulus, Trial, Voxel,
+    Dataset, DatasetWriter, Description, FeatureSet, Guidance, Kind, Labels, Level, Response,
+    Severity, Stimulus, Trial, Voxel,
 };
 use mused_formats::npy::{self, Dtype};
 use ndarray::{Array2, arr2};
@@ -330,6 +330,109 @@ fn a_refused_dataset_leaves_nothing_behind() {
     let twice = vec![Stimulus::new("same"), Stimulus::new("same")];
     DatasetWriter::create(&folder, description(), twice, &labels()).unwrap_err();
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn misspelt_columns_are_refused() {
+    for (file, column, misspelt) in [
+        ("stimuli.tsv", "group", "Group"),
+        ("stimuli.tsv", "group", "gruop"),
+        ("stimuli.tsv", "split", "splits"),
+        (TRIALS, "session", " session"),
+        (TRIALS, "repeat", "repeats"),
+        (VOXELS_TABLE, "\tk", "\tK"),
+    ] {
+        Broken::new().edit(file, column, misspelt).refused(&[
+            file,
+            column.trim(),
+            misspelt.trim(),
+            "rename it",
+        ]);
+    }
+}
+
+#[test]
+fn columns_that_nothing_reads_are_warnings() {
+    let broken = Broken::new();
+    let table = "stimulus_id\tgroup\tgroup2\tsubject_notes\n";
+    let row = |index: usize| format!("picture-{index}\tg{index}\tx\tslept\n");
+    let rows: String = (0..STIMULI).map(row).collect();
+    fs::write(broken.path("stimuli.tsv"), table.to_owned() + &rows).unwrap();
+    let problems = broken.open().problems();
+    for column in ["group2", "subject_notes"] {
+        let expected = format!("warning: column {column:?} of stimuli.tsv is not read");
+        let said = problems.iter().filter(|p| p.to_string() == expected);
+        assert_eq!(said.count(), 1, "{problems:?}");
+    }
+    assert!(
+        Broken::new()
+            .open()
+            .problems()
+            .iter()
+            .all(|p| !p.message.contains("not read"))
+    );
+}
+
+#[test]
+fn guidance_that_is_none_is_refused() {
+    let rdm = arr2(&[
+        [0.0, 1.0, 2.0, 3.0],
+        [1.0, 0.0, 1.5, 2.5],
+        [2.0, 1.5, 0.0, 0.5],
+        [3.0, 2.5, 0.5, 0.0_f32],
+    ]);
+    let mut asymmetric = rdm.clone();
+    asymmetric[[0, 1]] = 9.0;
+    let mut diagonal = rdm.clone();
+    diagonal[[2, 2]] = 0.5;
+    let similarity = rdm.mapv(|value| 1.0 - value / 3.0);
+    let flat = Array2::from_shape_fn(rdm.dim(), |(row, column)| f32::from(row != column));
+    let cases: [(bool, &Array2<f32>, &[&str]); 8] = [
+        (true, &rdm, &[]),
+        (
+            true,
+            &asymmetric,
+            &["symmetric", "found 9 in row 0, column 1 and 1", "transpose"],
+        ),
+        (
+            true,
+            &diagonal,
+            &["0 on the diagonal", "found 0.5 in row 2, column 2"],
+        ),
+        (
+            true,
+            &similarity,
+            &["found 1 in row 0, column 0", "1 - similarity"],
+        ),
+        (
+            true,
+            &-&rdm,
+            &["found -1 in row 0, column 1", "from 0 upwards"],
+        ),
+        (true, &flat, &["the same for all pairs"]),
+        (
+            false,
+            &Array2::from_elem((STIMULI, 3), 2.0),
+            &["the same for all"],
+        ),
+        (false, &rdm, &[]),
+    ];
+    for (is_rdm, array, words) in cases {
+        let mut builder = Dataset::builder("small", stimuli(), labels());
+        builder
+            .subject("sub-01", trials(), voxels(), responses())
+            .unwrap();
+        let features = FeatureSet {
+            is_rdm,
+            ..FeatureSet::new("own", Level::High)
+        };
+        builder.features(features, array.clone()).unwrap();
+        let found = Guidance::load(&builder.build().unwrap(), Level::High, "auto");
+        match words {
+            [] => assert!(found.unwrap().is_some()),
+            words => says(&found.unwrap_err(), &[words, &["features own"]].concat()),
+        }
+    }
 }
 
 #[test]

@@ -180,6 +180,65 @@ fn checks_fail_unless_allowed_and_are_kept() {
 }
 
 #[test]
+fn what_single_precision_would_lose_is_refused() {
+    let folder = folder();
+    let moved = |level: f64| responses(2.5).mapv(|value| value + level);
+    array_of(folder.path(), "ben", &moved(1e9));
+    let found = message(folder.path());
+    for words in [
+        "ben.npy",
+        "column 0 of mean 1000000000",
+        "subtract each voxel's mean",
+    ] {
+        assert!(found.contains(words), "{words}: {found}");
+    }
+    array_of(
+        folder.path(),
+        "ben",
+        &responses(2.5).mapv(|value| value * 1e-50),
+    );
+    assert!(message(folder.path()).contains("z-score"), "{found}");
+    // At a level of 1000 the error is a ten-thousandth of the variation; a constant voxel has its own check.
+    array_of(folder.path(), "ben", &moved(1e3));
+    try_import(folder.path(), &[]).unwrap();
+    let mut constant = responses(2.5);
+    constant.column_mut(0).fill(0.1);
+    constant[[1, 0]] = 0.1 + f64::EPSILON / 16.0;
+    array_of(folder.path(), "ben", &constant);
+    assert!(message(folder.path()).contains("found constant ones in 1"));
+}
+
+#[test]
+fn a_misspelt_column_is_refused_and_another_is_kept_as_a_warning() {
+    for (file, text, meant) in [
+        (
+            "stimuli.tsv",
+            "stimulus_id\tGroup\na\tx\nb\tx\nc\tz\n",
+            "group",
+        ),
+        (
+            "ben_trials.tsv",
+            "stimulus_id\truns\na\t1\nb\t1\nc\t2\na\t2\n",
+            "run",
+        ),
+        ("anna_voxels.tsv", "roi\tI\nV1\t1\nV1\t2\nV2\t3\n", "i"),
+        ("captions.tsv", "stimulus_id\tCaption\na\tx\n", "caption"),
+    ] {
+        let folder = folder();
+        fs::write(folder.path().join(file), text).unwrap();
+        let found = message(folder.path());
+        let expected = format!("expected the column {meant:?}, found");
+        assert!(found.contains(file) && found.contains(&expected), "{found}");
+    }
+    let folder = folder();
+    let table = "stimulus_id\tduration\na\t1\nb\t1\nc\t2\na\t2\n";
+    fs::write(folder.path().join("ben_trials.tsv"), table).unwrap();
+    let dataset = try_import(folder.path(), &[]).unwrap();
+    let expected = ["column \"duration\" of ben_trials.tsv is not read"];
+    assert_eq!(dataset.description.warnings, expected);
+}
+
+#[test]
 fn checks_have_names() {
     for check in Check::ALL {
         assert_eq!(check.name().parse::<Check>().unwrap(), check);

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayView2};
 
+use crate::moments::varies;
 use crate::rdm::{average_ranks, check_rdm, condensed, spearman};
 use crate::{Answer, Error, Result, Unavailable, summary};
 
@@ -83,7 +84,8 @@ pub fn voxel_ceiling(responses: ArrayView2<f64>, stimulus: &[usize]) -> Result<V
             .sum();
         let noise = within / (trials - stimuli) as f64;
         let signal = (all - noise).max(0.0);
-        match all > 0.0 {
+        let mean = responses.column(voxel).mean().unwrap_or(0.0);
+        match varies(mean, all.sqrt()) {
             true => Ok(signal / (signal + noise * mean_inverse)),
             false => Err(Unavailable::NoVariation),
         }

@@ -59,9 +59,33 @@ impl Moments {
     }
 }
 
+/// Whether values that were rounded to single precision vary by more than the rounding: whether their standard deviation
+/// is above [`f32::EPSILON`] times the magnitude of their mean, the most that one unit in the last place is there.
+pub fn varies(mean: f64, sd: f64) -> bool {
+    sd > mean.abs() * f64::from(f32::EPSILON)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Moments;
+    use super::{Moments, varies};
+
+    #[test]
+    fn a_unit_in_the_last_place_is_no_variation() {
+        let spread = |values: &[f32]| {
+            let mut moments = Moments::new(1);
+            values.iter().for_each(|value| moments.add(&[*value]));
+            let sd = moments.sample_variances().next().map_or(0.0, f64::sqrt);
+            varies(moments.means()[0], sd)
+        };
+        for value in [1.0_f32, 14.62, -3e-20, 8.5e30] {
+            let next = f32::from_bits(value.to_bits() + 1);
+            assert!(!spread(&[value, value, value]), "{value}");
+            assert!(!spread(&[value, next, next]), "{value}");
+            let far = f32::from_bits(value.to_bits() + 8);
+            assert!(spread(&[value, far, far]), "{value}");
+        }
+        assert!(!spread(&[0.0, 0.0]) && spread(&[0.0, 1e-30]));
+    }
 
     #[test]
     fn one_pass_gives_what_two_passes_give() {

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, HashMap};
 
-use mused_stats::moments::Moments;
+use mused_stats::moments::{Moments, varies};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use sha2::{Digest, Sha256};
 
@@ -127,10 +127,11 @@ fn zscored(moments: &Moments) -> bool {
         .iter()
         .zip(moments.squares())
         .all(|(mean, &squares)| {
-            varying += usize::from(squares > 0.0);
+            let varies = varies(*mean, (squares / moments.count()).sqrt());
+            varying += usize::from(varies);
             let one =
                 near(squares, moments.count()) || near(squares, (moments.count() - 1.0).max(1.0));
-            squares == 0.0 || (mean.abs() < ZSCORED && one)
+            !varies || (mean.abs() < ZSCORED && one)
         });
     all && varying > 0
 }
@@ -205,7 +206,8 @@ impl LabelSums {
                 let variance = self.squares[voxel] / self.count - mean * mean;
                 let product = f64::from(self.products[label * voxels + voxel]) / self.count;
                 let r = (product - mean * share) / (variance.sqrt() * label_sd);
-                if r.is_finite() && r.abs() > LABEL_CORRELATION {
+                let level = f64::from(self.origin[voxel]) + mean;
+                if varies(level, variance.sqrt()) && r.abs() > LABEL_CORRELATION {
                     found.push((voxel, label, r));
                 }
             }

@@ -25,13 +25,19 @@ use super::driver::{
 };
 use super::{count_repeats, name_of};
 use crate::checks::check_names;
-use crate::read::{matrix, read_stimuli, read_trials, read_voxels, unique};
+use crate::read::{
+    LABEL_COLUMNS, Unread, VOXEL_COLUMNS, matrix, read_stimuli, read_table, read_trials,
+    read_voxels, unique,
+};
 use crate::{Description, Error, Grid, Imported, Kind, Labels, Response, Result, Trial, Voxel};
 
 /// Region of voxels that no table assigns to one.
 const WHOLE: &str = "brain";
 /// Ends the name of an image on the grid of a subject's voxels.
 const MASK: &str = "_mask.nii.gz";
+
+/// Share of a voxel's variance that storing float64 in single precision may change.
+const MOST_LOST: f64 = 0.01;
 
 /// What to write, for those who have nothing yet.
 const EXPECTED: &str = r#"stimuli.tsv, labels.tsv, and <subject>.npy with <subject>_trials.tsv for each subject, as from
@@ -78,14 +84,19 @@ pub fn import(
             format!("expected {EXPECTED}\nfound {found}"),
         ));
     }
-    let findings = Findings::new(&config.allow);
-    let stimuli = read_stimuli(folder)?;
+    let mut findings = Findings::new(&config.allow);
+    let mut unread = Unread::new();
+    let stimuli = read_stimuli(folder, &mut unread)?;
     let ids: Vec<String> = stimuli.iter().map(|stimulus| stimulus.id.clone()).collect();
     let index: HashMap<&str, usize> = ids.iter().map(String::as_str).zip(0..).collect();
-    let labels = read_labels(folder, &index)?;
+    let labels = read_labels(folder, &index, &mut unread)?;
     let mut plan = Plan::new(describe(folder, config), stimuli, labels);
     for id in subjects(folder)? {
-        let trials = trials(folder, &id, &index)?;
+        let trials = trials(folder, &id, &index, &mut unread)?;
+        let voxels = folder.join(format!("{id}_voxels.tsv"));
+        if voxels.exists() {
+            read_table(&voxels, &VOXEL_COLUMNS, &mut unread)?;
+        }
         let runs: BTreeSet<_> = trials.iter().map(|t| (t.session, t.run)).collect();
         plan.subjects.push(SubjectPlan {
             id,
@@ -96,6 +107,7 @@ pub fn import(
             own: (),
         });
     }
+    findings.warnings.extend(unread);
     let files = files(folder)?.into_iter().map(|name| SourceFile {
         path: folder.join(&name),
         name,
@@ -218,9 +230,14 @@ fn subjects(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// A subject's trials; `repeat` is counted where the table has no such column.
-fn trials(folder: &Path, subject: &str, index: &HashMap<&str, usize>) -> Result<Vec<Trial>> {
+fn trials(
+    folder: &Path,
+    subject: &str,
+    index: &HashMap<&str, usize>,
+    unread: &mut Unread,
+) -> Result<Vec<Trial>> {
     let path = folder.join(format!("{subject}_trials.tsv"));
-    let mut trials = read_trials(&path, index)?;
+    let mut trials = read_trials(&path, index, unread)?;
     if Table::read(&path)?.optional_column("repeat").is_none() {
         count_repeats(&mut trials);
     }
@@ -235,7 +252,7 @@ fn voxels(
 ) -> Result<Vec<Voxel>> {
     let path = folder.join(format!("{subject}_voxels.tsv"));
     if path.exists() {
-        return read_voxels(&path, Response::Voxels, index);
+        return read_voxels(&path, Response::Voxels, index, &mut Unread::new());
     }
     let voxel = Voxel {
         roi: WHOLE.to_owned(),
@@ -268,6 +285,10 @@ fn read_array(path: &Path) -> Result<(CopyRow, Dtype, [usize; 2])> {
         }
     };
     let array = matrix(path, npy::parse_f32(&bytes).map_err(located)?)?;
+    if header.dtype == Dtype::F64 {
+        let wide = matrix(path, npy::parse(&bytes).map_err(located)?)?;
+        check_precision(path, &wide, &array)?;
+    }
     let shape = array.dim().into();
     let copy = move |row: usize, out: &mut [f32]| {
         let values = out.iter_mut().zip(array.row(row));
@@ -275,6 +296,27 @@ fn read_array(path: &Path) -> Result<(CopyRow, Dtype, [usize; 2])> {
         Ok(())
     };
     Ok((Box::new(copy), stored, shape))
+}
+
+/// Single precision must hold what a voxel's responses differ by, not their common level alone.
+///
+/// Taking the level off here would change what is written of good data too: maps of means, patterns across voxels.
+fn check_precision(path: &Path, wide: &Array2<f64>, narrow: &Array2<f32>) -> Result<()> {
+    for (column, (wide, narrow)) in wide.columns().into_iter().zip(narrow.columns()).enumerate() {
+        let (mean, sd) = (wide.mean().unwrap_or(0.0), wide.std(0.0));
+        let lost = (&wide - &narrow.mapv(f64::from)).std(0.0);
+        // A few units in the last place of double precision are a constant voxel, which has its own check.
+        let varies = sd > 8.0 * f64::EPSILON * mean.abs();
+        if varies && lost * lost > MOST_LOST * sd * sd {
+            let message = format!(
+                "expected responses that single precision can hold, found column {column} of mean {mean} and standard \
+                 deviation {sd}, whose differences it rounds by {lost}: subtract each voxel's mean, or z-score, before \
+                 the import"
+            );
+            return Err(Error::invalid(path, message));
+        }
+    }
+    Ok(())
 }
 
 fn flaws(copy: &CopyRow, [trials, voxels]: [usize; 2]) -> Result<VoxelFlaws> {
@@ -296,13 +338,17 @@ fn flaws(copy: &CopyRow, [trials, voxels]: [usize; 2]) -> Result<VoxelFlaws> {
     Ok(flaws)
 }
 
-fn read_labels(folder: &Path, stimuli: &HashMap<&str, usize>) -> Result<Labels> {
+fn read_labels(
+    folder: &Path,
+    stimuli: &HashMap<&str, usize>,
+    unread: &mut Unread,
+) -> Result<Labels> {
     let array = folder.join("labels.npy");
     let table_path = folder.join("labels.tsv");
-    let table = Table::read(&table_path)?;
     if !array.exists() {
-        return wide_labels(&table_path, &table, stimuli);
+        return wide_labels(&table_path, &Table::read(&table_path)?, stimuli);
     }
+    let table = read_table(&table_path, &LABEL_COLUMNS, unread)?;
     let column = table.column("label")?;
     let names: Vec<String> = column.strings()?.into_iter().map(str::to_owned).collect();
     unique(column, names.iter().map(String::as_str))?;

@@ -6,6 +6,7 @@ mod projection;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use mused_stats::moments::varies;
 use ndarray::Array2;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
@@ -67,7 +68,7 @@ pub struct SubjectInputs {
 pub struct ZScore {
     /// Subtracted.
     pub mean: Vec<f32>,
-    /// Multiplied after that; 0 where a voxel never varies.
+    /// Multiplied after that; 0 where a voxel never varies by more than rounding (see [`varies`]).
     pub scale: Vec<f32>,
 }
 
@@ -176,13 +177,17 @@ impl ZScore {
             }
         }
         let freedom = own.len().saturating_sub(1).max(1) as f64;
-        let scale = |squares: f64| {
+        let scale = |(squares, mean): (f64, &f64)| {
             let sd = (squares / freedom).sqrt();
-            if sd > 0.0 { (1.0 / sd) as f32 } else { 0.0 }
+            if varies(*mean, sd) {
+                (1.0 / sd) as f32
+            } else {
+                0.0
+            }
         };
         Ok(Self {
+            scale: squares.into_iter().zip(&mean).map(scale).collect(),
             mean: mean.into_iter().map(|mean| mean as f32).collect(),
-            scale: squares.into_iter().map(scale).collect(),
         })
     }
 }
@@ -191,6 +196,7 @@ impl ZScore {
 #[derive(Default)]
 struct Average {
     trial: Vec<f32>,
+    sum: Vec<f64>,
     mean: Vec<f32>,
 }
 
@@ -202,14 +208,18 @@ impl Average {
             subject.read_response(trial, &mut self.mean)?;
             return Ok(&self.mean);
         }
-        self.mean.fill(0.0);
         self.trial.resize(subject.voxels.len(), 0.0);
-        let weight = 1.0 / sample.trials.len() as f32;
+        self.sum.clear();
+        self.sum.resize(subject.voxels.len(), 0.0);
         for &trial in &sample.trials {
             subject.read_response(trial, &mut self.trial)?;
-            for (mean, value) in self.mean.iter_mut().zip(&self.trial) {
-                *mean += value * weight;
+            for (sum, value) in self.sum.iter_mut().zip(&self.trial) {
+                *sum += f64::from(*value);
             }
+        }
+        // Such sums and their quotient are exact where a voxel is constant: rounded once, it stays so.
+        for (mean, sum) in self.mean.iter_mut().zip(&self.sum) {
+            *mean = (sum / sample.trials.len() as f64) as f32;
         }
         Ok(&self.mean)
     }

@@ -1,3 +1,4 @@
+use mused_stats::moments::varies;
 use mused_stats::pca::Pca;
 use ndarray::Array2;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -60,7 +61,15 @@ impl Projection {
             let value = |(row, column): (usize, usize)| {
                 f64::from(values[row * width + columns[column] as usize])
             };
-            let rows = Array2::from_shape_fn((own.len(), columns.len()), value);
+            let mut rows = Array2::from_shape_fn((own.len(), columns.len()), value);
+            for mut voxel in rows.columns_mut() {
+                // What rounding left of a constant voxel would become a component where nothing else varies.
+                if let Some((first, mean)) = voxel.first().copied().zip(voxel.mean())
+                    && !varies(mean, voxel.std(1.0))
+                {
+                    voxel.fill(first);
+                }
+            }
             let pca = Pca::fit(rows.view(), most).map_err(|error| {
                 Error::Request(format!("subject {id}, region {region}: {error}"))
             })?;
