@@ -231,11 +231,7 @@ impl Small {
         fs::write(small.path("rdm/notes.txt"), "not an RDM").unwrap();
         fs::write(small.path("words.txt"), "dog, cat\ncat,it\n dog ,cat, \n").unwrap();
         write_npy_f64(small.path("model.npy"), arr1(&[1.0, 2.0, 3.0]).view()).unwrap();
-        write_npy_f32(
-            small.path("features.npy"),
-            Array2::<f32>::ones((3, 4)).view(),
-        )
-        .unwrap();
+        write_npy_f32(small.path("features.npy"), Array2::<f32>::eye(3).view()).unwrap();
         small.write_manifest(MANIFEST);
         small
     }
@@ -320,7 +316,7 @@ fn square_and_condensed_rdms_become_profiles() {
     assert_eq!((voxel.roi.as_str(), voxel.reference), ("rh_V1", Some(1)));
     let low = arr2(&[[0.0, 0.5, 1.0], [0.5, 0.0, 1.5], [1.0, 1.5, 0.0]]);
     assert_eq!(features(&dataset, "low"), low);
-    assert_eq!(features(&dataset, "meaning").dim(), (3, 4));
+    assert_eq!(features(&dataset, "meaning").dim(), (3, 3));
     let levels: Vec<_> = dataset.features.iter().map(|set| set.level).collect();
     assert_eq!(levels, [Some(Level::Low), Some(Level::High)]);
     let sources: Vec<&str> = dataset

@@ -54,7 +54,7 @@ impl Table {
     ///
     /// # Errors
     /// No header row; two columns of one name; a row with more or fewer cells than the header; text that is not UTF-8;
-    /// a line break within a cell (a quote that is never closed).
+    /// a quote that opens a cell and closes before its end, or not on its line.
     pub fn parse(reader: impl Read) -> Result<Self> {
         Self::parse_separated(reader, b'\t')
     }
@@ -71,6 +71,7 @@ impl Table {
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes)?;
         let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+        check_quotes(text, separator)?;
         let mut lines = Lines {
             text,
             at: 0,
@@ -110,10 +111,6 @@ impl Table {
             if record.len() != table.columns.len() {
                 let expected = format!("{} cells", table.columns.len());
                 return Err(malformed(expected, record.len().to_string()));
-            }
-            if record.iter().any(|cell| cell.contains(['\n', '\r'])) {
-                let found = "one within a cell: is a quote left open?".to_owned();
-                return Err(malformed("no line break".to_owned(), found));
             }
             table.records.push(record);
             table.lines.push(line);
@@ -329,6 +326,39 @@ impl TableWriter {
             .map_err(|error| Error::from(error.into_error()).in_file(&self.path))?
             .finish()
     }
+}
+
+/// A quote that opens a cell must close where the cell ends. The `csv` crate drops it and reads on.
+fn check_quotes(text: &[u8], separator: u8) -> Result<()> {
+    let mut bytes = text.iter().copied().peekable();
+    let (mut line, mut opens) = (1_u64, true);
+    while let Some(byte) = bytes.next() {
+        if opens && byte == b'"' {
+            let malformed =
+                |expected, found| Err(Error::malformed(format!("line {line}"), expected, found));
+            loop {
+                match bytes.next() {
+                    // Two quotes stand for one.
+                    Some(b'"') if bytes.next_if_eq(&b'"').is_none() => break,
+                    Some(b'\n' | b'\r') | None => {
+                        let found = "one within a cell: is a quote left open?";
+                        return malformed("no line break", found);
+                    }
+                    Some(_) => {}
+                }
+            }
+            let ends = |next: &u8| *next == separator || matches!(next, b'\n' | b'\r');
+            if !bytes.peek().is_none_or(ends) {
+                return malformed(
+                    "the end of a cell at its closing quote",
+                    "text behind it: a cell that holds quotes is written as \"\"\"red\"\" car\"",
+                );
+            }
+        }
+        opens = byte == separator || matches!(byte, b'\n' | b'\r');
+        line += u64::from(byte == b'\n');
+    }
+    Ok(())
 }
 
 fn first_repeated<S: AsRef<str>>(names: &[S]) -> Option<&str> {

@@ -90,6 +90,18 @@ fn malformed_tables_are_refused() {
     assert!(message(b"a\r\n1\r\n\r\n1\t2\r\n").contains("line 4: expected 1 cells"));
     assert!(message(b"a\xFF\tb\n").contains("line 1: expected UTF-8"));
     assert!(message(b"a\tb\n1\t\"open\n1\t2\n").contains("quote left open"));
+    assert!(message(b"a\tb\n1\t2\n1\t\"open").contains("line 3: expected no line break"));
+    for table in [
+        &b"\"red\" car\tb\n"[..],
+        b"a\n\"red\" car\n",
+        b"a\tb\n1\t\"x\"y\n",
+    ] {
+        let found = message(table);
+        assert!(
+            found.contains("expected the end of a cell at its closing quote"),
+            "{found}"
+        );
+    }
 }
 
 #[test]

@@ -21,6 +21,14 @@ pub enum Cell {
     None,
 }
 
+/// A cell of a TSV, in quotes where it holds a quote, a tab or a line break.
+fn quoted(text: &str) -> String {
+    match text.contains(['"', '\t', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    }
+}
+
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
@@ -58,7 +66,7 @@ impl<T: Into<Cell>> From<Option<T>> for Cell {
 impl Cell {
     fn plain(&self) -> String {
         match self {
-            Self::Text(text) => text.replace(['\t', '\n', '\r'], " "),
+            Self::Text(text) => quoted(text),
             Self::Number(value) => value.to_string(),
             Self::Count(value) => value.to_string(),
             Self::None => "n/a".to_owned(),
@@ -105,7 +113,8 @@ impl Table {
 
     /// Tab-separated, with a header; `n/a` where nothing is available.
     pub fn to_tsv(&self) -> String {
-        let mut text = self.columns.join("\t").replace(['\n', '\r'], " ");
+        let names: Vec<String> = self.columns.iter().map(|name| quoted(name)).collect();
+        let mut text = names.join("\t");
         text.push('\n');
         for row in &self.rows {
             let cells: Vec<String> = row.iter().map(Cell::plain).collect();
@@ -169,7 +178,11 @@ mod tests {
         let mut table = Table::new(&["label", "AP"]);
         table.push(["<b>\t".into(), 0.125.into()]);
         table.push(["car".into(), Cell::None]);
-        assert_eq!(table.to_tsv(), "label\tAP\n<b> \t0.125\ncar\tn/a\n");
+        table.push(["\"red\" car".into(), Cell::None]);
+        assert_eq!(
+            table.to_tsv(),
+            "label\tAP\n\"<b>\t\"\t0.125\ncar\tn/a\n\"\"\"red\"\" car\"\tn/a\n"
+        );
         let html = table.to_html("what");
         assert!(
             html.contains("&lt;b&gt;") && !html.contains("<b>"),

@@ -245,7 +245,7 @@ pub(crate) fn leave_out(
 }
 
 /// Average precision and ROC-AUC with each stimulus counted as often as its weight: those of [`crate::metrics`] where
-/// its sample stands that many times in the data.
+/// its sample stands that many times in the data, none where one class is left.
 fn weighted_scores(column: &Column, has: &[bool], weights: &[Lanes]) -> [[Option<f64>; 2]; LANES] {
     let (mut seen, mut found): (Lanes, Lanes) = ([0; LANES], [0; LANES]);
     let (mut precisions, mut positions) = ([0.0; LANES], [0.0; LANES]);
@@ -282,7 +282,7 @@ fn weighted_scores(column: &Column, has: &[bool], weights: &[Lanes]) -> [[Option
         let pairs = count * (all - count);
         let half_pairs = 2.0 * all * count - positions[lane] - count * count;
         [
-            (count > 0.0).then(|| precisions[lane] / count),
+            (pairs > 0.0).then(|| precisions[lane] / count),
             (pairs > 0.0).then(|| half_pairs / (2.0 * pairs)),
         ]
     })
@@ -393,11 +393,12 @@ mod tests {
                 let copies = || samples.iter().flat_map(|sample| std::iter::repeat_n(sample, sample.2[lane] as usize));
                 let scores: Array1<f64> = copies().map(|sample| f64::from(sample.0)).collect();
                 let targets: Array1<u8> = copies().map(|sample| u8::from(sample.1)).collect();
+                let auc = roc_auc(scores.view(), targets.view()).ok().flatten();
                 let expected = match scores.is_empty() {
                     true => [None, None],
                     false => [
-                        average_precision(scores.view(), targets.view()).unwrap(),
-                        roc_auc(scores.view(), targets.view()).unwrap(),
+                        average_precision(scores.view(), targets.view()).unwrap().filter(|_| auc.is_some()),
+                        auc,
                     ],
                 };
                 prop_assert_eq!(found, expected);

@@ -12,15 +12,15 @@ use crate::{Error, Result};
 /// code's Hamming loss (in `golden/metrics.safetensors`, which holds such scores) is met by >= and not by >.
 pub const THRESHOLD: f64 = 0.5;
 
-/// What a label without an average precision (no positive) or a ROC-AUC (one class only) counts for in the macro means.
+/// What a label that all samples have, or none, counts for in the macro means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Undefined {
     /// It is left out of the mean, and counted.
     #[default]
     Exclude,
-    /// As scikit-learn: average precision 0; ROC-AUC (NaN there) left out and counted.
+    /// As scikit-learn: average precision 0 without a positive, 1 without a negative; ROC-AUC (NaN there) left out and counted.
     Sklearn,
-    /// As the published code: average precision 0, ROC-AUC 1. For comparison with its numbers only: it flatters.
+    /// As the published code: average precision as scikit-learn, ROC-AUC 1. For comparison with its numbers only: it flatters.
     Reference,
 }
 
@@ -40,7 +40,7 @@ pub struct LabelScore {
     pub positives: usize,
     /// Fraction of samples that have the label.
     pub prevalence: f64,
-    /// Average precision; where there is no positive, what [`Undefined`] says.
+    /// Average precision; where there is one class only, what [`Undefined`] says.
     pub average_precision: Option<f64>,
     /// Area under the ROC curve; where there is one class only, what [`Undefined`] says.
     pub roc_auc: Option<f64>,
@@ -100,6 +100,8 @@ pub fn score(
         Undefined::Sklearn => (Some(0.0), None),
         Undefined::Reference => (Some(0.0), Some(1.0)),
     };
+    // Where everything is positive every ranking is perfect: 1 says nothing of the scores.
+    let exclude = undefined == Undefined::Exclude;
     let columns = scores.axis_iter(Axis(1)).zip(targets.axis_iter(Axis(1)));
     let labels: Vec<LabelScore> = columns
         .map(|(scores, targets)| {
@@ -107,7 +109,10 @@ pub fn score(
             LabelScore {
                 positives: ranking.positives,
                 prevalence: ranking.positives as f64 / samples as f64,
-                average_precision: ranking.average_precision().or(no_precision),
+                average_precision: ranking
+                    .average_precision()
+                    .filter(|_| !exclude || ranking.negatives > 0)
+                    .or(no_precision),
                 roc_auc: ranking.roc_auc().or(no_auc),
             }
         })

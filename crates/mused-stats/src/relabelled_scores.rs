@@ -157,8 +157,11 @@ impl Positions {
         // Pairs of a positive and a negative that are ordered rightly, in halves; the square takes pairs of positives off.
         let half_pairs = (2 * samples * count) as u64 - positions - (count * count) as u64;
         let pairs = count as f64 * (samples - count) as f64;
-        let auc = (pairs > 0.0).then(|| half_pairs as f64 / (2.0 * pairs));
-        [Some(sum / count as f64), auc]
+        let defined = |score: f64| (pairs > 0.0).then_some(score);
+        [
+            defined(sum / count as f64),
+            defined(half_pairs as f64 / (2.0 * pairs)),
+        ]
     }
 
     /// Sum of the precisions at each marked position, ties entering together. Clears the marks.

@@ -155,7 +155,7 @@ fn what_cannot_be_tested_is_said() {
     let scores_of = test(&samples, Exchange::Stimuli);
     let (precision, auc) = (scores_of.average_precision, scores_of.roc_auc);
     assert_eq!(precision.labels[0], Err(Unavailable::NotScorable));
-    assert_eq!(precision.labels[1], Err(Unavailable::NothingToExchange));
+    assert_eq!(precision.labels[1], Err(Unavailable::NotScorable));
     assert_eq!(auc.labels[1], Err(Unavailable::NotScorable));
     assert_eq!(precision.labels[2].unwrap().smallest_p, 1. / 3.);
     assert_eq!(

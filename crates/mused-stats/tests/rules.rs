@@ -1,9 +1,10 @@
 //! What must hold for any input, and what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use mused_stats::Error;
 use mused_stats::metrics::*;
+use mused_stats::permutation::{Exchange, fixed_predictions};
 use mused_stats::rdm::*;
+use mused_stats::{Error, Samples};
 use ndarray::{Array1, Array2, Axis, array};
 use proptest::prelude::*;
 
@@ -20,18 +21,15 @@ fn undefined_labels_are_counted_or_valued_as_asked() {
             exclude.macro_average_precision,
             exclude.excluded_average_precision
         ),
-        (Some(1.), 1)
+        (Some(1.), 2)
     );
     assert_eq!(
         (exclude.macro_roc_auc, exclude.excluded_roc_auc),
         (Some(1.), 2)
     );
-    assert_eq!(exclude.floors.chance_average_precision, Some(0.75));
+    assert_eq!(exclude.floors.chance_average_precision, Some(0.5));
     // Two samples, one positive: 1 or 1/2 with equal chance.
-    assert_eq!(
-        exclude.floors.random_average_precision,
-        Some((0.75 + 1.) / 2.)
-    );
+    assert_eq!(exclude.floors.random_average_precision, Some(0.75));
     assert_eq!(exclude.floors.all_zero_hamming_loss, 0.5);
 
     let sklearn = with(Undefined::Sklearn);
@@ -51,6 +49,38 @@ fn undefined_labels_are_counted_or_valued_as_asked() {
         (Some(1.), 0)
     );
     assert_eq!(reference.labels[1].roc_auc, Some(1.));
+}
+
+#[test]
+fn a_label_of_all_samples_is_in_no_mean() {
+    let (scores, targets) = (
+        array![[0.9, 0.2], [0.1, 0.7], [0.5, 0.3]],
+        array![[1, 1], [1, 0], [1, 0]],
+    );
+    let of = |undefined| score(scores.view(), targets.view(), undefined).unwrap();
+    let excluded = of(Undefined::Exclude);
+    assert_eq!(excluded.labels[0].average_precision, None);
+    assert_eq!(excluded.excluded_average_precision, 1);
+    assert_eq!(excluded.macro_average_precision, Some(1.0 / 3.0));
+    assert_eq!(excluded.floors.chance_average_precision, Some(1.0 / 3.0));
+    for undefined in [Undefined::Sklearn, Undefined::Reference] {
+        let all = of(undefined);
+        assert_eq!(all.labels[0].average_precision, Some(1.0));
+        assert_eq!(all.macro_average_precision, Some(2.0 / 3.0));
+    }
+    // Relabelled scores leave it out alike.
+    let subjects = Samples::new(&[0; 3], &[0, 1, 2], &[0, 1, 2]).unwrap();
+    let test = fixed_predictions(
+        scores.view(),
+        targets.view(),
+        &subjects,
+        Exchange::Stimuli,
+        9,
+        1,
+    )
+    .unwrap();
+    let labels = test.scores.average_precision.labels;
+    assert!(labels[0].is_err() && labels[1].is_ok());
 }
 
 #[test]
