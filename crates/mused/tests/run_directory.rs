@@ -314,6 +314,34 @@ fn what_is_lost_of_a_run_is_made_again_by_resuming() {
         mused(&folder, "train data --out run --resume").success();
         assert!(file(name) == *whole, "{name}");
     }
+    // What is damaged says so, and the advice is right.
+    for name in [
+        "split.tsv",
+        "labels.tsv",
+        "trials.tsv",
+        "targets.npy",
+        "predictions.npy",
+    ] {
+        let path = folder.path().join("run").join(name);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..3]).unwrap();
+        for verb in ["evaluate run", "compare run run"] {
+            let message = refusal(&folder, verb);
+            assert!(
+                message.contains("--resume` makes it again"),
+                "{name}: {message}"
+            );
+        }
+        fs::remove_file(&path).unwrap();
+        mused(&folder, "train data --out run --resume").success();
+        assert!(fs::read(&path).unwrap() == whole, "{name}");
+    }
+    let path = folder.path().join("run/config.toml");
+    fs::write(&path, "[train]\nepochs = \"many\"\n").unwrap();
+    assert!(refusal(&folder, "explain run").contains("run.json has the same values"));
+    fs::remove_file(&path).unwrap();
+    mused(&folder, "explain run").success();
+
     let path = folder.path().join("run/split.tsv");
     let split = fs::read_to_string(&path).unwrap();
     fs::write(&path, split.replacen("\ttrain\t", "\ttest\t", 1)).unwrap();

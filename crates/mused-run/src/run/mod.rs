@@ -262,7 +262,11 @@ impl Run {
         }
         Config::read(&self.config_text()?).map_err(|error| {
             let found = error.message();
-            let message = format!("expected the configuration of a run, found {found}");
+            let advice = match self.record.config {
+                Some(_) => "remove the file: run.json has the same values",
+                None => "bring back a copy of the file, or train the run again",
+            };
+            let message = format!("expected the configuration of a run, found {found}: {advice}");
             Error::invalid(self.config_path(), message)
         })
     }
@@ -339,7 +343,8 @@ impl Run {
     /// # Errors
     /// A `split.tsv` that is missing or damaged, or lacks the fold of a model.
     pub fn division(&self) -> Result<Division> {
-        let division = Division::read(&self.path.join(SPLIT))?;
+        let division =
+            Division::read(&self.path.join(SPLIT)).map_err(|error| self.damaged(&error))?;
         let folds = self.tasks().iter().map(|task| task.fold);
         division.refuse_others(folds, &self.path.join(RUN))?;
         Ok(division)
@@ -371,7 +376,26 @@ impl Run {
     /// When the run is not complete or its files contradict each other.
     pub fn predictions(&self) -> Result<Predictions> {
         self.refuse_incomplete()?;
-        Predictions::read(&self.files(), &self.division()?)
+        let division = self.division()?;
+        Predictions::read(&self.files(), &division).map_err(|error| self.damaged(&error))
+    }
+
+    /// A file that is missing or damaged and follows from others: what to do.
+    fn damaged(&self, error: &Error) -> Error {
+        let dataset = self
+            .record
+            .dataset
+            .path
+            .as_deref()
+            .unwrap_or(Path::new("DATASET"));
+        Error::invalid(
+            &self.path,
+            format!(
+                "{error}; remove the damaged file, and `mused train {} --out {} --resume` makes it again",
+                dataset.display(),
+                self.path.display()
+            ),
+        )
     }
 
     /// The scores, where they are as this version writes them; else why not.
