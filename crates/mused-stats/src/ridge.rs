@@ -1,10 +1,11 @@
 //! Ridge regression of several targets, all penalties for one decomposition.
 
+use std::collections::BTreeSet;
+
 use faer::Mat;
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use crate::metrics::{Undefined, score};
 use crate::pca::{eigenvectors, gram};
 use crate::product::product;
 use crate::{Error, Result};
@@ -91,26 +92,31 @@ impl Decomposition {
         self.values.mean().unwrap_or(0.0)
     }
 
-    /// The model of a penalty above 0.
-    pub fn model(&self, penalty: f64) -> Ridge {
-        let weights = product(self.left.view(), self.shrunk(penalty).view());
+    /// The model of penalties above 0, one a target.
+    pub fn model(&self, penalties: ArrayView1<f64>) -> Ridge {
+        let weights = product(self.left.view(), self.shrunk(penalties).view());
         let intercept = &self.mean_targets - &self.mean_features.dot(&weights);
         Ridge { weights, intercept }
     }
 
-    /// Predictions for `rows` \[rows, features\] under each penalty: \[rows, targets\].
-    pub fn predictions(&self, rows: ArrayView2<f64>, penalties: &[f64]) -> Vec<Array2<f64>> {
+    /// What `rows` \[rows, features\] say under each penalty beyond the mean of the targets: \[rows, targets\].
+    fn deviations(&self, rows: ArrayView2<f64>, penalties: &[f64]) -> Vec<Array2<f64>> {
         let centred = &rows - &self.mean_features;
         let projected = product(centred.view(), self.left.view());
         let predict = |penalty: &f64| {
-            product(projected.view(), self.shrunk(*penalty).view()) + &self.mean_targets
+            let same = Array1::from_elem(self.right.ncols(), *penalty);
+            product(projected.view(), self.shrunk(same.view()).view())
         };
         penalties.iter().map(predict).collect()
     }
 
-    fn shrunk(&self, penalty: f64) -> Array2<f64> {
-        let divisors = self.values.mapv(|value| value + penalty);
-        &self.right / &divisors.insert_axis(Axis(1))
+    /// The right side divided by eigenvalue + penalty.
+    fn shrunk(&self, penalties: ArrayView1<f64>) -> Array2<f64> {
+        let mut shrunk = self.right.clone();
+        for (mut row, value) in shrunk.outer_iter_mut().zip(&self.values) {
+            row.zip_mut_with(&penalties, |right, penalty| *right /= value + penalty);
+        }
+        shrunk
     }
 }
 
@@ -121,73 +127,100 @@ pub fn relative_penalties() -> Vec<f64> {
         .collect()
 }
 
-/// Ridge of binary `targets` \[rows, targets\] on `features` \[rows, features\], with the penalty, one for all
-/// targets, that [`relative_penalties`] offers and cross-validation chooses: each of the `parts` (one a row) is
-/// predicted from the others, and the highest mean over parts of macro average precision wins, of equal ones the
-/// largest penalty.
+/// A ridge regression with what it says of each row when fitted without the row's part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CrossFit {
+    /// Of all rows, each block of targets under its penalty.
+    pub model: Ridge,
+    /// What each row says to a model, under the same penalties, of the other parts, beyond the mean of their targets:
+    /// \[rows, targets\]. The mean itself tells the row's part: it is low where the part has much.
+    pub held_out: Array2<f64>,
+    /// One a block.
+    pub penalties: Vec<f64>,
+}
+
+/// Ridge of `targets` \[rows, targets\] on `features` \[rows, features\] with penalties that cross-validation chooses.
 ///
-/// Average precision and not the squared error, because that is what decoders are compared by and what selects the
-/// weights of networks. Returns the model of all rows and its penalty.
+/// Targets come in blocks of `blocks` columns each, and a block has one penalty: of those that [`relative_penalties`]
+/// offers the one with the least squared error over all rows, each of which is predicted from the other `parts` (one
+/// number a row), and of equal ones the largest. By the squared error and not by what decoders are compared by: average
+/// precision over few rows is a matter of single ranks and chose noise.
 ///
 /// # Errors
-/// As [`Decomposition::new`]; fewer than two parts, or as many as do not fit the rows; a target that is neither 0
-/// nor 1.
-pub fn select(
+/// As [`Decomposition::new`]; fewer than two parts, as many as do not fit the rows, or blocks that do not fit the targets.
+pub fn cross_fit(
     features: ArrayView2<f64>,
-    targets: ArrayView2<u8>,
+    targets: ArrayView2<f64>,
+    blocks: &[usize],
     parts: &[usize],
-) -> Result<(Ridge, f64)> {
-    let numbers = targets.mapv(f64::from);
-    check(features, numbers.view())?;
-    if parts.len() != features.nrows() {
-        return Err(Error::Shape {
-            what: "parts",
-            expected: vec![features.nrows()],
-            found: vec![parts.len()],
-        });
-    }
-    let mut distinct = parts.to_vec();
-    distinct.sort_unstable();
-    distinct.dedup();
+) -> Result<CrossFit> {
+    check(features, targets)?;
+    let fits = |what, expected: usize, found: usize| match expected == found {
+        true => Ok(()),
+        false => Err(Error::Shape {
+            what,
+            expected: vec![expected],
+            found: vec![found],
+        }),
+    };
+    fits("parts", features.nrows(), parts.len())?;
+    fits("blocks", targets.ncols(), blocks.iter().sum())?;
+    let distinct: BTreeSet<usize> = parts.iter().copied().collect();
     if distinct.len() < 2 {
         return Err(Error::OnePart);
     }
-    let all = Decomposition::new(features, numbers.view())?;
+    let all = Decomposition::new(features, targets)?;
     // Features that never vary leave nothing to penalise: any penalty gives the mean.
     let scale = Some(all.mean_eigenvalue()).filter(|scale| *scale > 0.0);
     let scale = scale.unwrap_or(1.0);
-    let penalties: Vec<f64> = relative_penalties().iter().map(|r| r * scale).collect();
-    let precisions = |part: &usize| {
-        let rows = |inside: bool| -> Vec<usize> {
-            let all = parts.iter().enumerate();
-            all.filter(|(_, own)| (*own == part) == inside)
-                .map(|(row, _)| row)
-                .collect()
-        };
-        let (train, test) = (rows(false), rows(true));
-        let (x, y) = (
-            features.select(Axis(0), &train),
-            numbers.select(Axis(0), &train),
-        );
+    let tried: Vec<f64> = relative_penalties().iter().map(|r| r * scale).collect();
+    let predict = |part: &usize| {
+        let (test, train): (Vec<usize>, Vec<usize>) =
+            (0..parts.len()).partition(|row| parts[*row] == *part);
+        let rows = |of: ArrayView2<f64>, rows: &[usize]| of.select(Axis(0), rows);
+        let (x, y) = (rows(features, &train), rows(targets, &train));
         let fitted = Decomposition::new(x.view(), y.view())?;
-        let truth = targets.select(Axis(0), &test);
-        let predicted = fitted.predictions(features.select(Axis(0), &test).view(), &penalties);
-        let scores = predicted.iter().map(|predicted| {
-            let scores = score(predicted.view(), truth.view(), Undefined::Exclude)?;
-            // Where no target occurs in the part, no penalty is better than another.
-            Ok(scores.macro_average_precision.unwrap_or(0.0))
-        });
-        scores.collect::<Result<Vec<f64>>>()
+        let deviations = fitted.deviations(rows(features, &test).view(), &tried);
+        Ok((test, fitted.mean_targets, deviations))
     };
-    let precisions: Vec<Vec<f64>> = distinct.par_iter().map(precisions).collect::<Result<_>>()?;
-    let mut best = (f64::NEG_INFINITY, scale);
-    for (place, penalty) in penalties.iter().enumerate() {
-        let sum: f64 = precisions.iter().map(|own| own[place]).sum();
-        if sum >= best.0 {
-            best = (sum, *penalty);
+    let distinct: Vec<usize> = distinct.into_iter().collect();
+    let predicted: Vec<(Vec<usize>, Array1<f64>, Vec<Array2<f64>>)> =
+        (distinct.par_iter().map(predict)).collect::<Result<_>>()?;
+    let mut held_out = Array2::zeros(targets.raw_dim());
+    let mut chosen = Array1::zeros(targets.ncols());
+    let (mut penalties, mut first) = (Vec::new(), 0);
+    for width in blocks {
+        let columns = s![.., first..first + width];
+        let error = |place: usize| -> f64 {
+            let own = predicted.iter().map(|(test, mean, deviations)| {
+                let truth = targets.slice(columns).select(Axis(0), test);
+                let mean = mean.slice(s![first..first + width]);
+                let wrong = &deviations[place].slice(columns) + &mean - &truth;
+                (&wrong * &wrong).sum()
+            });
+            own.sum()
+        };
+        let errors: Vec<f64> = (0..tried.len()).map(error).collect();
+        let mut best = 0;
+        for (place, error) in errors.iter().enumerate() {
+            if *error <= errors[best] {
+                best = place;
+            }
         }
+        for (test, _, deviations) in &predicted {
+            for (row, own) in test.iter().zip(deviations[best].slice(columns).rows()) {
+                held_out.slice_mut(columns).row_mut(*row).assign(&own);
+            }
+        }
+        chosen.slice_mut(s![first..first + width]).fill(tried[best]);
+        penalties.push(tried[best]);
+        first += width;
     }
-    Ok((all.model(best.1), best.1))
+    Ok(CrossFit {
+        model: all.model(chosen.view()),
+        held_out,
+        penalties,
+    })
 }
 
 fn check(features: ArrayView2<f64>, targets: ArrayView2<f64>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Ridge against scikit-learn's, alignments against numpy (`fixtures/make_linear.py`) and a planted truth.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use mused_stats::ridge::{Decomposition, select};
+use mused_stats::ridge::{CrossFit, Decomposition, cross_fit};
 use mused_stats::{Error, SharedSpace, SubjectMap, procrustes, srm};
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
 use rand::{Rng, RngExt, SeedableRng};
@@ -39,7 +39,7 @@ fn ridge_is_scikit_learns() {
         let fitted = Decomposition::new(features.view(), targets.view()).unwrap();
         for expected in case["models"].as_array().unwrap() {
             let penalty = expected["penalty"].as_f64().unwrap();
-            let model = fitted.model(penalty);
+            let model = fitted.model(Array1::from_elem(targets.ncols(), penalty).view());
             let intercept = Array1::from(numbers(&expected["intercept"])).insert_axis(Axis(0));
             let predictions = matrix(&expected["predictions"]);
             for (what, found) in [
@@ -55,10 +55,6 @@ fn ridge_is_scikit_learns() {
                     "predictions",
                     difference(&model.predict(new.view()), &predictions),
                 ),
-                (
-                    "path",
-                    difference(&fitted.predictions(new.view(), &[penalty])[0], &predictions),
-                ),
             ] {
                 assert!(found < TOLERANCE, "{name}, {penalty}, {what}: {found:e}");
             }
@@ -67,22 +63,28 @@ fn ridge_is_scikit_learns() {
 }
 
 #[test]
-fn the_penalty_is_the_one_scikit_learn_would_choose() {
+fn penalties_and_held_out_predictions_are_scikit_learns() {
     for (name, case) in oracle()["selection"].as_object().unwrap() {
-        let features = matrix(&case["features"]);
-        let targets = matrix(&case["targets"]).mapv(|target| target as u8);
+        let [features, targets, held_out, predictions] =
+            ["features", "targets", "held_out", "predictions"].map(|key| matrix(&case[key]));
         let parts: Vec<usize> = numbers(&case["parts"])
             .iter()
             .map(|&part| part as usize)
             .collect();
-        let (model, penalty) = select(features.view(), targets.view(), &parts).unwrap();
-        let expected = case["penalty"].as_f64().unwrap();
-        assert!(
-            (penalty / expected - 1.0).abs() < TOLERANCE,
-            "{name}: {penalty} {expected}"
-        );
-        let fitted = Decomposition::new(features.view(), targets.mapv(f64::from).view()).unwrap();
-        assert_eq!(model, fitted.model(penalty));
+        let CrossFit {
+            model,
+            held_out: found,
+            penalties,
+        } = cross_fit(features.view(), targets.view(), &[1, 2], &parts).unwrap();
+        for (penalty, expected) in penalties.iter().zip(numbers(&case["penalties"])) {
+            assert!(
+                (penalty / expected - 1.0).abs() < TOLERANCE,
+                "{name}: {penalty} {expected}"
+            );
+        }
+        assert!(difference(&found, &held_out) < TOLERANCE, "{name}");
+        let predicted = model.predict(features.view());
+        assert!(difference(&predicted, &predictions) < TOLERANCE, "{name}");
     }
 }
 
@@ -186,8 +188,9 @@ fn a_planted_space_is_found() {
         // The template is the planted space but for a linear map.
         let fitted =
             Decomposition::new(space.template.view(), part(&source, 0, 80).view()).unwrap();
+        let penalties = Array1::from_elem(source.ncols(), 1e-6);
         let found = correlation(
-            &fitted.model(1e-6).predict(space.template.view()),
+            &fitted.model(penalties.view()).predict(space.template.view()),
             &part(&source, 0, 80),
         );
         assert!(found > 0.95, "{name}: {found}");
@@ -219,28 +222,29 @@ fn spaces_are_no_larger_than_the_data() {
 
 #[test]
 fn what_ridge_cannot_read_is_refused() {
-    let (x, y) = (array![[1.0, 2.0], [3.0, 4.0]], array![[0_u8], [1]]);
-    assert_eq!(
-        select(x.view(), y.view(), &[4, 4]).unwrap_err(),
-        Error::OnePart
-    );
-    assert!(matches!(
-        select(x.view(), y.view(), &[0]).unwrap_err(),
-        Error::Shape { .. }
-    ));
-    let refused = select(array![[1.0], [f64::NAN]].view(), y.view(), &[0, 1]).unwrap_err();
+    let (x, y) = (array![[1.0, 2.0], [3.0, 4.0]], array![[0.0], [1.0]]);
+    let refused = |x: &Array2<f64>, parts: &[usize], blocks: &[usize]| {
+        cross_fit(x.view(), y.view(), blocks, parts).unwrap_err()
+    };
+    assert_eq!(refused(&x, &[4, 4], &[1]), Error::OnePart);
+    assert!(matches!(refused(&x, &[0], &[1]), Error::Shape { .. }));
+    assert!(matches!(refused(&x, &[0, 1], &[2]), Error::Shape { .. }));
+    let refused = refused(&array![[1.0], [f64::NAN]], &[0, 1], &[1]);
     assert!(refused.to_string().contains("[1, 0]"), "{refused}");
-    let refused = select(Array2::zeros((2, 0)).view(), y.view(), &[0, 1]).unwrap_err();
+    let refused = cross_fit(Array2::zeros((2, 0)).view(), y.view(), &[1], &[0, 1]).unwrap_err();
     assert!(matches!(refused, Error::Empty { .. }), "{refused}");
     let refused = Decomposition::new(x.view(), array![[1.0]].view()).unwrap_err();
     assert!(matches!(refused, Error::Shape { .. }), "{refused}");
     // Features that never vary predict the mean.
-    let (model, _) = select(
+    let fitted = cross_fit(
         Array2::ones((4, 3)).view(),
-        array![[0], [1], [1], [1]].view(),
+        array![[0.0], [1.0], [1.0], [1.0]].view(),
+        &[1],
         &[0, 0, 1, 1],
     )
     .unwrap();
+    assert_eq!(fitted.held_out, Array2::<f64>::zeros((4, 1)));
+    let model = fitted.model;
     assert_eq!(model.predict(Array2::ones((1, 3)).view()), array![[0.75]]);
 }
 
@@ -248,7 +252,7 @@ fn what_ridge_cannot_read_is_refused() {
 fn bits_do_not_depend_on_threads() {
     let rng = &mut ChaCha8Rng::seed_from_u64(7);
     let x = normals(rng, 300, 150);
-    let y = x.slice(ndarray::s![.., ..2]).mapv(|x| u8::from(x > 0.3));
+    let y = x.slice(ndarray::s![.., ..2]).to_owned();
     let parts: Vec<usize> = (0..300).map(|row| row % 4).collect();
     let compute = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -258,7 +262,7 @@ fn bits_do_not_depend_on_threads() {
         pool.install(|| {
             let spaces = METHODS
                 .map(|(_, fit, _)| fit(&[x.view(), x.slice(ndarray::s![.., 20..])], 10).unwrap());
-            (select(x.view(), y.view(), &parts).unwrap(), spaces)
+            (cross_fit(x.view(), y.view(), &[2], &parts).unwrap(), spaces)
         })
     };
     assert_eq!(compute(1), compute(3));

@@ -18,7 +18,7 @@ use crate::scoring::validation_scores;
 use crate::{Error, Result, memory};
 
 /// Parts of the training stimuli between which cross-validation chooses the penalty.
-const PARTS: usize = 4;
+const PARTS: usize = 6;
 
 /// Samples that are predicted at once, to bound memory.
 const BATCH: usize = 256;
@@ -141,11 +141,12 @@ impl LinearModel {
         let inputs = data.train.inputs(&rows)?;
         let inputs = shared(&data.train, &rows, inputs.view(), maps.as_ref())?;
         let parts = parts(&data.train, config.split.seed)?;
-        let (model, _) = ridge::select(inputs.view(), targets.view(), &parts)
+        let targets = targets.mapv(f64::from);
+        let fitted = ridge::cross_fit(inputs.view(), targets.view(), &[targets.ncols()], &parts)
             .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
         Ok(Self {
-            weights: model.weights.mapv(rounded),
-            intercept: model.intercept.mapv(rounded),
+            weights: fitted.model.weights.mapv(rounded),
+            intercept: fitted.model.intercept.mapv(rounded),
             maps,
         })
     }
