@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod moments;
 pub mod multiple;
 pub mod paired;
+pub mod patterns;
 pub mod pca;
 pub mod permutation;
 pub mod procrustes;

@@ -41,11 +41,14 @@ pub enum Check {
     TrialCount,
     /// NSD: another number of voxels in `nsdgeneral` than was released.
     VoxelCount,
+    /// RDMs read as patterns: more of the variance than correlations leave is negative, which no patterns have. Let
+    /// pass, it is left out.
+    NegativeVariance,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Affine,
         Self::NanVoxels,
         Self::ConstantVoxels,
@@ -61,6 +64,7 @@ impl Check {
         Self::SessionMissing,
         Self::TrialCount,
         Self::VoxelCount,
+        Self::NegativeVariance,
     ];
 
     /// Its name on the command line.
@@ -81,6 +85,7 @@ impl Check {
             Self::SessionMissing => "session-missing",
             Self::TrialCount => "trial-count",
             Self::VoxelCount => "voxel-count",
+            Self::NegativeVariance => "negative-variance",
         }
     }
 }

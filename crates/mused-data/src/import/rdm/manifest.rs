@@ -75,6 +75,9 @@ pub struct LabelsTable {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResponsesTable {
+    /// What is made of the RDMs: `profiles` (the default) or `patterns`.
+    #[serde(default)]
+    pub response: ResponseForm,
     /// Pattern of .npy files with `{subject}`, `{roi}` and perhaps `{session}` in it. A
     /// subject is letters, digits and hyphens; a region also underscores and dots; a session
     /// digits. Files that do not match are none of ours.
@@ -85,6 +88,18 @@ pub struct ResponsesTable {
     /// One RDM each.
     #[serde(default)]
     pub rdm: Vec<ResponseRdm>,
+}
+
+/// What a response is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResponseForm {
+    /// A row of 1 - RDM: similarities to reference stimuli, in a space that all subjects share. A trial a session.
+    #[default]
+    Profiles,
+    /// The pattern behind the RDM, on axes of each subject's own, as voxels are. One trial a stimulus: patterns of two
+    /// sessions would lie in two spaces, so the RDMs of a subject's sessions are averaged.
+    Patterns,
 }
 
 /// `[[responses.rdm]]`: the RDM of one subject's region in one session.

@@ -1,4 +1,4 @@
-//! Imports published RDMs as similarity profiles: `mused import rdm MANIFEST.toml OUT`.
+//! Imports published RDMs as similarity profiles or patterns: `mused import rdm MANIFEST.toml OUT`.
 //!
 //! Where a study publishes no voxel responses but one RDM for each subject and region, row i of
 //! 1 - RDM says how similar the response to stimulus i was to the response to each reference
@@ -7,6 +7,11 @@
 //! Profiles are stored whole, with the column of the stimulus itself and of every other
 //! stimulus: which columns a model may see depends on the split, so
 //! [`InputTransform`](crate::InputTransform) decides it on loading.
+//!
+//! An RDM of 1 - r also tells the patterns behind it, up to a rotation: with `response = "patterns"` each subject has
+//! them on random axes of its own, as people have voxels of their own. The whole RDM goes into them, test stimuli
+//! included. Where nothing of it is negative that is a rotation of what was measured and leaks nothing; otherwise
+//! leaving the negative part out lets the responses to test stimuli, never their labels, touch those to others.
 //!
 //! A [`Manifest`] says which files mean what:
 //!
@@ -36,6 +41,7 @@ mod guidance;
 mod labels;
 pub mod manifest;
 mod matrix;
+mod patterns;
 mod responses;
 mod stimuli;
 
@@ -49,8 +55,8 @@ use super::checks::{Check, Findings, VoxelFlaws};
 use super::data_folder::DataFolder;
 use super::driver::{self, Plan, Recipe, SourceFile, Space, SubjectPlan, Work};
 use crate::{Description, Error, Imported, Kind, Response, Result, Trial, Voxel};
-use manifest::ArrayFile;
 pub use manifest::Manifest;
+use manifest::{ArrayFile, ResponseForm};
 use responses::{Responses, Sessions};
 
 /// What a manifest does not say.
@@ -85,6 +91,7 @@ pub fn import(
     let told = (&table, config);
     let rdms = Rdms {
         stimuli: plan.stimuli.len(),
+        form: table.responses.response,
         data,
     };
     driver::import(out, &told, rdms, plan, findings, progress)
@@ -97,8 +104,13 @@ fn plan(table: &Manifest, data: &mut DataFolder, manifest: &Path) -> Result<Plan
     let labels = labels::read(&table.labels, count, data, manifest)?;
     let responses = responses::list(&table.responses, data, manifest)?;
     let features = guidance::read(table, count, data, manifest)?;
-    let mut description =
-        Description::new(table.name.as_str(), Kind::Roi, Response::SimilarityProfiles);
+    let form = table.responses.response;
+    let (response, processing) = match form {
+        ResponseForm::Profiles => (Response::SimilarityProfiles, None),
+        ResponseForm::Patterns => (Response::Voxels, Some(patterns::PROCESSING)),
+    };
+    let mut description = Description::new(table.name.as_str(), Kind::Roi, response);
+    description.processing = processing.map(str::to_owned);
     description.space.clone_from(&table.space);
     description.licence = Some(table.licence.clone());
     description.citation = Some(table.citation.clone());
@@ -112,7 +124,10 @@ fn plan(table: &Manifest, data: &mut DataFolder, manifest: &Path) -> Result<Plan
             id,
             recordings: sessions.len(),
             steps: 1,
-            trials: trials(&sessions, count),
+            trials: match form {
+                ResponseForm::Profiles => trials(&sessions, count),
+                ResponseForm::Patterns => (0..count).map(Trial::of).collect(),
+            },
             sources: Vec::new(),
             own: sessions,
         });
@@ -137,22 +152,51 @@ fn trials(sessions: &Sessions, stimuli: usize) -> Vec<Trial> {
 
 struct Rdms {
     stimuli: usize,
+    form: ResponseForm,
     data: DataFolder,
 }
 
 impl Recipe for Rdms {
     type Subject = Sessions;
 
-    /// Columns region by region, in each a column for every reference stimulus.
     fn responses<'r>(
         &'r mut self,
         subject: &'r SubjectPlan<Sessions>,
         work: &mut Work<'_>,
     ) -> Result<driver::Responses<'r>> {
         work.progress.at(0);
-        let Self { stimuli, data } = self;
+        match self.form {
+            ResponseForm::Profiles => Ok(self.profiles(&subject.own)),
+            ResponseForm::Patterns => self.patterns(subject, work),
+        }
+    }
+}
+
+impl Rdms {
+    fn patterns(
+        &mut self,
+        subject: &SubjectPlan<Sessions>,
+        work: &mut Work<'_>,
+    ) -> Result<driver::Responses<'static>> {
+        let Self { stimuli, data, .. } = self;
+        let findings = &mut work.findings;
+        let (voxels, rows) =
+            patterns::of_subject(&subject.id, &subject.own, *stimuli, data, findings)?;
+        Ok(driver::Responses {
+            flaws: VoxelFlaws::none(voxels.len()),
+            voxels,
+            dtype: Dtype::F32,
+            space: Space::Unknown,
+            rows: Box::new(move |_, each| {
+                rows.outer_iter().try_for_each(|row| each(&row.to_vec()))
+            }),
+        })
+    }
+
+    /// Columns region by region, in each a column for every reference stimulus.
+    fn profiles<'r>(&'r mut self, sessions: &'r Sessions) -> driver::Responses<'r> {
+        let Self { stimuli, data, .. } = self;
         let stimuli = *stimuli;
-        let sessions = &subject.own;
         // All sessions of a subject have the same regions.
         let rois = sessions.values().take(1).flat_map(BTreeMap::keys);
         let voxels = rois.flat_map(|roi| {
@@ -163,7 +207,7 @@ impl Recipe for Rdms {
             })
         });
         let voxels: Vec<Voxel> = voxels.collect();
-        Ok(driver::Responses {
+        driver::Responses {
             flaws: VoxelFlaws::none(voxels.len()),
             voxels,
             dtype: Dtype::F32,
@@ -185,7 +229,7 @@ impl Recipe for Rdms {
                 }
                 Ok(())
             }),
-        })
+        }
     }
 }
 
