@@ -452,6 +452,28 @@ impl Dataset {
         names
     }
 
+    /// Whether responses are similarity profiles.
+    pub fn profiles(&self) -> bool {
+        self.description.response == Response::SimilarityProfiles
+    }
+
+    /// Whether a voxel means the same in every subject, as far as the dataset tells: similarity profiles, volumes, the
+    /// same voxels at the same places in all, or regions of one value.
+    pub fn shares_space(&self) -> bool {
+        if self.profiles() || self.description.kind == Kind::Volume {
+            return true;
+        }
+        let place = |voxel: &Voxel| (voxel.roi.clone(), voxel.coordinate);
+        let places = |subject: &Subject| subject.voxels.iter().map(place).collect::<Vec<_>>();
+        let Some(first) = self.subjects.first().map(places) else {
+            return true;
+        };
+        let placed = first.iter().all(|(_, coordinate)| coordinate.is_some());
+        let regions: HashSet<&str> = first.iter().map(|(roi, _)| roi.as_str()).collect();
+        let single = regions.len() == first.len();
+        (placed || single) && self.subjects.iter().all(|subject| places(subject) == first)
+    }
+
     /// The array of a feature set: stimuli × features, or stimuli × stimuli for an RDM.
     ///
     /// # Errors

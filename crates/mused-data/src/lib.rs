@@ -51,8 +51,8 @@ pub use guidance::{Guidance, GuidanceTarget};
 pub use identity::Identity;
 pub use import::Imported;
 pub use inputs::{
-    Arrangement, Cuboid, InputReader, InputTransform, Layout, Projection, Sample, Slot,
-    SubjectInputs, ZScore, samples,
+    Aligned, Alignment, Arrangement, Cuboid, InputReader, InputTransform, Layout, Projection,
+    Sample, Slot, SubjectInputs, ZScore, samples,
 };
 pub use order::order_shown;
 pub use places::Grayordinates;

@@ -122,7 +122,7 @@ impl<B: KernelBackend> Decoder<B> {
     /// See [`Batch`] and [`TokenOutput`].
     pub fn forward(&self, batch: Batch<B>) -> TokenOutput<B> {
         match self {
-            Self::Roi(model) => model.forward(batch, Noise::none()),
+            Self::Roi(model) => model.decode(batch),
             Self::BrainFormer(model) => model.forward(volumes(model, batch)),
             Self::Mlp(model) => model.forward(batch, Noise::none()),
         }

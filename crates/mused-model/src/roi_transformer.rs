@@ -53,6 +53,26 @@ pub enum Levels {
     Low,
 }
 
+/// What the last `labels` values of every region are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scores {
+    /// Values like the others.
+    #[default]
+    None,
+    /// The subject's own scores of the labels, which the tokens read and the logits are added to.
+    Read,
+    /// The same, but tokens do not read them.
+    Beside,
+}
+
+/// Standard deviation, over training samples, of a subject's scores once they are added to the logits: that of its input
+/// rows is [`SCORES_SD`]. The network alone is trained; its logits correct a score that stands without it.
+const ADDED_SD: f64 = 1.0;
+
+/// Standard deviation of the mean over regions of a subject's scores in its input rows.
+pub const SCORES_SD: f64 = 0.5;
+
 /// Everything that determines the shapes of a [`RoiTransformer`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoiTransformerConfig {
@@ -62,6 +82,9 @@ pub struct RoiTransformerConfig {
     pub identity: Identity,
     /// Tokens for the logits.
     pub levels: Levels,
+    /// What the last values of every region are.
+    #[serde(default)]
+    pub scores: Scores,
     /// Subjects that are told apart; 1 = nobody is.
     pub subjects: usize,
     /// Labels to decode.
@@ -149,6 +172,9 @@ pub struct RoiTransformer<B: Backend> {
     norm: Norm<B>,
     head: Affine<B>,
     input_dropout: f64,
+    /// Scores at the end of every region, 0 where there are none, and how many of them the tokens do not read.
+    scores: usize,
+    unread: usize,
 }
 
 impl RoiTransformerConfig {
@@ -182,9 +208,15 @@ impl RoiTransformerConfig {
             weight: initial::uniform([*length, dim], *length, rng, device),
             embedding: initial::normal([dim], TOKEN_SD, rng, device),
         };
+        let (scores, unread) = match self.scores {
+            Scores::None => (0, 0),
+            Scores::Read => (self.labels, 0),
+            Scores::Beside => (self.labels, self.labels),
+        };
         let (rois, patches) = match &self.tokenizer {
             Tokenizer::Regions { lengths } => {
-                let rois = lengths.iter().map(|length| tokenizer(length, rng));
+                let read = lengths.iter().map(|length| length.saturating_sub(unread));
+                let rois = read.map(|length| tokenizer(&length, rng));
                 (rois.collect(), None)
             }
             Tokenizer::Patches { count, length } => {
@@ -218,11 +250,47 @@ impl RoiTransformerConfig {
             norm: Norm::init(dim, device),
             head: Affine::init(count * dim, self.labels, rng, device),
             input_dropout: self.input_dropout,
+            scores,
+            unread,
         }
     }
 }
 
 impl<B: KernelBackend> RoiTransformer<B> {
+    /// As [`Self::forward`] without noise, the subjects' own scores added to the logits where inputs have them.
+    ///
+    /// # Shapes
+    /// See [`Batch`] and [`TokenOutput`].
+    pub fn decode(&self, batch: Batch<B>) -> TokenOutput<B> {
+        let scores = (self.scores > 0).then(|| self.own_scores(&batch));
+        let mut output = self.forward(batch, Noise::none());
+        if let Some(scores) = scores {
+            output.logits = output.logits + scores * (ADDED_SD / SCORES_SD);
+        }
+        output
+    }
+
+    /// Mean, over the regions that a subject has, of the scores at their ends: [batch, labels].
+    fn own_scores(&self, batch: &Batch<B>) -> Tensor<B, 2> {
+        let [size, _] = batch.inputs.dims();
+        let device = batch.inputs.device();
+        let mut sum = Tensor::zeros([size, self.scores], &device);
+        let mut offset = 0;
+        for (place, roi) in self.rois.iter().enumerate() {
+            offset += roi.weight.dims()[0] + self.unread;
+            let own = (batch.inputs.clone()).narrow(1, offset - self.scores, self.scores);
+            sum = sum
+                + match &batch.mask {
+                    Some(mask) => own * mask.clone().narrow(1, place, 1),
+                    None => own,
+                };
+        }
+        match &batch.mask {
+            Some(mask) => sum / mask.clone().sum_dim(1).clamp_min(1.0),
+            None => sum / self.rois.len().max(1) as f64,
+        }
+    }
+
     /// # Shapes
     /// See [`Batch`] and [`TokenOutput`].
     pub fn forward(&self, batch: Batch<B>, mut noise: Noise) -> TokenOutput<B> {
@@ -287,7 +355,7 @@ impl<B: KernelBackend> RoiTransformer<B> {
             let values = inputs.clone().narrow(1, offset, length);
             let token = linear(values, roi.weight.val(), Some(roi.embedding.val()));
             tokens.push(token.unsqueeze_dim(1));
-            offset += length;
+            offset += length + self.unread;
         }
         if let Some(patches) = &self.patches {
             tokens.push(patches.forward(inputs));

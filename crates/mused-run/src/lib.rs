@@ -34,13 +34,15 @@ pub use config::{
     AlignedRidgeConfig, Alignment, AuditConfig, BrainFormerConfig, Config, EACH, FAMILIES, Family,
     GuidanceConfig, Identity, InputConfig, Layers, Levels, LossConfig, MODELS, MlpConfig,
     ModelConfig, NamedModel, Optimizer, Orthogonality, PRESETS, Pooling, PrevalenceConfig,
-    Published, Range, RidgeConfig, RsaForm, Schedule, Setting, Settled, SplitConfig, Tokenizer,
-    TrainConfig, TransformerConfig, VolumeIdentity,
+    Published, Range, Reading, RidgeConfig, RsaForm, Schedule, Setting, Settled, SplitConfig,
+    Tokenizer, TrainConfig, TransformerConfig, VolumeIdentity,
 };
 pub use epochs::{EpochLosses, EpochRecord, ValidationScores};
 pub use error::{Error, Result};
 pub use predictions::{PredictionRow, Predictions};
-pub use record::{DatasetReference, GuidanceUse, HeldOut, Inputs, Machine, Resolved, RunRecord};
+pub use record::{
+    AlignedInputs, DatasetReference, GuidanceUse, HeldOut, Inputs, Machine, Resolved, RunRecord,
+};
 pub use results::{
     Calibration, FloorScores, GeometryCeiling, Inference, IntervalResult, LabelResult, LabelTest,
     Macro, MetricInference, NoiseCeiling, OverSubjects, RESULTS_SCHEMA, Results, Stated,

@@ -3,9 +3,10 @@ use std::time::SystemTime;
 
 use mused_data::Identity;
 use mused_data::audit::Report;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Config, Task};
+use crate::{Config, Reading, Task};
 
 /// The content of `run.json`. What an older version did not write has its default; what a newer one adds is passed over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,7 +26,10 @@ pub struct RunRecord {
     #[serde(rename = "models")]
     pub tasks: Vec<Task>,
     /// Every value of the configuration the run was started with: `config.toml` is for people to read, and to copy.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "config_of_run"
+    )]
     pub config: Option<Config>,
     /// What the configuration came to on this dataset; `None` of runs of version 0.1.0.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +54,14 @@ impl RunRecord {
     pub fn now() -> String {
         humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
     }
+}
+
+fn config_of_run<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Config>, D::Error> {
+    let table = Option::<toml::Table>::deserialize(from)?;
+    table
+        .map(Config::of_run)
+        .transpose()
+        .map_err(D::Error::custom)
 }
 
 /// The dataset of a run.
@@ -153,14 +165,26 @@ impl GuidanceUse {
 /// What was read of responses.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
-    /// `regions`, `components` (of regions), `patches` or `grid`.
+    /// `regions`, `components` (of regions), `aligned` (regions), `patches` or `grid`.
     pub arrangement: String,
+    /// What regions were mapped onto, as `model.inputs` has it, and why; `None` where voxels were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aligned: Option<AlignedInputs>,
     /// Whether voxels were z-scored with training statistics of the subject.
     pub zscored: bool,
     /// Regions, cubes, or 1 for the grid.
     pub slots: usize,
     /// Values of an input row.
     pub width: usize,
+}
+
+/// What subjects' regions were mapped onto.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlignedInputs {
+    /// As `model.inputs` has it.
+    pub onto: Reading,
+    /// Why that.
+    pub because: String,
 }
 
 /// Subjects that were tested and not trained on.

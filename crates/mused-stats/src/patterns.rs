@@ -46,7 +46,9 @@ impl Patterns {
         let (values, vectors) = eigenvectors(centred.as_ref())?;
         let total: f64 = values.iter().map(|value| value.abs()).sum();
         let below: f64 = values.iter().map(|value| value.min(0.0)).sum();
-        let largest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+        let largest = values
+            .iter()
+            .fold(0.0_f64, |most, value| most.max(value.abs()));
         // Rounding alone makes eigenvalues up to here.
         let least = size as f64 * f64::EPSILON * largest;
         let kept = values.iter().filter(|value| **value > least).count();
@@ -70,6 +72,24 @@ impl Patterns {
     /// If `normal` has another shape.
     pub fn rotated(mut self, normal: ArrayView2<f64>) -> Result<Self> {
         self.rows = product(self.rows.view(), orthonormal(normal)?.view());
+        Ok(self)
+    }
+
+    /// The same patterns turned so that they lie as near as can be to `reference` \[items, dimensions\], in as many
+    /// dimensions (Schönemann 1966).
+    ///
+    /// # Errors
+    /// A `reference` of other items.
+    pub fn turned_onto(mut self, reference: ArrayView2<f64>) -> Result<Self> {
+        if reference.nrows() != self.rows.nrows() {
+            return Err(Error::Shape {
+                what: "reference",
+                expected: vec![self.rows.nrows(), reference.ncols()],
+                found: reference.shape().to_vec(),
+            });
+        }
+        let nearest = orthonormal(product(self.rows.t(), reference).view())?;
+        self.rows = product(self.rows.view(), nearest.view());
         Ok(self)
     }
 }

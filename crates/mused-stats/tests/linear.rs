@@ -190,7 +190,9 @@ fn a_planted_space_is_found() {
             Decomposition::new(space.template.view(), part(&source, 0, 80).view()).unwrap();
         let penalties = Array1::from_elem(source.ncols(), 1e-6);
         let found = correlation(
-            &fitted.model(penalties.view()).predict(space.template.view()),
+            &fitted
+                .model(penalties.view())
+                .predict(space.template.view()),
             &part(&source, 0, 80),
         );
         assert!(found > 0.95, "{name}: {found}");

@@ -4,6 +4,7 @@ use mused_run::Run;
 
 use crate::families::learner;
 use crate::plan::Plan;
+use crate::reading::settle;
 use crate::training::controlled;
 use crate::{Result, inputs};
 
@@ -14,15 +15,16 @@ use crate::{Result, inputs};
 /// A run that is not complete; a dataset that is not where it was, or not what it was.
 pub fn audit_run<B: TrainBackend>(run: &Run) -> Result<Report> {
     run.refuse_incomplete()?;
-    let config = run.resolved_config()?;
+    let mut config = run.resolved_config()?;
     let dataset = controlled(&run.dataset(None)?, &config);
+    settle(&mut config, &dataset)?;
     let learner = learner::<B>(&config);
     let mut plan = Plan::new(&dataset, &config, learner.as_ref())?;
     plan.folds = run.division()?.folds(&dataset)?;
     let mut report = audit(&dataset, &plan.folds, config.audit.near_duplicate)?;
     for task in run.tasks() {
         let stored = inputs::read(&run.inputs_path(task))?;
-        if stored != plan.transform(&dataset, &config, task)? {
+        if stored != plan.transform(&dataset, &config, task)?.0 {
             report.findings.push(Finding {
                 leak: Leak::Statistics,
                 evidence: format!(

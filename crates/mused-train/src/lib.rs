@@ -21,6 +21,7 @@ mod predict;
 mod progress;
 mod published;
 mod random;
+mod reading;
 mod sample_set;
 mod schedule;
 mod scoring;

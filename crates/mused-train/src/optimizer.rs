@@ -274,6 +274,7 @@ mod tests {
                 tokenizer,
                 identity,
                 levels: Levels::Both,
+                scores: mused_model::Scores::None,
                 subjects: 2,
                 labels: 2,
                 input_dropout: 0.0,

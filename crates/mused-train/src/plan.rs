@@ -1,19 +1,20 @@
 use std::sync::Arc;
 
 use mused_data::{
-    Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level, Response, Sample,
-    Severity, samples,
+    Alignment, Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level, Response,
+    Sample, Severity, samples,
 };
+use mused_model::SCORES_SD;
 use mused_run::{
     Config, EACH, Family, GuidanceUse, HeldOut, Inputs, PredictionRow, Resolved, Run, Task,
 };
-use ndarray::Axis;
+use ndarray::{Array2, Axis};
 
 use crate::fold_data::{FoldData, Guides};
 use crate::learner::Learner;
 use crate::model_file::ModelDescription;
 use crate::sample_set::SampleSet;
-use crate::{Error, Result};
+use crate::{Error, Result, reading};
 
 /// Who and what is trained and tested in each fold.
 pub(crate) struct Plan {
@@ -58,7 +59,13 @@ impl Plan {
         let largest = folds.iter().map(|fold| fold.train.len()).max().unwrap_or(0);
         config.check_for(&dataset.description)?;
         let arrangement = config.arrangement(dataset.description.kind);
-        let layout = Layout::new(dataset, arrangement, &everyone, largest)?;
+        let mut layout = Layout::new(dataset, arrangement, &everyone, largest)?;
+        let inputs = &config.model.inputs;
+        if inputs.inputs.aligned() {
+            let [guidance, consensus] = [inputs.inputs.guidance(), inputs.inputs.consensus()];
+            let components = usize::from(guidance) + usize::from(consensus);
+            layout.lengthen(components * inputs.components + dataset.labels.names.len());
+        }
         let labels = dataset.labels.names.len();
         let architecture = learner.architecture(&layout, most, labels)?;
         let step_bytes = learner.memory(&architecture, largest * most)?;
@@ -122,24 +129,36 @@ impl Plan {
         samples(dataset, &subjects, &self.folds[task.fold].test)
     }
 
-    /// What turns responses into inputs, fitted on the training samples of a task.
+    /// What turns responses into inputs, fitted on the training samples of a task; and their inputs, where those are
+    /// made by other maps than the inputs of other samples.
     pub(crate) fn transform(
         &self,
         dataset: &Dataset,
         config: &Config,
         task: &Task,
-    ) -> Result<InputTransform> {
+    ) -> Result<(InputTransform, Option<Array2<f32>>)> {
         let arrangement = config.arrangement(dataset.description.kind);
         let train = self.train_samples(dataset, task);
+        let inputs = &config.model.inputs;
+        if inputs.inputs.aligned() {
+            let guidance = match inputs.inputs.guidance() {
+                true => reading::guidance(config, dataset)?,
+                false => None,
+            };
+            let alignment = Alignment {
+                consensus: inputs.inputs.consensus(),
+                guidance: guidance.as_ref(),
+                components: inputs.components,
+                scores_sd: SCORES_SD,
+                zscore: inputs.zscore,
+                seed: config.split.seed,
+            };
+            let aligned = alignment.fit(dataset, &train)?;
+            return Ok((aligned.transform, Some(aligned.training)));
+        }
         let unlabelled: Vec<usize> = held_out(task, dataset).into_iter().collect();
-        let zscore = config.model.inputs.zscore;
-        Ok(InputTransform::fit(
-            dataset,
-            arrangement,
-            zscore,
-            &train,
-            &unlabelled,
-        )?)
+        let fitted = InputTransform::fit(dataset, arrangement, inputs.zscore, &train, &unlabelled)?;
+        Ok((fitted, None))
     }
 
     /// Everything a task reads, with nothing fitted outside its training part.
@@ -150,7 +169,7 @@ impl Plan {
         learner: &dyn Learner,
         task: &Task,
     ) -> Result<FoldData<'d>> {
-        let transform = self.transform(dataset, config, task)?;
+        let (transform, training) = self.transform(dataset, config, task)?;
         let (trained, holdout) = (self.trained_by(task, dataset), held_out(task, dataset));
         let subjects = ids(dataset, &trained);
         let labels = &dataset.labels.names;
@@ -169,7 +188,10 @@ impl Plan {
         };
         Ok(FoldData {
             unlabelled,
-            train: set(self.train_samples(dataset, task))?,
+            train: match training {
+                Some(inputs) => set(self.train_samples(dataset, task))?.with_inputs(inputs),
+                None => set(self.train_samples(dataset, task))?,
+            },
             validation: set(validation)?,
             test: set(self.test_samples(dataset, task))?,
             description: ModelDescription {
@@ -245,12 +267,14 @@ fn resolved(
         guidance_low: guidance_use(dataset, Level::Low, low, &guidance.low, loss.low)?,
         inputs: Inputs {
             arrangement: match (layout, config.model.inputs.roi_components) {
+                _ if config.model.inputs.inputs.aligned() => "aligned",
                 (Layout::Regions { .. }, 0) => "regions",
                 (Layout::Regions { .. }, _) => "components",
                 (Layout::Patches { .. }, _) => "patches",
                 (Layout::Grid { .. }, _) => "grid",
             }
             .to_owned(),
+            aligned: None,
             zscored,
             slots: layout.slots().len().max(1),
             width: layout.width(),

@@ -72,6 +72,12 @@ impl<'d> SampleSet<'d> {
         })
     }
 
+    /// The same samples with other inputs: samples × width, which stay in memory.
+    pub(crate) fn with_inputs(mut self, inputs: Array2<f32>) -> Self {
+        self.kept = Some(inputs);
+        self
+    }
+
     /// Length of an input row.
     pub(crate) fn width(&self) -> usize {
         self.reader.layout().width()

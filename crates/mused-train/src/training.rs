@@ -12,6 +12,7 @@ use crate::families::{learner, saved_step};
 use crate::journal::Journal;
 use crate::learner::{Fit, Learner, save};
 use crate::plan::Plan;
+use crate::reading::settle;
 use crate::{Error, Progress, Result};
 
 /// What to train, where to, and on how many threads.
@@ -61,15 +62,18 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
         ..
     } = *request;
     Run::refuse_occupied(run)?;
-    let config = layers.config()?;
-    let dataset = &controlled(request.dataset, &config);
+    let asked = layers.config()?;
+    let dataset = &controlled(request.dataset, &asked);
+    let mut config = asked.clone();
+    let aligned = settle(&mut config, dataset)?;
     let learner = learner::<B>(&config);
     let mut plan = Plan::new(dataset, &config, learner.as_ref())?;
+    plan.resolved.inputs.aligned = aligned;
     plan.resolved.relabelling = relabelling;
     let audit = searched(dataset, &plan, &config)?;
     // The data as they were given: a control is made of them anew whenever the run is read.
     let mut record = record(request.dataset, &plan, Some(audit), threads)?;
-    record.config = Some(config.clone());
+    record.config = Some(asked);
     let run = Run::create(run, record, layers, dataset, &plan.folds)?;
     execute(
         dataset,
@@ -95,9 +99,10 @@ pub fn resume<B: TrainBackend>(
     let run = Run::open(run)?;
     run.refuse_edited()?;
     run.check_dataset(dataset)?;
-    let config = run.resolved_config()?;
+    let mut config = run.resolved_config()?;
     refuse_other_recipe(&run, &config, dataset)?;
     let dataset = &controlled(dataset, &config);
+    settle(&mut config, dataset)?;
     let learner = learner::<B>(&config);
     let plan = Plan::new(dataset, &config, learner.as_ref())?;
     // Another version may divide in another way: what was trained before would test what is trained on now.

@@ -203,6 +203,13 @@ impl Layout {
         Ok(layout)
     }
 
+    /// Makes every region so many values long.
+    pub fn lengthen(&mut self, length: usize) {
+        if let Self::Regions { slots } = self {
+            *slots = contiguous(slots.iter().map(|slot| (slot.name.clone(), length)));
+        }
+    }
+
     /// Its regions or patches; none for a grid.
     pub fn slots(&self) -> &[Slot] {
         match self {

@@ -1,5 +1,6 @@
 //! From response rows to the inputs of a model, with nothing fitted outside training.
 
+mod aligned;
 mod layout;
 mod projection;
 
@@ -15,6 +16,7 @@ use crate::{Dataset, Error, Response, Result};
 use layout::{NOWHERE, Placement};
 use projection::Projector;
 
+pub use aligned::{Aligned, Alignment};
 pub use layout::{Arrangement, Cuboid, Layout, Slot};
 pub use projection::Projection;
 

@@ -40,27 +40,17 @@ impl Projection {
         own: &[Sample],
         most: usize,
     ) -> Result<Vec<Self>> {
-        let Subject { id, voxels, .. } = &dataset.subjects[subject];
+        let Subject { id, .. } = &dataset.subjects[subject];
         if own.len() < 2 {
             return Err(Error::Request(format!(
                 "subject {id}: principal components need 2 training samples or more, found {}",
                 own.len()
             )));
         }
-        let width = voxels.len();
-        let mut values = vec![0.0_f32; own.len() * width];
-        values
-            .par_chunks_exact_mut(width)
-            .zip(own)
-            .try_for_each_init(Average::default, |average, (row, sample)| {
-                let response = average.read(dataset, sample)?;
-                row.copy_from_slice(z_scored(response, z_score, &mut Vec::new()));
-                Ok::<_, Error>(())
-            })?;
+        let values = z_scored_rows(dataset, z_score, own)?;
         let fit = |(region, columns): &(&str, Vec<u32>)| {
-            let value = |(row, column): (usize, usize)| {
-                f64::from(values[row * width + columns[column] as usize])
-            };
+            let value =
+                |(row, column): (usize, usize)| f64::from(values[[row, columns[column] as usize]]);
             let mut rows = Array2::from_shape_fn((own.len(), columns.len()), value);
             for mut voxel in rows.columns_mut() {
                 // What rounding left of a constant voxel would become a component where nothing else varies.
@@ -87,8 +77,29 @@ impl Projection {
     }
 }
 
+/// Responses to samples of one subject, z-scored where they are: samples × voxels.
+pub(super) fn z_scored_rows(
+    dataset: &Dataset,
+    z_score: Option<&ZScore>,
+    own: &[Sample],
+) -> Result<Array2<f32>> {
+    let voxels = |sample: &Sample| dataset.subjects[sample.subject].voxels.len();
+    let width = own.first().map_or(0, voxels);
+    let mut values = vec![0.0; own.len() * width];
+    values
+        .par_chunks_exact_mut(width.max(1))
+        .zip(own)
+        .try_for_each_init(Average::default, |average, (row, sample)| {
+            let response = average.read(dataset, sample)?;
+            row.copy_from_slice(z_scored(response, z_score, &mut Vec::new()));
+            Ok::<_, Error>(())
+        })?;
+    // As many values as that by construction.
+    Ok(Array2::from_shape_vec((own.len(), width), values).unwrap_or_default())
+}
+
 /// Names of a subject's regions, in the order of their first voxels, with their columns.
-fn regions_of(subject: &Subject) -> Vec<(&str, Vec<u32>)> {
+pub(super) fn regions_of(subject: &Subject) -> Vec<(&str, Vec<u32>)> {
     let mut regions: Vec<(&str, Vec<u32>)> = Vec::new();
     for (column, voxel) in (0_u32..).zip(subject.voxels.iter()) {
         match regions.iter_mut().find(|(name, _)| *name == voxel.roi) {

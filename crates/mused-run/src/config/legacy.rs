@@ -45,9 +45,17 @@ pub(crate) fn ignore_published(table: &mut Table) {
     }
 }
 
+/// Versions that did not know `model.inputs` read voxels.
+pub(crate) fn read_voxels(table: &mut Table) {
+    if let Some(Value::Table(model)) = table.get_mut("model") {
+        model.entry("inputs").or_insert("voxels".into());
+    }
+}
+
 /// The same settings with the keys of today.
 pub(crate) fn modernised(mut table: Table) -> Table {
     ignore_published(&mut table);
+    read_voxels(&mut table);
     let Some(Value::Table(brainformer)) = table.remove("brainformer") else {
         return table;
     };

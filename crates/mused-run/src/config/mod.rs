@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use layers::Layers;
 pub use model::{
     AlignedRidgeConfig, Alignment, BrainFormerConfig, FAMILIES, Family, Identity, InputConfig,
-    Levels, MlpConfig, ModelConfig, Pooling, PrevalenceConfig, RidgeConfig, Tokenizer,
+    Levels, MlpConfig, ModelConfig, Pooling, PrevalenceConfig, Reading, RidgeConfig, Tokenizer,
     TransformerConfig, VolumeIdentity,
 };
 pub use named::{MODELS, NamedModel};

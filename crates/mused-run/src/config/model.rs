@@ -20,6 +20,59 @@ choices! {
 }
 
 choices! {
+    /// What stands in an input row for a region.
+    Reading {
+        /// In spaces of subjects' own, what `guidance+labels` reads where the dataset has guidance, else `consensus+labels`
+        /// where all subjects saw the same training stimuli, else `labels`; in a common space, and for families that are
+        /// no shared network over regions, `voxels`. The run records which it was.
+        Auto = "auto",
+        /// The voxels themselves.
+        Voxels = "voxels",
+        /// The subject's ridge scores of the labels.
+        Labels = "labels",
+        /// Where its ridge regression puts the stimulus among the components of the guidance features.
+        Guidance = "guidance",
+        /// The same among the components of the other subjects' mean geometry of the training stimuli all of them saw.
+        Consensus = "consensus",
+        /// Both of these.
+        GuidanceLabels = "guidance+labels",
+        /// Both of these.
+        ConsensusLabels = "consensus+labels",
+        /// Both of these.
+        GuidanceConsensus = "guidance+consensus",
+        /// All of these.
+        GuidanceConsensusLabels = "guidance+consensus+labels",
+    }
+}
+
+impl Reading {
+    /// What it reads beside others; nothing of voxels.
+    fn parts(self) -> std::str::Split<'static, char> {
+        self.name().split('+')
+    }
+
+    /// Whether subjects' voxels are mapped onto something that is the same in everybody.
+    pub fn aligned(self) -> bool {
+        !matches!(self, Self::Auto | Self::Voxels)
+    }
+
+    /// Whether they are mapped onto guidance features.
+    pub fn guidance(self) -> bool {
+        self.parts().any(|part| part == "guidance")
+    }
+
+    /// Whether they are mapped onto the other subjects' geometry.
+    pub fn consensus(self) -> bool {
+        self.parts().any(|part| part == "consensus")
+    }
+
+    /// Whether scores of the labels are read.
+    pub fn labels(self) -> bool {
+        self.parts().any(|part| part == "labels")
+    }
+}
+
+choices! {
     /// How subjects share a Transformer and are told apart in it.
     Identity {
         /// One model; two tokens of each subject.
@@ -82,6 +135,11 @@ settings! {
     "model" InputConfig {
         /// How voxels are divided: into regions of interest or cubes. BrainFormer reads the grid undivided.
         tokenizer: Tokenizer = Tokenizer::Auto;
+        /// What stands in an input row for a region: its voxels, or what ridge regression makes of them, a subject at a time,
+        /// fitted on training samples: that means the same in everybody, which voxel 17 of two people does not.
+        inputs: Reading = Reading::Auto, from "CORRECTNESS.md, Aligned inputs";
+        /// Most components of guidance, and of consensus, that regions are mapped onto.
+        components: usize = 24, in super::Range::AtLeast(1);
         /// Voxels a side of a cube.
         patch_size: usize = 8, in super::Range::AtLeast(1);
         /// Part of the volume that is read: [from, to] on each axis, in voxels of the dataset; beyond the brain it is

@@ -3,7 +3,7 @@
 use mused_data::Layout;
 use mused_model::{
     BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, LossConfig,
-    MlpConfig, Orthogonality, RoiTransformerConfig, RsaForm, Tokenizer,
+    MlpConfig, Orthogonality, RoiTransformerConfig, RsaForm, Scores, Tokenizer,
 };
 use mused_run::{Config, Family, TransformerConfig, VolumeIdentity};
 
@@ -45,19 +45,27 @@ pub(crate) fn network(
         }
         (Family::Transformer(model), Layout::Regions { slots }) => {
             let lengths = slots.iter().map(|slot| slot.length).collect();
-            Ok(transformer(
-                model,
-                Tokenizer::Regions { lengths },
-                subjects,
-                labels,
-            ))
+            let reading = config.model.inputs.inputs;
+            let scores = match (reading.aligned(), reading.labels()) {
+                (false, _) => Scores::None,
+                (true, true) => Scores::Read,
+                (true, false) => Scores::Beside,
+            };
+            let tokenizer = Tokenizer::Regions { lengths };
+            Ok(transformer(model, tokenizer, scores, subjects, labels))
         }
         (Family::Transformer(model), Layout::Patches { edge, slots, .. }) => {
             let tokenizer = Tokenizer::Patches {
                 count: slots.len(),
                 length: edge.pow(3),
             };
-            Ok(transformer(model, tokenizer, subjects, labels))
+            Ok(transformer(
+                model,
+                tokenizer,
+                Scores::None,
+                subjects,
+                labels,
+            ))
         }
         (family, _) => Err(Error::Request(format!(
             "a model of family {} cannot read responses arranged like this",
@@ -69,6 +77,7 @@ pub(crate) fn network(
 fn transformer(
     model: &TransformerConfig,
     tokenizer: Tokenizer,
+    scores: Scores,
     subjects: usize,
     labels: usize,
 ) -> DecoderConfig {
@@ -79,6 +88,7 @@ fn transformer(
     };
     DecoderConfig::Roi(RoiTransformerConfig {
         tokenizer,
+        scores,
         identity,
         levels: match model.levels {
             mused_run::Levels::Both => Levels::Both,

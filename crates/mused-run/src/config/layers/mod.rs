@@ -382,11 +382,16 @@ impl Config {
     /// # Errors
     /// Text that is no TOML, or a value of the wrong type.
     pub fn read(text: &str) -> std::result::Result<Self, toml::de::Error> {
-        let mut table: Table = text.parse()?;
+        Self::of_run(text.parse()?)
+    }
+
+    /// The configuration of a run of this version or an earlier one.
+    pub(crate) fn of_run(mut table: Table) -> std::result::Result<Self, toml::de::Error> {
         if legacy::is_old(&table) {
             table = legacy::modernised(table);
         }
         legacy::ignore_published(&mut table);
+        legacy::read_voxels(&mut table);
         if let Some(Value::Table(model)) = table.get_mut("model") {
             model.entry("family").or_insert("transformer".into());
         }

@@ -1,0 +1,108 @@
+//! What a model reads of regions where the configuration leaves it to the data.
+
+use std::collections::BTreeSet;
+
+use mused_data::{Arrangement, Dataset, Guidance, Level, common_stimuli};
+use mused_run::{AlignedInputs, Config, Family, Identity, Reading};
+
+use crate::{Error, Result};
+
+/// Settles `model.inputs = "auto"` by the facts of a dataset. Returns what regions are mapped onto and why, where they
+/// are.
+///
+/// # Errors
+/// Inputs that this model or these data cannot have, with what would do.
+pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<AlignedInputs>> {
+    let asked = config.model.inputs.inputs;
+    if asked == Reading::Voxels {
+        return Ok(None);
+    }
+    let why_not = unaligned(config, dataset)?;
+    let (reading, because) = match (asked, why_not) {
+        (Reading::Auto, Some(_)) => {
+            config.model.inputs.inputs = Reading::Voxels;
+            return Ok(None);
+        }
+        (asked, Some(reason)) => {
+            return Err(Error::Request(format!(
+                "model.inputs is {:?}, but {reason}: model.inputs = \"voxels\" reads them as they are",
+                asked.name()
+            )));
+        }
+        (Reading::Auto, None) => chosen(config, dataset)?,
+        (asked, None) => (asked, "the configuration says so"),
+    };
+    if reading.guidance() && guidance(config, dataset)?.is_none() {
+        return Err(Error::Request(format!(
+            "model.inputs is {:?}, but no feature set guides the high level (guidance.high): make features (mused features), \
+             or align by labels or consensus",
+            reading.name()
+        )));
+    }
+    if !config.split.holdout_subject.is_empty() {
+        return Err(Error::Request(
+            "a subject left out (split.holdout_subject) cannot be read: voxels lie in a space of each subject's own, and \
+             what they mean is learned from the subject's own trials with known stimuli. Models that need such trials \
+             without labels alone: --model procrustes-ridge, srm-ridge; in a common space (atlas regions of one value, \
+             similarity profiles) every model can"
+                .to_owned(),
+        ));
+    }
+    config.model.inputs.inputs = reading;
+    Ok(Some(AlignedInputs {
+        onto: reading,
+        because: because.to_owned(),
+    }))
+}
+
+/// Why regions cannot or need not be mapped onto anything.
+fn unaligned(config: &Config, dataset: &Dataset) -> Result<Option<&'static str>> {
+    let shared = match &config.model.family {
+        Family::Transformer(model) => model.subjects != Identity::Separate,
+        _ => false,
+    };
+    let asked = config.model.inputs.inputs != Reading::Auto;
+    let arrangement = config.arrangement(dataset.description.kind);
+    let groups: BTreeSet<&str> = dataset.stimuli.iter().map(|s| s.group.as_str()).collect();
+    Ok(match arrangement {
+        Arrangement::Grid { .. } | Arrangement::Patches { .. } => {
+            Some("responses are read as a volume, not by regions")
+        }
+        Arrangement::Components { .. } => {
+            Some("regions are read as principal components (model.roi_components)")
+        }
+        Arrangement::Regions if dataset.profiles() => {
+            Some("similarity profiles lie in one space already")
+        }
+        Arrangement::Regions if asked => None,
+        Arrangement::Regions if !shared => Some("subjects share no network over regions"),
+        Arrangement::Regions if dataset.shares_space() => Some("subjects share one space"),
+        // A part to be mapped, one to fit the map on, and one to test.
+        Arrangement::Regions if groups.len() < 4 => Some("there are too few groups of stimuli"),
+        Arrangement::Regions => None,
+    })
+}
+
+fn chosen(config: &Config, dataset: &Dataset) -> Result<(Reading, &'static str)> {
+    if guidance(config, dataset)?.is_some() {
+        let because =
+            "subjects have voxel spaces of their own, and the dataset has guidance features";
+        return Ok((Reading::GuidanceLabels, because));
+    }
+    let everybody = common_stimuli(dataset).len() == dataset.stimuli.len();
+    Ok(match everybody && dataset.subjects.len() > 1 {
+        true => (
+            Reading::ConsensusLabels,
+            "subjects have voxel spaces of their own and saw the same stimuli, and the dataset has no guidance features",
+        ),
+        false => (
+            Reading::Labels,
+            "subjects have voxel spaces of their own and saw different stimuli, and the dataset has no guidance features",
+        ),
+    })
+}
+
+/// The feature set whose geometry subjects are aligned by.
+pub(crate) fn guidance(config: &Config, dataset: &Dataset) -> Result<Option<Guidance>> {
+    Ok(Guidance::load(dataset, Level::High, &config.guidance.high)?)
+}
