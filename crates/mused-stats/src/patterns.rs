@@ -46,7 +46,9 @@ impl Patterns {
         let (values, vectors) = eigenvectors(centred.as_ref())?;
         let total: f64 = values.iter().map(|value| value.abs()).sum();
         let below: f64 = values.iter().map(|value| value.min(0.0)).sum();
-        let largest = values.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
+        let largest = values
+            .iter()
+            .fold(0.0_f64, |most, value| most.max(value.abs()));
         // Rounding alone makes eigenvalues up to here.
         let least = size as f64 * f64::EPSILON * largest;
         let kept = values.iter().filter(|value| **value > least).count();

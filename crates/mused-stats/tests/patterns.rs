@@ -27,17 +27,27 @@ fn inner_products_are_the_positive_part_on_any_axes() {
         let mut rdm = matrix(&case["rdm"]);
         let patterns = Patterns::behind(rdm.view()).unwrap();
         let dimensions = patterns.rows.ncols();
-        assert_eq!(dimensions as u64, case["dimensions"].as_u64().unwrap(), "{name}");
+        assert_eq!(
+            dimensions as u64,
+            case["dimensions"].as_u64().unwrap(),
+            "{name}"
+        );
         let negative = case["negative"].as_f64().unwrap();
         assert!((patterns.negative - negative).abs() < TOLERANCE, "{name}");
-        assert!(near(&patterns.rows.dot(&patterns.rows.t()), &expected), "{name}");
+        assert!(
+            near(&patterns.rows.dot(&patterns.rows.t()), &expected),
+            "{name}"
+        );
         // Any matrix with full rank decides axes.
         let turns = Array2::from_shape_fn((dimensions, dimensions), |(i, j)| {
             ((1 + i * 7 + j * j * 3) as f64).sin()
         });
         let turned = patterns.clone().rotated(turns.view()).unwrap();
         assert!(!near(&turned.rows, &patterns.rows), "{name}");
-        assert!(near(&turned.rows.dot(&turned.rows.t()), &expected), "{name}");
+        assert!(
+            near(&turned.rows.dot(&turned.rows.t()), &expected),
+            "{name}"
+        );
         // The diagonal says nothing of the patterns.
         rdm.diag_mut().fill(0.7);
         assert_eq!(Patterns::behind(rdm.view()).unwrap(), patterns, "{name}");
