@@ -131,6 +131,9 @@ pub(crate) struct SimulateArgs {
     /// Share of these that everybody sees [default: 0.25 in spaces of their own, 1 in a common one]
     #[arg(long, value_name = "SHARE")]
     pub(crate) shared: Option<f64>,
+    /// Number of labels, of falling frequency
+    #[arg(long, value_name = "N")]
+    pub(crate) labels: Option<usize>,
     /// Presentations of each stimulus
     #[arg(long, value_name = "N")]
     pub(crate) repeats: Option<usize>,

@@ -40,6 +40,7 @@ fn config(args: &SimulateArgs) -> SimulateConfig {
         subjects: args.subjects.unwrap_or(default.subjects),
         stimuli: args.stimuli.unwrap_or(default.stimuli),
         shared: args.shared.unwrap_or(default.shared),
+        labels: args.labels.unwrap_or(default.labels),
         repeats: args.repeats.unwrap_or(default.repeats),
         voxels_per_roi: voxels.unwrap_or(default.voxels_per_roi),
         ..default
