@@ -10,7 +10,15 @@
 //! guidance distinguishable. Guidance features are noisy nonlinear codes of the two contents, as
 //! an image encoder would give, never the contents or labels.
 //!
-//! **Cortex.** A voxel's tuning is a smooth function of its place on its region's sheet, made of
+//! **Who sees what.** Everybody sees some pictures in common, the first ones, and as many of their own as make up the
+//! rest, as in the Natural Scenes Dataset.
+//!
+//! **Cortex.** In every region lies a code: a few directions of content, the same in all people. How voxels carry it is
+//! a person's own ([`Spaces::Own`]): each has smooth maps of its own, and mixes the code into them by weights of its
+//! own. Voxel i of two people has nothing in common, the geometry of a region has. That is how people are before
+//! anything is brought into a common space; no weight over voxels can be shared.
+//!
+//! **Cortex in a common space** ([`Spaces::Common`]). A voxel's tuning is a smooth function of its place on its region's sheet, made of
 //! two maps that everybody has. One is the same in all people; the other has the same layout and
 //! the opposite sign in each of two kinds of people. That is a caricature of how functional
 //! layouts differ, chosen for what it does: a model with one set of weights for everybody has the
@@ -28,7 +36,7 @@
 //! gain and drift, and repeats share the signal alone.
 //!
 //! A subject's random numbers depend on the seed and the subject's number alone, so a
-//! simulation with more subjects begins with the same ones.
+//! simulation with more subjects begins with the same ones, as long as everybody sees the same pictures.
 
 mod cortex;
 mod names;
@@ -63,6 +71,16 @@ pub struct SimulatedRoi {
     pub semantic: f64,
 }
 
+/// What the voxels of two people have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Spaces {
+    /// Nothing: everybody's voxels mix what a region codes in their own way.
+    Own,
+    /// Their places: maps that everybody has, in two kinds of people.
+    Common,
+}
+
 /// A simulated experiment. The default is small enough to train on in seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -70,10 +88,14 @@ pub struct SimulateConfig {
     /// Whether the dataset is said to be regions or a volume: the voxels, which have a place in
     /// both, are the same.
     pub kind: Kind,
+    /// What the voxels of two people have in common.
+    pub spaces: Spaces,
     /// Number of people.
     pub subjects: usize,
-    /// Number of pictures, all seen by everybody.
+    /// Number of pictures that each person sees.
     pub stimuli: usize,
+    /// Share of these that everybody sees; the others are seen by one person alone.
+    pub shared: f64,
     /// Number of labels.
     pub labels: usize,
     /// Presentations of each picture to each subject.
@@ -89,11 +111,11 @@ pub struct SimulateConfig {
     /// Spread among people of the signal a region carries: standard deviation of the
     /// logarithm of the signal variance.
     pub gain_spread: f64,
-    /// Share of the common map in a region's shared variance; the rest is opposed between kinds.
+    /// In a common space: share of the common map in a region's shared variance; the rest is opposed between kinds.
     pub agreement: f64,
-    /// Share of a region's signal variance that no other subject's topography predicts.
+    /// Share of a region's signal variance that nobody else's region codes.
     pub idiosyncrasy: f64,
-    /// Typical displacement of a voxel from where the common topography has it, in voxels.
+    /// In a common space: typical displacement of a voxel from where the common topography has it, in voxels.
     pub warp: f64,
     /// Seed: the same one gives the same files.
     pub seed: u64,
@@ -117,8 +139,10 @@ impl Default for SimulateConfig {
         ];
         Self {
             kind: Kind::Roi,
+            spaces: Spaces::Own,
             subjects: 4,
             stimuli: 1000,
+            shared: 0.25,
             labels: 80,
             repeats: 2,
             sessions: 2,
@@ -140,6 +164,34 @@ impl Default for SimulateConfig {
 }
 
 impl SimulateConfig {
+    /// The default in a common space, where everybody sees all pictures.
+    pub fn common_space() -> Self {
+        Self {
+            spaces: Spaces::Common,
+            shared: 1.0,
+            ..Self::default()
+        }
+    }
+
+    /// Number of pictures that everybody sees, and that each person sees alone.
+    fn shared_and_own(&self) -> [usize; 2] {
+        let shared = (self.shared * self.stimuli as f64).round() as usize;
+        [shared, self.stimuli - shared]
+    }
+
+    /// Number of all pictures.
+    fn pictures(&self) -> usize {
+        let [shared, own] = self.shared_and_own();
+        shared + self.subjects * own
+    }
+
+    /// Pictures that a subject sees.
+    fn seen_by(&self, subject: usize) -> Vec<usize> {
+        let [shared, own] = self.shared_and_own();
+        let first = shared + subject * own;
+        (0..shared).chain(first..first + own).collect()
+    }
+
     /// Checks that the experiment can be simulated.
     ///
     /// # Errors
@@ -174,6 +226,7 @@ impl SimulateConfig {
                 "{name} is {value}, expected from {least} to {most}"
             )))
         };
+        within("shared", self.shared, 0.0, 1.0)?;
         within("signal_to_noise", self.signal_to_noise, 0.0, 100.0)?;
         within("gain_spread", self.gain_spread, 0.0, 3.0)?;
         within("agreement", self.agreement, 0.0, 1.0)?;
@@ -224,6 +277,13 @@ pub fn simulate(
     );
     description.simulated = true;
     description.licence = Some("CC0-1.0".to_owned());
+    description.processing = (config.spaces == Spaces::Own).then(|| {
+        let [shared, own] = config.shared_and_own();
+        format!(
+            "Simulated people whose voxels have nothing in common; each sees {shared} stimuli that everybody sees and \
+             {own} of its own."
+        )
+    });
     let mut writer =
         DatasetWriter::create(out, description, scenes.stimuli.clone(), &scenes.labels)?;
     let mut encoders = config.stream(ENCODERS);
@@ -236,7 +296,7 @@ pub fn simulate(
             level: Some(level),
             description: format!("simulated encoder of {name}-level content"),
             is_rdm: false,
-            shape: [config.stimuli, FEATURES],
+            shape: [config.pictures(), FEATURES],
             details: serde_json::Map::new(),
         };
         writer.features(&features, encode(content, &mut encoders).view())?;
@@ -259,7 +319,7 @@ fn write_subject(
     writer: &mut DatasetWriter,
 ) -> Result<()> {
     let mut random = config.stream(FIRST_SUBJECT + subject as u64);
-    let trials = scanner::trials(config, &mut random);
+    let trials = scanner::trials(config, &config.seen_by(subject), &mut random);
     let mut voxels = Vec::new();
     let mut responses = Vec::new();
     for index in 0..config.rois.len() {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use mused_data::audit::{Leak, Report, audit};
+use mused_data::simulate::{SimulateConfig, simulate};
 use mused_data::{
     Dataset, DatasetWriter, Description, FeatureSet, Fold, Kind, Labels, Level, Response, Stimulus,
     Trial, Voxel,
@@ -218,12 +219,12 @@ fn responses_z_scored_together_with_test_trials() {
 fn without_features_near_duplicates_are_said_to_be_unsearched() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("data");
-    let config = mused_data::simulate::SimulateConfig {
+    let config = SimulateConfig {
         subjects: 1,
         stimuli: 20,
-        ..Default::default()
+        ..SimulateConfig::common_space()
     };
-    mused_data::simulate::simulate(&config, &path, &mut |_, _| ()).unwrap();
+    simulate(&config, &path, &mut |_, _| ()).unwrap();
     std::fs::remove_dir_all(path.join("features")).unwrap();
     let dataset = Dataset::open(&path).unwrap();
     let fold = Fold {

@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use mused_data::import::Check;
 use mused_data::import::rdm::{RdmConfig, import};
 use mused_data::{Dataset, Error, Imported, Kind, Level, Response};
-use mused_formats::npy::{write_npy_f32, write_npy_f64};
-use ndarray::{Array1, Array2, arr1, arr2};
+use mused_formats::npy::{read_npy, write_npy_f32, write_npy_f64};
+use ndarray::{Array1, Array2, Axis, arr1, arr2};
 use shared::shared;
 use tempfile::TempDir;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 fn import_example(name: &str) -> (Imported, Dataset, TempDir) {
-    let data = shared(&format!("data/{name}"));
+    import_manifest(name, &format!("data/{name}"))
+}
+
+fn import_manifest(name: &str, data: &str) -> (Imported, Dataset, TempDir) {
     let manifest = Path::new(ROOT)
         .join("examples")
         .join(format!("{name}.toml"));
@@ -27,7 +30,7 @@ fn import_example(name: &str) -> (Imported, Dataset, TempDir) {
     let mut calls = Vec::new();
     let progress = &mut |done, total| calls.push((done, total));
     let config = RdmConfig {
-        data: Some(data),
+        data: Some(shared(data)),
         ..RdmConfig::default()
     };
     let imported = import(&manifest, &out, &config, progress).unwrap();
@@ -185,6 +188,34 @@ fn kriegeskorte92() {
         let at = 3 * (60 * 175 + 100);
         assert_eq!(pixels[at..at + 3], colour);
     }
+}
+
+/// Numbers of columns and shares of negative variance as numpy has them.
+#[test]
+#[ignore = "reads ../shared/data: run with --ignored where that folder is"]
+fn patterns_behind_real_rdms() {
+    let (imported, dataset, _temporary) =
+        import_manifest("action-geometry-patterns", "data/action-geometry");
+    assert_eq!(imported.warnings.len(), 23);
+    let said =
+        "subject sid000005: negative variance was left out, by share: lh_AIP 0.111, lh_EV 0.099";
+    assert!(
+        imported.warnings[0].starts_with(said),
+        "{}",
+        imported.warnings[0]
+    );
+    assert_eq!(imported.subjects[0].1, [1, 90, 1471]);
+    assert_eq!(dataset.features.len(), 3);
+    let (imported, dataset, _temporary) =
+        import_manifest("kriegeskorte92-patterns", "data/kriegeskorte92");
+    assert!(imported.warnings.is_empty(), "{:?}", imported.warnings);
+    assert_eq!(imported.subjects[0].1, [2, 92, 91]);
+    assert_eq!(dataset.features.len(), 2);
+    let (imported, dataset, _temporary) = import_manifest("cichy92-patterns", "data");
+    assert!(imported.warnings.is_empty(), "{:?}", imported.warnings);
+    let rdm = read_npy(shared("data/cichy92-8/rdm_s03_IT.npy")).unwrap();
+    let rdm = rdm.into_dimensionality().unwrap();
+    assert_inner_products(&patterns_of(&dataset, 2, "IT"), &kernel(&rdm));
 }
 
 /// A small data folder: two subjects, two regions (the second subject lacks one), three stimuli.
@@ -361,6 +392,121 @@ fn sessions_are_repeats() {
     fs::remove_dir_all(small.path("out")).unwrap();
     small.square("rdm/ses-7/sub-a_ses-7_V2.npy", [0.4, 0.5, 0.6]);
     small.fails_with("expected an RDM of subject a, roi V2 in session 1");
+}
+
+/// The centred kernel of an RDM, its diagonal taken as 0.
+fn kernel(rdm: &Array2<f64>) -> Array2<f64> {
+    let mut kernel = 1.0 - rdm;
+    kernel.diag_mut().fill(1.0);
+    let size = rdm.nrows();
+    let centring = Array2::<f64>::eye(size) - 1.0 / size as f64;
+    centring.dot(&kernel).dot(&centring)
+}
+
+fn patterns_of(dataset: &Dataset, subject: usize, roi: &str) -> Array2<f64> {
+    let subject = &dataset.subjects[subject];
+    let columns = (0..subject.voxels.len()).filter(|&column| subject.voxels[column].roi == roi);
+    let columns: Vec<usize> = columns.collect();
+    let rows = (0..subject.trials.len()).map(|trial| response(dataset, &subject.id, trial));
+    let rows: Vec<f32> = rows.flatten().collect();
+    let rows = Array2::from_shape_vec((subject.trials.len(), subject.voxels.len()), rows);
+    rows.unwrap().select(Axis(1), &columns).mapv(f64::from)
+}
+
+fn assert_inner_products(patterns: &Array2<f64>, expected: &Array2<f64>) {
+    let found = patterns.dot(&patterns.t());
+    let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    assert!(differences.fold(0.0, f64::max) < 1e-5, "{found} {expected}");
+}
+
+/// The manifest for patterns of two sessions of subjects a and b, who have the same RDMs.
+fn patterns(sessions: [[f64; 3]; 2]) -> Small {
+    let small = Small::new();
+    for subject in ["a", "b"] {
+        for (session, triangle) in (1..).zip(sessions) {
+            for roi in ["V1", "V2"] {
+                small.square(&format!("rdm/{subject}_{session}_{roi}.npy"), triangle);
+            }
+        }
+    }
+    small.write_manifest(&MANIFEST.replace(
+        "path = \"rdm/sub-{subject}_{roi}.npy\"",
+        "response = \"patterns\"\npath = \"rdm/{subject}_{session}_{roi}.npy\"",
+    ));
+    small
+}
+
+#[test]
+fn patterns_have_the_inner_products_of_the_mean_rdm_on_axes_of_their_own() {
+    let small = patterns([[0.2, 0.9, 1.1], [0.4, 1.1, 1.3]]);
+    let imported = small.import().unwrap();
+    let counts = |id: &str| (id.to_owned(), [2, 3, 4]);
+    assert_eq!(imported.subjects, [counts("a"), counts("b")]);
+    assert!(imported.warnings.is_empty(), "{:?}", imported.warnings);
+    let dataset = Dataset::open(small.path("out")).unwrap();
+    assert_eq!(dataset.description.response, Response::Voxels);
+    let processing = dataset.description.processing.as_deref().unwrap();
+    assert!(processing.starts_with("Patterns behind published RDMs"));
+    let mean = arr2(&[[0.0, 0.3, 1.0], [0.3, 0.0, 1.2], [1.0, 1.2, 0.0]]);
+    let mut spaces = Vec::new();
+    for subject in 0..2 {
+        for roi in ["V1", "V2"] {
+            let found = patterns_of(&dataset, subject, roi);
+            assert_inner_products(&found, &kernel(&mean));
+            spaces.push(found);
+        }
+    }
+    // The same RDM, but no subject or region has the axes of another.
+    for (place, space) in spaces.iter().enumerate() {
+        for other in &spaces[..place] {
+            assert!(
+                (space - other)
+                    .iter()
+                    .any(|difference| difference.abs() > 0.05)
+            );
+        }
+    }
+    // The same files again, the same bits.
+    let bytes = || fs::read(small.path("out/subjects/b/responses.npy")).unwrap();
+    let first = bytes();
+    fs::remove_dir_all(small.path("out")).unwrap();
+    small.import().unwrap();
+    assert_eq!(bytes(), first);
+}
+
+#[test]
+fn negative_variance_is_told_and_much_of_it_refused() {
+    // b is near to a and to c, which are far from each other.
+    let little = patterns([[0.3, 1.4, 0.3]; 2]);
+    let imported = little.import().unwrap();
+    assert_eq!(imported.warnings.len(), 2);
+    let said = "subject a: negative variance was left out, by share: V1 0.";
+    assert!(
+        imported.warnings[0].starts_with(said),
+        "{:?}",
+        imported.warnings
+    );
+    let dataset = Dataset::open(little.path("out")).unwrap();
+    assert_eq!(dataset.description.warnings, imported.warnings);
+
+    let much = patterns([[-1.0, 2.0, 0.5]; 2]);
+    much.fails_with("subject a, region V1: expected at most 0.25 of the variance behind 1 - RDM");
+    much.fails_with("`--allow negative-variance` lets it pass");
+    let config = RdmConfig {
+        allow: vec![Check::NegativeVariance],
+        ..RdmConfig::default()
+    };
+    let out = much.path("out");
+    let imported = import(&much.path("manifest.toml"), &out, &config, &mut |_, _| ()).unwrap();
+    assert_eq!(imported.warnings.len(), 4);
+    assert!(imported.warnings[3].starts_with("negative-variance: subject b, region V2"));
+
+    let alike = patterns([[0.0; 3]; 2]);
+    alike.fails_with("subject a, region V1: expected an RDM of stimuli that differ");
+    let small = patterns([[0.5; 3]; 2]);
+    let text = fs::read_to_string(small.path("manifest.toml")).unwrap();
+    small.write_manifest(&text.replace("\"patterns\"", "\"voxels\""));
+    small.fails_with("unknown variant `voxels`, expected `profiles` or `patterns`");
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::simulate::{SimulateConfig, SimulatedRoi, simulate};
-use mused_data::{Dataset, Level};
+use mused_data::simulate::{SimulateConfig, SimulatedRoi, Spaces, simulate};
+use mused_data::{Dataset, Level, Subject};
+use mused_stats::rdm::condensed;
+use ndarray::{Array1, Array2, Axis};
 use tempfile::TempDir;
 
 fn small() -> SimulateConfig {
@@ -19,7 +21,7 @@ fn small() -> SimulateConfig {
         repeats: 2,
         sessions: 2,
         rois: vec![roi("V1", 0.0), roi("FFA", 1.0)],
-        ..SimulateConfig::default()
+        ..SimulateConfig::common_space()
     }
 }
 
@@ -86,14 +88,12 @@ fn a_subject_does_not_change_when_others_join() {
 }
 
 #[test]
-fn the_default_has_the_statistics_of_photographs() {
+fn stimuli_have_the_statistics_of_photographs() {
     let temporary = TempDir::new().unwrap();
     let out = temporary.path().join("out");
     let mut last = None;
-    simulate(&SimulateConfig::default(), &out, &mut |done, total| {
-        last = Some((done, total))
-    })
-    .unwrap();
+    let common = SimulateConfig::common_space();
+    simulate(&common, &out, &mut |done, total| last = Some((done, total))).unwrap();
     assert_eq!(last, Some((4, 4)));
     let size: usize = files(&out).values().map(Vec::len).sum();
     assert!(size < 30_000_000, "{size} bytes");
@@ -170,6 +170,102 @@ fn subjects_differ_in_voxels_and_order() {
     assert_ne!(order(0), order(1));
 }
 
+fn own() -> SimulateConfig {
+    SimulateConfig {
+        spaces: Spaces::Own,
+        shared: 0.4,
+        subjects: 3,
+        ..small()
+    }
+}
+
+#[test]
+fn people_with_spaces_of_their_own_share_some_stimuli() {
+    let temporary = TempDir::new().unwrap();
+    let [first, second] = ["a", "b"].map(|name| temporary.path().join(name));
+    write(&own(), &first);
+    write(&own(), &second);
+    assert_eq!(files(&first), files(&second));
+    let dataset = Dataset::open(&first).unwrap();
+    // 24 of everybody, 36 of each one.
+    assert_eq!(dataset.stimuli.len(), 24 + 3 * 36);
+    let of = |subject: &Subject| -> BTreeSet<usize> {
+        subject.trials.iter().map(|trial| trial.stimulus).collect()
+    };
+    let seen: Vec<BTreeSet<usize>> = dataset.subjects.iter().map(of).collect();
+    assert!(seen.iter().all(|stimuli| stimuli.len() == 60));
+    assert_eq!(&seen[0] & &seen[1], (0..24).collect());
+    assert_eq!(&seen[1] & &seen[2], (0..24).collect());
+    assert!(
+        dataset
+            .subjects
+            .iter()
+            .all(|subject| subject.trials.len() == 120)
+    );
+    let processing = dataset.description.processing.unwrap();
+    assert!(processing.contains("24 stimuli that everybody sees and 36 of its own"));
+    for (shared, stimuli) in [(0.0, 180), (1.0, 60)] {
+        let out = temporary.path().join(stimuli.to_string());
+        write(&SimulateConfig { shared, ..own() }, &out);
+        assert_eq!(Dataset::open(&out).unwrap().stimuli.len(), stimuli);
+    }
+}
+
+/// Mean over voxels of r between the voxels at one place in the first subject and in the third, which is of its kind,
+/// and r between the two geometries, in a region without noise.
+fn alike(config: &SimulateConfig) -> [f64; 2] {
+    let temporary = TempDir::new().unwrap();
+    let out = temporary.path().join("out");
+    let quiet = SimulateConfig {
+        subjects: 3,
+        repeats: 1,
+        sessions: 1,
+        signal_to_noise: 100.0,
+        shared: 1.0,
+        rois: vec![config.rois[1].clone()],
+        voxels_per_roi: (80, 80),
+        ..config.clone()
+    };
+    write(&quiet, &out);
+    let dataset = Dataset::open(&out).unwrap();
+    let [a, b] = [0, 2].map(|subject| {
+        let subject = &dataset.subjects[subject];
+        let mut rows = Array2::<f32>::zeros((60, 80));
+        for (place, trial) in subject.trials.iter().enumerate() {
+            let mut row = vec![0.0; 80];
+            subject.read_response(place, &mut row).unwrap();
+            rows.row_mut(trial.stimulus).assign(&Array1::from(row));
+        }
+        let rows = rows.mapv(f64::from);
+        let mean = rows.mean_axis(Axis(0)).unwrap();
+        rows - mean
+    });
+    let r = |a: &[f64], b: &[f64]| {
+        let [a, b] = [a, b].map(|x| {
+            let x = Array1::from(x.to_vec());
+            let mean = x.mean().unwrap();
+            x - mean
+        });
+        a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt()
+    };
+    let voxels = a.columns().into_iter().zip(b.columns());
+    let voxels = voxels
+        .map(|(a, b)| r(&a.to_vec(), &b.to_vec()))
+        .sum::<f64>()
+        / 80.0;
+    let geometry = |x: &Array2<f64>| condensed(x.dot(&x.t()).view()).unwrap();
+    [voxels, r(&geometry(&a), &geometry(&b))]
+}
+
+#[test]
+fn what_spaces_of_their_own_have_in_common_is_geometry() {
+    let [voxels, geometry] = alike(&own());
+    assert!(voxels.abs() < 0.15, "{voxels}");
+    assert!(geometry > 0.4, "{geometry}");
+    let [voxels, _] = alike(&small());
+    assert!(voxels > 0.8, "{voxels}");
+}
+
 #[test]
 fn impossible_experiments_are_refused() {
     let temporary = TempDir::new().unwrap();
@@ -197,6 +293,13 @@ fn impossible_experiments_are_refused() {
                 ..small()
             },
             "signal_to_noise is NaN",
+        ),
+        (
+            SimulateConfig {
+                shared: 1.5,
+                ..small()
+            },
+            "shared is 1.5, expected from 0 to 1",
         ),
         (twice, "roi \"V1\" occurs twice"),
     ] {

@@ -163,7 +163,7 @@ mod tests {
             subjects: 2,
             stimuli: 12,
             labels: 5,
-            ..SimulateConfig::default()
+            ..SimulateConfig::common_space()
         };
         let path = folder.path().join("data");
         simulate(&config, &path, &mut |_, _| ()).unwrap();

@@ -19,7 +19,11 @@ fn output(assert: &Assert) -> String {
 fn a_leak_stops_training_unless_it_is_let_pass() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
-    mused(&folder, "simulate --subjects 2 --stimuli 40 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 40 --seed 1 data",
+    )
+    .success();
     let train = "train data --set train.epochs=1 --set model.dim=8 --folds 2";
     mused(&folder, &format!("{train} --out clean")).success();
     mused(&folder, "audit data --folds 2").success();
@@ -58,7 +62,11 @@ fn a_leak_stops_training_unless_it_is_let_pass() {
 fn statistics_of_other_samples_are_found() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
-    mused(&folder, "simulate --subjects 2 --stimuli 40 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 40 --seed 1 data",
+    )
+    .success();
     let train = "train data --set train.epochs=1 --set model.dim=8 --set model.heads=2";
     mused(&folder, &format!("{train} --out run --folds 2")).success();
     // The statistics of the other fold, whose training samples are tested here.

@@ -14,7 +14,11 @@ const SMALL: &str = "--out b --folds 2 --set train.epochs=1 --set model.dim=8 --
 
 fn simulated() -> TempDir {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 2 --stimuli 40 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 40 --seed 1 data",
+    )
+    .success();
     folder
 }
 

@@ -29,7 +29,8 @@ impl Bench {
 
     fn simulate(&self, subjects: usize, out: &str) {
         let subjects = subjects.to_string();
-        self.mused(&["simulate", "--subjects", &subjects, "--stimuli", "60"])
+        self.mused(&["simulate", "--spaces", "common", "--stimuli", "60"])
+            .args(["--subjects", &subjects])
             .args(["--seed", "1", out])
             .assert()
             .success();

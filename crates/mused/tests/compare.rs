@@ -41,7 +41,11 @@ fn refused(assert: Assert, words: &str) {
 #[test]
 fn runs_are_compared_sample_by_sample() {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 3 --stimuli 60 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 3 --stimuli 60 --seed 1 data",
+    )
+    .success();
     let train = "train data --folds 2 --set model.dim=16 --set split.validation_fraction=0";
     mused(&folder, &format!("{train} --set train.epochs=8 --out a")).success();
     mused(
@@ -107,7 +111,11 @@ fn runs_are_compared_sample_by_sample() {
         mused(&folder, "compare a d"),
         "expected the test subjects and stimuli of a",
     );
-    mused(&folder, "simulate --subjects 3 --stimuli 60 --seed 2 other").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 3 --stimuli 60 --seed 2 other",
+    )
+    .success();
     mused(
         &folder,
         "train other --folds 2 --set model.dim=16 --set train.epochs=1 --out e",
@@ -120,7 +128,11 @@ fn runs_are_compared_sample_by_sample() {
 #[test]
 fn what_cannot_be_computed_says_so_in_its_place() {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 1 --stimuli 30 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 1 --stimuli 30 --seed 1 data",
+    )
+    .success();
     mused(
         &folder,
         "train data --set model.dim=8 --set model.heads=2 --set train.epochs=1 --out a",

@@ -15,7 +15,11 @@ const SMALL: &str = "--set train.epochs=2 --set model.dim=16 --set model.roi_com
 fn a_run_on_components_predicts_what_it_tested_and_others_are_refused() {
     let folder = TempDir::new().unwrap();
     let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
-    mused(&folder, "simulate --subjects 2 --stimuli 40 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 40 --seed 1 data",
+    )
+    .success();
     for (run, threads) in [("a", 1), ("b", 2)] {
         let args = format!("train data --out {run} {SMALL} --threads {threads}");
         mused(&folder, &args).success();
@@ -37,7 +41,7 @@ fn a_run_on_components_predicts_what_it_tested_and_others_are_refused() {
 
     mused(
         &folder,
-        "simulate --subjects 2 --stimuli 40 --seed 1 --kind volume volumes",
+        "simulate --spaces common --subjects 2 --stimuli 40 --seed 1 --kind volume volumes",
     )
     .success();
     let args = format!("train volumes --out refused {SMALL}");

@@ -15,7 +15,11 @@ use tempfile::TempDir;
 fn a_run_is_explained_and_its_importance_becomes_an_image() {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
-    mused(&folder, "simulate --subjects 2 --stimuli 40 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 40 --seed 1 data",
+    )
+    .success();
     let train = "train data --out run --set train.epochs=2 --set model.dim=16 --set split.folds=2";
     mused(&folder, train).success();
 

@@ -11,7 +11,11 @@ use tempfile::TempDir;
 
 fn simulated() -> TempDir {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 3 --stimuli 40 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 3 --stimuli 40 --seed 1 data",
+    )
+    .success();
     folder
 }
 
@@ -124,7 +128,11 @@ fn alignment_says_what_it_needs() {
         message.contains("must be one of shared, separate"),
         "{message}"
     );
-    mused(&folder, "simulate --subjects 2 --stimuli 10 --seed 1 few").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 10 --seed 1 few",
+    )
+    .success();
     let message = refusal(
         &folder,
         "train few --out a --model srm-ridge --set split.validation_fraction=0",

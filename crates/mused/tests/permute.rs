@@ -17,7 +17,11 @@ fn results(folder: &TempDir) -> Value {
 #[test]
 fn pipelines_are_retrained_on_labels_of_other_stimuli() {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 3 --stimuli 120 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 3 --stimuli 120 --seed 1 data",
+    )
+    .success();
     mused(
         &folder,
         "train data --out run --folds 2 --model ridge-pooled",

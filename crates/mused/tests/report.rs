@@ -11,7 +11,11 @@ use tempfile::TempDir;
 #[test]
 fn a_run_becomes_a_page_and_figures() {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 2 --stimuli 40 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 40 --seed 1 data",
+    )
+    .success();
     let train = "train data --set model.dim=8 --set model.heads=2 --set train.epochs=2";
     mused(&folder, &format!("{train} --out a")).success();
     mused(&folder, &format!("{train} --set train.epochs=1 --out b")).success();

@@ -16,7 +16,11 @@ const SMALL: &str = "--folds 2 --set train.epochs=2 --set model.dim=16";
 /// A folder with a dataset `data` and a run `run` of it.
 fn trained(settings: &str) -> TempDir {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 2 --stimuli 60 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 60 --seed 1 data",
+    )
+    .success();
     mused(&folder, &format!("train data --out run {SMALL} {settings}")).success();
     folder
 }
@@ -218,7 +222,11 @@ fn shuffled_brains_are_relabelled_and_searched_as_they_were_read() {
 #[test]
 fn a_benchmark_knows_its_runs_by_what_they_are_made_of() {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 2 --stimuli 60 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 60 --seed 1 data",
+    )
+    .success();
     let models = "--models ridge-separate,prevalence --seeds 0";
     mused(
         &folder,
@@ -393,7 +401,11 @@ fn a_run_of_another_recipe_is_not_gone_on_with() {
 #[test]
 fn sizes_that_no_machine_has_are_refused() {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 2 --stimuli 30 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 30 --seed 1 data",
+    )
+    .success();
     for setting in [
         "model.depth=9223372036854775807",
         "train.batch_size=9223372036854775807",

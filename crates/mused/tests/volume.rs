@@ -31,7 +31,8 @@ impl Bench {
     fn new() -> Self {
         let bench = Self(TempDir::new().unwrap());
         fs::write(bench.0.path().join("narrow.toml"), NARROW).unwrap();
-        let simulate = "simulate --kind volume --subjects 2 --stimuli 30 --seed 1 data";
+        let simulate =
+            "simulate --spaces common --kind volume --subjects 2 --stimuli 30 --seed 1 data";
         bench.mused(simulate).success();
         bench
     }
@@ -98,7 +99,7 @@ fn a_checkpoint_out_and_in_predicts_the_same() {
         &["has no subjects sub-09"],
     );
     bench
-        .mused("simulate --subjects 3 --stimuli 30 more")
+        .mused("simulate --spaces common --subjects 3 --stimuli 30 more")
         .success();
     bench.refused(
         "import-checkpoint weights.safetensors x --dataset more --set brainformer.heads=2",

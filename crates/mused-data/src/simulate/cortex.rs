@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::scenes::{HIGH, LOW, centre};
-use super::{SimulateConfig, SimulatedRoi, normal_matrix};
+use super::{SimulateConfig, SimulatedRoi, Spaces, normal_matrix};
 use crate::{Grid, Voxel};
 
 /// Smooth patterns over the sheet that a map is made of, hence content directions a map can show.
@@ -43,7 +43,8 @@ impl Patterns {
     }
 }
 
-/// What all subjects have in common: for each region, its two maps.
+/// What all subjects have in common: for each region, its two maps. In spaces of people's own, the code of a region is
+/// what the first one is tuned to.
 pub(super) struct Topography {
     regions: Vec<Region>,
 }
@@ -66,6 +67,32 @@ impl Topography {
         Self {
             regions: config.rois.iter().map(draw).collect(),
         }
+    }
+}
+
+impl Region {
+    /// The voxels at `positions` of one person: smooth patterns over them (positions × [`PATTERNS`]), and what each is
+    /// tuned to ([`PATTERNS`] × content). The code is mixed into patterns of its own.
+    fn mixed(
+        &self,
+        positions: &Array2<f64>,
+        random: &mut ChaCha8Rng,
+    ) -> (Array2<f64>, Array2<f64>) {
+        let basis = Patterns::draw(random).at(positions);
+        let mixing = normal_matrix(PATTERNS, PATTERNS, random) / (PATTERNS as f64).sqrt();
+        (basis, mixing.dot(&self.common))
+    }
+
+    /// The same in the common space, for a person of the kind that `polarity` says.
+    fn mapped(
+        &self,
+        places: &Array2<f64>,
+        agreement: f64,
+        polarity: f64,
+    ) -> (Array2<f64>, Array2<f64>) {
+        let mut tuned = &self.common * agreement.sqrt();
+        tuned.scaled_add(polarity * (1.0 - agreement).sqrt(), &self.opposed);
+        (self.patterns.at(places), tuned)
     }
 }
 
@@ -107,13 +134,15 @@ impl SubjectRegion {
         let (fewest, most) = config.voxels_per_roi;
         let count = random.random_range(fewest..=most);
         let positions = positions(count);
-        let basis = region
-            .patterns
-            .at(&(&positions + &warp(&positions, config.warp, random)));
-        // In turn, not by lot: two subjects are enough to have both kinds.
-        let polarity = if subject.is_multiple_of(2) { 1.0 } else { -1.0 };
-        let mut tuned = &region.common * config.agreement.sqrt();
-        tuned.scaled_add(polarity * (1.0 - config.agreement).sqrt(), &region.opposed);
+        let (basis, tuned) = match config.spaces {
+            Spaces::Own => region.mixed(&positions, random),
+            Spaces::Common => {
+                // In turn, not by lot: two subjects are enough to have both kinds.
+                let polarity = if subject.is_multiple_of(2) { 1.0 } else { -1.0 };
+                let places = &positions + &warp(&positions, config.warp, random);
+                region.mapped(&places, config.agreement, polarity)
+            }
+        };
         let shared = centre(content.dot(&tuned.t()).dot(&basis.t()));
         let idiosyncratic = centre(content.dot(&tuning(roi, count, random).t()));
         let own = config.idiosyncrasy;

@@ -25,12 +25,16 @@ const PERSISTENCE: f64 = 0.35;
 /// Standard deviation of the logarithm of a session's gain.
 const SESSION_GAIN: f64 = 0.1;
 
-/// The order of presentations: every stimulus `repeats` times, repeats drawn apart over the
+/// The order of presentations: every one of the `shown` stimuli `repeats` times, repeats drawn apart over the
 /// experiment, in runs of [`RUN`] trials.
-pub(super) fn trials(config: &SimulateConfig, random: &mut ChaCha8Rng) -> Vec<Trial> {
+pub(super) fn trials(
+    config: &SimulateConfig,
+    shown: &[usize],
+    random: &mut ChaCha8Rng,
+) -> Vec<Trial> {
     let mut order: Vec<(f64, usize)> = Vec::new();
     for repeat in 0..config.repeats {
-        let mut stimuli: Vec<usize> = (0..config.stimuli).collect();
+        let mut stimuli = shown.to_vec();
         stimuli.shuffle(random);
         // Rounds overlap by half, as in experiments whose sessions mix new and seen pictures.
         order.extend(
@@ -40,7 +44,7 @@ pub(super) fn trials(config: &SimulateConfig, random: &mut ChaCha8Rng) -> Vec<Tr
         );
     }
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut seen = vec![0; config.stimuli];
+    let mut seen = vec![0; config.pictures()];
     let total = order.len();
     let mut trials: Vec<Trial> = Vec::with_capacity(total);
     let mut first_of_session = 0;

@@ -49,11 +49,12 @@ pub(super) struct Scenes {
 impl Scenes {
     pub(super) fn draw(config: &SimulateConfig, random: &mut ChaCha8Rng) -> Self {
         let catalogue: Vec<(String, Topic)> = (0..config.labels).map(names::label).collect();
-        let groups = groups(config.stimuli, random);
+        let pictures = config.pictures();
+        let groups = groups(pictures, random);
         let topics = topics(&catalogue, groups.last().map_or(0, |last| last + 1), random);
         let topic_of = |stimulus: usize| topics[groups[stimulus]];
-        let mut matrix = Array2::zeros((config.stimuli, config.labels));
-        for stimulus in 0..config.stimuli {
+        let mut matrix = Array2::zeros((pictures, config.labels));
+        for stimulus in 0..pictures {
             let previous = stimulus
                 .checked_sub(1)
                 .filter(|&p| groups[p] == groups[stimulus]);
@@ -68,7 +69,7 @@ impl Scenes {
             }
         }
         give_every_label_a_minimum(&mut matrix, &catalogue, &topic_of, random);
-        let low = low_content(config.stimuli, &groups, &topic_of, random);
+        let low = low_content(pictures, &groups, &topic_of, random);
         let high = high_content(matrix.view(), &catalogue, random);
         let stimuli = groups
             .iter()

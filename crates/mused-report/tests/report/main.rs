@@ -411,7 +411,7 @@ fn pictures_and_brains_are_shown_where_there_are_any() {
         kind: Kind::Volume,
         subjects: 3,
         stimuli: 40,
-        ..SimulateConfig::default()
+        ..SimulateConfig::common_space()
     };
     simulate(&config, &data, &mut |_, _| {}).unwrap();
     let stimuli = fs::read_to_string(data.join("stimuli.tsv")).unwrap();

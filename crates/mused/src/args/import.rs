@@ -13,10 +13,12 @@ pub(crate) struct ImportArgs {
 pub(crate) enum ImportSource {
     /// Data published as one dissimilarity matrix a subject and region
     #[command(after_help = "\
-The manifest (TOML) names the files, labels and guidance; see examples/action-geometry.toml.
+The manifest (TOML) names the files, labels and guidance; see examples/action-geometry.toml. Responses are similarity
+profiles in a space of all subjects, or with response = \"patterns\" the patterns behind the RDMs in spaces of their own.
 
-Example:
-  mused import rdm examples/action-geometry.toml data/action --data DOWNLOAD")]
+Examples:
+  mused import rdm examples/action-geometry.toml data/action --data DOWNLOAD
+  mused import rdm examples/action-geometry-patterns.toml data/patterns --data DOWNLOAD")]
     Rdm(ImportRdmArgs),
     /// Preprocessed BOLD runs with their events, in BIDS or by patterns
     #[command(after_help = "\

@@ -102,20 +102,44 @@ pub(crate) enum SimulatedKind {
     Volume,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SpacesArg {
+    /// Everybody's voxels are their own, and some stimuli
+    Own,
+    /// Voxels at the same places do the same in two kinds of people, who see the same stimuli
+    Common,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  mused simulate --kind roi --subjects 4 --stimuli 600 --seed 1 data/simulated")]
+Examples:
+  mused simulate --subjects 4 --stimuli 600 --seed 1 data/simulated
+  mused simulate --subjects 4 --stimuli 3000 --repeats 1 --voxels 2000 --shared 0.1 data/many")]
 pub(crate) struct SimulateArgs {
     /// What the voxels are arranged by
     #[arg(long, value_enum, default_value = "roi")]
     pub(crate) kind: SimulatedKind,
+    /// What the voxels of two people have in common
+    #[arg(long, value_enum, default_value = "own")]
+    pub(crate) spaces: SpacesArg,
     /// Number of subjects
     #[arg(long, value_name = "N")]
     pub(crate) subjects: Option<usize>,
-    /// Number of stimuli, seen by every subject
+    /// Number of stimuli that each subject sees
     #[arg(long, value_name = "N")]
     pub(crate) stimuli: Option<usize>,
+    /// Share of these that everybody sees [default: 0.25 in spaces of their own, 1 in a common one]
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) shared: Option<f64>,
+    /// Number of labels, of falling frequency
+    #[arg(long, value_name = "N")]
+    pub(crate) labels: Option<usize>,
+    /// Presentations of each stimulus
+    #[arg(long, value_name = "N")]
+    pub(crate) repeats: Option<usize>,
+    /// Voxels of a subject, about
+    #[arg(long, value_name = "N")]
+    pub(crate) voxels: Option<usize>,
     /// Seed of everything drawn
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,

@@ -13,6 +13,7 @@ use crate::args::InfoArgs;
 struct Summary {
     name: String,
     response: Response,
+    processing: Option<String>,
     simulated: bool,
     stimuli: usize,
     groups: usize,
@@ -76,6 +77,7 @@ fn summarise(dataset: &Dataset, problems: &[Problem]) -> Summary {
     Summary {
         name: dataset.description.name.clone(),
         response: dataset.description.response,
+        processing: dataset.description.processing.clone(),
         simulated: dataset.description.simulated,
         stimuli,
         groups: count(
@@ -136,6 +138,7 @@ fn print(dataset: &Dataset, summary: &Summary) {
     for (name, value) in [
         ("licence", &description.licence),
         ("cite", &description.citation),
+        ("responses", &description.processing),
     ] {
         if let Some(value) = value {
             println!("{name}: {value}");
