@@ -28,6 +28,7 @@ pub mod rsa;
 mod samples;
 mod shared_space;
 pub mod srm;
+pub mod stacking;
 mod student;
 pub mod summary;
 pub mod tsne;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mused_stats::patterns::Patterns;
 use mused_stats::pca::Pca;
-use mused_stats::ridge;
-use ndarray::{Array1, Array2, Axis, s};
+use mused_stats::{ridge, stacking};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 
 use super::layout::contiguous;
 use super::projection::{regions_of, z_scored_rows};
@@ -158,8 +158,11 @@ impl Alignment<'_> {
                 held_out,
             });
         }
-        let scale = score_scale(&fitted, labels) * self.scores_sd;
-        let scaled = |mut values: Array2<f64>| {
+        let truth = targets.slice(s![.., targets.ncols() - labels..]);
+        let scales = self
+            .score_scales(&fitted, truth)
+            .map_err(|error| Error::Request(format!("subject {id}: {error}")))?;
+        let scaled = |mut values: Array2<f64>, scale: ArrayView1<'_, f64>| {
             let first = values.ncols() - labels;
             let mut scores = values.slice_mut(s![.., first..]);
             scores *= &scale;
@@ -167,13 +170,13 @@ impl Alignment<'_> {
         };
         let (mut projections, mut held_out) = (Vec::new(), Vec::new());
         let mut width = 0;
-        for map in fitted {
+        for (map, scale) in fitted.into_iter().zip(scales.rows()) {
             width = map.weights.ncols();
-            held_out.push((map.region.clone(), scaled(map.held_out)));
+            held_out.push((map.region.clone(), scaled(map.held_out, scale)));
             projections.push(Projection {
                 region: map.region,
                 mean: map.mean.iter().map(|mean| *mean as f32).collect(),
-                weights: scaled(map.weights).t().iter().copied().collect(),
+                weights: scaled(map.weights, scale).t().iter().copied().collect(),
             });
         }
         Ok(SubjectMaps {
@@ -186,6 +189,34 @@ impl Alignment<'_> {
             },
             held_out,
         })
+    }
+
+    /// What the scores of each region and label are multiplied by, so that their mean over regions is the stacked
+    /// regression of all, its standard deviation over the training samples `scores_sd`: regions × labels. 0 where nothing
+    /// varies.
+    fn score_scales(
+        &self,
+        fitted: &[RegionMap],
+        truth: ArrayView2<'_, f64>,
+    ) -> mused_stats::Result<Array2<f64>> {
+        let labels = truth.ncols();
+        let scores: Vec<ArrayView2<'_, f64>> = fitted
+            .iter()
+            .map(|map| map.held_out.slice(s![.., map.held_out.ncols() - labels..]))
+            .collect();
+        let mean = truth.mean_axis(Axis(0)).unwrap_or_default();
+        let weights = stacking::weights(&scores, (&truth - &mean).view())?;
+        let mut stacked = Array2::zeros(truth.raw_dim());
+        for (scores, weight) in scores.iter().zip(&weights) {
+            stacked.scaled_add(*weight, scores);
+        }
+        let sd = stacked.std_axis(Axis(0), 0.0);
+        let unit = sd.mapv(|sd| if sd > 1e-9 { self.scores_sd / sd } else { 0.0 });
+        let shares = weights * fitted.len() as f64;
+        Ok(Array2::from_shape_fn(
+            (fitted.len(), labels),
+            |(region, label)| shares[region] * unit[label],
+        ))
     }
 }
 
@@ -397,22 +428,6 @@ fn has(subject: &Subject, region: &str) -> bool {
 
 fn refused(subject: &str, region: &str, error: &mused_stats::Error) -> Error {
     Error::Request(format!("subject {subject}, region {region}: {error}"))
-}
-
-/// Of each label, what brings the standard deviation of the mean over regions of held-out scores to 1; 0 where there is
-/// nothing to bring there.
-fn score_scale(fitted: &[RegionMap], labels: usize) -> Array1<f64> {
-    let mut sum = Array2::zeros((0, labels));
-    for map in fitted {
-        let scores = map.held_out.slice(s![.., map.held_out.ncols() - labels..]);
-        if sum.is_empty() {
-            sum = Array2::zeros(scores.raw_dim());
-        }
-        sum += &scores;
-    }
-    let mean = sum / fitted.len().max(1) as f64;
-    let scale = |sd: f64| if sd > 1e-9 { sd.recip() } else { 0.0 };
-    mean.std_axis(Axis(0), 0.0).mapv(scale)
 }
 
 /// Principal components of guidance over training stimuli, all divided by one number so that their mean square is 1.
