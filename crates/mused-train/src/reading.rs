@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mused_data::{Arrangement, Dataset, Guidance, Level, common_stimuli};
+use mused_data::{Arrangement, Dataset, Guidance, Level};
 use mused_run::{AlignedInputs, Config, Family, Identity, Reading};
 
 use crate::{Error, Result};
@@ -89,17 +89,9 @@ fn chosen(config: &Config, dataset: &Dataset) -> Result<(Reading, &'static str)>
             "subjects have voxel spaces of their own, and the dataset has guidance features";
         return Ok((Reading::GuidanceLabels, because));
     }
-    let everybody = common_stimuli(dataset).len() == dataset.stimuli.len();
-    Ok(match everybody && dataset.subjects.len() > 1 {
-        true => (
-            Reading::ConsensusLabels,
-            "subjects have voxel spaces of their own and saw the same stimuli, and the dataset has no guidance features",
-        ),
-        false => (
-            Reading::Labels,
-            "subjects have voxel spaces of their own and saw different stimuli, and the dataset has no guidance features",
-        ),
-    })
+    let because =
+        "subjects have voxel spaces of their own, and the dataset has no guidance features";
+    Ok((Reading::Labels, because))
 }
 
 /// The feature set whose geometry subjects are aligned by.

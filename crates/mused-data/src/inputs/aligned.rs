@@ -31,7 +31,7 @@ pub struct Alignment<'g> {
     pub components: usize,
     /// Standard deviation, over training samples, of the mean over a subject's regions of its score of a label.
     pub scores_sd: f64,
-    /// Whether voxels are z-scored before.
+    /// Whether voxels are centred and brought to one scale a subject before.
     pub zscore: bool,
     /// Seed of the parts.
     pub seed: u64,
@@ -121,7 +121,8 @@ impl Alignment<'_> {
         let Subject { id, .. } = &dataset.subjects[subject];
         let z_score = (self.zscore)
             .then(|| ZScore::fit(dataset, subject, samples))
-            .transpose()?;
+            .transpose()?
+            .map(ZScore::with_one_scale);
         let parts: Vec<usize> = samples.iter().map(|s| shared.part(s.stimulus)).collect();
         let values = z_scored_rows(dataset, z_score.as_ref(), samples)?;
         let labels = dataset.labels.names.len();
@@ -345,7 +346,8 @@ impl Consensus {
             let own = samples(dataset, &[subject], &stimuli);
             let z_score = (alignment.zscore)
                 .then(|| ZScore::fit(dataset, subject, &own))
-                .transpose()?;
+                .transpose()?
+                .map(ZScore::with_one_scale);
             let values = z_scored_rows(dataset, z_score.as_ref(), &own)?;
             distances.insert(
                 subject,

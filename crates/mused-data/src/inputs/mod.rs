@@ -194,6 +194,29 @@ impl ZScore {
     }
 }
 
+impl ZScore {
+    /// The same with one scale for all voxels, the median one, so that a voxel counts for what it varies; those that vary
+    /// more than [`OUTLYING`] times the median, artefacts rather than brains, for that much.
+    fn with_one_scale(mut self) -> Self {
+        let mut varying: Vec<f32> = self.scale.iter().copied().filter(|s| *s > 0.0).collect();
+        varying.sort_unstable_by(f32::total_cmp);
+        let Some(median) = varying.get(varying.len() / 2).copied() else {
+            return self;
+        };
+        for scale in &mut self.scale {
+            *scale = if *scale > 0.0 {
+                median.min(OUTLYING * *scale)
+            } else {
+                0.0
+            };
+        }
+        self
+    }
+}
+
+/// Standard deviations, in units of the median voxel's, that a voxel counts for at most.
+const OUTLYING: f32 = 4.0;
+
 /// Reads responses averaged over the trials of a sample, reusing its memory.
 #[derive(Default)]
 struct Average {

@@ -22,9 +22,8 @@ choices! {
 choices! {
     /// What stands in an input row for a region.
     Reading {
-        /// In spaces of subjects' own, what `guidance+labels` reads where the dataset has guidance, else `consensus+labels`
-        /// where all subjects saw the same training stimuli, else `labels`; in a common space, and for families that are
-        /// no shared network over regions, `voxels`. The run records which it was.
+        /// In spaces of subjects' own, what `guidance+labels` reads where the dataset has guidance, else `labels`; in a
+        /// common space, and for families that are no shared network over regions, `voxels`. The run records which it was.
         Auto = "auto",
         /// The voxels themselves.
         Voxels = "voxels",
@@ -145,8 +144,9 @@ settings! {
         /// Part of the volume that is read: [from, to] on each axis, in voxels of the dataset; beyond the brain it is
         /// zero. Empty = the smallest box around all brains.
         grid: Vec<[i32; 2]> = Vec::new();
-        /// Whether voxels are z-scored with training statistics, a subject. Similarity profiles never are: they have one
-        /// scale for everybody.
+        /// Whether voxels are z-scored with training statistics, a subject; where they are mapped onto something
+        /// (model.inputs), they are centred and share one scale instead. Similarity profiles never are: they have one scale
+        /// for everybody.
         zscore: bool = true;
         /// Regions as this many principal components, fitted on each subject's training samples; 0 = voxels, with zeros
         /// where a subject has fewer than others.
