@@ -430,6 +430,30 @@ fn wrong_requests_say_what_to_do() {
     assert!(!bench.path("data/features").exists());
 }
 
+/// In the place of `ffmpeg`: two seconds of a film, and then what is wrong with the rest.
+#[cfg(unix)]
+#[test]
+fn a_film_that_ffmpeg_cannot_read_to_its_end_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    fs::write(bench.path("film.mp4"), "half a film").unwrap();
+    let decoder = bench.path("ffmpeg");
+    let script = "#!/bin/sh\nprintf 'P6 1 1 255\\nabcP6 1 1 255\\nabc'\nexit 69\n";
+    fs::write(&decoder, script).unwrap();
+    fs::set_permissions(&decoder, PermissionsExt::from_mode(0o755)).unwrap();
+    let file = bench.path("film.mp4").display().to_string();
+    for frame in [None, Some(2)] {
+        let frame = frame.map_or("n/a".to_owned(), |second: u32| second.to_string());
+        bench.stimuli(|_| (file.clone(), frame.clone()));
+        let features = Command::new(env!("CARGO_BIN_EXE_mused"))
+            .current_dir(bench.folder.path())
+            .args(["features", "data", "--model", "model", "--low"])
+            .env("PATH", bench.folder.path())
+            .assert();
+        says(features, &["film.mp4", "2 seconds", "69", "whole"]);
+    }
+}
+
 #[test]
 fn films_are_read_a_second_at_a_time() {
     let bench = Bench::new();
