@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let images = files.par_iter();
     let crops = images
-        .map(|file| RgbImage::open(file).map(|image| preprocess.crop(&image)))
+        .map(|file| preprocess.crop(&RgbImage::open(file)?))
         .collect::<Result<Vec<_>, _>>()?
         .concat();
     eprintln!("{:.3} s", start.elapsed().as_secs_f64());

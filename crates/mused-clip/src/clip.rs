@@ -6,7 +6,7 @@ use ndarray::Array2;
 use crate::config::ClipConfig;
 use crate::image_encoder::{Encoded, ImageEncoder};
 use crate::preprocess::{Preprocess, RgbImage};
-use crate::text_encoder::TextEncoder;
+use crate::text_encoder::{LEGACY_END, TextEncoder};
 use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;
 use crate::{Error, Result};
@@ -56,7 +56,7 @@ impl<B: KernelBackend> Clip<B> {
         let folder = folder.as_ref();
         let config = ClipConfig::open(folder.join("config.json"))?;
         // What is small first: a missing file should not cost the reading of gigabytes.
-        let tokenizer = Tokenizer::open(folder, config.text.max_position_embeddings)?;
+        let tokenizer = tokenizer(folder, &config)?;
         let preprocess = Preprocess::open(folder, config.image.image_size)?;
         let weights = Weights::open(folder)?;
         let mut shapes = ImageEncoder::<B>::shapes(&config);
@@ -151,7 +151,7 @@ impl<B: KernelBackend> Texts<B> {
     pub fn open(folder: impl AsRef<Path>, device: &B::Device) -> Result<Self> {
         let folder = folder.as_ref();
         let config = ClipConfig::open(folder.join("config.json"))?;
-        let tokenizer = Tokenizer::open(folder, config.text.max_position_embeddings)?;
+        let tokenizer = tokenizer(folder, &config)?;
         let weights = Weights::open(folder)?;
         weights.check(&TextEncoder::<B>::shapes(&config))?;
         Ok(Self {
@@ -185,6 +185,20 @@ impl<B: KernelBackend> Texts<B> {
         let ids: Vec<Vec<u32>> = ids.collect::<Result<_>>()?;
         self.encoder.encode_ids(&ids)
     }
+}
+
+/// The tokenizer of a model, whose texts end as `config.json` says.
+fn tokenizer(folder: &Path, config: &ClipConfig) -> Result<Tokenizer> {
+    let tokenizer = Tokenizer::open(folder, config.text.max_position_embeddings)?;
+    let (said, end) = (config.text.eos_token_id, tokenizer.end() as usize);
+    if said == end || said == LEGACY_END {
+        return Ok(tokenizer);
+    }
+    Err(Error::malformed(
+        &folder.join("config.json"),
+        format!("text_config.eos_token_id {end}, the tokenizer's end token"),
+        said.to_string(),
+    ))
 }
 
 /// `[rows, columns]` of a tensor as an array.

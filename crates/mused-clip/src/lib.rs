@@ -14,6 +14,7 @@ mod error;
 mod features;
 #[cfg(feature = "hub")]
 pub mod hub;
+mod identity;
 mod image_encoder;
 mod preprocess;
 mod text_encoder;
@@ -25,8 +26,9 @@ pub use clip::{Clip, Images, Texts};
 pub use config::{Activation, ClipConfig, ImageConfig, TextConfig};
 pub use error::{Error, Result};
 pub use features::{ImageFeatures, Tokens, unit_rows};
+pub use identity::settings_sha256;
 pub use image_encoder::{Encoded, ImageEncoder, Pixels};
-pub use preprocess::{CropRounding, Preprocess, RgbImage};
+pub use preprocess::{CropRounding, Preprocess, RgbImage, Scaled};
 pub use text_encoder::TextEncoder;
 pub use tokenizer::Tokenizer;
 pub use transformer::HiddenStates;

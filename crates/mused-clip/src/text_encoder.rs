@@ -8,7 +8,7 @@ use crate::weights::Weights;
 use crate::{Error, Result};
 
 /// The end token that early published configurations name although their vocabulary has another.
-const LEGACY_END: usize = 2;
+pub(crate) const LEGACY_END: usize = 2;
 
 /// CLIP's text encoder.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl<B: KernelBackend> TextEncoder<B> {
     /// The pooled and projected outputs for the last of [`Self::hidden_states`], `[batch, tokens, hidden]`.
     ///
     /// # Errors
-    /// Another number of texts than states.
+    /// Another number of texts than states; a text without an end token.
     pub fn read_out(&self, ids: &[Vec<u32>], last: Tensor<B, 3>) -> Result<Encoded<B>> {
         let [batch, length, dim] = last.dims();
         if ids.len() != batch || ids.iter().any(|text| text.len() != length) {
@@ -140,10 +140,9 @@ impl<B: KernelBackend> TextEncoder<B> {
                 found: format!("{}", ids.len()),
             });
         }
-        let rows: Vec<i64> = ids
-            .iter()
-            .enumerate()
-            .map(|(index, ids)| (index * length + self.read_position(ids)) as i64)
+        let positions = self.read_positions(ids)?.into_iter().enumerate();
+        let rows: Vec<i64> = positions
+            .map(|(index, position)| (index * length + position) as i64)
             .collect();
         let rows = Tensor::from_data(TensorData::new(rows, [batch]), &self.device);
         // The norm works row by row: only the rows read are normalised.
@@ -155,30 +154,36 @@ impl<B: KernelBackend> TextEncoder<B> {
         })
     }
 
-    /// Where the state that stands for the text is: the first end token, the first token where there is none; in
-    /// models with a [legacy](TextConfig::eos_token_id) configuration the first token of the highest number.
-    fn read_position(&self, ids: &[u32]) -> usize {
+    /// Where the states that stand for texts are: the first end token; in models with a
+    /// [legacy](TextConfig::eos_token_id) configuration the first token of the highest number.
+    fn read_positions(&self, ids: &[Vec<u32>]) -> Result<Vec<usize>> {
         let end = self.config.eos_token_id;
-        let wanted = if end == LEGACY_END {
-            ids.iter().max().map_or(0, |id| *id as usize)
-        } else {
-            end
+        let position = |(index, ids): (usize, &Vec<u32>)| {
+            let wanted = if end == LEGACY_END {
+                ids.iter().max().map_or(end, |id| *id as usize)
+            } else {
+                end
+            };
+            let position = ids.iter().position(|id| *id as usize == wanted);
+            // Any other token would be the same in every text, or not the one the model was trained to fill.
+            position.ok_or_else(|| Error::Mismatch {
+                what: "tokens of a text",
+                expected: format!("the end token {end} (eos_token_id of config.json)"),
+                found: format!("none in text {index} (counted from 0)"),
+            })
         };
-        ids.iter()
-            .position(|id| *id as usize == wanted)
-            .unwrap_or(0)
+        ids.iter().enumerate().map(position).collect()
     }
 
     /// All of it: tokens to pooled and projected outputs. No token sees a later one, so what follows the last token
     /// read of the batch is not computed.
     ///
     /// # Errors
-    /// As [`Self::hidden_states`].
+    /// As [`Self::hidden_states`] and [`Self::read_out`].
     pub fn encode_ids(&self, ids: &[Vec<u32>]) -> Result<Encoded<B>> {
         // Checks the whole texts before they are cut.
         drop(self.hidden_states(ids)?);
-        let needed = ids.iter().map(|ids| self.read_position(ids) + 1).max();
-        let needed = needed.unwrap_or(1);
+        let needed = self.read_positions(ids)?.into_iter().max().unwrap_or(0) + 1;
         let cut: Vec<Vec<u32>> = ids.iter().map(|ids| ids[..needed].to_vec()).collect();
         let last = self.hidden_states(&cut)?.finish();
         self.read_out(&cut, last)

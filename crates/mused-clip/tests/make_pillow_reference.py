@@ -62,6 +62,13 @@ def fixtures(folder):
     gray16 = rng.integers(0, 65536, (8, 8), dtype=np.uint16)
     Image.fromarray(gray16).save(folder / "gray16.png")
     rgb16(folder / "rgb16.png", rng.integers(0, 65536, (20, 33, 3), dtype=np.uint16))
+    Image.fromarray(noise(40, 33, 3)).save(folder / "progressive.jpg", quality=90, progressive=True)
+    Image.fromarray(noise(40, 33, 3)).save(folder / "restart.jpg", quality=90, restart_marker_blocks=2)
+    # Columns are scaled first where height shrinks by more than twice what width does.
+    Image.fromarray(noise(90, 31, 3)).save(folder / "portrait.png")
+    # Stray bytes between headers, which libjpeg passes over.
+    photo = (folder / "photo.jpg").read_bytes()
+    (folder / "stray.jpg").write_bytes(photo[:20] + b"stray" + photo[20:])
     refused = {"cmyk.jpg", "gray16.png"}
     with open(folder / "crops.tsv", "w") as table:
         for path in sorted(folder.glob("*.png")):

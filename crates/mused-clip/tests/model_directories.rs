@@ -109,6 +109,146 @@ fn parts_and_16_bit_weights_are_read() {
     }
 }
 
+/// Two files of weights and their index: the first has everything, the second one tensor again, ten times as large.
+fn overlapping(folder: &Path) -> (String, std::path::PathBuf) {
+    let path = folder.join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let moved = "visual_projection.weight".to_owned();
+    let view = file.tensor(&moved).unwrap();
+    let words = view.data().as_chunks::<4>().0.iter();
+    let larger: Vec<u8> = words
+        .flat_map(|word| (10.0 * f32::from_le_bytes(*word)).to_le_bytes())
+        .collect();
+    let larger = TensorView::new(Dtype::F32, view.shape().to_vec(), &larger).unwrap();
+    let second = safetensors::serialize([(moved.as_str(), larger)], None).unwrap();
+    fs::write(folder.join("z.safetensors"), second).unwrap();
+    let map: HashMap<String, &str> = file
+        .names()
+        .into_iter()
+        .map(|n| (n.to_owned(), "a.safetensors"))
+        .collect();
+    let index = folder.join("model.safetensors.index.json");
+    fs::write(&index, serde_json::json!({"weight_map": map}).to_string()).unwrap();
+    fs::rename(&path, folder.join("a.safetensors")).unwrap();
+    (moved, index)
+}
+
+/// Moves a tensor to a file in an index, and adds the names of files that hold nothing else.
+fn remap(index: &Path, tensor: &str, file: &str) {
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(index).unwrap()).unwrap();
+    json["weight_map"][tensor] = file.into();
+    fs::write(index, json.to_string()).unwrap();
+}
+
+#[test]
+fn each_tensor_is_read_from_the_file_the_index_names() {
+    let folder = TinyClip::copy();
+    let expected = embeds(folder.path());
+    let (moved, index) = overlapping(folder.path());
+    assert_eq!(embeds(folder.path()), expected);
+    let digest = weights_sha256(folder.path()).unwrap();
+    // A file of the index that is not the tensor's has the tensor, too.
+    remap(&index, "unused", "z.safetensors");
+    let message = error(folder.path());
+    assert!(
+        message.contains("unused") && message.contains("z.safetensors"),
+        "{message}"
+    );
+    remap(&index, &moved, "z.safetensors");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    json["weight_map"].as_object_mut().unwrap().remove("unused");
+    fs::write(&index, json.to_string()).unwrap();
+    let found = embeds(folder.path());
+    assert_ne!(weights_sha256(folder.path()).unwrap(), digest);
+    let (image, text) = found.split_at(24);
+    assert_eq!(text, &expected[24..]);
+    for (found, expected) in image.iter().zip(&expected) {
+        assert!((found - 10.0 * expected).abs() <= 1e-4 * expected.abs().max(1.0));
+    }
+}
+
+#[test]
+fn an_index_that_names_what_is_not_there_is_refused() {
+    let folder = TinyClip::copy();
+    let (moved, index) = overlapping(folder.path());
+    remap(&index, "visual_projection.bias", "z.safetensors");
+    remap(&index, "text_projection.weight", "z.safetensors");
+    let message = error(folder.path());
+    for part in [
+        "index.json",
+        "text_projection.weight",
+        "visual_projection.bias",
+        "z.safetensors",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    remap(&index, &moved, "model-3-of-4.safetensors");
+    remap(&index, "text_projection.weight", "model-4-of-4.safetensors");
+    let message = error(folder.path());
+    for part in [
+        "index.json",
+        "model-3-of-4.safetensors",
+        "model-4-of-4.safetensors",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_are_refused_by_name() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let folder = TinyClip::copy();
+        let path = folder.path().join("model.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+        let name = "text_model.encoder.layers.1.mlp.fc1.weight";
+        let start = json[name]["data_offsets"][0].as_u64().unwrap() as usize;
+        bytes[8 + header + start + 4..][..4].copy_from_slice(&value.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+        let message = error(folder.path());
+        assert!(
+            message.contains(name) && message.contains("model.safetensors"),
+            "{message}"
+        );
+        // The other half does not read it.
+        Images::<Cpu>::open(folder.path(), &Default::default()).unwrap();
+    }
+}
+
+/// Where no end token is found, transformers reads the first token, the same in every text.
+#[test]
+fn an_end_token_that_no_text_has_is_refused() {
+    let (folder, golden) = (TinyClip::copy(), Golden::open());
+    let path = folder.path().join("config.json");
+    let config = fs::read_to_string(&path).unwrap();
+    for end in ["7", "0", "49407"] {
+        let other = config.replace("\"eos_token_id\": 553", &format!("\"eos_token_id\": {end}"));
+        fs::write(&path, other).unwrap();
+        let message = error(folder.path());
+        for part in ["config.json", "eos_token_id", end, "553"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+    fs::write(&path, &config).unwrap();
+    // Tokens made elsewhere.
+    let clip = Clip::<Cpu>::open(folder.path(), &Default::default()).unwrap();
+    let mut ids = golden.ids("input_ids");
+    let last = ids.len() - 1;
+    ids[last].iter_mut().for_each(|id| *id = (*id).min(552));
+    let message = clip
+        .texts()
+        .encoder()
+        .encode_ids(&ids)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("553") && message.contains(&format!("text {last}")),
+        "{message}"
+    );
+}
+
 #[test]
 fn an_early_configuration_reads_the_highest_token() {
     let (folder, golden) = (TinyClip::copy(), Golden::open());

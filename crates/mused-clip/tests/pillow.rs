@@ -20,10 +20,10 @@ fn fixture(name: &str) -> mused_clip::Result<RgbImage> {
 fn crops_are_pillows_value_for_value() {
     let table = include_str!("fixtures/crops.tsv");
     let preprocess = Preprocess::new(24);
-    assert_eq!(table.lines().count(), 13);
+    assert_eq!(table.lines().count(), 14);
     for line in table.lines() {
         let (name, expected) = line.split_once('\t').unwrap();
-        let digest = Sha256::digest(preprocess.crop(&fixture(name).unwrap()));
+        let digest = Sha256::digest(preprocess.crop(&fixture(name).unwrap()).unwrap());
         let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(found, expected, "{name}");
     }
@@ -61,6 +61,75 @@ fn what_pillow_would_garble_is_refused_by_name() {
     assert!(RgbImage::open(folder.path().join("none.png")).is_err());
 }
 
+/// Half a picture is grey below the cut: no picture that anybody saw.
+#[test]
+fn a_picture_whose_end_is_missing_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [
+        "photo.jpg",
+        "gray.jpg",
+        "progressive.jpg",
+        "restart.jpg",
+        "tall.png",
+        "palette.png",
+        "rgb16.png",
+    ] {
+        let whole = std::fs::read(Path::new(FIXTURES).join(name)).unwrap();
+        let expected = fixture(name).unwrap();
+        let path = folder.path().join(name);
+        // A file goes on behind the picture where two pictures are in one.
+        let longer = [&whole[..], b"anything"].concat();
+        std::fs::write(&path, longer).unwrap();
+        assert_eq!(RgbImage::open(&path).unwrap(), expected, "{name}");
+        let lengths = (0..whole.len()).step_by(29);
+        for length in lengths.chain(whole.len() - 20..whole.len()) {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let message = match RgbImage::open(&path) {
+                Ok(_) => panic!("{name}: {length} of {} bytes are taken", whole.len()),
+                Err(error) => error.to_string(),
+            };
+            assert!(message.contains(name), "{message}");
+        }
+        // As a disk or a download leaves it: the length is right, the rest is zeros.
+        for length in [whole.len() / 4, whole.len() / 2, whole.len() - 2] {
+            let mut zeros = whole.clone();
+            zeros[length..].fill(0);
+            std::fs::write(&path, &zeros).unwrap();
+            assert!(
+                RgbImage::open(&path).is_err(),
+                "{name}: zeros from {length}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_palette_of_broken_colours_is_refused() {
+    let bytes = std::fs::read(Path::new(FIXTURES).join("palette.png")).unwrap();
+    let at = bytes.windows(4).position(|name| name == b"PLTE").unwrap();
+    let length = u32::from_be_bytes(bytes[at - 4..at].try_into().unwrap()) as usize;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken.png");
+    for shorter in [4, length - 2] {
+        let chunk = &bytes[at..at + shorter + 4];
+        let mut check = flate2::Crc::new();
+        check.update(chunk);
+        let parts = [
+            &bytes[..at - 4],
+            &(shorter as u32).to_be_bytes(),
+            chunk,
+            &check.sum().to_be_bytes(),
+            &bytes[at + 4 + length + 4..],
+        ];
+        std::fs::write(&path, parts.concat()).unwrap();
+        let message = RgbImage::open(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("broken.png") && message.contains("palette"),
+            "{message}"
+        );
+    }
+}
+
 #[test]
 fn damaged_images_never_panic() {
     let folder = tempfile::tempdir().unwrap();
@@ -84,6 +153,7 @@ fn damaged_images_never_panic() {
 
 #[test]
 fn jpeg_is_nearly_pillows() {
+    assert_eq!(fixture("stray.jpg").unwrap(), fixture("photo.jpg").unwrap());
     let image = fixture("gray.jpg").unwrap();
     assert_eq!((image.width(), image.height()), (33, 20));
     assert!(

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use crate::escape::escaped;
+use crate::escape::{escaped, json_for_script};
 use crate::number::compact;
 
 /// Cells up to which a table stands on the page as a whole; of larger ones the first rows do.
@@ -159,10 +159,9 @@ impl Table {
         if !whole {
             let _ = write!(
                 html,
-                r#"<p class="note">The first {shown} of {} rows; the TSV has all.</p><script type="text/plain" class="tsv">{}</script>"#,
+                r#"<p class="note">The first {shown} of {} rows; the TSV has all.</p><script type="application/json" class="tsv">{}</script>"#,
                 self.rows.len(),
-                // A script element takes text as it is, up to its end tag.
-                self.to_tsv().replace('<', "\u{2039}")
+                json_for_script(&self.to_tsv()).unwrap_or_default()
             );
         }
         html
@@ -194,10 +193,15 @@ mod tests {
     fn a_long_table_shows_its_start_and_carries_the_rest() {
         let mut table = Table::new(&["label"]);
         for row in 0..SHOWN_CELLS + 1 {
-            table.push([format!("</script>{row}").as_str().into()]);
+            table.push([format!("</script>\"{row}\" & ‹b›").as_str().into()]);
         }
         let html = table.to_html("what");
         assert_eq!(html.matches("<tr>").count(), SHOWN_ROWS + 1);
         assert_eq!(html.matches("</script>").count(), 1);
+        // The script saves exactly what a file of the figure holds.
+        let (_, carried) = html.split_once("class=\"tsv\">").unwrap();
+        let (carried, _) = carried.split_once("</script>").unwrap();
+        let carried: String = serde_json::from_str(carried).unwrap();
+        assert_eq!(carried, table.to_tsv());
     }
 }

@@ -247,6 +247,134 @@ fn a_bad_image_names_itself_and_the_rest_goes_on_later() {
     assert!(!rows.exists());
 }
 
+/// What was printed for a feature set.
+fn line<'a>(said: &'a str, name: &str) -> &'a str {
+    let mut lines = said.lines();
+    lines.find(|line| line.contains(name)).unwrap_or_default()
+}
+
+#[test]
+fn a_changed_model_folder_makes_what_depends_on_it_again_and_says_why() {
+    let bench = Bench::new();
+    let out = |more: &[&str]| {
+        let done = bench.features(more).success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    let unchanged =
+        |said: &str, name: &str| assert!(line(said, name).contains("unchanged"), "{said}");
+    let again = |said: &str, name: &str, why: &str| {
+        let line = line(said, name);
+        assert!(line.contains("made again") && line.contains(why), "{said}");
+    };
+    let write = |name: &str, text: &str| fs::write(bench.path("model").join(name), text).unwrap();
+    assert!(!out(&[]).contains("again"));
+
+    write(
+        "preprocessor_config.json",
+        r#"{"image_mean": [0.5, 0.5, 0.5]}"#,
+    );
+    let before = bench.array("clip-low");
+    let said = out(&[]);
+    again(&said, "clip-low", "preprocessor_config.json");
+    again(&said, "clip-high", "preprocessor_config.json");
+    assert_ne!(bench.array("clip-low"), before);
+    write(
+        "processor_config.json",
+        r#"{"image_processor": {"do_normalize": false}}"#,
+    );
+    again(&out(&[]), "clip-low", "processor_config.json");
+
+    let config = fs::read_to_string(bench.path("model/config.json")).unwrap();
+    write("config.json", &config.replace("quick_gelu", "gelu"));
+    let before = bench.array("clip-high");
+    let said = out(&[]);
+    again(&said, "clip-low", "config.json");
+    again(&said, "clip-high", "config.json");
+    assert_ne!(bench.array("clip-high"), before);
+
+    // Texts are in the high-level features alone.
+    let merges = fs::read_to_string(bench.path("model/merges.txt")).unwrap();
+    let fewer: Vec<&str> = merges.lines().take(8).collect();
+    write("merges.txt", &fewer.join("\n"));
+    let said = out(&[]);
+    unchanged(&said, "clip-low");
+    again(&said, "clip-high", "merges.txt");
+
+    // Neither another name of the folder nor a file that nothing is read from changes what a model makes.
+    write("README.md", "a model");
+    let said = out(&[]);
+    unchanged(&said, "clip-low");
+    unchanged(&said, "clip-high");
+    fs::rename(bench.path("model"), bench.path("elsewhere")).unwrap();
+    let moved = Command::new(env!("CARGO_BIN_EXE_mused"))
+        .current_dir(bench.folder.path())
+        .args(["features", "data", "--model", "elsewhere"])
+        .assert()
+        .success();
+    let said = String::from_utf8(moved.get_output().stdout.clone()).unwrap();
+    unchanged(&said, "clip-low");
+    unchanged(&said, "clip-high");
+}
+
+/// Multiplies tensors of the model's weights.
+fn scale_weights(path: &Path, names: &[&str], factor: f32) {
+    let mut bytes = fs::read(path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let json: Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    for name in names {
+        let place = |at: usize| json[name]["data_offsets"][at].as_u64().unwrap() as usize;
+        let data = &mut bytes[8 + header..][place(0)..place(1)];
+        for word in data.as_chunks_mut::<4>().0 {
+            *word = (f32::from_le_bytes(*word) * factor).to_le_bytes();
+        }
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn features_that_are_no_numbers_are_not_made() {
+    for (part, words) in [
+        (
+            "vision_model",
+            ["s0", "stimulus_0.png", "layer 1", "finite"],
+        ),
+        ("text_model", ["s0", "stimulus_0.png", "captions", "finite"]),
+    ] {
+        let bench = Bench::new();
+        let names =
+            ["fc1", "fc2"].map(|layer| format!("{part}.encoder.layers.0.mlp.{layer}.weight"));
+        let names = names.each_ref().map(String::as_str);
+        scale_weights(&bench.path("model/model.safetensors"), &names, 1e30);
+        // A bound does not make numbers of them.
+        for more in [&[][..], &["--clip", "0.5"], &["--normalise"]] {
+            says(bench.features(more), &words);
+        }
+        assert!(!bench.path("data/features/clip-high").exists());
+        assert!(!bench.path("data/features/clip-low").exists());
+    }
+}
+
+#[test]
+fn half_a_picture_is_not_encoded() {
+    let bench = Bench::new();
+    let whole = fs::read(fixture("stimulus_2.png")).unwrap();
+    fs::write(bench.path("half.png"), &whole[..whole.len() - 6]).unwrap();
+    let photo = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../mused-clip/tests/fixtures/photo.jpg"
+    );
+    let whole = fs::read(photo).unwrap();
+    fs::write(bench.path("half.jpg"), &whole[..whole.len() / 2]).unwrap();
+    for name in ["half.png", "half.jpg"] {
+        let file = bench.path(name).display().to_string();
+        bench.stimuli(|row| match row {
+            2 => (file.clone(), "n/a".to_owned()),
+            _ => (fixture(&format!("stimulus_{row}.png")), "n/a".to_owned()),
+        });
+        says(bench.features(&[]), &[name, "damaged"]);
+    }
+}
+
 #[test]
 fn an_interrupted_extraction_goes_on() {
     let bench = Bench::new();
@@ -300,6 +428,30 @@ fn wrong_requests_say_what_to_do() {
     fs::remove_file(bench.path("model/model.safetensors")).unwrap();
     says(bench.features(&["--low"]), &["model"]);
     assert!(!bench.path("data/features").exists());
+}
+
+/// In the place of `ffmpeg`: two seconds of a film, and then what is wrong with the rest.
+#[cfg(unix)]
+#[test]
+fn a_film_that_ffmpeg_cannot_read_to_its_end_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    fs::write(bench.path("film.mp4"), "half a film").unwrap();
+    let decoder = bench.path("ffmpeg");
+    let script = "#!/bin/sh\nprintf 'P6 1 1 255\\nabcP6 1 1 255\\nabc'\nexit 69\n";
+    fs::write(&decoder, script).unwrap();
+    fs::set_permissions(&decoder, PermissionsExt::from_mode(0o755)).unwrap();
+    let file = bench.path("film.mp4").display().to_string();
+    for frame in [None, Some(2)] {
+        let frame = frame.map_or("n/a".to_owned(), |second: u32| second.to_string());
+        bench.stimuli(|_| (file.clone(), frame.clone()));
+        let features = Command::new(env!("CARGO_BIN_EXE_mused"))
+            .current_dir(bench.folder.path())
+            .args(["features", "data", "--model", "model", "--low"])
+            .env("PATH", bench.folder.path())
+            .assert();
+        says(features, &["film.mp4", "2 seconds", "69", "whole"]);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ const WEIGHTS: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 const TOKENIZERS: [&[&str]; 2] = [&["vocab.json", "merges.txt"], &["tokenizer.json"]];
-const OPTIONAL: &str = "preprocessor_config.json";
+const OPTIONAL: [&str; 2] = crate::preprocess::FILES;
 
 /// Access to a hub and to the cache of what came from it.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl Hub {
     }
 
     /// The directory of a model, downloaded as far as it is not in the cache: `config.json`, weights (safetensors where
-    /// there are any), tokenizer, and `preprocessor_config.json` if it has one. `revision` is a branch, tag or commit,
+    /// there are any), tokenizer, and the settings of its image processor if it has any. `revision` is a branch, tag or commit,
     /// such as `main`.
     ///
     /// A partial download is continued. Files whose ETag is a SHA-256, as that of all large ones, are checked.
@@ -104,7 +104,9 @@ impl Hub {
         };
         fetch.weights()?;
         fetch.tokenizer()?;
-        fetch.file(OPTIONAL)?;
+        for name in OPTIONAL {
+            fetch.file(name)?;
+        }
         Ok(folder.to_owned())
     }
 }

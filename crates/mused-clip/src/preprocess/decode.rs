@@ -1,5 +1,6 @@
 //! PNG and JPEG files as 8-bit RGB, as Pillow's `Image.open(path).convert("RGB")` gives them.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -17,9 +18,9 @@ const MOST_PIXELS: usize = 1 << 27;
 /// An image of 8-bit red, green and blue, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RgbImage {
-    width: usize,
-    height: usize,
-    values: Vec<u8>,
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) values: Vec<u8>,
 }
 
 impl RgbImage {
@@ -65,7 +66,7 @@ impl RgbImage {
     /// Pillow's values; JPEG, decoded by `zune-jpeg`, gives nearly those.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged or is of another format; 16-bit grayscale (Pillow clips it at 255, which
+    /// A file that cannot be read, is damaged, ends before the picture does or is of another format; 16-bit grayscale (Pillow clips it at 255, which
     /// is hardly ever what was meant); CMYK.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
@@ -125,12 +126,19 @@ fn png(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
     if info.bit_depth == png::BitDepth::Sixteen && info.color_type == png::ColorType::Grayscale {
         return Err(Refusal::Unsupported("16-bit grayscale".into()));
     }
+    let palette = info.palette.as_deref().map(<[u8]>::len);
+    if let Some(length) = palette.filter(|length| !length.is_multiple_of(3)) {
+        let found = format!("a damaged PNG: a palette of {length} bytes, no whole colours");
+        return Err(Refusal::Malformed(found));
+    }
     let pixels = checked_pixels(width, height)?;
     let size = reader
         .output_buffer_size()
         .ok_or_else(|| Refusal::Malformed("a PNG of impossible size".into()))?;
     let mut values = vec![0; size];
     let frame = reader.next_frame(&mut values).map_err(damaged)?;
+    // What the last rows are checked by stands behind them.
+    reader.finish().map_err(damaged)?;
     values.truncate(frame.buffer_size());
     let values = match frame.color_type {
         png::ColorType::Rgb => values,
@@ -154,13 +162,16 @@ fn colours<const N: usize>(pixels: &[[u8; N]], rgb: impl Fn(&[u8; N]) -> [u8; 3]
 }
 
 fn jpeg(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
-    let damaged = |error| Refusal::Malformed(format!("a damaged JPEG: {error}"));
+    let damaged = |error: &dyn Display| Refusal::Malformed(format!("a damaged JPEG: {error}"));
+    if !jpeg_ends(bytes) {
+        return Err(damaged(&"the file ends before the picture does"));
+    }
     let options = DecoderOptions::default()
         .jpeg_set_out_colorspace(ColorSpace::RGB)
         .set_max_width(1 << 16)
         .set_max_height(1 << 16);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(damaged)?;
+    decoder.decode_headers().map_err(|error| damaged(&error))?;
     match decoder.input_colorspace() {
         Some(ColorSpace::YCbCr | ColorSpace::Luma | ColorSpace::RGB) => {}
         Some(other) => return Err(Refusal::Unsupported(format!("a JPEG in {other:?}"))),
@@ -171,7 +182,9 @@ fn jpeg(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
         None => return Err(Refusal::Malformed("a JPEG without a size".into())),
     };
     let pixels = checked_pixels(width, height)?;
-    let values = decoder.decode().map_err(damaged)?;
+    // What cannot be decoded would become grey. Stray bytes between headers harm nothing.
+    decoder.set_options(options.set_strict_mode(true));
+    let values = decoder.decode().map_err(|error| damaged(&error))?;
     if values.len() != 3 * pixels {
         return Err(Refusal::Malformed("a JPEG frame of another size".into()));
     }
@@ -180,4 +193,23 @@ fn jpeg(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
         height,
         values,
     })
+}
+
+/// Whether the marker that ends the picture is there. Segments, in one of which a preview may be, are passed over by
+/// their length; in coded data a marker's first byte is followed by 0.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|byte| *byte == 0xff) {
+        rest = &rest[at..];
+        let passed = match *rest {
+            [_, 0xd9, ..] => return true,
+            [_, 0xff, ..] => 1,
+            // Coded data, and the markers that no segment follows.
+            [_, 0x00 | 0x01 | 0xd0..=0xd8, ..] => 2,
+            [_, _, high, low, ..] => 2 + usize::from(u16::from_be_bytes([high, low])),
+            _ => return false,
+        };
+        rest = rest.get(passed..).unwrap_or_default();
+    }
+    false
 }

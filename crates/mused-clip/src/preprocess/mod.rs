@@ -2,14 +2,14 @@
 
 mod decode;
 mod resize;
+mod settings;
 
-use std::fs;
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde::Deserialize;
 
 pub use decode::RgbImage;
+pub(crate) use settings::FILES;
 
 use crate::image_encoder::Pixels;
 use crate::{Error, Result};
@@ -30,13 +30,31 @@ pub enum CropRounding {
     Down,
 }
 
-/// CLIP's preprocessing: the shorter side scaled to `size` (bicubic with antialiasing), the centre cut out, values
-/// divided by 255 and normalised.
+/// Size of an image before its centre is cut out, pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scaled {
+    /// Of the shorter side; the longer one keeps the proportion.
+    ShorterSide(usize),
+    /// Of both sides, whatever the image's proportion.
+    Both {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
+}
+
+/// CLIP's preprocessing: the image scaled (bicubic with antialiasing), the centre cut out, values multiplied by
+/// `factor` and normalised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocess {
     /// Side of the square cut out, pixels.
     pub size: usize,
-    /// Subtracted from red, green and blue in 0 … 1.
+    /// What the image is scaled to before.
+    pub scaled: Scaled,
+    /// What values of 0 … 255 are multiplied by.
+    pub factor: f64,
+    /// Subtracted from red, green and blue after that.
     pub mean: [f32; 3],
     /// Then divided by.
     pub sd: [f32; 3],
@@ -44,65 +62,54 @@ pub struct Preprocess {
     pub rounding: CropRounding,
 }
 
-#[derive(Deserialize)]
-struct File {
-    image_mean: Option<[f32; 3]>,
-    image_std: Option<[f32; 3]>,
-    resample: Option<u32>,
-}
-
 impl Preprocess {
     /// As OpenAI's CLIP, for images of this side.
     pub fn new(size: usize) -> Self {
         Self {
             size,
+            scaled: Scaled::ShorterSide(size),
+            factor: 1.0 / 255.0,
             mean: MEAN,
             sd: SD,
             rounding: CropRounding::default(),
         }
     }
 
-    /// As [`Self::new`], with the mean and standard deviation of `preprocessor_config.json` where the directory has one.
+    /// As [`Self::new`], with the settings of the directory's `processor_config.json` (its `image_processor`) or else
+    /// `preprocessor_config.json`, which mean what they mean to transformers; what stands in neither is as in [`Self::new`].
     ///
     /// # Errors
-    /// A file that is not such a configuration, or asks for something other than bicubic interpolation.
+    /// A file that is not such a configuration, or asks for what is not done here or does not give images of this side:
+    /// the error names the setting.
     pub fn open(folder: &Path, size: usize) -> Result<Self> {
-        let path = folder.join("preprocessor_config.json");
-        if !path.is_file() {
-            return Ok(Self::new(size));
-        }
-        let bytes = fs::read(&path).map_err(Error::io(&path))?;
-        let file: File = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::malformed(&path, "an image preprocessor", error.to_string()))?;
-        // Pillow's number of its bicubic filter.
-        if let Some(other) = file.resample.filter(|filter| *filter != 3) {
-            return Err(Error::unsupported(&path, format!("resample {other}")));
-        }
-        let sd = file.image_std.unwrap_or(SD);
-        if sd.iter().any(|sd| sd.is_nan() || *sd <= 0.0) {
-            let found = format!("{sd:?}");
-            return Err(Error::malformed(&path, "image_std above 0", found));
-        }
-        Ok(Self {
-            mean: file.image_mean.unwrap_or(MEAN),
-            sd,
-            ..Self::new(size)
-        })
+        settings::open(folder, size)
     }
 
     /// The image scaled and cut, 8-bit: `[size, size, 3]`, the values Pillow gives.
-    pub fn crop(&self, image: &RgbImage) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// A crop of size 0 or larger than the scaled image.
+    pub fn crop(&self, image: &RgbImage) -> Result<Vec<u8>> {
         let (width, height, size) = (image.width(), image.height(), self.size);
-        if size == 0 {
-            return vec![];
-        }
-        // In f64, truncated: what Python computes for `int(size * long / short)`.
-        let long = |long: usize, short: usize| ((size * long) as f64 / short as f64) as usize;
-        let (new_width, new_height) = if width <= height {
-            (size, long(height, width))
-        } else {
-            (long(width, height), size)
+        let (new_width, new_height) = match self.scaled {
+            Scaled::Both { height, width } => (width, height),
+            Scaled::ShorterSide(short) => {
+                // Truncated: what Python computes for `int(short * b / a)`.
+                let long = |b: usize, a: usize| (short as f64 * b as f64 / a as f64) as usize;
+                if width <= height {
+                    (short, long(height, width))
+                } else {
+                    (long(width, height), short)
+                }
+            }
         };
+        if size == 0 || size > new_width.min(new_height) {
+            return Err(Error::Mismatch {
+                what: "preprocessing",
+                expected: "crops of at least one pixel and at most the scaled image".into(),
+                found: format!("{size} of {new_width} × {new_height}"),
+            });
+        }
         let window = Window {
             width: new_width,
             height: new_height,
@@ -110,7 +117,7 @@ impl Preprocess {
             top: self.margin(new_height),
             size,
         };
-        resize::resize(image, &window)
+        Ok(resize::resize(image, &window))
     }
 
     /// Rows or columns before the centre.
@@ -127,21 +134,17 @@ impl Preprocess {
     /// Normalised values of images, in parallel: what [`ImageEncoder`](crate::ImageEncoder) takes.
     ///
     /// # Errors
-    /// A crop of size 0.
+    /// As [`Self::crop`].
     pub fn pixels(&self, images: &[RgbImage]) -> Result<Pixels> {
-        if self.size == 0 {
-            return Err(Error::Mismatch {
-                what: "preprocessing",
-                expected: "crops of at least one pixel".into(),
-                found: "0".into(),
-            });
-        }
         let plane = self.size * self.size;
         let mut values = vec![0.0; images.len() * 3 * plane];
         images
             .par_iter()
-            .zip(values.par_chunks_mut(3 * plane))
-            .for_each(|(image, out)| self.normalise(&self.crop(image), out));
+            .zip(values.par_chunks_mut((3 * plane).max(1)))
+            .try_for_each(|(image, out)| -> Result<()> {
+                self.normalise(&self.crop(image)?, out);
+                Ok(())
+            })?;
         Pixels::new(self.size, values)
     }
 
@@ -151,7 +154,8 @@ impl Preprocess {
         for (colour, out) in out.chunks_exact_mut(plane).enumerate() {
             let (mean, sd) = (self.mean[colour], self.sd[colour]);
             // Only 256 results are possible.
-            let table: [f32; 256] = std::array::from_fn(|value| (value as f32 / 255.0 - mean) / sd);
+            let table: [f32; 256] =
+                std::array::from_fn(|value| ((value as f64 * self.factor) as f32 - mean) / sd);
             for (out, pixel) in out.iter_mut().zip(crop.as_chunks::<3>().0) {
                 *out = table[usize::from(pixel[colour])];
             }
@@ -184,8 +188,14 @@ mod tests {
                 .pixels(std::slice::from_ref(&image))
                 .is_err()
         );
-        assert_eq!(Preprocess::new(1).crop(&image), [7, 7, 7]);
-        assert_eq!(Preprocess::new(5).crop(&image), [7; 75]);
+        assert!(Preprocess::new(0).crop(&image).is_err());
+        assert_eq!(Preprocess::new(1).crop(&image).unwrap(), [7, 7, 7]);
+        assert_eq!(Preprocess::new(5).crop(&image).unwrap(), [7; 75]);
+        let larger = Preprocess {
+            size: 6,
+            ..Preprocess::new(5)
+        };
+        assert!(larger.crop(&image).is_err());
         assert!(RgbImage::new(0, 3, vec![]).is_err());
     }
 }

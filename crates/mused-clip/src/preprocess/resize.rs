@@ -1,7 +1,7 @@
 //! Bicubic resizing with antialiasing in fixed point: the arithmetic of Pillow's resampling, value for value.
 //!
-//! Weights of each output position are computed in f64, normalised and rounded to 22 bits; rows are resampled first,
-//! then columns, with 8-bit values between the two.
+//! Weights of each output position are computed in f64, normalised and rounded to 22 bits; rows are resampled first and
+//! then columns, or the other way round where height shrinks by far more pixels, with 8-bit values between the two.
 
 use super::RgbImage;
 
@@ -75,6 +75,35 @@ pub(super) struct Window {
 
 /// The window, `[size, size, 3]`; only what it shows is computed.
 pub(super) fn resize(image: &RgbImage, window: &Window) -> Vec<u8> {
+    let shrinks = |from: usize, to: usize| from as i64 - to as i64;
+    let height = shrinks(image.height(), window.height);
+    // Pillow's rule since version 13.
+    if height <= 0 || height <= 2 * shrinks(image.width(), window.width) {
+        return rows_first(image, window);
+    }
+    let turned = RgbImage {
+        width: image.height(),
+        height: image.width(),
+        values: transposed(image.values(), image.width()),
+    };
+    let window = Window {
+        width: window.height,
+        height: window.width,
+        left: window.top,
+        top: window.left,
+        size: window.size,
+    };
+    transposed(&rows_first(&turned, &window), window.size)
+}
+
+/// Rows of `width` pixels, as columns.
+fn transposed(values: &[u8], width: usize) -> Vec<u8> {
+    let pixels = values.as_chunks::<3>().0;
+    let columns = (0..width).flat_map(|x| pixels.iter().skip(x).step_by(width));
+    columns.copied().collect::<Vec<_>>().into_flattened()
+}
+
+fn rows_first(image: &RgbImage, window: &Window) -> Vec<u8> {
     let size = window.size;
     let rows = taps(image.height(), window.height, window.top, size);
     // Rows of the input that any row of the window needs.

@@ -10,6 +10,7 @@ use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCa
 
 use crate::Result;
 use vocabulary::Vocabulary;
+pub(crate) use vocabulary::files;
 
 /// Names of the tokens around a text.
 const START: &str = "<|startoftext|>";
@@ -43,6 +44,11 @@ impl Tokenizer {
             vocabulary: Vocabulary::open(folder.as_ref())?,
             length,
         })
+    }
+
+    /// The number of the token that ends texts.
+    pub(crate) fn end(&self) -> u32 {
+        self.vocabulary.end()
     }
 
     /// The tokens of a text, start and end included, neither cut nor padded.

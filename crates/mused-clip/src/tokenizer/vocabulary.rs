@@ -67,38 +67,71 @@ enum Merge {
 
 type Pairs = Vec<(String, String)>;
 
-impl Vocabulary {
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        const LOOKED_FOR: [&str; 4] = [
-            "vocab.json",
-            "merges.txt",
-            "tokenizer.json",
-            "bpe_simple_vocab_16e6.txt.gz",
-        ];
-        let [vocab, merges, tokenizer, openai] = LOOKED_FOR.map(|name| folder.join(name));
-        if vocab.is_file() && merges.is_file() {
-            let numbers = json(&vocab)?;
-            let pairs = lines(&merges, &text(&merges)?, usize::MAX)?;
-            return Self::new(&vocab, &numbers, &pairs);
+const LISTS: [&str; 2] = ["vocab.json", "merges.txt"];
+const TOKENIZER: [&str; 1] = ["tokenizer.json"];
+const OPENAI: [&str; 1] = ["bpe_simple_vocab_16e6.txt.gz"];
+
+/// Forms of a vocabulary, in order of preference.
+#[derive(Clone, Copy)]
+enum Form {
+    Lists,
+    Tokenizer,
+    OpenAi,
+}
+
+impl Form {
+    const ALL: [Self; 3] = [Self::Lists, Self::Tokenizer, Self::OpenAi];
+
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Lists => &LISTS,
+            Self::Tokenizer => &TOKENIZER,
+            Self::OpenAi => &OPENAI,
         }
-        if tokenizer.is_file() {
-            let file: TokenizerFile = json(&tokenizer)?;
-            let pairs = file.model.merges.into_iter().map(|merge| match merge {
-                Merge::Pair(left, right) => Ok((left, right)),
-                Merge::Line(line) => pair(&tokenizer, &line),
-            });
-            let pairs: Pairs = pairs.collect::<Result<_>>()?;
-            return Self::new(&tokenizer, &file.model.vocab, &pairs);
-        }
-        if openai.is_file() {
-            let pairs = lines(&openai, &unpacked(&openai)?, MERGES)?;
-            return Self::new(&openai, &numbered(&pairs), &pairs);
-        }
-        Err(Error::MissingFile {
+    }
+
+    fn of(folder: &Path) -> Result<Self> {
+        let there = |form: &Self| form.files().iter().all(|name| folder.join(name).is_file());
+        let found = Self::ALL.into_iter().find(there);
+        found.ok_or_else(|| Error::MissingFile {
             folder: folder.to_owned(),
             what: "tokenizer",
-            looked_for: LOOKED_FOR.to_vec(),
+            looked_for: Self::ALL.map(Self::files).concat(),
         })
+    }
+}
+
+/// Names of the files that the vocabulary of a model directory is read from.
+pub(crate) fn files(folder: &Path) -> Result<&'static [&'static str]> {
+    Form::of(folder).map(Form::files)
+}
+
+impl Vocabulary {
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let inside = |name| folder.join(name);
+        match Form::of(folder)? {
+            Form::Lists => {
+                let [vocab, merges] = LISTS.map(inside);
+                let numbers = json(&vocab)?;
+                let pairs = lines(&merges, &text(&merges)?, usize::MAX)?;
+                Self::new(&vocab, &numbers, &pairs)
+            }
+            Form::Tokenizer => {
+                let [path] = TOKENIZER.map(inside);
+                let file: TokenizerFile = json(&path)?;
+                let pairs = file.model.merges.into_iter().map(|merge| match merge {
+                    Merge::Pair(left, right) => Ok((left, right)),
+                    Merge::Line(line) => pair(&path, &line),
+                });
+                let pairs: Pairs = pairs.collect::<Result<_>>()?;
+                Self::new(&path, &file.model.vocab, &pairs)
+            }
+            Form::OpenAi => {
+                let [path] = OPENAI.map(inside);
+                let pairs = lines(&path, &unpacked(&path)?, MERGES)?;
+                Self::new(&path, &numbered(&pairs), &pairs)
+            }
+        }
     }
 
     fn new(path: &Path, numbers: &HashMap<String, u32>, pairs: &Pairs) -> Result<Self> {

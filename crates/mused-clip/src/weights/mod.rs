@@ -3,7 +3,7 @@
 mod safetensors_file;
 mod torch_file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -102,30 +102,55 @@ impl Part {
 pub(crate) struct Weights {
     /// The file of weights, or the index of its parts.
     path: PathBuf,
-    parts: Vec<Part>,
+    parts: Vec<(PathBuf, Part)>,
     /// Shape of each tensor and the part that holds it.
     tensors: BTreeMap<String, (Vec<usize>, usize)>,
 }
 
+/// The part of each tensor.
+type Index = BTreeMap<String, String>;
+
 #[derive(Deserialize)]
-struct Index {
-    weight_map: BTreeMap<String, String>,
+struct IndexFile {
+    weight_map: Index,
 }
 
 impl Weights {
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let (path, paths) = files(folder)?;
+        let files = Files::of(folder)?;
         let mut parts = vec![];
+        let mut held = vec![];
+        for name in &files.parts {
+            let path = folder.join(name);
+            let part = Part::open(&path)?;
+            held.push(BTreeMap::from_iter(part.shapes()));
+            parts.push((path, part));
+        }
         let mut tensors = BTreeMap::new();
-        for (index, part) in paths.iter().enumerate() {
-            let part = Part::open(part)?;
-            for (name, shape) in part.shapes() {
-                tensors.insert(name, (shape, index));
+        match &files.index {
+            None => {
+                for (name, shape) in held.into_iter().flatten() {
+                    tensors.insert(name, (shape, 0));
+                }
             }
-            parts.push(part);
+            Some(index) => {
+                let mut absent = vec![];
+                for (name, part) in index {
+                    let place = files.parts.iter().position(|file| file == part);
+                    let found = place.and_then(|place| Some((held[place].remove(name)?, place)));
+                    match found {
+                        Some(found) => drop(tensors.insert(name.clone(), found)),
+                        None => absent.push(format!("no `{name}` in {part}")),
+                    }
+                }
+                if !absent.is_empty() {
+                    let expected = "tensors in the files it names for them";
+                    return Err(Error::malformed(&files.path, expected, absent.join(", ")));
+                }
+            }
         }
         Ok(Self {
-            path,
+            path: files.path,
             parts,
             tensors,
         })
@@ -155,49 +180,78 @@ impl Weights {
         })
     }
 
-    /// The values of a tensor that [`Self::check`] found.
+    /// The values of a tensor that [`Self::check`] found, all of them finite.
     pub(crate) fn read(&self, name: &str) -> Result<Vec<f32>> {
-        match self.tensors.get(name).map(|(_, part)| &self.parts[*part]) {
-            Some(part) => part.read(name),
-            None => Err(Error::Contradiction {
+        let part = self.tensors.get(name).map(|(_, part)| &self.parts[*part]);
+        let Some((path, part)) = part else {
+            return Err(Error::Contradiction {
                 path: self.path.clone(),
                 differences: vec![format!("{name}: missing")],
-            }),
+            });
+        };
+        let values = part.read(name)?;
+        match values.iter().find(|value| !value.is_finite()) {
+            None => Ok(values),
+            Some(value) => {
+                let expected = format!("finite values in `{name}`");
+                Err(Error::malformed(path, expected, value.to_string()))
+            }
         }
     }
 }
 
-/// The file of weights of a directory (or the index that names its parts), and the files that hold tensors.
-fn files(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
-    let found = FILES.iter().find(|name| folder.join(name).is_file());
-    let Some(name) = found else {
-        return Err(Error::MissingFile {
-            folder: folder.to_owned(),
-            what: "weights",
-            looked_for: FILES.to_vec(),
-        });
-    };
-    let path = folder.join(name);
-    if !name.ends_with(".json") {
-        return Ok((path.clone(), vec![path]));
-    }
-    let parts = parts(&path)?;
-    let parts = parts.iter().map(|part| folder.join(part)).collect();
-    Ok((path, parts))
+/// The files of weights of a directory.
+struct Files {
+    /// The file of weights, or the index that names its parts.
+    path: PathBuf,
+    index: Option<Index>,
+    /// Names of the files that hold tensors, sorted.
+    parts: Vec<String>,
 }
 
-/// The files an index of weights names.
-pub(crate) fn parts(path: &Path) -> Result<Vec<String>> {
+impl Files {
+    fn of(folder: &Path) -> Result<Self> {
+        let found = FILES.iter().find(|name| folder.join(name).is_file());
+        let Some(name) = found else {
+            return Err(Error::MissingFile {
+                folder: folder.to_owned(),
+                what: "weights",
+                looked_for: FILES.to_vec(),
+            });
+        };
+        let path = folder.join(name);
+        if !name.ends_with(".json") {
+            return Ok(Self {
+                path,
+                index: None,
+                parts: vec![(*name).to_owned()],
+            });
+        }
+        let index = index(&path)?;
+        let parts = distinct(&index);
+        let absent = parts.iter().filter(|part| !folder.join(part).is_file());
+        let absent: Vec<&str> = absent.map(String::as_str).collect();
+        if !absent.is_empty() {
+            let found = format!("no {}", absent.join(", "));
+            let expected = "the files of weights it names beside it";
+            return Err(Error::malformed(&path, expected, found));
+        }
+        Ok(Self {
+            path,
+            index: Some(index),
+            parts,
+        })
+    }
+}
+
+fn index(path: &Path) -> Result<Index> {
     let bytes = fs::read(path).map_err(Error::io(path))?;
-    let index: Index = serde_json::from_slice(&bytes)
+    let file: IndexFile = serde_json::from_slice(&bytes)
         .map_err(|error| Error::malformed(path, "an index of weights", error.to_string()))?;
-    let mut parts: Vec<String> = index.weight_map.into_values().collect();
-    parts.sort_unstable();
-    parts.dedup();
-    if parts.is_empty() {
+    if file.weight_map.is_empty() {
         return Err(Error::malformed(path, "files of weights", "none"));
     }
-    for part in &parts {
+    for part in file.weight_map.values() {
         // An index comes from outside: it may name files beside it and no others.
         let plain = Path::new(part).file_name() == Some(part.as_ref());
         if !plain {
@@ -205,22 +259,36 @@ pub(crate) fn parts(path: &Path) -> Result<Vec<String>> {
             return Err(Error::malformed(path, expected, format!("`{part}`")));
         }
     }
-    Ok(parts)
+    Ok(file.weight_map)
 }
 
-/// SHA-256 of the weights of a model directory, in hexadecimal: of the one file of weights, or of the digests of its
-/// parts in the order of their names.
+fn distinct(index: &Index) -> Vec<String> {
+    let parts: BTreeSet<&String> = index.values().collect();
+    parts.into_iter().cloned().collect()
+}
+
+/// The files an index of weights names.
+#[cfg(feature = "hub")]
+pub(crate) fn parts(path: &Path) -> Result<Vec<String>> {
+    Ok(distinct(&index(path)?))
+}
+
+/// SHA-256 of the weights of a model directory, in hexadecimal: of the one file of weights, or of the digests of the
+/// index and its parts in the order of their names.
 ///
 /// # Errors
 /// A directory without weights; a file that cannot be read.
 pub fn weights_sha256(folder: impl AsRef<Path>) -> Result<String> {
-    let (_, paths) = files(folder.as_ref())?;
-    let digests = paths.iter().map(|path| file_sha256(path));
-    let digests = digests.collect::<Result<Vec<String>>>()?;
-    match <[String; 1]>::try_from(digests) {
-        Ok([digest]) => Ok(digest),
-        Err(several) => Ok(hexadecimal(&Sha256::digest(several.concat()))),
+    let folder = folder.as_ref();
+    let Files { path, index, parts } = Files::of(folder)?;
+    if index.is_none() {
+        return file_sha256(&path);
     }
+    let mut digests = file_sha256(&path)?;
+    for part in parts {
+        digests += &file_sha256(&folder.join(part))?;
+    }
+    Ok(hexadecimal(&Sha256::digest(digests)))
 }
 
 /// SHA-256 of a file, in hexadecimal.

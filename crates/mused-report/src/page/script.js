@@ -64,11 +64,13 @@
     element.addEventListener("click", action);
     return element;
   };
+  // As `Table::to_tsv` writes it.
+  const quoted = (text) => (/["\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   const tsv = (box) => {
     const whole = box.querySelector("script.tsv");
-    if (whole) return whole.textContent;
-    const rows = [...box.querySelectorAll("tr")].map((row) =>
-      [...row.cells].map((cell) => cell.dataset.v ?? (cell.textContent === "–" ? "n/a" : cell.textContent)).join("\t"));
+    if (whole) return JSON.parse(whole.textContent);
+    const value = (cell) => cell.dataset.v ?? (cell.className === "n" && cell.textContent === "–" ? "n/a" : cell.textContent);
+    const rows = [...box.querySelectorAll("tr")].map((row) => [...row.cells].map((cell) => quoted(value(cell))).join("\t"));
     return rows.join("\n") + "\n";
   };
 

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use mused::data::Dataset;
-use mused::features::{Extraction, Guide, Outcome, Tokens, extract};
+use mused::features::{Extraction, Guide, Made, Outcome, Tokens, extract};
 use rayon::ThreadPoolBuilder;
 
 use crate::args::{FeaturesArgs, GuideArg, TokensArg};
@@ -59,8 +59,12 @@ pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
         }
         Outcome::Complete { made, unchanged } => {
             let features = args.dataset.join("features");
-            for name in made {
-                println!("{}: made", features.join(name).display());
+            for Made { name, reasons } in made {
+                let place = features.join(name);
+                match reasons.join(", ") {
+                    none if none.is_empty() => println!("{}: made", place.display()),
+                    why => println!("{}: made again: {why}", place.display()),
+                }
             }
             for name in unchanged {
                 println!(

@@ -1,16 +1,19 @@
 use std::path::Path;
 
-use mused_clip::{Images, RgbImage, Texts, Tokenizer, Tokens, unit_rows, weights_sha256};
+use mused_clip::{
+    Images, RgbImage, Texts, Tokenizer, Tokens, settings_sha256, unit_rows, weights_sha256,
+};
 use mused_data::{Dataset, Level, Stimulus};
 use mused_formats::sha256::hexadecimal;
 use mused_kernels::{KernelBackend, keep_freed_memory};
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::frames::{Frames, Source};
+use super::made::{Made, SETTINGS, reasons};
 use super::store::Store;
 use super::{Error, Result};
 use crate::Cpu;
@@ -57,8 +60,8 @@ pub enum Outcome {
     /// Names of the sets made, and of those that were there already, unchanged.
     Complete {
         /// Made or completed now.
-        made: Vec<String>,
-        /// Of the same weights, stimuli and options already.
+        made: Vec<Made>,
+        /// Of the same model, stimuli and options already.
         unchanged: Vec<String>,
     },
     /// Stopped on request; the same extraction goes on where it was.
@@ -73,12 +76,37 @@ struct Job {
     store: Store,
 }
 
+impl Job {
+    fn made(&self) -> Made {
+        let before = self.store.replaced();
+        let reasons = before.map_or_else(Vec::new, |before| reasons(before, &self.description));
+        Made {
+            name: self.name.clone(),
+            reasons,
+        }
+    }
+
+    fn not_finite(&self, stimulus: &Stimulus, value: f32) -> Error {
+        let file = stimulus.file.as_deref().map(|file| format!(" ({file})"));
+        let place = match self.level {
+            Level::Low => format!("layer {LOW_LAYER} of the image encoder"),
+            Level::High => "the space of images and captions".to_owned(),
+        };
+        Error::Request(format!(
+            "stimulus {}{}: expected finite features from {place}, found {value}: the model's weights are damaged or \
+             too large",
+            stimulus.id,
+            file.unwrap_or_default()
+        ))
+    }
+}
+
 /// Makes feature sets. `progress` is told the stimuli done and their number after each batch, and
 /// returns whether to go on.
 ///
 /// # Errors
-/// When a stimulus lacks its image or caption, a file cannot be read, the model is not one, or
-/// features of the name exist that were not made here. Rows already written stay valid.
+/// When a stimulus lacks its image or caption, a file cannot be read, the model is not one or gives
+/// values that are not finite, or features of the name exist that were not made here. Rows already written stay valid.
 pub fn extract(
     request: &Extraction<'_>,
     progress: impl FnMut(usize, usize) -> bool,
@@ -125,7 +153,7 @@ fn extract_on<B: KernelBackend>(
         }
     }
     let (mut jobs, unchanged) = plan(request, &sources)?;
-    let made: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+    let made: Vec<Made> = jobs.iter().map(Job::made).collect();
     if jobs.is_empty() {
         return Ok(Outcome::Complete { made, unchanged });
     }
@@ -161,6 +189,9 @@ fn extract_on<B: KernelBackend>(
                     (Level::High, Some(Guide::Text)) => texts.row(place).to_owned(),
                     (Level::High, _) => (&sums.joint.row(place) + &texts.row(place)) * 0.5,
                 };
+                if let Some(value) = row.iter().find(|value| !value.is_finite()) {
+                    return Err(job.not_finite(&stimuli[start + place], *value));
+                }
                 job.store.append(finished(request, row).view())?;
             }
         }
@@ -184,15 +215,12 @@ fn finished(request: &Extraction<'_>, mut row: Array1<f32>) -> Array1<f32> {
         row.mapv_inplace(|value| value.clamp(-bound, bound));
     }
     if request.normalise {
-        let norm = row.dot(&row).sqrt();
-        if norm > 0.0 {
-            row /= norm;
-        }
+        let rows = unit_rows(row.insert_axis(Axis(0)));
+        row = rows.row(0).to_owned();
     }
     row
 }
 
-/// Opens the stores of the levels asked for; those that are complete and unchanged go by name.
 /// Where features are written.
 fn root(dataset: &Dataset) -> Result<&Path> {
     dataset.root().ok_or_else(|| {
@@ -203,6 +231,7 @@ fn root(dataset: &Dataset) -> Result<&Path> {
     })
 }
 
+/// Opens the stores of the levels asked for; those that are complete and unchanged go by name.
 fn plan(request: &Extraction<'_>, sources: &[Source]) -> Result<(Vec<Job>, Vec<String>)> {
     let weights = weights_sha256(request.model)?;
     let identities: Vec<String> = sources
@@ -210,18 +239,16 @@ fn plan(request: &Extraction<'_>, sources: &[Source]) -> Result<(Vec<Job>, Vec<S
         .map(Source::identity)
         .collect::<Result<_>>()?;
     let mut common = Map::new();
-    common.insert(
-        "model".into(),
-        json!(request.model.file_name().map(|n| n.to_string_lossy())),
-    );
     common.insert("weights_sha256".into(), json!(weights));
     common.insert("clip".into(), json!(request.clip));
     common.insert("l2_normalised".into(), json!(request.normalise));
     let (mut jobs, mut unchanged) = (Vec::new(), Vec::new());
-    let mut add = |level: Level, suffix: &str, more: Value, captions: bool| -> Result<()> {
+    let mut add = |level: Level, suffix: &str, more: Value, images, captions| -> Result<()> {
         let name = format!("{}-{suffix}", request.name);
         let mut description = common.clone();
         description.insert("level".into(), json!(level));
+        let settings = settings_sha256(request.model, images, captions)?;
+        description.insert(SETTINGS.into(), json!(settings));
         if let Value::Object(more) = more {
             description.extend(more);
         }
@@ -232,6 +259,9 @@ fn plan(request: &Extraction<'_>, sources: &[Source]) -> Result<(Vec<Job>, Vec<S
             hash.update(json!([stimulus.id, identities.get(place), captions]).to_string());
         }
         let job = hexadecimal(&hash.finalize());
+        // Its name says nothing about what a model makes.
+        let model = request.model.file_name().map(|n| n.to_string_lossy());
+        description.insert("model".into(), json!(model));
         match Store::open(root(request.dataset)?, &name, job)? {
             None => unchanged.push(name),
             Some(store) => jobs.push(Job {
@@ -249,7 +279,7 @@ fn plan(request: &Extraction<'_>, sources: &[Source]) -> Result<(Vec<Job>, Vec<S
             "layer": LOW_LAYER,
             "tokens": tokens,
         });
-        add(Level::Low, "low", more, false)?;
+        add(Level::Low, "low", more, true, false)?;
     }
     if let Some(guide) = request.high {
         let what = match guide {
@@ -261,7 +291,8 @@ fn plan(request: &Extraction<'_>, sources: &[Source]) -> Result<(Vec<Job>, Vec<S
             "description": format!("CLIP joint space, {what}"),
             "guidance": guide,
         });
-        add(Level::High, "high", more, guide != Guide::Image)?;
+        let (images, captions) = (guide != Guide::Text, guide != Guide::Image);
+        add(Level::High, "high", more, images, captions)?;
     }
     Ok((jobs, unchanged))
 }

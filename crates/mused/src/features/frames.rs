@@ -202,7 +202,7 @@ impl Film {
     fn next(&mut self) -> Result<Option<RgbImage>> {
         let mut magic = [0; 2];
         if !self.fill(&mut magic)? {
-            return Ok(None);
+            return self.ended();
         }
         let mut numbers = [0; 3];
         for number in &mut numbers {
@@ -218,6 +218,21 @@ impl Film {
         }
         self.shown += 1;
         Ok(Some(RgbImage::new(width, height, values)?))
+    }
+
+    /// No image, if the film was read to its end.
+    fn ended<T>(&mut self) -> Result<Option<T>> {
+        let status = self.process.wait();
+        let status = status.map_err(Error::io("cannot decode", &self.path))?;
+        if status.success() {
+            return Ok(None);
+        }
+        Err(Error::Request(format!(
+            "{0}: ffmpeg failed after {1} seconds ({status}): is the film whole? `ffmpeg -v error -i {0} -f null -` says \
+             what is wrong",
+            self.path.display(),
+            self.shown
+        )))
     }
 
     /// A decimal number and the one white-space character that ends it.

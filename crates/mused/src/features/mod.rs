@@ -7,11 +7,13 @@
 mod error;
 mod extract;
 mod frames;
+mod made;
 mod pictures;
 mod store;
 
 pub use error::{Error, Result};
 pub use extract::{Extraction, Guide, Outcome, extract};
+pub use made::Made;
 pub use mused_clip::Tokens;
 #[cfg(feature = "hub")]
 pub use mused_clip::hub;

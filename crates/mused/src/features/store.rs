@@ -18,6 +18,8 @@ pub(super) struct Store {
     destination: PathBuf,
     partial: PathBuf,
     job: String,
+    /// The description of the set that is there now.
+    replaced: Option<Map<String, Value>>,
     rows: Option<Rows>,
     /// Rows on disk.
     done: usize,
@@ -44,13 +46,14 @@ impl Store {
         let features = dataset.join("features");
         let destination = features.join(name);
         let description = destination.join("feature.json");
+        let mut replaced = None;
         if destination.exists() {
             let text =
                 fs::read_to_string(&description).map_err(Error::io("cannot read", &description))?;
             let found: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
             match found.get(JOB) {
                 Some(found) if *found == job => return Ok(None),
-                Some(_) => {}
+                Some(_) => replaced = Some(found),
                 None => {
                     return Err(Error::Request(format!(
                         "{} was not made by `mused features`: choose another --name",
@@ -63,6 +66,7 @@ impl Store {
             partial: features.join(format!(".{name}.partial")),
             destination,
             job,
+            replaced,
             rows: None,
             done: 0,
         };
@@ -72,6 +76,11 @@ impl Store {
 
     pub(super) fn done(&self) -> usize {
         self.done
+    }
+
+    /// The description of the set that this one will replace.
+    pub(super) fn replaced(&self) -> Option<&Map<String, Value>> {
+        self.replaced.as_ref()
     }
 
     fn rows_file(&self) -> PathBuf {
