@@ -124,6 +124,7 @@ pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Resu
         task,
         &data,
         &Network::<B::InnerBackend>::new(model, device),
+        0,
     )?;
     plan.gather(dataset, &run)?;
     run.finish()?;
@@ -224,7 +225,7 @@ pub fn export_published<B: KernelBackend>(run: &Run, fold: usize, out: &Path) ->
             ))
         })?;
     let path = run.model_path(task);
-    let (description, weights) = checkpoint::read::<ModelDescription>(&path)?;
+    let (description, weights) = checkpoint::read_of::<ModelDescription>(run, &path)?;
     let network = Network::<B>::restore(description.model.network()?, weights)?;
     let state = network.decoder().state()?;
     let counts: Vec<String> = state

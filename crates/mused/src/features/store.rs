@@ -3,7 +3,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use mused_formats::npy::{Dtype, NpyWriter};
-use mused_formats::replace_file;
+use mused_formats::{Lock, Locked, replace_file};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,6 +21,8 @@ pub(super) struct Store {
     rows: Option<Rows>,
     /// Rows on disk.
     done: usize,
+    /// Two writers would take turns in the same rows.
+    _lock: Lock,
 }
 
 struct Rows {
@@ -39,25 +41,27 @@ impl Store {
     /// Opens the store where it was left; `None` when the same job has been done already.
     ///
     /// # Errors
-    /// When features of this name exist that were not made by this command.
+    /// When features of this name exist that were not made by this command, or another process is making them.
     pub(super) fn open(dataset: &Path, name: &str, job: String) -> Result<Option<Self>> {
         let features = dataset.join("features");
         let destination = features.join(name);
-        let description = destination.join("feature.json");
-        if destination.exists() {
-            let text =
-                fs::read_to_string(&description).map_err(Error::io("cannot read", &description))?;
-            let found: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
-            match found.get(JOB) {
-                Some(found) if *found == job => return Ok(None),
-                Some(_) => {}
-                None => {
-                    return Err(Error::Request(format!(
-                        "{} was not made by `mused features`: choose another --name",
-                        destination.display()
-                    )));
-                }
+        if is_made(&destination, &job)? {
+            return Ok(None);
+        }
+        fs::create_dir_all(&features).map_err(Error::io("cannot create", &features))?;
+        let lock = match Lock::take(features.join(format!(".{name}.lock")))? {
+            Locked::Own(lock) => lock,
+            Locked::Other(process) => {
+                return Err(Error::Request(format!(
+                    "{}: process {process} is making these features now: wait until it has ended, or choose another \
+                     --name",
+                    destination.display()
+                )));
             }
+        };
+        // By a process that has ended since.
+        if is_made(&destination, &job)? {
+            return Ok(None);
         }
         let mut store = Self {
             partial: features.join(format!(".{name}.partial")),
@@ -65,6 +69,7 @@ impl Store {
             job,
             rows: None,
             done: 0,
+            _lock: lock,
         };
         store.resume()?;
         Ok(Some(store))
@@ -186,5 +191,22 @@ impl Store {
         }
         fs::rename(&self.partial, &self.destination)
             .map_err(Error::io("cannot create", &self.destination))
+    }
+}
+
+/// Whether the feature set of a job is there.
+fn is_made(destination: &Path, job: &str) -> Result<bool> {
+    if !destination.exists() {
+        return Ok(false);
+    }
+    let description = destination.join("feature.json");
+    let text = fs::read_to_string(&description).map_err(Error::io("cannot read", &description))?;
+    let found: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+    match found.get(JOB) {
+        Some(found) => Ok(*found == job),
+        None => Err(Error::Request(format!(
+            "{} was not made by `mused features`: choose another --name",
+            destination.display()
+        ))),
     }
 }
