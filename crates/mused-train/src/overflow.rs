@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use mused_data::Guidance;
 use mused_run::Config;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 
 use crate::Result;
 use crate::fold_data::{FoldData, Guides};
@@ -152,7 +152,11 @@ pub(crate) fn unreadable(
 /// The largest of the inputs of some samples, and whose it is.
 fn largest_input(set: &SampleSet<'_>, chosen: &[usize], inputs: &Array2<f32>) -> (f32, Cause) {
     let rows = chosen.iter().zip(inputs.rows());
-    let sizes = rows.map(|(&sample, row)| (sample, largest(row.iter())));
+    let size = |row: ArrayView1<'_, f32>| match row.as_slice() {
+        Some(row) => largest(row.iter()),
+        None => largest(row.iter()),
+    };
+    let sizes = rows.map(|(&sample, row)| (sample, size(row)));
     let (sample, largest) = sizes
         .reduce(|most, next| if larger(next.1, most.1) { next } else { most })
         .unwrap_or_default();
@@ -167,9 +171,7 @@ fn largest_input(set: &SampleSet<'_>, chosen: &[usize], inputs: &Array2<f32>) ->
 
 /// The largest magnitude among values; NaN where one is no number.
 fn largest<'v>(values: impl Iterator<Item = &'v f32>) -> f32 {
-    let sizes = values.map(|value| value.abs());
-    sizes.fold(
-        0.0,
-        |most, size| if larger(size, most) { size } else { most },
-    )
+    // Sizes are in the order of their bits, NaN above all: whole numbers are compared many at a time.
+    let bits = values.map(|value| value.abs().to_bits());
+    f32::from_bits(bits.fold(0, u32::max))
 }

@@ -160,7 +160,9 @@ impl Layers {
             let chosen = self.origin(FAMILY);
             let free = chosen.starts_with("preset") || chosen.ends_with(BY_OLD_KEY);
             let asked = model.and_then(|model| legacy::asks_for(&key, value, model, free));
-            if let Some((family, _)) = &asked {
+            if let Some((family, _)) = &asked
+                && *family != self.family()
+            {
                 let origin = format!("{origin}{BY_OLD_KEY}");
                 self.store(FAMILY.to_owned(), (*family).into(), &origin)?;
             }
@@ -383,7 +385,7 @@ impl Config {
     /// Text that is no TOML, or a value of the wrong type.
     pub fn read(text: &str) -> std::result::Result<Self, toml::de::Error> {
         let mut table: Table = text.parse()?;
-        if legacy::is_old(&table) {
+        if legacy::is_of_old_run(&table) {
             table = legacy::modernised(table);
         }
         legacy::ignore_published(&mut table);
