@@ -77,6 +77,14 @@ fn damage_to_a_run_is_refused_and_mended_by_resuming() {
                 assert!(message.contains(name), "{verb}: {message}");
                 assert!(message.contains("--resume"), "{verb}: {message}");
             }
+            if name == "predictions.npy" {
+                mused(&folder, "report run").success();
+                let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+                assert!(
+                    page.contains("predictions.npy: expected the file"),
+                    "not said"
+                );
+            }
             let resumed = mused(&folder, "train data --out run --resume").success();
             if name.starts_with("checkpoints") {
                 let said = String::from_utf8(resumed.get_output().stderr.clone()).unwrap();
