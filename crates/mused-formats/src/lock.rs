@@ -1,5 +1,5 @@
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::Path;
 
 use crate::{Error, Result};
@@ -24,7 +24,7 @@ impl Lock {
     /// held by two.
     ///
     /// # Errors
-    /// A file that cannot be made, or a file system that has no locks.
+    /// A file that cannot be made or locked.
     pub fn take(path: impl AsRef<Path>) -> Result<Locked> {
         let path = path.as_ref();
         let take = || {
@@ -37,6 +37,8 @@ impl Lock {
                 .open(path)?;
             match file.try_lock() {
                 Ok(()) => {}
+                // Some file systems of clusters have no locks: nothing is kept out there, as before.
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
                 Err(TryLockError::Error(error)) => return Err(error),
                 Err(TryLockError::WouldBlock) => {
                     let mut holder = String::new();

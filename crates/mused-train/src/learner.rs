@@ -2,7 +2,7 @@
 
 use mused_data::Layout;
 use mused_formats::npy;
-use mused_run::{EpochLosses, EpochRecord, Run, Task, ValidationScores};
+use mused_run::{Config, EpochLosses, EpochRecord, Run, Task, ValidationScores};
 use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::crew::Worker;
@@ -86,14 +86,17 @@ pub(crate) fn save(
     data: &FoldData<'_>,
     model: &dyn Model,
     steps: usize,
+    config: &Config,
 ) -> Result<()> {
     let probabilities = model.predict(&data.test)?;
     if probabilities.iter().any(|value| !value.is_finite()) {
+        let by_steps = config.model.family.by_steps();
+        let rate = by_steps.then_some(config.train.learning_rate);
         return Err(Error::Diverged {
             model: task.name(),
             step: steps,
             broken: "predictions of test samples are not finite".to_owned(),
-            cause: Cause::of(data, &[], None)?,
+            cause: Cause::of(data, &[], rate)?,
         });
     }
     checkpoint::write(&run.model_path(task), &data.description, &model.tensors()?)?;

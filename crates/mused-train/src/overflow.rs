@@ -43,7 +43,7 @@ pub enum Cause {
     },
     /// Data are as usual: steps were too large.
     Rate {
-        /// Learning rate of the step; `None` of a model in closed form.
+        /// Learning rate of the step, or the highest; `None` of a model in closed form.
         learning_rate: Option<f64>,
         /// Largest input.
         inputs: f32,

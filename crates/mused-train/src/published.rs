@@ -125,6 +125,7 @@ pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Resu
         &data,
         &Network::<B::InnerBackend>::new(model, device),
         0,
+        &config,
     )?;
     plan.gather(dataset, &run)?;
     run.finish()?;

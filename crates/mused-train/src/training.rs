@@ -251,7 +251,7 @@ fn execute(
         })?;
         let Some(model) = fitted else { return Ok(()) };
         let steps = learner.steps(data.train.len());
-        worker.run(|| save(&run, task, &data, model.as_ref(), steps))?;
+        worker.run(|| save(&run, task, &data, model.as_ref(), steps, config))?;
         forget_states(&run, task);
         Ok(())
     })?;

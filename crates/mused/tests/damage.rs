@@ -264,6 +264,16 @@ fn numbers_that_overflow_are_not_trained() {
         "{message}"
     );
     assert!(!folder.path().join("rate/predictions.npy").exists());
+    // Its weights are numbers, what they predict is not.
+    let last_step = last_step
+        .replace("1e39", "1e36")
+        .replace("--out rate", "--out fast");
+    let message = refusal(&folder, &last_step);
+    assert!(message.contains("predictions of test samples"), "{message}");
+    assert!(
+        message.contains("train.learning_rate (now 1e36)"),
+        "{message}"
+    );
 
     let responses = ["sub-01", "sub-02"].map(|id| {
         folder
@@ -295,7 +305,7 @@ fn numbers_that_overflow_are_not_trained() {
     scaled(1e-40);
     let message = refusal(&folder, &format!("train data --out tiny {small}"));
     assert!(
-        message.contains("sub-01") && message.contains("scale"),
+        message.contains("subject sub-0") && message.contains("scale"),
         "{message}"
     );
     scaled(1.0);
