@@ -11,6 +11,7 @@ use crate::read::{
 };
 use crate::{Error, Responses, Result};
 
+const DESCRIPTION: &str = "dataset.json";
 /// Version of the directory layout, the `format` of `dataset.json`.
 pub(crate) const FORMAT: &str = "mused-dataset/1";
 
@@ -340,6 +341,11 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// Whether there is a dataset directory at `root`.
+    pub fn exists(root: &Path) -> bool {
+        root.join(DESCRIPTION).is_file()
+    }
+
     /// Opens a dataset directory and checks that its tables and arrays agree.
     ///
     /// Response values are checked when they are read, not here.
@@ -348,8 +354,8 @@ impl Dataset {
     /// Names the file, what was expected there and what was found.
     pub fn open(root: impl AsRef<Path>) -> Result<Self> {
         let root = root.as_ref().to_owned();
-        let description_path = root.join("dataset.json");
-        if !description_path.is_file() {
+        let description_path = root.join(DESCRIPTION);
+        if !Self::exists(&root) {
             let message = match root.join("run.json").is_file() {
                 true => {
                     "expected a dataset directory, found a run directory; `mused evaluate`, `explain`, `report`, \

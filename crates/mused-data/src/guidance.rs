@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use ndarray::{Array2, Axis};
 
 use crate::{Dataset, Error, FeatureSet, Level, Result};
@@ -70,7 +72,7 @@ impl Guidance {
         let array = dataset.read_features(features)?;
         Ok(Some(match features.is_rdm {
             true => Self::Rdm(array),
-            false => Self::Features(array),
+            false => Self::Features(of_usual_size(array)),
         }))
     }
 
@@ -80,6 +82,49 @@ impl Guidance {
             Self::Features(features) => GuidanceTarget::Features(features.select(Axis(0), stimuli)),
             Self::Rdm(rdm) => {
                 GuidanceTarget::Rdm(rdm.select(Axis(0), stimuli).select(Axis(1), stimuli))
+            }
+        }
+    }
+}
+
+/// Largest features that are compared as they are. The squares of larger ones overflow single precision; smaller ones
+/// vanish beside the constant that keeps cosines finite.
+const USUAL: RangeInclusive<f32> = 1e-3..=1e6;
+
+/// The same features, where they are of another size multiplied by a power of two: no angle changes.
+fn of_usual_size(features: Array2<f32>) -> Array2<f32> {
+    let largest = features
+        .iter()
+        .fold(0.0_f32, |most, value| most.max(value.abs()));
+    if largest == 0.0 || USUAL.contains(&largest) {
+        return features;
+    }
+    let factor = (-f64::from(largest).log2().ceil()).exp2();
+    features.mapv(|value| (f64::from(value) * factor) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn angles_stay_whatever_the_size() {
+        let usual = ndarray::arr2(&[[1.0_f32, -3.5, 0.2], [900.0, 2e-4, 0.0]]);
+        assert_eq!(of_usual_size(usual.clone()), usual);
+        for power in [-100, -40, 40, 110] {
+            let factor = f64::from(power).exp2();
+            let other = usual.mapv(|value| (f64::from(value) * factor) as f32);
+            let found = of_usual_size(other);
+            // Whole powers of two: every bit but that of what is too small to matter.
+            let most = found
+                .iter()
+                .fold(0.0_f32, |most, value| most.max(value.abs()));
+            assert!((0.5..=1.0).contains(&most), "{found}");
+            for (found, usual) in found.iter().zip(&usual) {
+                assert!(
+                    (found * 1024.0 - usual).abs() <= usual.abs() * 1e-6 + 1e-9,
+                    "{power}"
+                );
             }
         }
     }

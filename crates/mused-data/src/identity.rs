@@ -116,6 +116,13 @@ impl Dataset {
 }
 
 impl Identity {
+    /// The same of fewer feature sets.
+    pub fn with_features(mut self, names: &[&str]) -> Self {
+        self.features
+            .retain(|name, _| names.contains(&name.as_str()));
+        self
+    }
+
     /// What differs in `found`, in words; `None` where nothing does.
     pub fn difference(&self, found: &Self) -> Option<String> {
         let mut differences = Vec::new();

@@ -11,6 +11,7 @@ mod fields;
 pub mod freesurfer;
 pub mod gifti;
 pub mod hdf5;
+mod lock;
 pub mod mat;
 pub mod nifti;
 pub mod npy;
@@ -24,4 +25,5 @@ mod whole_file;
 mod xml;
 
 pub use error::{Error, ErrorKind, Result};
+pub use lock::{Lock, Locked};
 pub use whole_file::{WholeFile, replace_file};

@@ -39,11 +39,6 @@ impl WholeFile {
         &self.destination
     }
 
-    /// Where it is until then, for writers that want a path.
-    pub fn partial(&self) -> &Path {
-        &self.partial
-    }
-
     /// Gives the file its name.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ fn transformer(identity: Identity, levels: Levels) -> Decoder<Cpu> {
         },
         identity,
         levels,
+        scores: mused_model::Scores::None,
         subjects: 2,
         labels: 3,
         input_dropout: 0.0,

@@ -11,6 +11,7 @@
 //! trials.tsv                   their rows: fold, subject, stimulus_id
 //! shown.tsv                    the stimuli in the order in which they were first shown
 //! predictions.npy targets.npy  rows × labels: probabilities (f32) and truth (u8)
+//! sha256.tsv                   digests of these tables and arrays, and in each folder of checkpoints/ of its files
 //! results.json                 scores (after `mused evaluate`)
 //! permutations/scores.tsv      scores of pipelines retrained on relabelled stimuli (after `mused permute`)
 //! chosen.tsv                   which candidate each model is (of a benchmark with a budget)

@@ -159,6 +159,17 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    pub(crate) fn all(&self) -> [&Path; 5] {
+        [
+            &self.labels,
+            &self.trials,
+            &self.shown,
+            &self.predictions,
+            &self.targets,
+        ]
+        .map(PathBuf::as_path)
+    }
+
     pub(crate) fn write(
         &self,
         rows: &[PredictionRow],

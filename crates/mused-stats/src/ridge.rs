@@ -139,6 +139,15 @@ pub struct CrossFit {
     pub penalties: Vec<f64>,
 }
 
+/// A part that was predicted from the others.
+struct HeldOut {
+    rows: Vec<usize>,
+    /// Of the targets of the others.
+    mean: Array1<f64>,
+    /// Of each penalty: rows × targets.
+    deviations: Vec<Array2<f64>>,
+}
+
 /// Ridge of `targets` \[rows, targets\] on `features` \[rows, features\] with penalties that cross-validation chooses.
 ///
 /// Targets come in blocks of `blocks` columns each, and a block has one penalty: of those that [`relative_penalties`]
@@ -181,21 +190,25 @@ pub fn cross_fit(
         let (x, y) = (rows(features, &train), rows(targets, &train));
         let fitted = Decomposition::new(x.view(), y.view())?;
         let deviations = fitted.deviations(rows(features, &test).view(), &tried);
-        Ok((test, fitted.mean_targets, deviations))
+        Ok(HeldOut {
+            rows: test,
+            mean: fitted.mean_targets,
+            deviations,
+        })
     };
     let distinct: Vec<usize> = distinct.into_iter().collect();
-    let predicted: Vec<(Vec<usize>, Array1<f64>, Vec<Array2<f64>>)> =
-        (distinct.par_iter().map(predict)).collect::<Result<_>>()?;
+    let predicted = distinct.par_iter().map(predict);
+    let predicted: Vec<HeldOut> = predicted.collect::<Result<_>>()?;
     let mut held_out = Array2::zeros(targets.raw_dim());
     let mut chosen = Array1::zeros(targets.ncols());
     let (mut penalties, mut first) = (Vec::new(), 0);
     for width in blocks {
         let columns = s![.., first..first + width];
         let error = |place: usize| -> f64 {
-            let own = predicted.iter().map(|(test, mean, deviations)| {
-                let truth = targets.slice(columns).select(Axis(0), test);
-                let mean = mean.slice(s![first..first + width]);
-                let wrong = &deviations[place].slice(columns) + &mean - &truth;
+            let own = predicted.iter().map(|part| {
+                let truth = targets.slice(columns).select(Axis(0), &part.rows);
+                let mean = part.mean.slice(s![first..first + width]);
+                let wrong = &part.deviations[place].slice(columns) + &mean - &truth;
                 (&wrong * &wrong).sum()
             });
             own.sum()
@@ -207,8 +220,9 @@ pub fn cross_fit(
                 best = place;
             }
         }
-        for (test, _, deviations) in &predicted {
-            for (row, own) in test.iter().zip(deviations[best].slice(columns).rows()) {
+        for part in &predicted {
+            let own = part.deviations[best].slice(columns);
+            for (row, own) in part.rows.iter().zip(own.rows()) {
                 held_out.slice_mut(columns).row_mut(*row).assign(&own);
             }
         }

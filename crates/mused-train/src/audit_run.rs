@@ -23,7 +23,7 @@ pub fn audit_run<B: TrainBackend>(run: &Run) -> Result<Report> {
     plan.folds = run.division()?.folds(&dataset)?;
     let mut report = audit(&dataset, &plan.folds, config.audit.near_duplicate)?;
     for task in run.tasks() {
-        let stored = inputs::read(&run.inputs_path(task))?;
+        let stored = inputs::read(run, task)?;
         if stored != plan.transform(&dataset, &config, task)?.0 {
             report.findings.push(Finding {
                 leak: Leak::Statistics,

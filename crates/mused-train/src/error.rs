@@ -2,6 +2,8 @@ use std::path::{Path, PathBuf};
 
 use mused_data::audit::Finding;
 
+use crate::overflow::Cause;
+
 /// Why training or prediction stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,20 +60,17 @@ pub enum Error {
         /// What the program said.
         message: String,
     },
-    /// The loss left the finite numbers.
-    #[error(
-        "{model}, step {step}: the loss is {loss}; try a lower train.learning_rate (now \
-         {learning_rate:e}) or set train.gradient_clip"
-    )]
+    /// Training left the finite numbers. What was saved before stays.
+    #[error("{model}, step {step}: {broken}; {cause}")]
     Diverged {
         /// Name of the model: its fold, and its subject where each has one.
         model: String,
         /// Step, from 1.
         step: usize,
-        /// The loss.
-        loss: f32,
-        /// The rate of that step.
-        learning_rate: f64,
+        /// What is no longer finite.
+        broken: String,
+        /// What most likely took it there.
+        cause: Cause,
     },
 }
 

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use mused_data::{InputTransform, Layout, Projection, SubjectInputs, ZScore};
+use mused_run::{Run, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::NamedTensors;
@@ -56,9 +57,10 @@ pub(crate) fn write(path: &Path, transform: &InputTransform) -> Result<()> {
     checkpoint::write(path, &description, &tensors)
 }
 
-/// Reads what [`write`] wrote.
-pub(crate) fn read(path: &Path) -> Result<InputTransform> {
-    let (description, mut tensors) = checkpoint::read::<Description>(path)?;
+/// Reads the transform of a task.
+pub(crate) fn read(run: &Run, task: &Task) -> Result<InputTransform> {
+    let path = &run.inputs_path(task);
+    let (description, mut tensors) = checkpoint::read_of::<Description>(run, path)?;
     let mut subject = |id: String| {
         let mut take = |kind: &str| Some(tensors.remove(&format!("{kind}.{id}"))?.1);
         let z_score = match (take(MEAN), take(SCALE)) {

@@ -2,7 +2,7 @@
 
 use mused_data::Layout;
 use mused_formats::npy;
-use mused_run::{EpochLosses, EpochRecord, Run, Task, ValidationScores};
+use mused_run::{Config, EpochLosses, EpochRecord, Run, Task, ValidationScores};
 use ndarray::{Array2, Array3, ArrayView2};
 
 use crate::crew::Worker;
@@ -11,7 +11,7 @@ use crate::journal::{Journal, now};
 use crate::model_file::Architecture;
 use crate::parameters::NamedTensors;
 use crate::sample_set::SampleSet;
-use crate::{Progress, Result, checkpoint, inputs};
+use crate::{Cause, Error, Progress, Result, checkpoint, inputs};
 
 /// A family of models under a configuration.
 pub(crate) trait Learner: Sync {
@@ -76,13 +76,34 @@ pub(crate) struct Outputs {
     pub(crate) tokens: Vec<(&'static str, Array2<f32>)>,
 }
 
-/// Writes what a task leaves: its model, what makes the model's inputs, and last its test probabilities.
-pub(crate) fn save(run: &Run, task: &Task, data: &FoldData<'_>, model: &dyn Model) -> Result<()> {
+/// Writes what a task leaves after so many steps: its model, what makes the model's inputs, and last its test probabilities.
+///
+/// # Errors
+/// Probabilities that are not finite: the model is then not written either.
+pub(crate) fn save(
+    run: &Run,
+    task: &Task,
+    data: &FoldData<'_>,
+    model: &dyn Model,
+    steps: usize,
+    config: &Config,
+) -> Result<()> {
+    let probabilities = model.predict(&data.test)?;
+    if probabilities.iter().any(|value| !value.is_finite()) {
+        let by_steps = config.model.family.by_steps();
+        let rate = by_steps.then_some(config.train.learning_rate);
+        return Err(Error::Diverged {
+            model: task.name(),
+            step: steps,
+            broken: "predictions of test samples are not finite".to_owned(),
+            cause: Cause::of(data, &[], rate)?,
+        });
+    }
     checkpoint::write(&run.model_path(task), &data.description, &model.tensors()?)?;
     inputs::write(&run.inputs_path(task), &data.transform)?;
-    let probabilities = model.predict(&data.test)?;
     let path = run.task_predictions_path(task);
-    Ok(npy::write_npy_f32(path, probabilities.view())?)
+    npy::write_npy_f32(path, probabilities.view())?;
+    Ok(run.seal_task(task)?)
 }
 
 /// A model in the making: what it is fitted on, and who is told.

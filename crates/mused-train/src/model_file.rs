@@ -1,6 +1,7 @@
 //! What stands beside the weights in a model's file.
 
-use mused_model::DecoderConfig;
+use mused_data::Layout;
+use mused_model::{DecoderConfig, Tokenizer};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -12,6 +13,50 @@ pub(crate) struct ModelDescription {
     /// Subjects trained on, in the order of their tokens.
     pub(crate) subjects: Vec<String>,
     pub(crate) labels: Vec<String>,
+}
+
+impl ModelDescription {
+    /// What the model is, where it cannot be one of these subjects and labels that reads inputs of such a layout.
+    pub(crate) fn misfit(&self, layout: &Layout) -> Option<String> {
+        let (reads, labels) = match &self.model {
+            Architecture::Network(DecoderConfig::Roi(network)) => {
+                let lengths: Vec<usize> = match &network.tokenizer {
+                    Tokenizer::Regions { lengths } => lengths.clone(),
+                    Tokenizer::Patches { count, length } => vec![*length; *count],
+                };
+                let slots: Vec<usize> = layout.slots().iter().map(|slot| slot.length).collect();
+                (lengths == slots, network.labels)
+            }
+            Architecture::Network(DecoderConfig::BrainFormer(network)) => {
+                let reads =
+                    matches!(layout, Layout::Grid { cuboid } if cuboid.shape == network.grid);
+                (reads, network.labels)
+            }
+            Architecture::Network(DecoderConfig::Mlp(network)) => {
+                (network.inputs == layout.width(), network.labels)
+            }
+            Architecture::Linear(linear) => (linear.inputs == layout.width(), linear.labels),
+        };
+        if !reads {
+            let (slots, width) = (layout.slots().len().max(1), layout.width());
+            return Some(format!(
+                "one of others than {slots} parts of {width} values in all"
+            ));
+        }
+        if labels != self.labels.len() {
+            return Some(format!(
+                "one of {labels} labels, with {} names",
+                self.labels.len()
+            ));
+        }
+        let subjects = self.model.subjects();
+        (subjects > 1 && subjects != self.subjects.len()).then(|| {
+            format!(
+                "one of {subjects} subjects, with {} names",
+                self.subjects.len()
+            )
+        })
+    }
 }
 
 /// What a model is.

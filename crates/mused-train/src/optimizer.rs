@@ -76,14 +76,14 @@ impl<B: TrainBackend> Optimizer<B> {
         }
     }
 
-    /// Applies one step's gradients.
+    /// Applies one step's gradients; `None` where a weight, or a mean that its next steps divide by, is no longer finite.
     pub(crate) fn step<M: Module<B>>(
         &mut self,
         module: M,
         gradients: Gradients<B::InnerBackend>,
         learning_rate: f64,
         config: &TrainConfig,
-    ) -> M {
+    ) -> Option<M> {
         self.step += 1;
         let gradient_scale = if config.gradient_clip > 0.0 {
             let squares = gradients.values().cloned().map(sum_of_squares);
@@ -98,13 +98,16 @@ impl<B: TrainBackend> Optimizer<B> {
             gradient_scale,
             ..AdamStep::adam(learning_rate, self.step)
         };
-        module.map(&mut Update::<B> {
+        let mut update = Update::<B> {
             path: NamePath::default(),
             slots: &mut self.slots,
             gradients,
             config,
             step,
-        })
+            finite: true,
+        };
+        let module = module.map(&mut update);
+        update.finite.then_some(module)
     }
 
     /// The averaged weights, where they are kept.
@@ -179,6 +182,8 @@ struct Update<'o, B: TrainBackend> {
     gradients: Gradients<B::InnerBackend>,
     config: &'o TrainConfig,
     step: AdamStep,
+    /// Whether everything is, so far.
+    finite: bool,
 }
 
 impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
@@ -223,6 +228,10 @@ impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
         };
         let (value, exp_avg, exp_avg_sq) =
             adam_update(value, gradient, slot.exp_avg, slot.exp_avg_sq, &step);
+        // Clipped gradients have small squares.
+        let means = (self.config.gradient_clip == 0.0).then(|| exp_avg_sq.clone());
+        let mut checked = means.into_iter().chain([value.clone()]);
+        self.finite &= checked.all(|values| sum_of_squares(values).is_finite());
         let ema = slot
             .ema
             .map(|ema| ema_update(ema, value.clone(), warmed(self.config.ema_decay, step.step)));

@@ -10,7 +10,7 @@ use ndarray::Array2;
 
 use crate::families::restore;
 use crate::sample_set::SampleSet;
-use crate::{Error, Result, inputs};
+use crate::{Error, Result};
 
 /// What a run says of a dataset.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +72,7 @@ pub fn predict<B: KernelBackend>(run: &Run, dataset: &Dataset) -> Result<Probabi
     let mut sums: Option<Array2<f32>> = None;
     let mut counts = vec![0.0_f32; rows.len()];
     for task in run.tasks() {
-        let (description, model) = restore::<B>(run, task)?;
+        let (description, model, transform) = restore::<B>(run, task)?;
         let readable: Vec<usize> = match &task.subject {
             None => subjects.clone(),
             Some(id) => dataset.subject(id).into_iter().collect(),
@@ -83,8 +83,7 @@ pub fn predict<B: KernelBackend>(run: &Run, dataset: &Dataset) -> Result<Probabi
         if own.is_empty() {
             continue;
         }
-        let transform = Arc::new(inputs::read(&run.inputs_path(task))?);
-        let reader = Arc::new(InputReader::new(dataset, transform, &readable)?);
+        let reader = Arc::new(InputReader::new(dataset, Arc::new(transform), &readable)?);
         let set = SampleSet::new(
             reader,
             own.iter().map(|&row| rows[row].clone()).collect(),

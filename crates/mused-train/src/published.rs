@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use mused_data::Dataset;
-use mused_formats::{WholeFile, torch_pickle};
+use mused_formats::{replace_file, torch_pickle};
 use mused_kernels::{KernelBackend, TrainBackend};
 use mused_model::{BrainFormerConfig, NamedTensors, StateTensor};
 use mused_run::{Family, Layers, Run};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use safetensors::tensor::{Dtype, View};
-use safetensors::{SafeTensors, serialize_to_file};
+use safetensors::{SafeTensors, serialize};
 
 use crate::families::{Network, learner};
 use crate::learner::save;
@@ -124,6 +124,8 @@ pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Resu
         task,
         &data,
         &Network::<B::InnerBackend>::new(model, device),
+        0,
+        &config,
     )?;
     plan.gather(dataset, &run)?;
     run.finish()?;
@@ -224,7 +226,7 @@ pub fn export_published<B: KernelBackend>(run: &Run, fold: usize, out: &Path) ->
             ))
         })?;
     let path = run.model_path(task);
-    let (description, weights) = checkpoint::read::<ModelDescription>(&path)?;
+    let (description, weights) = checkpoint::read_of::<ModelDescription>(run, &path)?;
     let network = Network::<B>::restore(description.model.network()?, weights)?;
     let state = network.decoder().state()?;
     let counts: Vec<String> = state
@@ -236,10 +238,9 @@ pub fn export_published<B: KernelBackend>(run: &Run, fold: usize, out: &Path) ->
     let tensors = state
         .into_iter()
         .map(|(name, tensor)| (name, Exported::Weights(tensor)));
-    let file = WholeFile::create(out)?;
-    serialize_to_file(tensors.chain(counts), None, file.partial())
-        .map_err(|error| Error::invalid(out, error.to_string()))?;
-    Ok(file.finish()?)
+    let content = serialize(tensors.chain(counts), None);
+    let content = content.map_err(|error| Error::invalid(out, error.to_string()))?;
+    Ok(replace_file(out, &content)?)
 }
 
 /// A tensor of an exported state dict.

@@ -8,7 +8,7 @@ use mused_run::{
 };
 
 use crate::crew::Crew;
-use crate::families::{learner, saved_step};
+use crate::families::{forget_states, learner, sound_step};
 use crate::journal::Journal;
 use crate::learner::{Fit, Learner, save};
 use crate::plan::Plan;
@@ -219,27 +219,21 @@ fn execute(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    let standing: Vec<Standing<'_>> = (plan.tasks.iter())
-        .map(|task| {
-            let total = learner.steps(plan.train_samples(dataset, task).len());
-            let files = [
-                run.model_path(task),
-                run.inputs_path(task),
-                run.task_predictions_path(task),
-            ];
-            let finished = files.iter().all(|file| file.is_file());
-            let done = match finished {
-                true => total,
-                false => saved_step(&run, task),
-            };
-            Standing {
-                task,
-                total,
-                done,
-                finished,
-            }
+    let standing = |task| {
+        let total = learner.steps(plan.train_samples(dataset, task).len());
+        let finished = is_done(&run, task, progress)?;
+        let done = match finished {
+            true => total,
+            false => sound_step(&run, task, progress)?,
+        };
+        Ok(Standing {
+            task,
+            total,
+            done,
+            finished,
         })
-        .collect();
+    };
+    let standing: Vec<Standing<'_>> = plan.tasks.iter().map(standing).collect::<Result<_>>()?;
     let epochs = config.train.epochs;
     let epochs = |of: &Standing<'_>| of.done / (of.total / epochs).max(1);
     let epochs: Vec<(&Task, usize)> = standing.iter().map(|of| (of.task, epochs(of))).collect();
@@ -261,9 +255,9 @@ fn execute(
             worker,
         })?;
         let Some(model) = fitted else { return Ok(()) };
-        worker.run(|| save(&run, task, &data, model.as_ref()))?;
-        // Absent where the task was shorter than one interval.
-        let _ = std::fs::remove_file(run.state_path(task));
+        let steps = learner.steps(data.train.len());
+        worker.run(|| save(&run, task, &data, model.as_ref(), steps, config))?;
+        forget_states(&run, task);
         Ok(())
     })?;
     if crew.stopped() {
@@ -272,6 +266,31 @@ fn execute(
     plan.gather(dataset, &run)?;
     run.finish()?;
     Ok(Outcome::Complete)
+}
+
+/// Whether a task is done: its files are there, and as they were written.
+fn is_done(run: &Run, task: &Task, progress: &dyn Progress) -> Result<bool> {
+    let predictions = run.task_predictions_path(task);
+    let files = [
+        run.model_path(task),
+        run.inputs_path(task),
+        predictions.clone(),
+    ];
+    if !files.iter().all(|file| file.is_file()) {
+        return Ok(false);
+    }
+    let damaged = run.damaged_files(task)?;
+    for (_, why) in &damaged {
+        progress.note(&format!("{why}; {} is trained anew", task.name()));
+    }
+    match damaged.is_empty() {
+        // A process may have ended between the last file and its record.
+        true => run.seal_task(task)?,
+        false => {
+            std::fs::remove_file(&predictions).map_err(Error::io("cannot remove", &predictions))?
+        }
+    }
+    Ok(damaged.is_empty())
 }
 
 /// How far a task has come.

@@ -186,6 +186,10 @@ impl Progress for TrainingBar {
         (line.started, line.first, line.done, line.total) = (Instant::now(), done, done, total);
     }
 
+    fn note(&self, message: &str) {
+        eprintln!("note: {message}");
+    }
+
     fn step(&self, model: &str, losses: &EpochLosses) {
         let mut line = lock(&self.line);
         line.done += 1;

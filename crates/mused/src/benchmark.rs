@@ -5,6 +5,7 @@
 //! every model from the first. With a budget, a run is put together from candidates, `MODEL/seed-S/candidates/N`, by
 //! validation. What is complete is kept, what was interrupted goes on.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use mused_data::Dataset;
@@ -33,6 +34,17 @@ pub enum Error {
          above 0, or leave --budget out"
     )]
     NoValidation,
+    /// A run that is there was made on other data.
+    #[error(
+        "{} was made on another dataset (what differs: {difference}), and its scores cannot stand beside new ones: choose \
+         another --out, or remove it", path.display()
+    )]
+    OtherData {
+        /// The run.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
     /// A run that is there was made with other settings.
     #[error(
         "{} was made with other settings; choose another --out, or remove it", path.display()
@@ -123,7 +135,7 @@ impl Benchmark<'_> {
     /// number, and its name. `None` when one was interrupted.
     ///
     /// # Errors
-    /// An unknown model; a run made with other settings. A run that fails is an entry that says why.
+    /// An unknown model; a run made with other settings or on other data. A run that fails is an entry that says why.
     pub fn run<P: Progress>(
         &self,
         mut progress: impl FnMut(usize, usize, &str) -> P,
@@ -141,6 +153,7 @@ impl Benchmark<'_> {
                 runs.push((first, planned));
             }
         }
+        self.refuse_other_data(runs.iter().map(|(_, planned)| planned))?;
         let mut entries = Vec::with_capacity(runs.len());
         for (first, planned) in runs {
             let mut next = |candidate: usize| {
@@ -167,6 +180,33 @@ impl Benchmark<'_> {
             self.write(&entries)?;
         }
         Ok(Some(entries))
+    }
+
+    /// Refuses runs that are there and read something else of the dataset than there is now. The dataset is read once for
+    /// all of them.
+    fn refuse_other_data<'p>(
+        &self,
+        planned: impl Iterator<Item = &'p Planned>,
+    ) -> Result<(), Error> {
+        let folders = planned.flat_map(|planned| &planned.candidates);
+        // What cannot be opened is a row of the table.
+        let runs: Vec<Run> = folders
+            .filter_map(|(folder, _)| Run::open(folder).ok())
+            .collect();
+        let features: BTreeSet<&str> = runs.iter().flat_map(Run::features).collect();
+        let features: Vec<&str> = features.into_iter().collect();
+        let known = (!runs.is_empty()).then(|| self.dataset.identity(&features));
+        let known = known.transpose().map_err(crate::Error::from)?;
+        for run in &runs {
+            let difference = run.difference(self.dataset, known.as_ref());
+            if let Some(difference) = difference.map_err(crate::Error::from)? {
+                return Err(Error::OtherData {
+                    path: run.path().to_owned(),
+                    difference,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Whether a run is put together from candidates.

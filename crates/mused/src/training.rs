@@ -165,6 +165,10 @@ impl Progress for Watched<'_> {
         self.progress.epoch(epoch, validation);
     }
 
+    fn note(&self, message: &str) {
+        self.progress.note(message);
+    }
+
     fn interrupted(&self) -> bool {
         self.progress.interrupted() || self.cancel.is_some_and(Cancel::is_cancelled)
     }

@@ -72,6 +72,11 @@ fn statistics_of_other_samples_are_found() {
     // The statistics of the other fold, whose training samples are tested here.
     let inputs = |fold: usize| path(&format!("run/checkpoints/fold-{fold}/inputs.safetensors"));
     fs::copy(inputs(1), inputs(0)).unwrap();
+    let refused = mused(&folder, "audit run").code(1);
+    let refused = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(refused.contains("inputs.safetensors"), "{refused}");
+    // As trained by something that read them, and kept a record of it.
+    fs::remove_file(path("run/checkpoints/fold-0/sha256.tsv")).unwrap();
     let found = output(&mused(&folder, "audit run").code(1));
     assert!(found.contains("statistics: fold-0"), "{found}");
     assert!(!found.contains("fold-1"), "{found}");

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -396,6 +397,27 @@ fn an_interrupted_extraction_goes_on() {
     let mut expected = whole;
     expected[[0, 0]] = 1234.5;
     assert_eq!(bench.array("clip-low"), expected);
+}
+
+/// Two processes at once wrote into the same rows.
+#[test]
+fn there_is_one_writer_at_a_time() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("data/features")).unwrap();
+    let path = bench.path("data/features/.clip-low.lock");
+    let mut held = fs::File::create(&path).unwrap();
+    held.lock().unwrap();
+    held.write_all(b"4711").unwrap();
+    says(
+        bench.features(&["--low"]),
+        &["process 4711", "--name", "wait"],
+    );
+    assert!(!bench.path("data/features/clip-low").exists());
+    // Other features are nobody's matter, and a lock dies with its process.
+    bench.features(&["--low", "--name", "other"]).success();
+    drop(held);
+    bench.features(&["--low"]).success();
+    assert_eq!(bench.array("clip-low"), bench.array("other-low"));
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn column(path: &Path, column: &str) -> Vec<f64> {
 }
 
 /// Verbs that take a run, where `RUN` stands for it.
-const VERBS: [&str; 8] = [
+const VERBS: [&str; 9] = [
     "evaluate RUN",
     "explain RUN",
     "audit RUN",
@@ -49,6 +49,7 @@ const VERBS: [&str; 8] = [
     "report RUN",
     "compare RUN RUN",
     "config --run RUN",
+    "train data --out RUN --resume",
 ];
 
 #[test]
@@ -65,6 +66,12 @@ fn every_verb_says_the_same_of_what_is_no_run() {
         }
     };
     refused("data", "expected a run directory, found a dataset");
+    fs::create_dir(folder.path().join("plain")).unwrap();
+    refused(
+        "plain",
+        "plain: expected a run directory, found no run.json in it",
+    );
+    refused("nowhere", "nowhere: there is nothing at this path");
     let train = refusal(&folder, "train run --out b");
     assert!(train.contains("found a run directory"), "{train}");
     assert!(refusal(&folder, "audit nothing").contains("nothing"));
@@ -77,6 +84,11 @@ fn every_verb_says_the_same_of_what_is_no_run() {
     refused("run", "made by a newer mused");
     fs::write(&path, "{\"schema\": \"somebody-else/1\"}").unwrap();
     refused("run", "not the run.json of a run of mused");
+    fs::remove_file(&path).unwrap();
+    refused(
+        "run",
+        "run: expected a run directory, found one without run.json",
+    );
     // What a newer version adds is passed over.
     fs::write(&path, whole.replacen('{', "{ \"future\": [1, 2],", 1)).unwrap();
     mused(&folder, "evaluate run").success();
@@ -160,7 +172,8 @@ fn a_configuration_edited_meanwhile_is_not_resumed() {
     assert!(message.contains("train.epochs: 2, now 3"), "{message}");
     // Comments are nobody's loss.
     fs::write(&path, text.replace("# --set", "# by hand")).unwrap();
-    // What trained is tested: no later version may go on from there.
+    // What trained is tested: no later version may go on from there. Earlier ones kept no record of their files.
+    fs::remove_file(folder.path().join("run/sha256.tsv")).unwrap();
     let split = folder.path().join("run/split.tsv");
     let divided = fs::read_to_string(&split).unwrap();
     let exchanged = divided

@@ -187,8 +187,17 @@ impl ZScore {
                 0.0
             }
         };
+        let scale: Vec<f32> = squares.into_iter().zip(&mean).map(scale).collect();
+        if scale.iter().any(|scale| scale.is_infinite()) {
+            let id = &dataset.subjects[subject].id;
+            return Err(Error::Request(format!(
+                "subject {id}: responses vary by less than {:e}, below what single precision z-scores: import them in \
+                 another scale",
+                f32::MAX.recip()
+            )));
+        }
         Ok(Self {
-            scale: squares.into_iter().zip(&mean).map(scale).collect(),
+            scale,
             mean: mean.into_iter().map(|mean| mean as f32).collect(),
         })
     }

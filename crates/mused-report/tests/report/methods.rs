@@ -64,6 +64,7 @@ fn resolved(config: &Config) -> Resolved {
         guidance_low: guidance(low, &choices.low, "edges", loss.low),
         inputs: Inputs {
             arrangement: arrangement.to_owned(),
+            aligned: None,
             zscored: inputs.zscore,
             slots: 10,
             width: 200,

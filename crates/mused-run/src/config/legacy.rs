@@ -12,6 +12,15 @@ pub(crate) fn is_old(table: &Table) -> bool {
         && model.is_some_and(|model| had.iter().all(|key| model.contains_key(*key)))
 }
 
+/// Whether a table is the configuration of a run of that version, any key of which may be missing.
+pub(crate) fn is_of_old_run(table: &Table) -> bool {
+    let model = table.get("model").and_then(Value::as_table);
+    let text = |key: &str| model.and_then(|model| model.get(key)?.as_str());
+    table.contains_key("brainformer")
+        || text("tokenizer") == Some("convolutions")
+        || (text("alignment").is_some() && text("family") != Some("aligned-ridge"))
+}
+
 /// The family that a single value of that version asks for, and what is left of the value.
 pub(crate) fn asks_for(
     key: &str,
@@ -30,6 +39,7 @@ pub(crate) fn asks_for(
             Some(("transformer", Some(value.clone())))
         }
         ("model.alignment", "none", "ridge") => Some(("ridge", None)),
+        ("model.subjects", "shared", "aligned-ridge") => Some(("aligned-ridge", None)),
         ("model.alignment", _, "ridge") => Some(("aligned-ridge", Some(value.clone()))),
         _ => None,
     }
@@ -56,8 +66,9 @@ pub(crate) fn read_voxels(table: &mut Table) {
 pub(crate) fn modernised(mut table: Table) -> Table {
     ignore_published(&mut table);
     read_voxels(&mut table);
-    let Some(Value::Table(brainformer)) = table.remove("brainformer") else {
-        return table;
+    let brainformer = match table.remove("brainformer") {
+        Some(Value::Table(brainformer)) => brainformer,
+        _ => Table::new(),
     };
     let Some(Value::Table(mut model)) = table.remove("model") else {
         return table;

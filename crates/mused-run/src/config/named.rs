@@ -54,11 +54,12 @@ impl NamedModel {
 }
 
 /// The main model, its ablations, baselines and controls.
-pub const MODELS: [NamedModel; 20] = [
+pub const MODELS: [NamedModel; 21] = [
+    model("default", "as configured", &[]),
     model(
         "clip-mused",
-        "two tokens a subject, guided by the stimuli: as configured",
-        &[],
+        "the published form: two tokens a subject over voxels, guided by the stimuli",
+        &["model.inputs=voxels"],
     ),
     model(
         "no-guidance",

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    BrainFormerConfig, Config, Family, MlpConfig, Optimizer, Orthogonality, RsaForm, Schedule,
-    Tokenizer, TrainConfig, TransformerConfig,
+    BrainFormerConfig, Config, Family, MlpConfig, Optimizer, Orthogonality, Reading, RsaForm,
+    Schedule, Tokenizer, TrainConfig, TransformerConfig,
 };
 use crate::{Error, Result};
 
@@ -67,6 +67,7 @@ impl Config {
         config.loss.orthogonality = 1e-3;
         config.loss.orthogonality_form = Orthogonality::F;
         config.model.family = Family::Transformer(published_transformer());
+        config.model.inputs.inputs = Reading::Voxels;
         config.train = TrainConfig {
             seed: 0,
             epochs: 500,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use mused_data::Dataset;
 use mused_formats::table::Table;
 
 use super::Run;
@@ -10,7 +11,7 @@ use crate::{Error, Result};
 
 /// What a path that is no run directory is, and what takes it.
 pub(super) fn not_a_run(path: &Path) -> String {
-    if path.join("dataset.json").is_file() {
+    if Dataset::exists(path) {
         return "expected a run directory, found a dataset; `mused train` makes a run of it, and `mused info`, `audit`, \
                 `features`, `rdm`, `map` and `benchmark` take the dataset itself"
             .to_owned();

@@ -14,6 +14,7 @@ impl Run {
     /// Test probabilities of a task that is done: samples × labels.
     fn task_predictions(&self, task: &Task) -> Result<Array2<f32>> {
         let path = self.task_predictions_path(task);
+        self.check(&path)?;
         let array = npy::read_npy_f32(&path)?.into_dimensionality::<Ix2>();
         array.map_err(|error| Error::invalid(&path, error.to_string()))
     }
@@ -36,7 +37,8 @@ impl Run {
                 ),
             ));
         }
-        self.files().write(rows, all.view(), targets)
+        self.files().write(rows, all.view(), targets)?;
+        self.seal()
     }
 
     /// Puts a run together whose tasks are taken from complete runs of the same tasks, one for each, in order.
@@ -80,6 +82,7 @@ impl Run {
         replace_file(made.metrics_path(), metrics.as_bytes())?;
         let all = together(&predictions, path)?;
         npy::write_npy_f32(path.join(PREDICTIONS), all.view())?;
+        made.seal()?;
         made.finish()
     }
 }

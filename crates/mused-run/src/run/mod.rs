@@ -1,11 +1,13 @@
+mod digests;
 mod foreign;
 mod gather;
 mod places;
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mused_data::{Dataset, Fold, order_shown};
+use mused_data::{Dataset, Fold, Identity, order_shown};
 use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
 
@@ -17,7 +19,9 @@ use crate::{
     Results, Retrained, RunRecord, Settled, Task, epochs,
 };
 use foreign::not_a_run;
-use places::{CONFIG, LABELS, PREDICTIONS, RUN, SHOWN, SPLIT, TARGETS, TRIALS};
+use places::{
+    CHECKPOINTS, CONFIG, DIGESTS, LABELS, PREDICTIONS, RUN, SHOWN, SPLIT, TARGETS, TRIALS,
+};
 
 /// Generations of `run.json` that this version reads.
 const KNOWN_SCHEMAS: [&str; 2] = ["mused-run/1", RunRecord::SCHEMA];
@@ -86,7 +90,11 @@ impl Run {
     /// As [`Self::open`].
     pub fn open_predictions(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        if Self::exists(path) || !path.join(PREDICTIONS).is_file() {
+        // A run of mused that lost its run.json is not whole, whoever asks.
+        let of_mused = [RUN, CONFIG, CHECKPOINTS]
+            .iter()
+            .any(|own| path.join(own).exists());
+        if of_mused || !path.join(PREDICTIONS).is_file() {
             return Self::open(path);
         }
         Ok(Self {
@@ -103,7 +111,7 @@ impl Run {
         let occupied = match fs::read_dir(path) {
             // What a process leaves that is killed before training: nothing that could be lost.
             Ok(mut entries) => entries.any(|entry| {
-                let planned = [CONFIG, SPLIT, LABELS, SHOWN];
+                let planned = [CONFIG, SPLIT, LABELS, SHOWN, DIGESTS];
                 let of_the_plan = |name: &str| {
                     let partial = name == format!("{RUN}.partial");
                     partial
@@ -149,12 +157,13 @@ impl Run {
             record,
         };
         run.complete_tables(dataset, folds)?;
+        run.seal()?;
         replace_file(path.join(CONFIG), layers.annotated().as_bytes())?;
         run.write()?;
         Ok(run)
     }
 
-    /// Writes the tables that follow from the dataset and its division, where they are missing.
+    /// Writes the tables that follow from the dataset and its division, where they are missing or damaged.
     ///
     /// # Errors
     /// When one cannot be written.
@@ -163,10 +172,11 @@ impl Run {
         if !split.is_file() {
             Division::of(dataset, folds).write(&split)?;
         }
-        if !labels.is_file() {
+        let whole = |path: &Path| path.is_file() && digests::check(path).is_ok();
+        if !whole(&labels) {
             write_names(&labels, "label", dataset.labels.names.iter())?;
         }
-        if !shown.is_file() {
+        if !whole(&shown) {
             let order = order_shown(dataset);
             let mut stimuli: Vec<usize> = (0..order.len()).collect();
             stimuli.sort_by_key(|&stimulus| order[stimulus]);
@@ -343,8 +353,9 @@ impl Run {
     /// # Errors
     /// A `split.tsv` that is missing or damaged, or lacks the fold of a model.
     pub fn division(&self) -> Result<Division> {
-        let division =
-            Division::read(&self.path.join(SPLIT)).map_err(|error| self.damaged(&error))?;
+        let path = self.path.join(SPLIT);
+        self.check(&path)?;
+        let division = Division::read(&path).map_err(|error| self.damaged(&error))?;
         let folds = self.tasks().iter().map(|task| task.fold);
         division.refuse_others(folds, &self.path.join(RUN))?;
         Ok(division)
@@ -377,11 +388,15 @@ impl Run {
     pub fn predictions(&self) -> Result<Predictions> {
         self.refuse_incomplete()?;
         let division = self.division()?;
-        Predictions::read(&self.files(), &division).map_err(|error| self.damaged(&error))
+        let files = self.files();
+        for path in files.all() {
+            self.check(path)?;
+        }
+        Predictions::read(&files, &division).map_err(|error| self.damaged(&error))
     }
 
     /// A file that is missing or damaged and follows from others: what to do.
-    fn damaged(&self, error: &Error) -> Error {
+    pub fn damaged(&self, error: &dyn Display) -> Error {
         let dataset = self
             .record
             .dataset
@@ -487,17 +502,7 @@ impl Run {
     /// # Errors
     /// What differs, and what to do.
     pub fn check_dataset(&self, dataset: &Dataset) -> Result<()> {
-        let reference = &self.record.dataset;
-        let difference = match (&reference.identity, &reference.sha256) {
-            (Some(identity), _) => {
-                let features: Vec<&str> = identity.features.keys().map(String::as_str).collect();
-                identity.difference(&dataset.identity(&features)?)
-            }
-            (None, Some(sha256)) => (dataset.folder_sha256()?.as_ref() != Some(sha256))
-                .then(|| "some file of the folder".to_owned()),
-            (None, None) => None,
-        };
-        let Some(difference) = difference else {
+        let Some(difference) = self.difference(dataset, None)? else {
             return Ok(());
         };
         let place = dataset.place();
@@ -508,6 +513,40 @@ impl Run {
                  the old one back, say where it is with --dataset (`mused explain`, `permute`), or train again on this one"
             ),
         ))
+    }
+
+    /// What differs, in what the run read, between its dataset and `dataset`. `known` is the identity of the latter with
+    /// the feature sets of many runs, where it was computed before.
+    ///
+    /// # Errors
+    /// A dataset that cannot be read.
+    pub fn difference(
+        &self,
+        dataset: &Dataset,
+        known: Option<&Identity>,
+    ) -> Result<Option<String>> {
+        let reference = &self.record.dataset;
+        Ok(match (&reference.identity, &reference.sha256) {
+            (Some(identity), _) => {
+                let found = match known {
+                    Some(known) => known.clone(),
+                    None => dataset.identity(&self.features())?,
+                };
+                identity.difference(&found.with_features(&self.features()))
+            }
+            (None, Some(sha256)) => (dataset.folder_sha256()?.as_ref() != Some(sha256))
+                .then(|| "some file of the folder".to_owned()),
+            (None, None) => None,
+        })
+    }
+
+    /// The feature sets that the run read.
+    pub fn features(&self) -> Vec<&str> {
+        let identity = self.record.dataset.identity.iter();
+        identity
+            .flat_map(|identity| identity.features.keys())
+            .map(String::as_str)
+            .collect()
     }
 }
 

@@ -28,6 +28,10 @@ pub(super) const MODEL: &str = "model.safetensors";
 pub(super) const INPUTS: &str = "inputs.safetensors";
 /// Of a task: where training stands.
 pub(super) const STATE: &str = "state.safetensors";
+/// Of a task: where it stood when it was saved the time before.
+pub(super) const STATE_BEFORE: &str = "state-before.safetensors";
+/// Of the run and of each task: digests of its other files.
+pub(super) const DIGESTS: &str = "sha256.tsv";
 /// Table of a folder of `mused benchmark`.
 pub(super) const BENCHMARK: &str = "benchmark.tsv";
 
@@ -70,6 +74,11 @@ impl Run {
     /// Where an interrupted task stands; gone when it is done.
     pub fn state_path(&self, task: &Task) -> PathBuf {
         self.task_folder(task).join(STATE)
+    }
+
+    /// Where it stood when it was saved the time before, to go back to when the newer state is damaged.
+    pub fn state_before_path(&self, task: &Task) -> PathBuf {
+        self.task_folder(task).join(STATE_BEFORE)
     }
 
     /// Test probabilities of a task: the last file written, so that its presence says that the task is done.

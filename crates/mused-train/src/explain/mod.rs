@@ -20,7 +20,7 @@ use mused_stats::paired::Difference;
 
 use crate::families::restore;
 use crate::training::controlled;
-use crate::{Error, Result, inputs};
+use crate::{Error, Result};
 use geometry::Geometry;
 use occlusion::{Occlusion, Passes};
 use parts::Parts;
@@ -235,12 +235,11 @@ fn parts_of<B: KernelBackend>(
 ) -> Result<Parts> {
     let mut layouts: Vec<Layout> = Vec::new();
     for task in tasks {
-        let (_, model) = restore::<B>(run, task)?;
+        let (_, model, transform) = restore::<B>(run, task)?;
         if !model.reads() {
             notes.push("the model predicts the frequency of each label and reads no responses: nothing can be left out".to_owned());
             return Ok(Parts::Regions(Vec::new()));
         }
-        let transform = inputs::read(&run.inputs_path(task))?;
         if !layouts.contains(&transform.layout) {
             layouts.push(transform.layout);
         }

@@ -15,7 +15,7 @@ use super::tokens::FoldTokens;
 use crate::families::{evaluation_batch, restore};
 use crate::learner::Model;
 use crate::sample_set::SampleSet;
-use crate::{Error, PartDrop, Result, inputs};
+use crate::{Error, PartDrop, Result};
 
 /// Most probabilities of occluded inputs that are held at once (256 MiB).
 const HELD_VALUES: usize = 1 << 26;
@@ -121,8 +121,8 @@ impl<'a> TestedModel<'a> {
         task: &'a Task,
         notes: Option<&mut Vec<String>>,
     ) -> Result<Self> {
-        let (description, model) = restore::<B>(of.run, task)?;
-        let transform = Arc::new(inputs::read(&of.run.inputs_path(task))?);
+        let (description, model, transform) = restore::<B>(of.run, task)?;
+        let transform = Arc::new(transform);
         let rows = of.rows.of_task(of.dataset, task);
         let own: Vec<Sample> = rows
             .iter()

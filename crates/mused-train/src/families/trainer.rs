@@ -17,12 +17,13 @@ use crate::fold_data::{FoldData, Guides};
 use crate::journal::Journal;
 use crate::learner::{Epoch, Fit, Model as _, record};
 use crate::optimizer::Optimizer;
+use crate::overflow::{in_use, unreadable};
 use crate::parameters::{NamedTensors, collect, restore};
 use crate::random::{Purpose, stream};
 use crate::schedule::learning_rate;
 use crate::scoring::validation_scores;
 use crate::update::{Chosen, losses_and_gradients};
-use crate::{Error, Progress, Result, checkpoint};
+use crate::{Cause, Error, Progress, Result, checkpoint};
 
 /// Least time between saved states: a killed run loses no more, unless its state is so large that
 /// writing it would take more than a twentieth of the time.
@@ -39,10 +40,47 @@ struct Standing {
     best: Option<f64>,
 }
 
-/// Steps a task has done, as its saved state tells.
-pub(crate) fn saved_step(run: &Run, task: &Task) -> usize {
-    checkpoint::read_description::<Standing>(&run.state_path(task))
-        .map_or(0, |standing| standing.step)
+/// Makes the newest state of a task that is sound the one that it goes on from, and tells its steps; what is damaged is
+/// removed, and said.
+pub(crate) fn sound_step(run: &Run, task: &Task, progress: &dyn Progress) -> Result<usize> {
+    let (newest, before) = (run.state_path(task), run.state_before_path(task));
+    let mut lost = Vec::new();
+    for path in [&newest, &before] {
+        if !path.is_file() {
+            continue;
+        }
+        match checkpoint::read::<Standing>(path) {
+            Ok((standing, _)) => {
+                if path == &before {
+                    fs::rename(&before, &newest).map_err(Error::io("cannot rename", &before))?;
+                }
+                for lost in lost {
+                    let step = standing.step;
+                    progress.note(&format!(
+                        "{lost}; going on from the state before it, step {step}"
+                    ));
+                }
+                return Ok(standing.step);
+            }
+            Err(error @ Error::Invalid { .. }) => {
+                fs::remove_file(path).map_err(Error::io("cannot remove", path))?;
+                lost.push(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    for lost in lost {
+        progress.note(&format!("{lost}; {} is trained anew", task.name()));
+    }
+    Ok(0)
+}
+
+/// Removes the states of a task that is done.
+pub(crate) fn forget_states(run: &Run, task: &Task) {
+    for path in [run.state_path(task), run.state_before_path(task)] {
+        // Absent where the task was shorter than one interval.
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// One network in training.
@@ -148,6 +186,14 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             Some(inputs) => inputs,
             None => set.inputs(&samples)?,
         };
+        if let Some(cause) = unreadable(set, &samples, &inputs) {
+            return Err(Error::Diverged {
+                model: self.task.name(),
+                step: step + 1,
+                broken: "its inputs are out of scale".to_owned(),
+                cause,
+            });
+        }
         let chosen = Chosen {
             set,
             samples: &samples,
@@ -167,13 +213,15 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         self.ahead = ahead?;
 
         let rate = learning_rate(&config.train, step, total_steps, per_epoch);
+        self.standing.step += 1;
         if !losses.total.is_finite() {
-            self.standing.step += 1;
-            return Err(self.diverged(losses.total, rate));
+            return Err(self.diverged(format!("the loss is {}", losses.total), rate));
         }
         let model = self.model.clone();
-        self.model = self.optimizer.step(model, gradients, rate, &config.train);
-        self.standing.step += 1;
+        let Some(model) = self.optimizer.step(model, gradients, rate, &config.train) else {
+            return Err(self.diverged("its update overflows the weights".to_owned(), rate));
+        };
+        self.model = model;
         add(&mut self.standing.sums, &losses, 1.0);
         self.progress.step(&self.task.name(), &losses);
         if last {
@@ -185,12 +233,21 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         Ok(())
     }
 
-    fn diverged(&self, loss: f64, learning_rate: f64) -> Error {
-        Error::Diverged {
-            model: self.task.name(),
-            step: self.standing.step,
-            loss: loss as f32,
-            learning_rate,
+    /// The error of a step after which something is no longer finite.
+    fn diverged(&self, broken: String, learning_rate: f64) -> Error {
+        let cause = Cause::of(
+            self.data,
+            &in_use(self.config, self.guides),
+            Some(learning_rate),
+        );
+        match cause {
+            Ok(cause) => Error::Diverged {
+                model: self.task.name(),
+                step: self.standing.step,
+                broken,
+                cause,
+            },
+            Err(error) => error,
         }
     }
 
@@ -221,8 +278,9 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         let probabilities = self
             .network(weights.clone())?
             .predict(&self.data.validation)?;
-        if let Some(broken) = probabilities.iter().find(|value| !value.is_finite()) {
-            return Err(self.diverged(f64::from(*broken), rate));
+        if probabilities.iter().any(|value| !value.is_finite()) {
+            let broken = "predictions of validation samples are not finite";
+            return Err(self.diverged(broken.to_owned(), rate));
         }
         let scores = validation_scores(&self.data.validation, &probabilities)?;
         if let Some(scores) = &scores
@@ -265,7 +323,12 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         if let Some(best) = &self.best {
             put("best", best.clone());
         }
-        checkpoint::write(&self.run.state_path(self.task), &self.standing, &tensors)?;
+        let path = self.run.state_path(self.task);
+        if path.is_file() {
+            let before = self.run.state_before_path(self.task);
+            fs::rename(&path, before).map_err(Error::io("cannot rename", &path))?;
+        }
+        checkpoint::write(&path, &self.standing, &tensors)?;
         self.saved = Instant::now();
         self.save_every = SAVE_EVERY.max(20 * (self.saved - start));
         Ok(())

@@ -7,7 +7,7 @@ use mused::{Config, Run, audit_run};
 use crate::args::AuditArgs;
 
 pub(crate) fn run(args: &AuditArgs) -> anyhow::Result<ExitCode> {
-    let report = if Run::exists(&args.path) {
+    let report = if Run::exists(&args.path) || !Dataset::exists(&args.path) {
         audit_run(&Run::open(&args.path)?)?
     } else {
         let dataset = Dataset::open(&args.path)?;

@@ -3,7 +3,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use mused_formats::npy::{Dtype, NpyWriter};
-use mused_formats::replace_file;
+use mused_formats::{Lock, Locked, replace_file};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -23,6 +23,8 @@ pub(super) struct Store {
     rows: Option<Rows>,
     /// Rows on disk.
     done: usize,
+    /// Two writers would take turns in the same rows.
+    _lock: Lock,
 }
 
 struct Rows {
@@ -41,26 +43,28 @@ impl Store {
     /// Opens the store where it was left; `None` when the same job has been done already.
     ///
     /// # Errors
-    /// When features of this name exist that were not made by this command.
+    /// When features of this name exist that were not made by this command, or another process is making them.
     pub(super) fn open(dataset: &Path, name: &str, job: String) -> Result<Option<Self>> {
         let features = dataset.join("features");
         let destination = features.join(name);
-        let description = destination.join("feature.json");
-        let mut replaced = None;
-        if destination.exists() {
-            let text =
-                fs::read_to_string(&description).map_err(Error::io("cannot read", &description))?;
-            let found: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
-            match found.get(JOB) {
-                Some(found) if *found == job => return Ok(None),
-                Some(_) => replaced = Some(found),
-                None => {
-                    return Err(Error::Request(format!(
-                        "{} was not made by `mused features`: choose another --name",
-                        destination.display()
-                    )));
-                }
+        if made(&destination)?.is_some_and(|made| of_job(&made, &job)) {
+            return Ok(None);
+        }
+        fs::create_dir_all(&features).map_err(Error::io("cannot create", &features))?;
+        let lock = match Lock::take(features.join(format!(".{name}.lock")))? {
+            Locked::Own(lock) => lock,
+            Locked::Other(process) => {
+                return Err(Error::Request(format!(
+                    "{}: process {process} is making these features now: wait until it has ended, or choose another \
+                     --name",
+                    destination.display()
+                )));
             }
+        };
+        // By a process that has ended since.
+        let replaced = made(&destination)?;
+        if replaced.as_ref().is_some_and(|made| of_job(made, &job)) {
+            return Ok(None);
         }
         let mut store = Self {
             partial: features.join(format!(".{name}.partial")),
@@ -69,6 +73,7 @@ impl Store {
             replaced,
             rows: None,
             done: 0,
+            _lock: lock,
         };
         store.resume()?;
         Ok(Some(store))
@@ -196,4 +201,25 @@ impl Store {
         fs::rename(&self.partial, &self.destination)
             .map_err(Error::io("cannot create", &self.destination))
     }
+}
+
+/// The description of the features that are there, which must be of this command's making.
+fn made(destination: &Path) -> Result<Option<Map<String, Value>>> {
+    if !destination.exists() {
+        return Ok(None);
+    }
+    let description = destination.join("feature.json");
+    let text = fs::read_to_string(&description).map_err(Error::io("cannot read", &description))?;
+    let found: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
+    match found.contains_key(JOB) {
+        true => Ok(Some(found)),
+        false => Err(Error::Request(format!(
+            "{} was not made by `mused features`: choose another --name",
+            destination.display()
+        ))),
+    }
+}
+
+fn of_job(made: &Map<String, Value>, job: &str) -> bool {
+    made.get(JOB).and_then(Value::as_str) == Some(job)
 }

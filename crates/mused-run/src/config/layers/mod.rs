@@ -160,7 +160,9 @@ impl Layers {
             let chosen = self.origin(FAMILY);
             let free = chosen.starts_with("preset") || chosen.ends_with(BY_OLD_KEY);
             let asked = model.and_then(|model| legacy::asks_for(&key, value, model, free));
-            if let Some((family, _)) = &asked {
+            if let Some((family, _)) = &asked
+                && *family != self.family()
+            {
                 let origin = format!("{origin}{BY_OLD_KEY}");
                 self.store(FAMILY.to_owned(), (*family).into(), &origin)?;
             }
@@ -387,7 +389,7 @@ impl Config {
 
     /// The configuration of a run of this version or an earlier one.
     pub(crate) fn of_run(mut table: Table) -> std::result::Result<Self, toml::de::Error> {
-        if legacy::is_old(&table) {
+        if legacy::is_of_old_run(&table) {
             table = legacy::modernised(table);
         }
         legacy::ignore_published(&mut table);

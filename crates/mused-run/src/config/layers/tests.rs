@@ -104,6 +104,18 @@ fn single_values_of_the_first_version_are_taken() {
     layers.file(&file).unwrap();
     let config = layers.config().unwrap();
     assert!(matches!(config.model.family, Family::BrainFormer(model) if model.depth == 10));
+    // In a file, keys have no order of their own.
+    fs::write(
+        &file,
+        "[model]\nfamily = \"ridge\"\nsubjects = \"shared\"\nalignment = \"srm\"\n",
+    )
+    .unwrap();
+    let mut layers = Layers::preset("default").unwrap();
+    layers.file(&file).unwrap();
+    assert_eq!(
+        layers.config().unwrap().model.family.name(),
+        "aligned-ridge"
+    );
     // A family that somebody chose is not taken away.
     for (family, tokenizer) in [("brainformer", "patches"), ("mlp", "convolutions")] {
         let mut layers = Layers::preset("default").unwrap();
@@ -261,4 +273,78 @@ fn keys_of_a_run_may_be_missing_or_unknown() {
         OLD.replace("[train]", "[train]\nnew = 2")
     );
     assert_eq!(Config::read(&more).unwrap(), Config::default());
+}
+
+/// Everything that version 0.1.0 let pass opens as a run, is trained again as it is, and is taken as a file.
+#[test]
+fn all_that_the_first_version_took_is_taken() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("config.toml");
+    let mut seen = 0;
+    for family in ["transformer", "mlp", "ridge", "prevalence"] {
+        for subjects in ["tokens", "shared", "embedding", "separate"] {
+            for tokenizer in ["auto", "regions", "patches", "convolutions"] {
+                for levels in ["both", "high", "low"] {
+                    for alignment in ["none", "procrustes", "srm"] {
+                        let transformer = family == "transformer";
+                        let convolutions = tokenizer == "convolutions";
+                        let taken = (transformer || ["shared", "separate"].contains(&subjects))
+                            && (alignment == "none" || (family, subjects) == ("ridge", "shared"))
+                            && (!convolutions || (levels == "both" && subjects != "embedding"));
+                        if !taken {
+                            continue;
+                        }
+                        seen += 1;
+                        let mut text = OLD.to_owned();
+                        for (key, old, new) in [
+                            ("family", "transformer", family),
+                            ("subjects", "tokens", subjects),
+                            ("tokenizer", "auto", tokenizer),
+                            ("levels", "both", levels),
+                            ("alignment", "none", alignment),
+                        ] {
+                            let line = |value: &str| format!("\n{key} = \"{value}\"");
+                            assert!(text.contains(&line(old)), "{key}");
+                            text = text.replace(&line(old), &line(new));
+                        }
+                        let case = format!("{family} {subjects} {tokenizer} {levels} {alignment}");
+                        let config = Config::read(&text).unwrap_or_else(|e| panic!("{case}: {e}"));
+                        let expected = match (family, convolutions, alignment) {
+                            ("transformer", true, _) => "brainformer",
+                            ("ridge", _, "procrustes" | "srm") => "aligned-ridge",
+                            _ => family,
+                        };
+                        assert_eq!(config.model.family.name(), expected, "{case}");
+                        let again = Layers::of(&config).and_then(|layers| layers.config());
+                        assert_eq!(
+                            again.unwrap_or_else(|e| panic!("{case}: {e}")),
+                            config,
+                            "{case}"
+                        );
+                        fs::write(&file, &text).unwrap();
+                        let mut layers = Layers::preset("default").unwrap();
+                        layers.file(&file).unwrap_or_else(|e| panic!("{case}: {e}"));
+                        let given = layers.config().unwrap_or_else(|e| panic!("{case}: {e}"));
+                        assert_eq!(given.model, config.model, "{case}");
+                        // A key of the old table is missing, as in files of versions between.
+                        for missing in ["alignment", "tokenizer", "dim", "mlp_ratio", "patch_size"]
+                        {
+                            let kept = text
+                                .lines()
+                                .filter(|line| !line.starts_with(&format!("{missing} =")));
+                            let text: Vec<&str> = kept.collect();
+                            let less = Config::read(&text.join("\n"))
+                                .unwrap_or_else(|e| panic!("{case} without {missing}: {e}"));
+                            let decides = ["alignment", "tokenizer"].contains(&missing);
+                            assert!(
+                                decides || less.model.family.name() == expected,
+                                "{case} without {missing}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 40, "{seen}");
 }
