@@ -237,7 +237,7 @@ pub fn cross_fit(
     })
 }
 
-fn check(features: ArrayView2<f64>, targets: ArrayView2<f64>) -> Result<()> {
+pub(crate) fn check(features: ArrayView2<f64>, targets: ArrayView2<f64>) -> Result<()> {
     if features.nrows() != targets.nrows() {
         return Err(Error::Shape {
             what: "targets",

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 pub use layers::Layers;
 pub use model::{
     AlignedRidgeConfig, Alignment, BrainFormerConfig, FAMILIES, Family, Identity, InputConfig,
-    Levels, MlpConfig, ModelConfig, Pooling, PrevalenceConfig, Reading, RidgeConfig, Tokenizer,
-    TransformerConfig, VolumeIdentity,
+    Levels, MlpConfig, ModelConfig, Pooling, PrevalenceConfig, Reading, Regions, RidgeConfig,
+    Tokenizer, TransformerConfig, VolumeIdentity,
 };
 pub use named::{MODELS, NamedModel};
 pub use presets::PRESETS;

@@ -108,6 +108,20 @@ choices! {
 }
 
 choices! {
+    /// How regions come together in one ridge regression.
+    Regions {
+        /// All values of the input row together, under one penalty.
+        Together = "together",
+        /// A regression a region, each with a penalty of its own, and their mean.
+        Averaged = "averaged",
+        /// The same, weighted by how well they predict training samples they were not fitted on.
+        Stacked = "stacked",
+        /// Together, each region with a weight of its own that cross-validation chooses.
+        Banded = "banded",
+    }
+}
+
+choices! {
     /// Tokens that the logits are read from.
     Levels {
         /// The high-level and the low-level one.
@@ -219,6 +233,8 @@ settings! {
     "model" "ridge" RidgeConfig {
         /// Whether subjects share the model.
         subjects: Pooling = Pooling::Shared;
+        /// How regions come together.
+        regions: Regions = Regions::Together, from "stacked: Lin, Naselaris & Kay 2023; banded: Nunez-Elizalde et al. 2019";
     }
 }
 
@@ -306,7 +322,7 @@ impl Family {
             Self::Transformer(model) => model.subjects == Identity::Separate,
             Self::BrainFormer(model) => model.subjects == VolumeIdentity::Separate,
             Self::Mlp(MlpConfig { subjects, .. })
-            | Self::Ridge(RidgeConfig { subjects })
+            | Self::Ridge(RidgeConfig { subjects, .. })
             | Self::Prevalence(PrevalenceConfig { subjects }) => *subjects == Pooling::Separate,
             Self::AlignedRidge(_) => false,
         }

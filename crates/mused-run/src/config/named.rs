@@ -54,7 +54,7 @@ impl NamedModel {
 }
 
 /// The main model, its ablations, baselines and controls.
-pub const MODELS: [NamedModel; 21] = [
+pub const MODELS: [NamedModel; 24] = [
     model("default", "as configured", &[]),
     model(
         "clip-mused",
@@ -135,6 +135,33 @@ pub const MODELS: [NamedModel; 21] = [
         "ridge-separate",
         "baseline: a ridge regression for each subject",
         &["model.family=ridge", "model.subjects=separate"],
+    ),
+    model(
+        "ridge-averaged",
+        "baseline: a ridge regression for each subject and region, and their mean",
+        &[
+            "model.family=ridge",
+            "model.subjects=separate",
+            "model.regions=averaged",
+        ],
+    ),
+    model(
+        "ridge-stacked",
+        "baseline: a ridge regression for each subject and region, stacked",
+        &[
+            "model.family=ridge",
+            "model.subjects=separate",
+            "model.regions=stacked",
+        ],
+    ),
+    model(
+        "ridge-banded",
+        "baseline: a ridge regression for each subject, a weight for each region",
+        &[
+            "model.family=ridge",
+            "model.subjects=separate",
+            "model.regions=banded",
+        ],
     ),
     model(
         "procrustes-ridge",

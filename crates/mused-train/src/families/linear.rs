@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use mused_data::{Layout, Sample, partition};
-use mused_run::{Alignment, Config, EpochLosses, Family, Task};
-use mused_stats::{SubjectMap, ridge};
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use mused_data::{Layout, Sample, Slot, partition};
+use mused_run::{Alignment, Config, EpochLosses, Family, Regions, Task};
+use mused_stats::ridge::{self, CrossFit, Ridge};
+use mused_stats::{SubjectMap, banded, stacking};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use super::alignment::{align, rounded};
 use crate::fold_data::FoldData;
@@ -142,11 +143,16 @@ impl LinearModel {
         let inputs = shared(&data.train, &rows, inputs.view(), maps.as_ref())?;
         let parts = parts(&data.train, config.split.seed)?;
         let targets = targets.mapv(f64::from);
-        let fitted = ridge::cross_fit(inputs.view(), targets.view(), &[targets.ncols()], &parts)
+        let regions = match &config.model.family {
+            Family::Ridge(model) => model.regions,
+            _ => Regions::Together,
+        };
+        let slots = data.transform.layout.slots();
+        let fitted = by_regions(regions, slots, inputs, targets.view(), &parts)
             .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
         Ok(Self {
-            weights: fitted.model.weights.mapv(rounded),
-            intercept: fitted.model.intercept.mapv(rounded),
+            weights: fitted.weights.mapv(rounded),
+            intercept: fitted.intercept.mapv(rounded),
             maps,
         })
     }
@@ -317,6 +323,72 @@ fn shared(
         }
     }
     Ok(out)
+}
+
+/// Ridge regression of `targets` on the regions of input rows.
+fn by_regions(
+    regions: Regions,
+    slots: &[Slot],
+    mut inputs: Array2<f64>,
+    targets: ArrayView2<'_, f64>,
+    parts: &[usize],
+) -> mused_stats::Result<Ridge> {
+    let columns = |slot: &Slot| s![.., slot.offset..slot.offset + slot.length];
+    let together = |inputs: ArrayView2<'_, f64>| {
+        Ok(ridge::cross_fit(inputs, targets, &[targets.ncols()], parts)?.model)
+    };
+    if slots.len() < 2 || regions == Regions::Together {
+        return together(inputs.view());
+    }
+    if regions == Regions::Banded {
+        let groups: Vec<_> = slots
+            .iter()
+            .map(|slot| inputs.slice(columns(slot)))
+            .collect();
+        let roots = banded::weights(&groups, targets, parts)?.mapv(f64::sqrt);
+        for (slot, root) in slots.iter().zip(&roots) {
+            inputs
+                .slice_mut(columns(slot))
+                .mapv_inplace(|value| value * root);
+        }
+        let mut model = together(inputs.view())?;
+        for (slot, root) in slots.iter().zip(&roots) {
+            let mut own = model
+                .weights
+                .slice_mut(s![slot.offset..slot.offset + slot.length, ..]);
+            own *= *root;
+        }
+        return Ok(model);
+    }
+    let fit = |slot: &Slot| {
+        ridge::cross_fit(
+            inputs.slice(columns(slot)),
+            targets,
+            &[targets.ncols()],
+            parts,
+        )
+    };
+    let fitted: Vec<CrossFit> = slots.iter().map(fit).collect::<mused_stats::Result<_>>()?;
+    let mean = targets.mean_axis(Axis(0)).unwrap_or_default();
+    let shares = match regions {
+        Regions::Stacked => {
+            let held_out: Vec<_> = fitted.iter().map(|map| map.held_out.view()).collect();
+            stacking::weights(&held_out, (&targets - &mean).view())?
+        }
+        _ => Array1::from_elem(slots.len(), (slots.len() as f64).recip()),
+    };
+    let mut all = Ridge {
+        weights: Array2::zeros((inputs.ncols(), targets.ncols())),
+        intercept: mean.clone(),
+    };
+    for ((slot, CrossFit { model, .. }), share) in slots.iter().zip(fitted).zip(&shares) {
+        let mut own = all
+            .weights
+            .slice_mut(s![slot.offset..slot.offset + slot.length, ..]);
+        own.assign(&(model.weights * *share));
+        all.intercept += &((model.intercept - &mean) * *share);
+    }
+    Ok(all)
 }
 
 /// The part of each training sample: all samples of a stimulus, and of its group, are of one.
