@@ -31,7 +31,7 @@ fn config(lengths: &[usize], subjects: usize, labels: usize, dim: usize) -> RoiT
         },
         identity: Identity::Tokens,
         levels: Levels::Both,
-        scores: mused_model::Scores::None,
+        scores: false,
         subjects,
         labels,
         input_dropout: 0.0,
