@@ -5,14 +5,14 @@ use ndarray::{Array1, Array2, ArrayView2};
 use crate::{Error, Result};
 
 /// How strongly weights are drawn to equal ones, in units of a prediction's mean square.
-const SHRINKAGE: f64 = 0.3;
+const SHRINKAGE: f64 = 0.03;
 
 /// Rounds of coordinate descent, and the change of a weight, relative to an equal one, that ends them.
 const ROUNDS: usize = 10_000;
 const REST: f64 = 1e-12;
 
 /// Weights, none below 0, of `predictions` whose sum comes nearest to `truth`, all \[rows, targets\] and each a deviation
-/// from a mean: they minimise ‖truth - Σ w·p‖² + λ‖w - 1/n‖², λ being .3 times the mean of ‖p‖². Predictions should be of
+/// from a mean: they minimise ‖truth - Σ w·p‖² + λ‖w - 1/n‖², λ being .03 times the mean of ‖p‖². Predictions should be of
 /// rows that were not fitted on. Where no prediction varies, weights are equal.
 ///
 /// # Errors
