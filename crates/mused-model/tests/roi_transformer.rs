@@ -9,8 +9,8 @@ use burn::tensor::{Tensor, TensorData};
 use mused_kernels::Cpu;
 use mused_model::losses::rdm;
 use mused_model::{
-    Batch, EncoderConfig, Identity, Levels, LossConfig, Noise, Orthogonality, RoiTransformerConfig,
-    RsaForm, Targets, Tokenizer,
+    Batch, EncoderConfig, Identity, Levels, LossConfig, Noise, Orthogonality, RoiTransformer,
+    RoiTransformerConfig, RsaForm, SCORES_SD, Scores, Targets, Tokenizer,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +31,7 @@ fn config(lengths: &[usize], subjects: usize, labels: usize, dim: usize) -> RoiT
         },
         identity: Identity::Tokens,
         levels: Levels::Both,
-        scores: mused_model::Scores::None,
+        scores: Scores::None,
         subjects,
         labels,
         input_dropout: 0.0,
@@ -248,4 +248,81 @@ fn a_new_subject_reads_the_mean_token() {
             .zip(&first)
             .all(|(mean, first)| mean.is_finite() && mean != first)
     );
+}
+
+/// Two regions of two components and three scores, and what the subject's own scores add.
+fn with_scores(scores: Scores) -> RoiTransformer<Cpu> {
+    let config = RoiTransformerConfig {
+        scores,
+        ..config(&[5, 5], 2, 3, 8)
+    };
+    config.init(&mut ChaCha8Rng::seed_from_u64(1), &Default::default())
+}
+
+/// The second subject lacks the second region.
+fn of_two_subjects(inputs: [[f32; 10]; 2]) -> Batch<Cpu> {
+    let device = Default::default();
+    Batch {
+        inputs: Tensor::from_data(inputs, &device),
+        subject_weights: Tensor::from_data([[1.0, 0.0], [0.0, 1.0]], &device),
+        mask: Some(Tensor::from_data([[1.0, 1.0], [1.0, 0.0]], &device)),
+    }
+}
+
+const ROWS: [[f32; 10]; 2] = [
+    [0.3, -0.2, 1.0, -2.0, 0.5, 0.7, 0.1, 3.0, 0.0, -0.5],
+    [-0.4, 0.6, 0.25, 0.5, -1.0, 0.0, 0.0, 9.0, 9.0, 9.0],
+];
+
+fn logits(output: mused_model::TokenOutput<Cpu>) -> Vec<f32> {
+    output.logits.into_data().into_vec().unwrap()
+}
+
+#[test]
+fn the_subjects_own_scores_are_added_to_what_is_decoded_and_not_to_what_is_trained() {
+    assert_eq!(SCORES_SD, 0.5, "twice the mean has standard deviation 1");
+    for scores in [Scores::Read, Scores::Beside] {
+        let model = with_scores(scores);
+        let trained = logits(model.forward(of_two_subjects(ROWS), Noise::none()));
+        let decoded = logits(model.decode(of_two_subjects(ROWS)));
+        let own = [4.0, -2.0, 0.0, 0.5, 1.0, -2.0];
+        for ((decoded, trained), own) in decoded.iter().zip(&trained).zip(own) {
+            assert!(
+                (decoded - trained - own).abs() < 1e-6,
+                "{decoded} {trained} {own}"
+            );
+        }
+    }
+    let model = with_scores(Scores::None);
+    let trained = logits(model.forward(of_two_subjects(ROWS), Noise::none()));
+    assert_eq!(logits(model.decode(of_two_subjects(ROWS))), trained);
+}
+
+#[test]
+fn scores_beside_tokens_are_not_read_by_them() {
+    let mut others = ROWS;
+    for row in &mut others {
+        for first in [2, 7] {
+            row[first..first + 3].fill(5.0);
+        }
+    }
+    for (scores, same) in [(Scores::Beside, true), (Scores::Read, false)] {
+        let model = with_scores(scores);
+        let forward = |rows| logits(model.forward(of_two_subjects(rows), Noise::none()));
+        assert_eq!(forward(ROWS) == forward(others), same, "{scores:?}");
+        assert_ne!(
+            logits(model.decode(of_two_subjects(ROWS))),
+            logits(model.decode(of_two_subjects(others)))
+        );
+    }
+}
+
+#[test]
+fn scores_have_weights_where_tokens_read_them() {
+    let dim = 8;
+    let read = with_scores(Scores::Read).num_params();
+    assert_eq!(read, with_scores(Scores::None).num_params());
+    // Of two regions, three scores each.
+    let beside = with_scores(Scores::Beside).num_params();
+    assert_eq!(read - beside, 2 * 3 * dim);
 }
