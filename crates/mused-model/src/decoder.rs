@@ -103,6 +103,13 @@ impl DecoderConfig {
 }
 
 impl<B: KernelBackend> Decoder<B> {
+    /// As [`RoiTransformer::set_prior`]; other networks have none.
+    pub fn set_prior(&mut self, logits: Tensor<B, 1>) {
+        if let Self::Roi(model) = self {
+            model.set_prior(logits);
+        }
+    }
+
     /// A training pass: dropout masks by `seed`; batch normalisation with the statistics of the
     /// batch, which move the running ones.
     ///

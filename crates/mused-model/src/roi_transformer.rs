@@ -60,15 +60,14 @@ pub enum Scores {
     /// Values like the others.
     #[default]
     None,
-    /// The subject's own scores of the labels, which the tokens read and the logits are added to.
+    /// The subject's own scores of the labels, which the tokens read and which have a say in the logits.
     Read,
     /// The same, but tokens do not read them.
     Beside,
 }
 
-/// Standard deviation, over training samples, of a subject's scores once they are added to the logits: that of its input
-/// rows is [`SCORES_SD`]. The network alone is trained; its logits correct a score that stands without it.
-const ADDED_SD: f64 = 1.0;
+/// Standard deviation, over training samples, of a subject's scores as logits: that of its input rows is [`SCORES_SD`].
+const LOGITS_SD: f64 = 1.0;
 
 /// Standard deviation of the mean over regions of a subject's scores in its input rows.
 pub const SCORES_SD: f64 = 0.5;
@@ -175,6 +174,8 @@ pub struct RoiTransformer<B: Backend> {
     /// Scores at the end of every region, 0 where there are none, and how many of them the tokens do not read.
     scores: usize,
     unread: usize,
+    /// Logits of the labels' frequencies in training, [labels]: what scores of 0 stand for.
+    prior: Option<Param<Tensor<B, 1>>>,
 }
 
 impl RoiTransformerConfig {
@@ -252,20 +253,31 @@ impl RoiTransformerConfig {
             input_dropout: self.input_dropout,
             scores,
             unread,
+            prior: (scores > 0).then(|| Param::from_tensor(Tensor::zeros([scores], device))),
         }
     }
 }
 
 impl<B: KernelBackend> RoiTransformer<B> {
-    /// As [`Self::forward`] without noise, the subjects' own scores added to the logits where inputs have them.
+    /// Sets what scores of 0 stand for: logits of the labels' frequencies in training, [labels].
+    pub fn set_prior(&mut self, logits: Tensor<B, 1>) {
+        if let Some(prior) = &mut self.prior {
+            *prior = Param::from_tensor(logits);
+        }
+    }
+
+    /// As [`Self::forward`] without noise; where inputs have scores of the subject's own, its logits are the mean of the
+    /// network's, which is trained alone, and of theirs.
     ///
     /// # Shapes
     /// See [`Batch`] and [`TokenOutput`].
     pub fn decode(&self, batch: Batch<B>) -> TokenOutput<B> {
-        let scores = (self.scores > 0).then(|| self.own_scores(&batch));
+        let own = self.prior.as_ref().map(|prior| {
+            self.own_scores(&batch) * (LOGITS_SD / SCORES_SD) + prior.val().unsqueeze_dim(0)
+        });
         let mut output = self.forward(batch, Noise::none());
-        if let Some(scores) = scores {
-            output.logits = output.logits + scores * (ADDED_SD / SCORES_SD);
+        if let Some(own) = own {
+            output.logits = (output.logits + own) * 0.5;
         }
         output
     }

@@ -279,21 +279,26 @@ fn logits(output: mused_model::TokenOutput<Cpu>) -> Vec<f32> {
 }
 
 #[test]
-fn the_subjects_own_scores_are_added_to_what_is_decoded_and_not_to_what_is_trained() {
+fn the_subjects_own_scores_have_half_a_say_in_what_is_decoded_and_none_in_training() {
     assert_eq!(SCORES_SD, 0.5, "twice the mean has standard deviation 1");
+    // Twice the mean over the regions that a subject has.
+    let own = [4.0, -2.0, 0.0, 0.5, 1.0, -2.0];
     for scores in [Scores::Read, Scores::Beside] {
-        let model = with_scores(scores);
-        let trained = logits(model.forward(of_two_subjects(ROWS), Noise::none()));
-        let decoded = logits(model.decode(of_two_subjects(ROWS)));
-        let own = [4.0, -2.0, 0.0, 0.5, 1.0, -2.0];
-        for ((decoded, trained), own) in decoded.iter().zip(&trained).zip(own) {
-            assert!(
-                (decoded - trained - own).abs() < 1e-6,
-                "{decoded} {trained} {own}"
-            );
+        for prior in [[0.0; 3], [-1.0, 0.5, 2.0]] {
+            let mut model = with_scores(scores);
+            let before = logits(model.forward(of_two_subjects(ROWS), Noise::none()));
+            model.set_prior(Tensor::from_floats(prior, &Default::default()));
+            let trained = logits(model.forward(of_two_subjects(ROWS), Noise::none()));
+            assert_eq!(trained, before);
+            let decoded = logits(model.decode(of_two_subjects(ROWS)));
+            for (place, decoded) in decoded.iter().enumerate() {
+                let expected = 0.5 * (trained[place] + own[place] + prior[place % 3]);
+                assert!((decoded - expected).abs() < 1e-6, "{decoded} {expected}");
+            }
         }
     }
-    let model = with_scores(Scores::None);
+    let mut model = with_scores(Scores::None);
+    model.set_prior(Tensor::from_floats([1.0; 3], &Default::default()));
     let trained = logits(model.forward(of_two_subjects(ROWS), Noise::none()));
     assert_eq!(logits(model.decode(of_two_subjects(ROWS))), trained);
 }
@@ -321,7 +326,8 @@ fn scores_beside_tokens_are_not_read_by_them() {
 fn scores_have_weights_where_tokens_read_them() {
     let dim = 8;
     let read = with_scores(Scores::Read).num_params();
-    assert_eq!(read, with_scores(Scores::None).num_params());
+    // A prior a label.
+    assert_eq!(read, with_scores(Scores::None).num_params() + 3);
     // Of two regions, three scores each.
     let beside = with_scores(Scores::Beside).num_params();
     assert_eq!(read - beside, 2 * 3 * dim);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mused_data::{Arrangement, Dataset, Guidance, Level};
-use mused_run::{AlignedInputs, Config, Family, Identity, Reading};
+use mused_run::{AlignedInputs, Config, EACH, Family, Identity, Reading};
 
 use crate::{Error, Result};
 
@@ -43,7 +43,11 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
             reading.name()
         )));
     }
-    if !config.split.holdout_subject.is_empty() {
+    let held_out = config.split.holdout_subject.as_str();
+    if ![EACH, ""].contains(&held_out) {
+        dataset.subject(held_out)?;
+    }
+    if !held_out.is_empty() {
         return Err(Error::Request(
             "a subject left out (split.holdout_subject) cannot be read: voxels lie in a space of each subject's own, and \
              what they mean is learned from the subject's own trials with known stimuli. Models that need such trials \

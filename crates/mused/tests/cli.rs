@@ -228,7 +228,15 @@ fn a_run_that_is_not_there_or_not_finished_is_not_scored() {
 fn a_held_out_subject_is_the_only_one_tested() {
     let bench = Bench::new();
     bench
-        .train("run", &["--holdout-subject", "sub-02"])
+        .train(
+            "run",
+            &[
+                "--holdout-subject",
+                "sub-02",
+                "--set",
+                "model.inputs=voxels",
+            ],
+        )
         .success();
     let subjects = column(&bench.path("run/trials.tsv"), "subject");
     assert!(!subjects.is_empty());

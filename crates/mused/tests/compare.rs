@@ -104,7 +104,7 @@ fn runs_are_compared_sample_by_sample() {
     mused(&folder, "compare a c").success();
     mused(
         &folder,
-        &format!("{train} --set train.epochs=1 --holdout-subject sub-01 --out d"),
+        &format!("{train} --set train.epochs=1 --holdout-subject sub-01 --set model.inputs=voxels --out d"),
     )
     .success();
     refused(

@@ -19,7 +19,11 @@ const SMALL: &str = "--folds 2 --set train.epochs=2 --set model.dim=16";
 
 fn simulated() -> TempDir {
     let folder = TempDir::new().unwrap();
-    mused(&folder, "simulate --subjects 2 --stimuli 60 --seed 1 data").success();
+    mused(
+        &folder,
+        "simulate --spaces common --subjects 2 --stimuli 60 --seed 1 data",
+    )
+    .success();
     folder
 }
 
@@ -293,14 +297,17 @@ fn numbers_that_overflow_are_not_trained() {
     let values = read_npy_f32(folder.path().join("large/predictions.npy")).unwrap();
     assert!(values.iter().all(|value| value.is_finite()));
     for model in [small, "--model mlp-shared --set train.epochs=1"] {
-        let raw = format!("train data --out raw {model} --set model.zscore=false");
+        let raw = format!(
+            "train data --out raw {model} --set model.inputs=voxels --set model.zscore=false"
+        );
         let message = refusal(&folder, &raw);
         assert!(message.contains("responses"), "{message}");
         assert!(message.contains("model.zscore"), "{message}");
         fs::remove_dir_all(folder.path().join("raw")).unwrap();
     }
     scaled(1e-13);
-    let raw = format!("train data --out raw {small} --set model.zscore=false");
+    let raw =
+        format!("train data --out raw {small} --set model.inputs=voxels --set model.zscore=false");
     assert!(refusal(&folder, &raw).contains("model.zscore"));
     scaled(1e-40);
     let message = refusal(&folder, &format!("train data --out tiny {small}"));

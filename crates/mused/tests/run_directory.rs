@@ -96,7 +96,7 @@ fn every_verb_says_the_same_of_what_is_no_run() {
 
 #[test]
 fn a_run_of_the_first_version_opens() {
-    let folder = trained("");
+    let folder = trained("--set model.inputs=voxels");
     // As version 0.1.0 wrote it: no resolved facts, a hash of the whole folder, the flat configuration.
     let path = folder.path().join("run/run.json");
     let mut run: Value = json(&folder, "run/run.json");
@@ -199,12 +199,15 @@ fn what_a_run_came_to_is_on_record() {
         "{resolved}"
     );
     assert_eq!(resolved["inputs"]["zscored"], false);
-    assert_eq!(resolved["inputs"]["arrangement"], "regions");
+    assert_eq!(resolved["inputs"]["arrangement"], "aligned");
+    assert_eq!(resolved["inputs"]["aligned"]["onto"], "guidance+labels");
     assert_eq!(resolved["weights_chosen_by_validation"], true);
     fs::remove_dir_all(folder.path().join("data/features")).unwrap();
     mused(
         &folder,
-        &format!("train data --out auto {SMALL} --holdout-subject sub-01"),
+        &format!(
+            "train data --out auto {SMALL} --set model.inputs=voxels --holdout-subject sub-01"
+        ),
     )
     .success();
     let resolved = &json(&folder, "auto/run.json")["resolved"];

@@ -102,11 +102,15 @@ fn what_regions_were_mapped_onto_is_told() {
         "onto at most 24 principal components of the features meanings and onto the labels.",
         "least squared error",
         "Voxels were centred and brought to one scale a subject",
-        "were added to the logits whenever the network was tested, not while it was trained.",
+        "Tested, logits were the mean of those of the network, which was trained alone, and those of the subject's own scores",
     ] {
         assert!(text.contains(said), "{said}: {text}");
     }
-    for not in ["z-scored", "geometry of the training", "No token read them"] {
+    for not in [
+        "z-scored",
+        "geometry of the training",
+        "No token read these scores",
+    ] {
         assert!(!text.contains(not), "{not}: {text}");
     }
     let text = words(&aligned(Reading::Labels));
@@ -114,7 +118,8 @@ fn what_regions_were_mapped_onto_is_told() {
     let text = words(&aligned(Reading::Consensus));
     assert!(text.contains("the other subjects' mean geometry of the training stimuli"));
     assert!(
-        text.contains("No token read them.") && !text.contains("of the features meanings and onto")
+        text.contains("No token read these scores.")
+            && !text.contains("of the features meanings and onto")
     );
     let mut unscaled = aligned(Reading::Labels);
     unscaled.resolved.as_mut().unwrap().inputs.zscored = false;

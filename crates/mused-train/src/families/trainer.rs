@@ -2,10 +2,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
 use mused_kernels::TrainBackend;
 use mused_model::{Decoder, LossConfig};
 use mused_run::{Config, EpochLosses, Run, Task, ValidationScores};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -20,6 +21,7 @@ use crate::optimizer::Optimizer;
 use crate::overflow::{in_use, unreadable};
 use crate::parameters::{NamedTensors, collect, restore};
 use crate::random::{Purpose, stream};
+use crate::sample_set::SampleSet;
 use crate::schedule::learning_rate;
 use crate::scoring::validation_scores;
 use crate::update::{Chosen, losses_and_gradients};
@@ -117,6 +119,11 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         let device = B::Device::default();
         let seed = stream(config.train.seed, task.index, Purpose::Weights, 0);
         let network = fit.data.description.model.network()?;
+        let mut model = network.init::<B>(&mut ChaCha8Rng::seed_from_u64(seed), &device)?;
+        model.set_prior(Tensor::from_floats(
+            prior(&fit.data.train).as_slice(),
+            &device,
+        ));
         let mut trainer = Self {
             run,
             task,
@@ -127,7 +134,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             journal: fit.journal,
             progress: fit.progress,
             total,
-            model: network.init::<B>(&mut ChaCha8Rng::seed_from_u64(seed), &device)?,
+            model,
             device,
             optimizer: Optimizer::new(),
             standing: Standing::default(),
@@ -370,6 +377,21 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         let model = restore(self.model.valid(), weights)?;
         Ok(Network::new(model, self.device.clone()))
     }
+}
+
+/// Logits of the labels' frequencies among samples, as if each label had one more sample, half with it.
+fn prior(train: &SampleSet<'_>) -> Vec<f32> {
+    let rows: Vec<usize> = (0..train.len()).collect();
+    let logit = |labels: ArrayView1<'_, u8>| {
+        let with: f64 = labels.iter().map(|label| f64::from(*label)).sum();
+        ((with + 0.5) / (labels.len() as f64 - with + 0.5)).ln() as f32
+    };
+    train
+        .target_rows(&rows)
+        .columns()
+        .into_iter()
+        .map(logit)
+        .collect()
 }
 
 fn add(sum: &mut EpochLosses, losses: &EpochLosses, weight: f64) {

@@ -217,12 +217,12 @@ fn aligned(made: &Made<'_>, AlignedInputs { onto, guidance, .. }: &AlignedInputs
     if let Family::Transformer(_) = made.config.model.family {
         let read = match onto.labels() {
             true => "",
-            false => " No token read them.",
+            false => " No token read these scores.",
         };
         sentences.push(format!(
-            "A subject's own scores of the labels, stacked over regions (weights none below 0 and drawn to equal ones; \
-             Breiman, 1996; Lin et al., 2023) and with a standard deviation of 1 over training samples, were added to the \
-             logits whenever the network was tested, not while it was trained.{read}"
+            "Tested, logits were the mean of those of the network, which was trained alone, and those of the subject's own \
+             scores of the labels: stacked over regions (weights none below 0 and drawn to equal ones; Breiman, 1996; Lin \
+             et al., 2023), with a standard deviation of 1 over training samples, around the label's frequency there.{read}"
         ));
     }
     sentences
