@@ -474,6 +474,9 @@ impl Dataset {
         let Some(first) = self.subjects.first().map(places) else {
             return true;
         };
+        if self.subjects.len() == 1 {
+            return false;
+        }
         let placed = first.iter().all(|(_, coordinate)| coordinate.is_some());
         let regions: HashSet<&str> = first.iter().map(|(roi, _)| roi.as_str()).collect();
         let single = regions.len() == first.len();

@@ -19,6 +19,4 @@ pub use encoder::{EncoderConfig, Noise};
 pub use error::{Error, Result};
 pub use losses::{LossConfig, LossTerms, Orthogonality, RsaForm, Targets};
 pub use mlp::{Mlp, MlpConfig};
-pub use roi_transformer::{
-    Identity, Levels, RoiTransformer, RoiTransformerConfig, SCORES_SD, Scores, Tokenizer,
-};
+pub use roi_transformer::{Identity, Levels, RoiTransformer, RoiTransformerConfig, Tokenizer};

@@ -53,25 +53,6 @@ pub enum Levels {
     Low,
 }
 
-/// What the last `labels` values of every region are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scores {
-    /// Values like the others.
-    #[default]
-    None,
-    /// The subject's own scores of the labels, which the tokens read and which have a say in the logits.
-    Read,
-    /// The same, but tokens do not read them.
-    Beside,
-}
-
-/// Standard deviation, over training samples, of a subject's scores as logits: that of its input rows is [`SCORES_SD`].
-const LOGITS_SD: f64 = 1.0;
-
-/// Standard deviation of the mean over regions of a subject's scores in its input rows.
-pub const SCORES_SD: f64 = 0.5;
-
 /// Everything that determines the shapes of a [`RoiTransformer`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RoiTransformerConfig {
@@ -81,9 +62,10 @@ pub struct RoiTransformerConfig {
     pub identity: Identity,
     /// Tokens for the logits.
     pub levels: Levels,
-    /// What the last values of every region are.
+    /// Whether the last `labels` values of every region are scores of the subject's own, which no token reads and whose
+    /// mean over regions has a say in the logits.
     #[serde(default)]
-    pub scores: Scores,
+    pub scores: bool,
     /// Subjects that are told apart; 1 = nobody is.
     pub subjects: usize,
     /// Labels to decode.
@@ -171,9 +153,8 @@ pub struct RoiTransformer<B: Backend> {
     norm: Norm<B>,
     head: Affine<B>,
     input_dropout: f64,
-    /// Scores at the end of every region, 0 where there are none, and how many of them the tokens do not read.
+    /// Scores at the end of every region.
     scores: usize,
-    unread: usize,
     /// Logits of the labels' frequencies in training, [labels]: what scores of 0 stand for.
     prior: Option<Param<Tensor<B, 1>>>,
 }
@@ -209,14 +190,10 @@ impl RoiTransformerConfig {
             weight: initial::uniform([*length, dim], *length, rng, device),
             embedding: initial::normal([dim], TOKEN_SD, rng, device),
         };
-        let (scores, unread) = match self.scores {
-            Scores::None => (0, 0),
-            Scores::Read => (self.labels, 0),
-            Scores::Beside => (self.labels, self.labels),
-        };
+        let scores = if self.scores { self.labels } else { 0 };
         let (rois, patches) = match &self.tokenizer {
             Tokenizer::Regions { lengths } => {
-                let read = lengths.iter().map(|length| length.saturating_sub(unread));
+                let read = lengths.iter().map(|length| length.saturating_sub(scores));
                 let rois = read.map(|length| tokenizer(&length, rng));
                 (rois.collect(), None)
             }
@@ -252,7 +229,6 @@ impl RoiTransformerConfig {
             head: Affine::init(count * dim, self.labels, rng, device),
             input_dropout: self.input_dropout,
             scores,
-            unread,
             prior: (scores > 0).then(|| Param::from_tensor(Tensor::zeros([scores], device))),
         }
     }
@@ -272,9 +248,10 @@ impl<B: KernelBackend> RoiTransformer<B> {
     /// # Shapes
     /// See [`Batch`] and [`TokenOutput`].
     pub fn decode(&self, batch: Batch<B>) -> TokenOutput<B> {
-        let own = self.prior.as_ref().map(|prior| {
-            self.own_scores(&batch) * (LOGITS_SD / SCORES_SD) + prior.val().unsqueeze_dim(0)
-        });
+        let own = self
+            .prior
+            .as_ref()
+            .map(|prior| self.own_scores(&batch) + prior.val().unsqueeze_dim(0));
         let mut output = self.forward(batch, Noise::none());
         if let Some(own) = own {
             output.logits = (output.logits + own) * 0.5;
@@ -289,7 +266,7 @@ impl<B: KernelBackend> RoiTransformer<B> {
         let mut sum = Tensor::zeros([size, self.scores], &device);
         let mut offset = 0;
         for (place, roi) in self.rois.iter().enumerate() {
-            offset += roi.weight.dims()[0] + self.unread;
+            offset += roi.weight.dims()[0] + self.scores;
             let own = (batch.inputs.clone()).narrow(1, offset - self.scores, self.scores);
             sum = sum
                 + match &batch.mask {
@@ -367,7 +344,7 @@ impl<B: KernelBackend> RoiTransformer<B> {
             let values = inputs.clone().narrow(1, offset, length);
             let token = linear(values, roi.weight.val(), Some(roi.embedding.val()));
             tokens.push(token.unsqueeze_dim(1));
-            offset += length + self.unread;
+            offset += length + self.scores;
         }
         if let Some(patches) = &self.patches {
             tokens.push(patches.forward(inputs));

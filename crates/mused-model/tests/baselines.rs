@@ -25,7 +25,7 @@ fn transformer(identity: Identity, levels: Levels) -> Decoder<Cpu> {
         },
         identity,
         levels,
-        scores: mused_model::Scores::None,
+        scores: false,
         subjects: 2,
         labels: 3,
         input_dropout: 0.0,

@@ -10,7 +10,7 @@ use mused_kernels::Cpu;
 use mused_model::losses::rdm;
 use mused_model::{
     Batch, EncoderConfig, Identity, Levels, LossConfig, Noise, Orthogonality, RoiTransformer,
-    RoiTransformerConfig, RsaForm, SCORES_SD, Scores, Targets, Tokenizer,
+    RoiTransformerConfig, RsaForm, Targets, Tokenizer,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -31,7 +31,7 @@ fn config(lengths: &[usize], subjects: usize, labels: usize, dim: usize) -> RoiT
         },
         identity: Identity::Tokens,
         levels: Levels::Both,
-        scores: Scores::None,
+        scores: false,
         subjects,
         labels,
         input_dropout: 0.0,
@@ -250,8 +250,8 @@ fn a_new_subject_reads_the_mean_token() {
     );
 }
 
-/// Two regions of two components and three scores, and what the subject's own scores add.
-fn with_scores(scores: Scores) -> RoiTransformer<Cpu> {
+/// Two regions of two components and three scores of the subject's own, or of five values.
+fn with_scores(scores: bool) -> RoiTransformer<Cpu> {
     let config = RoiTransformerConfig {
         scores,
         ..config(&[5, 5], 2, 3, 8)
@@ -274,61 +274,56 @@ const ROWS: [[f32; 10]; 2] = [
     [-0.4, 0.6, 0.25, 0.5, -1.0, 0.0, 0.0, 9.0, 9.0, 9.0],
 ];
 
+/// Mean scores over the regions that a subject has.
+const OWN: [f32; 6] = [2.0, -1.0, 0.0, 0.25, 0.5, -1.0];
+
 fn logits(output: mused_model::TokenOutput<Cpu>) -> Vec<f32> {
     output.logits.into_data().into_vec().unwrap()
 }
 
-#[test]
-fn the_subjects_own_scores_have_half_a_say_in_what_is_decoded_and_none_in_training() {
-    assert_eq!(SCORES_SD, 0.5, "twice the mean has standard deviation 1");
-    // Twice the mean over the regions that a subject has.
-    let own = [4.0, -2.0, 0.0, 0.5, 1.0, -2.0];
-    for scores in [Scores::Read, Scores::Beside] {
-        for prior in [[0.0; 3], [-1.0, 0.5, 2.0]] {
-            let mut model = with_scores(scores);
-            let before = logits(model.forward(of_two_subjects(ROWS), Noise::none()));
-            model.set_prior(Tensor::from_floats(prior, &Default::default()));
-            let trained = logits(model.forward(of_two_subjects(ROWS), Noise::none()));
-            assert_eq!(trained, before);
-            let decoded = logits(model.decode(of_two_subjects(ROWS)));
-            for (place, decoded) in decoded.iter().enumerate() {
-                let expected = 0.5 * (trained[place] + own[place] + prior[place % 3]);
-                assert!((decoded - expected).abs() < 1e-6, "{decoded} {expected}");
-            }
-        }
-    }
-    let mut model = with_scores(Scores::None);
-    model.set_prior(Tensor::from_floats([1.0; 3], &Default::default()));
-    let trained = logits(model.forward(of_two_subjects(ROWS), Noise::none()));
-    assert_eq!(logits(model.decode(of_two_subjects(ROWS))), trained);
+fn forward(model: &RoiTransformer<Cpu>, rows: [[f32; 10]; 2]) -> Vec<f32> {
+    logits(model.forward(of_two_subjects(rows), Noise::none()))
 }
 
 #[test]
-fn scores_beside_tokens_are_not_read_by_them() {
+fn the_subjects_own_scores_have_half_a_say_in_what_is_decoded_and_none_in_training() {
+    for prior in [[0.0; 3], [-1.0, 0.5, 2.0]] {
+        let mut model = with_scores(true);
+        let before = forward(&model, ROWS);
+        model.set_prior(Tensor::from_floats(prior, &Default::default()));
+        let trained = forward(&model, ROWS);
+        assert_eq!(trained, before);
+        let decoded = logits(model.decode(of_two_subjects(ROWS)));
+        for (place, decoded) in decoded.iter().enumerate() {
+            let expected = 0.5 * (trained[place] + OWN[place] + prior[place % 3]);
+            assert!((decoded - expected).abs() < 1e-6, "{decoded} {expected}");
+        }
+    }
+    let mut model = with_scores(false);
+    model.set_prior(Tensor::from_floats([1.0; 3], &Default::default()));
+    let decoded = logits(model.decode(of_two_subjects(ROWS)));
+    assert_eq!(decoded, forward(&model, ROWS));
+}
+
+#[test]
+fn no_token_reads_the_subjects_own_scores() {
     let mut others = ROWS;
     for row in &mut others {
         for first in [2, 7] {
             row[first..first + 3].fill(5.0);
         }
     }
-    for (scores, same) in [(Scores::Beside, true), (Scores::Read, false)] {
-        let model = with_scores(scores);
-        let forward = |rows| logits(model.forward(of_two_subjects(rows), Noise::none()));
-        assert_eq!(forward(ROWS) == forward(others), same, "{scores:?}");
-        assert_ne!(
-            logits(model.decode(of_two_subjects(ROWS))),
-            logits(model.decode(of_two_subjects(others)))
-        );
-    }
+    let (beside, read) = (with_scores(true), with_scores(false));
+    assert_eq!(forward(&beside, ROWS), forward(&beside, others));
+    assert_ne!(forward(&read, ROWS), forward(&read, others));
+    let [before, after] = [ROWS, others].map(|rows| logits(beside.decode(of_two_subjects(rows))));
+    assert_ne!(before, after);
 }
 
 #[test]
-fn scores_have_weights_where_tokens_read_them() {
+fn scores_have_a_prior_and_no_weights() {
     let dim = 8;
-    let read = with_scores(Scores::Read).num_params();
-    // A prior a label.
-    assert_eq!(read, with_scores(Scores::None).num_params() + 3);
-    // Of two regions, three scores each.
-    let beside = with_scores(Scores::Beside).num_params();
-    assert_eq!(read - beside, 2 * 3 * dim);
+    // Of two regions, three values each; a prior a label.
+    let expected = with_scores(false).num_params() - 2 * 3 * dim + 3;
+    assert_eq!(with_scores(true).num_params(), expected);
 }

@@ -283,7 +283,7 @@ mod tests {
                 tokenizer,
                 identity,
                 levels: Levels::Both,
-                scores: mused_model::Scores::None,
+                scores: false,
                 subjects: 2,
                 labels: 2,
                 input_dropout: 0.0,

@@ -4,7 +4,6 @@ use mused_data::{
     Alignment, Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level, Response,
     Sample, Severity, samples,
 };
-use mused_model::SCORES_SD;
 use mused_run::{
     Config, EACH, Family, GuidanceUse, HeldOut, Inputs, PredictionRow, Resolved, Run, Task,
 };
@@ -64,7 +63,9 @@ impl Plan {
         if inputs.inputs.aligned() {
             let [guidance, consensus] = [inputs.inputs.guidance(), inputs.inputs.consensus()];
             let components = usize::from(guidance) + usize::from(consensus);
-            layout.lengthen(components * inputs.components + dataset.labels.names.len());
+            let scores = 1 + usize::from(inputs.inputs.labels());
+            let labels = dataset.labels.names.len();
+            layout.lengthen(components * inputs.components + scores * labels);
         }
         let labels = dataset.labels.names.len();
         let architecture = learner.architecture(&layout, most, labels)?;
@@ -149,7 +150,7 @@ impl Plan {
                 consensus: inputs.inputs.consensus(),
                 guidance: guidance.as_ref(),
                 components: inputs.components,
-                scores_sd: SCORES_SD,
+                labels: inputs.inputs.labels(),
                 zscore: inputs.zscore,
                 seed: config.split.seed,
             };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mused_stats::patterns::Patterns;
 use mused_stats::pca::Pca;
 use mused_stats::{ridge, stacking};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use super::layout::contiguous;
 use super::projection::{regions_of, z_scored_rows};
@@ -16,6 +16,12 @@ use crate::{Dataset, Error, Guidance, GuidanceTarget, Response, Result, Subject}
 
 /// Parts of the training stimuli: the row of a training sample is what maps of the other parts make of it.
 const PARTS: usize = 6;
+
+/// Standard deviation, over training samples, of the mean over regions of the scores of a label that are read.
+const READ_SD: f64 = 0.5;
+
+/// Most samples, or voxels where they are fewer, of which all regions together are tried: time grows with the third power.
+const MOST_TOGETHER: usize = 3000;
 
 /// Fewest training stimuli in common whose mean geometry is more than noise.
 const LEAST_COMMON: usize = 10;
@@ -29,8 +35,8 @@ pub struct Alignment<'g> {
     pub guidance: Option<&'g Guidance>,
     /// Most components of guidance and of consensus.
     pub components: usize,
-    /// Standard deviation, over training samples, of the mean over a subject's regions of its score of a label.
-    pub scores_sd: f64,
+    /// Whether each region's scores of the labels are among what is read.
+    pub labels: bool,
     /// Whether voxels are centred and brought to one scale a subject before.
     pub zscore: bool,
     /// Seed of the parts.
@@ -50,7 +56,9 @@ pub struct Aligned {
 impl Alignment<'_> {
     /// Fits the maps of every subject of the `training` samples, which lie subject by subject.
     ///
-    /// An input row has, region by region, the components and then one score a label.
+    /// An input row has, region by region, the components, the region's own scores of the labels where they are read, and
+    /// last what the region adds to the subject's scores: their mean over regions is the stacked regression of every region
+    /// and of all together, with standard deviation 1 over the training samples.
     ///
     /// # Errors
     /// Responses that are no voxels or cannot be read; fewer than two groups of training stimuli, all or a subject's;
@@ -154,30 +162,38 @@ impl Alignment<'_> {
             }
             fitted.push(RegionMap {
                 region: region.to_owned(),
+                columns,
                 mean,
                 weights,
                 held_out,
             });
         }
         let truth = targets.slice(s![.., targets.ncols() - labels..]);
-        let scales = self
-            .score_scales(&fitted, truth)
+        let own = Own::stacked(&fitted, &values, truth, &parts)
             .map_err(|error| Error::Request(format!("subject {id}: {error}")))?;
-        let scaled = |mut values: Array2<f64>, scale: ArrayView1<'_, f64>| {
-            let first = values.ncols() - labels;
-            let mut scores = values.slice_mut(s![.., first..]);
-            scores *= &scale;
-            values.mapv(|value| value as f32)
-        };
+        let read_scale = own.read_scale;
         let (mut projections, mut held_out) = (Vec::new(), Vec::new());
         let mut width = 0;
-        for (map, scale) in fitted.into_iter().zip(scales.rows()) {
-            width = map.weights.ncols();
-            held_out.push((map.region.clone(), scaled(map.held_out, scale)));
+        for (map, own) in fitted.into_iter().zip(own.regions) {
+            let row = |values: Array2<f64>, scores: Array2<f64>| {
+                let first = values.ncols() - labels;
+                let mut values = match self.labels {
+                    true => values,
+                    false => values.slice_move(s![.., ..first]),
+                };
+                if self.labels {
+                    let mut read = values.slice_mut(s![.., first..]);
+                    read *= &read_scale;
+                }
+                beside(values, scores).mapv(|value| value as f32)
+            };
+            held_out.push((map.region.clone(), row(map.held_out, own.held_out)));
+            let weights = row(map.weights, own.weights);
+            width = weights.ncols();
             projections.push(Projection {
                 region: map.region,
                 mean: map.mean.iter().map(|mean| *mean as f32).collect(),
-                weights: scaled(map.weights, scale).t().iter().copied().collect(),
+                weights: weights.t().iter().copied().collect(),
             });
         }
         Ok(SubjectMaps {
@@ -191,34 +207,123 @@ impl Alignment<'_> {
             held_out,
         })
     }
+}
 
-    /// What the scores of each region and label are multiplied by, so that their mean over regions is the stacked
-    /// regression of all, its standard deviation over the training samples `scores_sd`: regions × labels. 0 where nothing
-    /// varies.
-    fn score_scales(
-        &self,
+/// The subject's own scores of the labels.
+struct Own {
+    /// What each region adds.
+    regions: Vec<Share>,
+    /// What the scores of regions that are read are multiplied by: one a label.
+    read_scale: Array1<f64>,
+}
+
+/// What a region adds to the subject's own scores.
+struct Share {
+    /// Voxels × labels.
+    weights: Array2<f64>,
+    /// Samples × labels.
+    held_out: Array2<f64>,
+}
+
+impl Own {
+    /// The stacked regression of every region and of all of them together, as what each region adds to it.
+    fn stacked(
         fitted: &[RegionMap],
+        values: &Array2<f32>,
         truth: ArrayView2<'_, f64>,
-    ) -> mused_stats::Result<Array2<f64>> {
+        parts: &[usize],
+    ) -> mused_stats::Result<Self> {
         let labels = truth.ncols();
-        let scores: Vec<ArrayView2<'_, f64>> = fitted
-            .iter()
-            .map(|map| map.held_out.slice(s![.., map.held_out.ncols() - labels..]))
-            .collect();
-        let mean = truth.mean_axis(Axis(0)).unwrap_or_default();
-        let weights = stacking::weights(&scores, (&truth - &mean).view())?;
-        let mut stacked = Array2::zeros(truth.raw_dim());
-        for (scores, weight) in scores.iter().zip(&weights) {
-            stacked.scaled_add(*weight, scores);
+        let scores = |of: &Array2<f64>| of.slice(s![.., of.ncols() - labels..]).to_owned();
+        let of_region = |map: &RegionMap| Share {
+            weights: scores(&map.weights),
+            held_out: scores(&map.held_out),
+        };
+        let mut regions: Vec<Share> = fitted.iter().map(of_region).collect();
+        let together =
+            match regions.len() > 1 && values.nrows().min(values.ncols()) <= MOST_TOGETHER {
+                true => together(fitted, values, truth, parts)?,
+                false => Vec::new(),
+            };
+        let sum = |of: &[Share]| {
+            let held_out = of.iter().map(|share| share.held_out.clone());
+            held_out.reduce(|sum, own| sum + own).unwrap_or_default()
+        };
+        let read = sum(&regions) / regions.len().max(1) as f64;
+        let mut predictions: Vec<Array2<f64>> =
+            regions.iter().map(|share| share.held_out.clone()).collect();
+        if !together.is_empty() {
+            predictions.push(sum(&together));
         }
-        let sd = stacked.std_axis(Axis(0), 0.0);
-        let unit = sd.mapv(|sd| if sd > 1e-9 { self.scores_sd / sd } else { 0.0 });
-        let shares = weights * fitted.len() as f64;
-        Ok(Array2::from_shape_fn(
-            (fitted.len(), labels),
-            |(region, label)| shares[region] * unit[label],
-        ))
+        let views: Vec<ArrayView2<'_, f64>> = predictions.iter().map(|own| own.view()).collect();
+        let mean = truth.mean_axis(Axis(0)).unwrap_or_default();
+        let shares = stacking::weights(&views, (&truth - &mean).view())?;
+        for (share, own) in shares.iter().zip(&mut regions) {
+            own.weights *= *share;
+            own.held_out *= *share;
+        }
+        let share = shares.last().copied().unwrap_or(0.0);
+        for (own, all) in regions.iter_mut().zip(&together) {
+            own.weights.scaled_add(share, &all.weights);
+            own.held_out.scaled_add(share, &all.held_out);
+        }
+        let unit = inverse_sd(&sum(&regions)) * regions.len() as f64;
+        for own in &mut regions {
+            own.weights *= &unit;
+            own.held_out *= &unit;
+        }
+        Ok(Self {
+            regions,
+            read_scale: inverse_sd(&read) * READ_SD,
+        })
     }
+}
+
+/// One regression of all regions, as what each of them adds.
+fn together(
+    fitted: &[RegionMap],
+    values: &Array2<f32>,
+    truth: ArrayView2<'_, f64>,
+    parts: &[usize],
+) -> mused_stats::Result<Vec<Share>> {
+    let x = values.mapv(f64::from);
+    let labels = truth.ncols();
+    let all = ridge::cross_fit(x.view(), truth, &[labels], parts)?;
+    let columns = |map: &RegionMap| -> Vec<usize> {
+        map.columns.iter().map(|&column| column as usize).collect()
+    };
+    let mut shares: Vec<Share> = (fitted.iter())
+        .map(|map| Share {
+            weights: all.model.weights.select(Axis(0), &columns(map)),
+            held_out: Array2::zeros((x.nrows(), labels)),
+        })
+        .collect();
+    let penalty = Array1::from_elem(labels, all.penalties.first().copied().unwrap_or(1.0));
+    for part in parts.iter().copied().collect::<BTreeSet<usize>>() {
+        let (rows, others): (Vec<usize>, Vec<usize>) =
+            (0..parts.len()).partition(|&row| parts[row] == part);
+        let others_x = x.select(Axis(0), &others);
+        let y = truth.select(Axis(0), &others);
+        let model = ridge::Decomposition::new(others_x.view(), y.view())?.model(penalty.view());
+        let mean = others_x.mean_axis(Axis(0)).unwrap_or_default();
+        let own = x.select(Axis(0), &rows) - &mean;
+        for (share, map) in shares.iter_mut().zip(fitted) {
+            let columns = columns(map);
+            let added = own
+                .select(Axis(1), &columns)
+                .dot(&model.weights.select(Axis(0), &columns));
+            for (&row, added) in rows.iter().zip(added.rows()) {
+                share.held_out.row_mut(row).assign(&added);
+            }
+        }
+    }
+    Ok(shares)
+}
+
+/// One over the standard deviation of each column, 0 where there is none.
+fn inverse_sd(values: &Array2<f64>) -> Array1<f64> {
+    let inverse = |sd: f64| if sd > 1e-9 { sd.recip() } else { 0.0 };
+    values.std_axis(Axis(0), 0.0).mapv(inverse)
 }
 
 /// The maps of a subject.
@@ -233,6 +338,8 @@ struct SubjectMaps {
 /// The map of a subject's region.
 struct RegionMap {
     region: String,
+    /// Its voxels among the subject's.
+    columns: Vec<u32>,
     /// Of its voxels.
     mean: Array1<f64>,
     /// Voxels × targets.

@@ -109,7 +109,7 @@ fn what_regions_were_mapped_onto_is_told() {
     for not in [
         "z-scored",
         "geometry of the training",
-        "No token read these scores",
+        "No token read scores of labels",
     ] {
         assert!(!text.contains(not), "{not}: {text}");
     }
@@ -118,7 +118,7 @@ fn what_regions_were_mapped_onto_is_told() {
     let text = words(&aligned(Reading::Consensus));
     assert!(text.contains("the other subjects' mean geometry of the training stimuli"));
     assert!(
-        text.contains("No token read these scores.")
+        text.contains("No token read scores of labels.")
             && !text.contains("of the features meanings and onto")
     );
     let mut unscaled = aligned(Reading::Labels);

@@ -3,7 +3,7 @@
 use mused_data::Layout;
 use mused_model::{
     BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, LossConfig,
-    MlpConfig, Orthogonality, RoiTransformerConfig, RsaForm, Scores, Tokenizer,
+    MlpConfig, Orthogonality, RoiTransformerConfig, RsaForm, Tokenizer,
 };
 use mused_run::{Config, Family, TransformerConfig, VolumeIdentity};
 
@@ -45,12 +45,7 @@ pub(crate) fn network(
         }
         (Family::Transformer(model), Layout::Regions { slots }) => {
             let lengths = slots.iter().map(|slot| slot.length).collect();
-            let reading = config.model.inputs.inputs;
-            let scores = match (reading.aligned(), reading.labels()) {
-                (false, _) => Scores::None,
-                (true, true) => Scores::Read,
-                (true, false) => Scores::Beside,
-            };
+            let scores = config.model.inputs.inputs.aligned();
             let tokenizer = Tokenizer::Regions { lengths };
             Ok(transformer(model, tokenizer, scores, subjects, labels))
         }
@@ -59,13 +54,7 @@ pub(crate) fn network(
                 count: slots.len(),
                 length: edge.pow(3),
             };
-            Ok(transformer(
-                model,
-                tokenizer,
-                Scores::None,
-                subjects,
-                labels,
-            ))
+            Ok(transformer(model, tokenizer, false, subjects, labels))
         }
         (family, _) => Err(Error::Request(format!(
             "a model of family {} cannot read responses arranged like this",
@@ -77,7 +66,7 @@ pub(crate) fn network(
 fn transformer(
     model: &TransformerConfig,
     tokenizer: Tokenizer,
-    scores: Scores,
+    scores: bool,
     subjects: usize,
     labels: usize,
 ) -> DecoderConfig {

@@ -217,12 +217,13 @@ fn aligned(made: &Made<'_>, AlignedInputs { onto, guidance, .. }: &AlignedInputs
     if let Family::Transformer(_) = made.config.model.family {
         let read = match onto.labels() {
             true => "",
-            false => " No token read these scores.",
+            false => " No token read scores of labels.",
         };
         sentences.push(format!(
             "Tested, logits were the mean of those of the network, which was trained alone, and those of the subject's own \
-             scores of the labels: stacked over regions (weights none below 0 and drawn to equal ones; Breiman, 1996; Lin \
-             et al., 2023), with a standard deviation of 1 over training samples, around the label's frequency there.{read}"
+             scores of the labels: regressions of each region and of all together, stacked (weights none below 0 and drawn \
+             to equal ones; Breiman, 1996; Lin et al., 2023), with a standard deviation of 1 over training samples, around \
+             the label's frequency there.{read}"
         ));
     }
     sentences

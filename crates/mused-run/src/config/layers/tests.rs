@@ -229,17 +229,17 @@ fn names_that_look_like_numbers_stay_names() {
     assert!(text.contains("orthogonality_form = \"l1\""), "{text}");
 }
 
-/// What versions read that did not know `model.inputs`.
-fn voxels() -> Config {
-    Config::default().set("model.inputs=voxels").unwrap()
-}
-
 /// As version 0.1.0 wrote it.
 const OLD: &str = include_str!("../../../tests/config-0.1.0.toml");
 
+/// Versions that did not know `model.inputs` read voxels, and their runs go on to.
+fn of_old() -> Config {
+    Config::default().set("model.inputs=voxels").unwrap()
+}
+
 #[test]
 fn a_configuration_of_the_first_version_is_read() {
-    assert_eq!(Config::read(OLD).unwrap(), voxels());
+    assert_eq!(Config::read(OLD).unwrap(), of_old());
     let with = |from: &str, to: &str| {
         assert!(OLD.contains(from), "{from}");
         Config::read(&OLD.replace(from, to)).unwrap().model
@@ -277,7 +277,7 @@ fn keys_of_a_run_may_be_missing_or_unknown() {
         "{}\n[future]\nkey = 1\n",
         OLD.replace("[train]", "[train]\nnew = 2")
     );
-    assert_eq!(Config::read(&more).unwrap(), voxels());
+    assert_eq!(Config::read(&more).unwrap(), of_old());
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_run_without_the_inputs_of_its_model_reads_voxels() {
     assert_eq!(Config::read(&text).unwrap(), Config::default());
     let line = text.lines().find(|line| line.starts_with("inputs = "));
     let before = text.replace(line.unwrap(), "");
-    assert_eq!(Config::read(&before).unwrap(), voxels());
+    assert_eq!(Config::read(&before).unwrap(), of_old());
     // A file of settings is no run: what it leaves out is the preset's.
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("config.toml");
