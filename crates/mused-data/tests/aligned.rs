@@ -126,7 +126,7 @@ impl World {
             consensus: onto.contains("consensus"),
             guidance: guidance.as_ref().filter(|_| onto.contains("guidance")),
             components: LATENT,
-            scores_sd: 0.5,
+            labels: onto.contains("labels"),
             zscore: true,
             seed: 1,
         };
@@ -181,6 +181,13 @@ fn alike(a: &Array2<f32>, b: &Array2<f32>) -> f32 {
     all.iter().sum::<f32>() / all.len() as f32
 }
 
+/// Columns that tokens read: of both regions all but what they add to the subject's own scores.
+fn read_columns(rows: &Array2<f32>) -> Array2<f32> {
+    let region = rows.ncols() / 2;
+    let read = (0..rows.ncols()).filter(|column| column % region < region - LABELS);
+    rows.select(Axis(1), &read.collect::<Vec<_>>())
+}
+
 #[test]
 fn what_is_held_out_changes_no_bit() {
     let world = World::new(3, 7, 8, 1.0);
@@ -209,7 +216,8 @@ fn rows_of_noise_say_nothing_of_the_labels_they_were_fitted_to() {
     let made = World::noise(8, 25, 4).fit("labels").unwrap();
     let shown: Vec<usize> = made.training.iter().map(|s| s.stimulus).collect();
     let labels = made.dataset.labels.matrix.select(Axis(0), &shown);
-    let both = ndarray::concatenate![Axis(1), labels, labels].mapv(f32::from);
+    // Of two regions, what is read and what it adds to the scores.
+    let both = ndarray::concatenate![Axis(1), labels, labels, labels, labels].mapv(f32::from);
     let (on_themselves, _) = made.read(&made.training);
     let honest = alike(&made.aligned.training, &both);
     let circular = alike(&on_themselves, &both);
@@ -217,8 +225,8 @@ fn rows_of_noise_say_nothing_of_the_labels_they_were_fitted_to() {
     assert!(circular > 0.3, "{circular}");
 }
 
-/// Six training groups are six parts. Labels of a group reach its own rows through what is chosen of all parts alone:
-/// the penalty, and one factor a region and label.
+/// Six training groups are six parts. Labels of a group reach its own scores of a region through what is chosen of all
+/// parts alone: the penalty, and one factor a label.
 #[test]
 fn maps_of_a_groups_rows_have_not_seen_its_labels() {
     let world = World::new(1, 7, 12, 2.0);
@@ -228,7 +236,8 @@ fn maps_of_a_groups_rows_have_not_seen_its_labels() {
         *label = 1 - *label;
     }
     let [before, after] = [world, changed].map(|world| world.fit("labels").unwrap());
-    let [before, after] = [before, after].map(|made| made.aligned.training);
+    // What regions add to the subject's own scores mixes two regressions.
+    let [before, after] = [before, after].map(|made| read_columns(&made.aligned.training));
     let columns = |rows| {
         let (before, after): (Array2<f32>, Array2<f32>) =
             (before.slice(rows).to_owned(), after.slice(rows).to_owned());
@@ -254,13 +263,37 @@ fn rows_of_two_people_are_alike_where_their_voxels_are_not() {
         "guidance+consensus+labels",
     ] {
         let made = world.fit(onto).unwrap();
-        let training = alike(&made.rows(0), &made.rows(1));
+        let training = alike(&read_columns(&made.rows(0)), &read_columns(&made.rows(1)));
         assert!(training > 0.8, "{onto}: {training}");
         let test: Vec<usize> = (6 * 12..7 * 12).collect();
         let (rows, _) = made.read(&world.training(&made.dataset, &test));
-        let [one, other] = [0..12, 12..24].map(|own| rows.slice(s![own, ..]).to_owned());
+        let [one, other] =
+            [0..12, 12..24].map(|own| read_columns(&rows.slice(s![own, ..]).to_owned()));
         let tested = alike(&one, &other);
         assert!(tested > 0.8, "{onto}: {tested}");
+    }
+}
+
+/// Together regions add up to scores of one scale, which follow the labels of training samples and of others.
+#[test]
+fn a_subjects_own_scores_follow_the_labels() {
+    let world = World::new(2, 7, 12, 0.5);
+    let made = world.fit("guidance+labels").unwrap();
+    let test = world.training(&made.dataset, &(6 * 12..7 * 12).collect::<Vec<_>>());
+    let tested = made.read(&test).0;
+    for (samples, rows) in [(&made.training, &made.aligned.training), (&test, &tested)] {
+        let region = rows.ncols() / 2;
+        let own = |end: usize| rows.slice(s![.., end - LABELS..end]).to_owned();
+        let scores = (own(region) + own(2 * region)) / 2.0;
+        let shown: Vec<usize> = samples.iter().map(|sample| sample.stimulus).collect();
+        let labels = made.dataset.labels.matrix.select(Axis(0), &shown);
+        let found = alike(&scores, &labels.mapv(f32::from));
+        assert!(found > 0.6, "{found}");
+        let first = scores.slice(s![..samples.len() / 2, ..]);
+        for sd in &first.std_axis(Axis(0), 0.0) {
+            let tolerance = if samples.len() > 24 { 1e-3 } else { 0.5 };
+            assert!((sd - 1.0).abs() < tolerance, "{sd}");
+        }
     }
 }
 
@@ -292,7 +325,8 @@ fn people_may_differ_in_stimuli_trials_voxels_and_regions() {
     second.responses = second.responses.slice(s![.., ..12]).to_owned();
     third.regions = vec![("IT", 20), ("V1", 8)];
     let made = world.fit("guidance+labels").unwrap();
-    let width = LATENT + LABELS;
+    // Components, scores that are read, and what the region adds to the subject's own.
+    let width = LATENT + 2 * LABELS;
     let slots = made.aligned.transform.layout.slots();
     let named: Vec<_> = slots.iter().map(|slot| slot.name.as_str()).collect();
     let it = named.iter().position(|name| *name == "IT").unwrap();

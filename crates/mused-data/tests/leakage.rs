@@ -286,7 +286,7 @@ fn subjects_with_fewer_components_end_in_zeros_and_other_voxels_are_refused() {
     voxels.swap(0, STIMULI);
     voxels[1].roi = ROIS[1].to_owned();
     let refused = InputReader::new(&few, Arc::new(transform), &[0]).unwrap_err();
-    let expected = "expected the 12 voxels that its principal components were fitted on, found 1";
+    let expected = "expected the 12 voxels that the model was fitted on, found 1";
     assert!(refused.to_string().contains(expected), "{refused}");
 }
 

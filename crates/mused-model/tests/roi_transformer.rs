@@ -9,8 +9,8 @@ use burn::tensor::{Tensor, TensorData};
 use mused_kernels::Cpu;
 use mused_model::losses::rdm;
 use mused_model::{
-    Batch, EncoderConfig, Identity, Levels, LossConfig, Noise, Orthogonality, RoiTransformerConfig,
-    RsaForm, Targets, Tokenizer,
+    Batch, EncoderConfig, Identity, Levels, LossConfig, Noise, Orthogonality, RoiTransformer,
+    RoiTransformerConfig, RsaForm, Targets, Tokenizer,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -248,4 +248,82 @@ fn a_new_subject_reads_the_mean_token() {
             .zip(&first)
             .all(|(mean, first)| mean.is_finite() && mean != first)
     );
+}
+
+/// Two regions of two components and three scores of the subject's own, or of five values.
+fn with_scores(scores: bool) -> RoiTransformer<Cpu> {
+    let config = RoiTransformerConfig {
+        scores,
+        ..config(&[5, 5], 2, 3, 8)
+    };
+    config.init(&mut ChaCha8Rng::seed_from_u64(1), &Default::default())
+}
+
+/// The second subject lacks the second region.
+fn of_two_subjects(inputs: [[f32; 10]; 2]) -> Batch<Cpu> {
+    let device = Default::default();
+    Batch {
+        inputs: Tensor::from_data(inputs, &device),
+        subject_weights: Tensor::from_data([[1.0, 0.0], [0.0, 1.0]], &device),
+        mask: Some(Tensor::from_data([[1.0, 1.0], [1.0, 0.0]], &device)),
+    }
+}
+
+const ROWS: [[f32; 10]; 2] = [
+    [0.3, -0.2, 1.0, -2.0, 0.5, 0.7, 0.1, 3.0, 0.0, -0.5],
+    [-0.4, 0.6, 0.25, 0.5, -1.0, 0.0, 0.0, 9.0, 9.0, 9.0],
+];
+
+/// Mean scores over the regions that a subject has.
+const OWN: [f32; 6] = [2.0, -1.0, 0.0, 0.25, 0.5, -1.0];
+
+fn logits(output: mused_model::TokenOutput<Cpu>) -> Vec<f32> {
+    output.logits.into_data().into_vec().unwrap()
+}
+
+fn forward(model: &RoiTransformer<Cpu>, rows: [[f32; 10]; 2]) -> Vec<f32> {
+    logits(model.forward(of_two_subjects(rows), Noise::none()))
+}
+
+#[test]
+fn the_subjects_own_scores_have_half_a_say_in_what_is_decoded_and_none_in_training() {
+    for prior in [[0.0; 3], [-1.0, 0.5, 2.0]] {
+        let mut model = with_scores(true);
+        let before = forward(&model, ROWS);
+        model.set_prior(Tensor::from_floats(prior, &Default::default()));
+        let trained = forward(&model, ROWS);
+        assert_eq!(trained, before);
+        let decoded = logits(model.decode(of_two_subjects(ROWS)));
+        for (place, decoded) in decoded.iter().enumerate() {
+            let expected = 0.5 * (trained[place] + OWN[place] + prior[place % 3]);
+            assert!((decoded - expected).abs() < 1e-6, "{decoded} {expected}");
+        }
+    }
+    let mut model = with_scores(false);
+    model.set_prior(Tensor::from_floats([1.0; 3], &Default::default()));
+    let decoded = logits(model.decode(of_two_subjects(ROWS)));
+    assert_eq!(decoded, forward(&model, ROWS));
+}
+
+#[test]
+fn no_token_reads_the_subjects_own_scores() {
+    let mut others = ROWS;
+    for row in &mut others {
+        for first in [2, 7] {
+            row[first..first + 3].fill(5.0);
+        }
+    }
+    let (beside, read) = (with_scores(true), with_scores(false));
+    assert_eq!(forward(&beside, ROWS), forward(&beside, others));
+    assert_ne!(forward(&read, ROWS), forward(&read, others));
+    let [before, after] = [ROWS, others].map(|rows| logits(beside.decode(of_two_subjects(rows))));
+    assert_ne!(before, after);
+}
+
+#[test]
+fn scores_have_a_prior_and_no_weights() {
+    let dim = 8;
+    // Of two regions, three values each; a prior a label.
+    let expected = with_scores(false).num_params() - 2 * 3 * dim + 3;
+    assert_eq!(with_scores(true).num_params(), expected);
 }

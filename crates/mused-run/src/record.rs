@@ -183,6 +183,9 @@ pub struct Inputs {
 pub struct AlignedInputs {
     /// As `model.inputs` has it.
     pub onto: Reading,
+    /// The feature set whose components are among that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance: Option<String>,
     /// Why that.
     pub because: String,
 }

@@ -32,7 +32,11 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
         (Reading::Auto, None) => chosen(config, dataset)?,
         (asked, None) => (asked, "the configuration says so"),
     };
-    if reading.guidance() && guidance(config, dataset)?.is_none() {
+    let guide = match reading.guidance() {
+        true => Guidance::choose(dataset, Level::High, &config.guidance.high)?,
+        false => None,
+    };
+    if reading.guidance() && guide.is_none() {
         return Err(Error::Request(format!(
             "model.inputs is {:?}, but no feature set guides the high level (guidance.high): make features (mused features), \
              or align by labels or consensus",
@@ -55,6 +59,7 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
     config.model.inputs.inputs = reading;
     Ok(Some(AlignedInputs {
         onto: reading,
+        guidance: guide.map(|features| features.name.clone()),
         because: because.to_owned(),
     }))
 }

@@ -84,19 +84,25 @@ fn a_run_with_defaults_says_what_it_read_and_serves_every_verb() {
 #[test]
 fn what_needs_no_alignment_reads_voxels() {
     let folder = simulated();
-    let common = format!("{SIMULATE} --spaces common common");
-    mused(&folder, &common).success();
-    for (run, asked) in [
-        ("published", "data --preset clip-mused"),
-        ("named", "data --model clip-mused"),
-        ("alone", "data --model transformer-separate"),
-        ("shared", "common"),
+    let volume = format!("{SIMULATE} --kind volume --spaces common volume");
+    mused(&folder, &volume).success();
+    for (run, asked, arrangement) in [
+        ("published", "data --preset clip-mused", "regions"),
+        ("named", "data --model clip-mused", "regions"),
+        ("alone", "data --model transformer-separate", "regions"),
+        ("common", "volume", "patches"),
     ] {
         mused(&folder, &format!("train {asked} --out {run} {SMALL}")).success();
         let read = inputs(&folder, run);
-        assert_eq!(read["arrangement"], "regions", "{run}");
+        assert_eq!(read["arrangement"], arrangement, "{run}");
         assert!(read["aligned"].is_null(), "{run}");
     }
+    let asked = format!("train volume --out no {SMALL} --set model.inputs=labels");
+    let message = refusal(&folder, &asked);
+    assert!(
+        message.contains("read as a volume, not by regions"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub struct SubjectInputs {
     pub id: String,
     /// Shift and scale of its voxels; `None` where responses are taken as they are.
     pub z_score: Option<ZScore>,
-    /// Principal components of its regions; `None` where voxels are read as they are.
+    /// Maps of its regions; `None` where voxels are read as they are.
     pub projections: Option<Vec<Projection>>,
 }
 
@@ -264,7 +264,7 @@ impl Average {
 enum Arranged {
     /// Voxel by voxel.
     Placed(Placement),
-    /// As principal components.
+    /// By a map of each region.
     Projected(Projector),
 }
 

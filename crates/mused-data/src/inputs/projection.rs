@@ -11,9 +11,10 @@ use crate::{Dataset, Error, Result, Subject};
 /// Sums that a product keeps apart, so that the compiler may add them at once.
 const LANES: usize = 16;
 
-/// The principal components of a subject's region, fitted on its training samples.
+/// A linear map of a subject's region into its slot, fitted on its training samples: principal components, or what regions
+/// are aligned by ([`Alignment`](super::Alignment)).
 ///
-/// All of a region's components are divided by one number, the root mean square of their standard
+/// All principal components of a region are divided by one number, the root mean square of their standard
 /// deviations over training samples: regions and subjects come at one scale, and within a region the
 /// first component still varies most.
 #[derive(Clone, Debug, PartialEq)]
@@ -184,8 +185,8 @@ impl Projector {
             let own = &projections[projection];
             if own.mean.len() != columns.len() {
                 return Err(Error::Request(format!(
-                    "subject {}: region {region}: expected the {} voxels that its principal components \
-                     were fitted on, found {}",
+                    "subject {}: region {region}: expected the {} voxels that the model was fitted on, \
+                     found {}",
                     subject.id,
                     own.mean.len(),
                     columns.len()
@@ -194,7 +195,7 @@ impl Projector {
             let components = own.components();
             if components > slots[slot].length {
                 return Err(Error::Request(format!(
-                    "subject {}: region {region}: expected at most {} components, found {components}",
+                    "subject {}: region {region}: expected at most {} values, found {components}",
                     subject.id, slots[slot].length
                 )));
             }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
-use mused_run::{Config, GuidanceUse, HeldOut, Inputs, Layers, MODELS, Resolved, Run};
+use mused_run::{
+    AlignedInputs, Config, GuidanceUse, HeldOut, Inputs, Layers, MODELS, Reading, Resolved, Run,
+};
 use tempfile::TempDir;
 
 use crate::example::Example;
@@ -79,6 +81,84 @@ fn resolved(config: &Config) -> Resolved {
     }
 }
 
+/// A run of the defaults on data whose subjects have spaces of their own.
+fn aligned(onto: Reading) -> Example {
+    let mut run = run_of(&Config::default());
+    let inputs = &mut run.resolved.as_mut().unwrap().inputs;
+    inputs.arrangement = "aligned".to_owned();
+    inputs.aligned = Some(AlignedInputs {
+        onto,
+        guidance: onto.guidance().then(|| "meanings".to_owned()),
+        because: "the configuration says so".to_owned(),
+    });
+    run
+}
+
+#[test]
+fn what_regions_were_mapped_onto_is_told() {
+    let text = words(&aligned(Reading::GuidanceLabels));
+    for said in [
+        "The model read 10 regions of interest, each as what ridge regression made of its voxels, a token each.",
+        "onto at most 24 principal components of the features meanings and onto the labels.",
+        "least squared error",
+        "Voxels were centred and brought to one scale a subject",
+        "Tested, logits were the mean of those of the network, which was trained alone, and those of the subject's own scores",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    for not in [
+        "z-scored",
+        "geometry of the training",
+        "No token read scores of labels",
+    ] {
+        assert!(!text.contains(not), "{not}: {text}");
+    }
+    let text = words(&aligned(Reading::Labels));
+    assert!(text.contains("mapped by ridge regression onto the labels."));
+    let text = words(&aligned(Reading::Consensus));
+    assert!(text.contains("the other subjects' mean geometry of the training stimuli"));
+    assert!(
+        text.contains("No token read scores of labels.")
+            && !text.contains("of the features meanings and onto")
+    );
+    let mut unscaled = aligned(Reading::Labels);
+    unscaled.resolved.as_mut().unwrap().inputs.zscored = false;
+    assert!(words(&unscaled).contains("Inputs were not z-scored."));
+    assert!(!words(&run_of(&Config::default())).contains("mapped by ridge regression"));
+}
+
+#[test]
+fn penalties_are_chosen_as_they_were() {
+    for (regions, said) in [
+        ("together", "One penalty for all labels was chosen"),
+        (
+            "averaged",
+            "One penalty a region, for all labels, was chosen",
+        ),
+        ("stacked", "(stacking; Breiman, 1996; Lin et al., 2023)"),
+        (
+            "banded",
+            "(banded ridge regression; Nunez-Elizalde et al., 2019)",
+        ),
+    ] {
+        let regions = format!("model.regions={regions}");
+        let mut run = run_of(&with(&["model.family=ridge", &regions]));
+        let text = words(&run);
+        assert!(text.contains(said), "{regions}: {text}");
+        assert!(text.contains("up to six parts of them (least squared error)"));
+        // Of one region they are all the same.
+        run.resolved.as_mut().unwrap().inputs.slots = 1;
+        assert!(words(&run).contains("One penalty for all labels was chosen"));
+    }
+    let mut first_version = run_of(&with(&["model.family=ridge"]));
+    first_version.resolved = None;
+    let text = words(&first_version);
+    assert!(
+        text.contains("up to four parts of them (highest macro average precision)"),
+        "{text}"
+    );
+}
+
 #[test]
 fn words_of_every_model_are_as_they_were() {
     let mut all = String::new();
@@ -92,6 +172,10 @@ fn words_of_every_model_are_as_they_were() {
     });
     for (name, config) in models.chain(presets) {
         writeln!(all, "# {name}\n{}\n", words(&run_of(&config))).unwrap();
+    }
+    for onto in [Reading::GuidanceLabels, Reading::Labels] {
+        let words = words(&aligned(onto));
+        writeln!(all, "# aligned inputs: {}\n{words}\n", onto.name()).unwrap();
     }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/methods.txt");
     // MUSED_WRITE_SNAPSHOTS=1 writes it anew: read what changed before a commit.

@@ -1,5 +1,7 @@
 use mused_data::{Arrangement, Dataset, Guidance, Kind, Level, Part, Response};
-use mused_run::{Config, FoldSizes, GuidanceUse, Published, Resolved, RunRecord};
+use mused_run::{
+    AlignedInputs, Config, Family, FoldSizes, GuidanceUse, Published, Regions, Resolved, RunRecord,
+};
 
 use crate::input::RunFiles;
 use crate::sections::facts::Holdout;
@@ -49,13 +51,15 @@ impl Division {
 pub(super) struct Made<'a> {
     pub(super) config: &'a Config,
     /// `None` where it is not known.
-    pub(super) inputs: Option<Inputs>,
+    pub(super) inputs: Option<Inputs<'a>>,
     /// `None` where it is not known.
     pub(super) zscored: Option<bool>,
     /// Whether responses are similarity profiles; `None` where it is not known.
     pub(super) profiles: Option<bool>,
     /// Of the tokens that there are, the high-level one first.
     pub(super) guidance: Vec<(Level, Guided)>,
+    /// Whether squared error chose penalties; average precision did in version 0.1.0.
+    pub(super) penalty_by_error: bool,
     /// Whether validation scores chose among the weights of epochs.
     pub(super) chosen_by_validation: bool,
     pub(super) holdout: Holdout<'a>,
@@ -64,14 +68,16 @@ pub(super) struct Made<'a> {
 }
 
 /// What a model reads.
-pub(super) struct Inputs {
-    pub(super) units: Units,
+pub(super) struct Inputs<'a> {
+    pub(super) units: Units<'a>,
     /// `None` where it is not known.
     pub(super) count: Option<usize>,
 }
 
-pub(super) enum Units {
+pub(super) enum Units<'a> {
     Regions,
+    /// Regions mapped onto what is the same in everybody.
+    Aligned(&'a AlignedInputs),
     /// Regions as principal components.
     Components,
     Patches,
@@ -114,6 +120,7 @@ impl<'a> Made<'a> {
             zscored,
             profiles,
             guidance: guidance(resolved, config, dataset),
+            penalty_by_error: resolved.is_some(),
             chosen_by_validation: chosen_by_validation(files, config),
             holdout: Holdout::of(config),
             held_out_statistics: (zscored == Some(true))
@@ -128,20 +135,36 @@ impl<'a> Made<'a> {
     }
 }
 
+impl Made<'_> {
+    /// How regions came together in ridge regression.
+    pub(super) fn regions(&self) -> Regions {
+        let one = (self.inputs.as_ref()).is_some_and(|inputs| inputs.count == Some(1));
+        match &self.config.model.family {
+            Family::Ridge(model) if !one => model.regions,
+            _ => Regions::Together,
+        }
+    }
+}
+
 fn response(record: &RunRecord, dataset: Option<&Dataset>) -> Option<Response> {
     let recorded = record.dataset.identity.as_ref();
     let recorded = recorded.map(|identity| identity.response);
     recorded.or(dataset.map(|dataset| dataset.description.response))
 }
 
-impl Inputs {
-    fn of(resolved: Option<&Resolved>, config: &Config, dataset: Option<&Dataset>) -> Option<Self> {
+impl<'a> Inputs<'a> {
+    fn of(
+        resolved: Option<&'a Resolved>,
+        config: &Config,
+        dataset: Option<&Dataset>,
+    ) -> Option<Self> {
         if let Some(Resolved { inputs, .. }) = resolved {
-            let units = match inputs.arrangement.as_str() {
-                "regions" => Units::Regions,
-                "components" => Units::Components,
-                "patches" => Units::Patches,
-                "grid" => Units::Grid,
+            let units = match (inputs.arrangement.as_str(), &inputs.aligned) {
+                ("regions", _) => Units::Regions,
+                ("aligned", Some(aligned)) => Units::Aligned(aligned),
+                ("components", _) => Units::Components,
+                ("patches", _) => Units::Patches,
+                ("grid", _) => Units::Grid,
                 _ => return None,
             };
             let count = Some(inputs.slots);

@@ -1,4 +1,4 @@
-use mused_run::{Family, Optimizer, Schedule, TrainConfig};
+use mused_run::{Family, Optimizer, Regions, Schedule, TrainConfig};
 
 use super::facts::{Division, Guided, Made};
 
@@ -10,11 +10,19 @@ pub(super) fn words(made: &Made<'_>, division: Option<&Division>) -> Vec<String>
     }
     let mut sentences = Vec::new();
     if !matches!(family, Family::Prevalence(_)) {
-        sentences.push(
-            "One penalty for all labels was chosen inside the training stimuli, by cross-validation between up to four \
-             parts of them (highest macro average precision); predictions were clipped to 0 and 1."
-                .to_owned(),
-        );
+        let chosen = match made.regions() {
+            Regions::Together => "One penalty for all labels was",
+            Regions::Averaged | Regions::Stacked => "One penalty a region, for all labels, was",
+            Regions::Banded => "The weights of regions and one penalty for all labels were",
+        };
+        let how = match made.penalty_by_error {
+            true => "six parts of them (least squared error)",
+            false => "four parts of them (highest macro average precision)",
+        };
+        sentences.push(format!(
+            "{chosen} chosen inside the training stimuli, by cross-validation between up to {how}; predictions were \
+             clipped to 0 and 1."
+        ));
     }
     if division.is_some_and(Division::validates) {
         sentences.push("Validation stimuli were not used.".to_owned());

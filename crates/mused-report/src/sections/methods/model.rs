@@ -1,6 +1,6 @@
 use mused_run::{
-    AlignedRidgeConfig, Alignment, BrainFormerConfig, Family, Identity, Levels, MlpConfig, Pooling,
-    TransformerConfig, VolumeIdentity,
+    AlignedInputs, AlignedRidgeConfig, Alignment, BrainFormerConfig, Family, Identity, Levels,
+    MlpConfig, Pooling, Regions, TransformerConfig, VolumeIdentity,
 };
 
 use super::facts::{Inputs, Made, Units};
@@ -15,15 +15,15 @@ pub(super) fn words(made: &Made<'_>) -> Vec<String> {
         Family::Transformer(model) => transformer(model),
         Family::BrainFormer(model) => brainformer(model),
         Family::Mlp(model) => vec![mlp(model)],
-        Family::Ridge(model) => vec![format!(
-            "The decoder was ridge regression of the labels, {}.",
-            pooled(model.subjects)
-        )],
+        Family::Ridge(model) => ridge(model.subjects, made.regions()),
         Family::AlignedRidge(model) => aligned_ridge(model, made.holdout),
         // It reads no response.
         Family::Prevalence(model) => return vec![prevalence(model.subjects)],
     };
     sentences.extend(made.inputs.as_ref().map(|inputs| read(made, inputs)));
+    if let Some(Units::Aligned(onto)) = made.inputs.as_ref().map(|inputs| &inputs.units) {
+        sentences.extend(aligned(made, onto));
+    }
     sentences.extend(zscored(made).map(str::to_owned));
     sentences
 }
@@ -105,6 +105,29 @@ fn pooled(subjects: Pooling) -> &'static str {
     }
 }
 
+fn ridge(subjects: Pooling, regions: Regions) -> Vec<String> {
+    let by_regions = match regions {
+        Regions::Together => None,
+        Regions::Averaged => Some(
+            "Each region of interest had a regression of its own; their predictions were averaged.",
+        ),
+        Regions::Stacked => Some(
+            "Each region of interest had a regression of its own; their predictions were added with weights, none below 0 \
+             and drawn to equal ones, that fit training samples best which the regressions were not fitted on (stacking; \
+             Breiman, 1996; Lin et al., 2023).",
+        ),
+        Regions::Banded => Some(
+            "Each region of interest had a weight of its own (banded ridge regression; Nunez-Elizalde et al., 2019).",
+        ),
+    };
+    let decoder = format!(
+        "The decoder was ridge regression of the labels, {}.",
+        pooled(subjects)
+    );
+    let by_regions = by_regions.map(str::to_owned);
+    [decoder].into_iter().chain(by_regions).collect()
+}
+
 fn aligned_ridge(model: &AlignedRidgeConfig, holdout: Holdout<'_>) -> Vec<String> {
     let how = match model.alignment {
         Alignment::Procrustes => {
@@ -148,6 +171,10 @@ fn read(made: &Made<'_>, inputs: &Inputs) -> String {
     };
     let what = match inputs.units {
         Units::Regions => many("regions of interest"),
+        Units::Aligned(_) => format!(
+            "{}, each as what ridge regression made of its voxels",
+            many("regions of interest")
+        ),
         Units::Components => format!(
             "{}, each as at most {} principal components fitted on the subject's training samples",
             many("regions of interest"),
@@ -163,9 +190,54 @@ fn read(made: &Made<'_>, inputs: &Inputs) -> String {
     format!("The model read {what}{token}.")
 }
 
+/// What regions were mapped onto, how, and what became of the scores of labels.
+fn aligned(made: &Made<'_>, AlignedInputs { onto, guidance, .. }: &AlignedInputs) -> Vec<String> {
+    let most = made.config.model.inputs.components;
+    let features = guidance
+        .as_ref()
+        .map(|features| format!("at most {most} principal components of the features {features}"));
+    let consensus = onto.consensus().then(|| {
+        format!(
+            "at most {most} principal components of the other subjects' mean geometry of the training stimuli that all \
+             of them saw"
+        )
+    });
+    let targets = [consensus, features, Some("the labels".to_owned())];
+    let targets: Vec<String> = targets.into_iter().flatten().collect();
+    let mut sentences = vec![
+        format!(
+            "A subject and region at a time, voxels were mapped by ridge regression onto {}.",
+            targets.join(" and onto ")
+        ),
+        "Penalties were chosen inside the training stimuli, by cross-validation between up to six parts of whole groups of \
+         them (least squared error); the inputs of each training sample came from maps fitted on the other parts, as \
+         deviations from the mean of their targets."
+            .to_owned(),
+    ];
+    if let Family::Transformer(_) = made.config.model.family {
+        let read = match onto.labels() {
+            true => "",
+            false => " No token read scores of labels.",
+        };
+        sentences.push(format!(
+            "Tested, logits were the mean of those of the network, which was trained alone, and those of the subject's own \
+             scores of the labels: regressions of each region and of all together, stacked (weights none below 0 and drawn \
+             to equal ones; Breiman, 1996; Lin et al., 2023), with a standard deviation of 1 over training samples, around \
+             the label's frequency there.{read}"
+        ));
+    }
+    sentences
+}
+
 /// Nothing where it is not known.
 fn zscored(made: &Made<'_>) -> Option<&'static str> {
+    let aligned =
+        (made.inputs.as_ref()).is_some_and(|inputs| matches!(inputs.units, Units::Aligned(_)));
     Some(match (made.zscored?, made.profiles) {
+        (true, _) if aligned => {
+            "Voxels were centred and brought to one scale a subject, that of its median voxel, by the subject's training \
+             samples."
+        }
         (true, _) => {
             "Inputs were z-scored, a subject and voxel, with means and standard deviations of the subject's training samples."
         }
