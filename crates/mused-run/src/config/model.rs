@@ -189,8 +189,10 @@ settings! {
         dropout: f64 = 0.2, in super::Range::Share, from "chosen on validation parts (CORRECTNESS.md)";
         /// Dropout of attention weights.
         attention_dropout: f64 = 0.2, in super::Range::Share, from "chosen on validation parts (CORRECTNESS.md)";
-        /// Dropout of single input values.
+        /// Dropout of single input values that are voxels.
         input_dropout: f64 = 0.7, in super::Range::Share, from "chosen on validation parts (CORRECTNESS.md)";
+        /// Dropout of single input values that voxels were mapped onto.
+        aligned_dropout: f64 = 0.5, in super::Range::Share, from "chosen on validation parts (CORRECTNESS.md)";
     }
 }
 

@@ -108,6 +108,7 @@ fn published_transformer() -> TransformerConfig {
         dropout: 0.0,
         attention_dropout: 0.0,
         input_dropout: 0.0,
+        aligned_dropout: 0.0,
         ..TransformerConfig::default()
     }
 }

@@ -46,6 +46,14 @@ pub(crate) fn network(
         (Family::Transformer(model), Layout::Regions { slots }) => {
             let lengths = slots.iter().map(|slot| slot.length).collect();
             let scores = config.model.inputs.inputs.aligned();
+            let input_dropout = match scores {
+                true => model.aligned_dropout,
+                false => model.input_dropout,
+            };
+            let model = &TransformerConfig {
+                input_dropout,
+                ..model.clone()
+            };
             let tokenizer = Tokenizer::Regions { lengths };
             Ok(transformer(model, tokenizer, scores, subjects, labels))
         }

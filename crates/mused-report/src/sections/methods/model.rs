@@ -12,7 +12,7 @@ const BOTH: &str = "a low-level and a high-level token";
 /// The decoder and what it reads.
 pub(super) fn words(made: &Made<'_>) -> Vec<String> {
     let mut sentences = match &made.config.model.family {
-        Family::Transformer(model) => transformer(model),
+        Family::Transformer(model) => transformer(model, made.inputs.as_ref()),
         Family::BrainFormer(model) => brainformer(model),
         Family::Mlp(model) => vec![mlp(model)],
         Family::Ridge(model) => ridge(model.subjects, made.regions()),
@@ -28,7 +28,8 @@ pub(super) fn words(made: &Made<'_>) -> Vec<String> {
     sentences
 }
 
-fn transformer(model: &TransformerConfig) -> Vec<String> {
+fn transformer(model: &TransformerConfig, inputs: Option<&Inputs>) -> Vec<String> {
+    let aligned = inputs.is_some_and(|inputs| matches!(inputs.units, Units::Aligned(_)));
     let tokens = match model.levels {
         Levels::Both => BOTH,
         Levels::High => "a high-level token",
@@ -44,7 +45,10 @@ fn transformer(model: &TransformerConfig) -> Vec<String> {
             model.mlp_ratio,
             model.dropout,
             model.attention_dropout,
-            model.input_dropout,
+            match aligned {
+                true => model.aligned_dropout,
+                false => model.input_dropout,
+            },
         ),
         match model.subjects {
             Identity::Tokens => own_tokens(tokens),
