@@ -1,30 +1,27 @@
 //! Inputs that mean the same in everybody: each region's voxels, a subject at a time, mapped by ridge regression onto what
 //! stimuli have in common.
 
+mod consensus;
+mod own_scores;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use mused_stats::patterns::Patterns;
 use mused_stats::pca::Pca;
-use mused_stats::{ridge, stacking};
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use mused_stats::ridge;
+use ndarray::{Array1, Array2, Axis, s};
+
+use consensus::{Consensus, Seen};
+use own_scores::Own;
 
 use super::layout::contiguous;
 use super::projection::{regions_of, z_scored_rows};
-use super::{InputTransform, Layout, Projection, Sample, SubjectInputs, ZScore, samples};
+use super::{InputTransform, Layout, Projection, Sample, SubjectInputs, ZScore};
 use crate::split::partition;
 use crate::{Dataset, Error, Guidance, GuidanceTarget, Response, Result, Subject};
 
 /// Parts of the training stimuli: the row of a training sample is what maps of the other parts make of it.
 const PARTS: usize = 6;
-
-/// Standard deviation, over training samples, of the mean over regions of the scores of a label that are read.
-const READ_SD: f64 = 0.5;
-
-/// Most samples, or voxels where they are fewer, of which all regions together are tried: time grows with the third power.
-const MOST_TOGETHER: usize = 3000;
-
-/// Fewest training stimuli in common whose mean geometry is more than noise.
-const LEAST_COMMON: usize = 10;
 
 /// What each subject's regions are mapped onto: labels always, the scores that decide where nothing is shared.
 #[derive(Clone, Copy, Debug)]
@@ -209,123 +206,6 @@ impl Alignment<'_> {
     }
 }
 
-/// The subject's own scores of the labels.
-struct Own {
-    /// What each region adds.
-    regions: Vec<Share>,
-    /// What the scores of regions that are read are multiplied by: one a label.
-    read_scale: Array1<f64>,
-}
-
-/// What a region adds to the subject's own scores.
-struct Share {
-    /// Voxels × labels.
-    weights: Array2<f64>,
-    /// Samples × labels.
-    held_out: Array2<f64>,
-}
-
-impl Own {
-    /// The stacked regression of every region and of all of them together, as what each region adds to it.
-    fn stacked(
-        fitted: &[RegionMap],
-        values: &Array2<f32>,
-        truth: ArrayView2<'_, f64>,
-        parts: &[usize],
-    ) -> mused_stats::Result<Self> {
-        let labels = truth.ncols();
-        let scores = |of: &Array2<f64>| of.slice(s![.., of.ncols() - labels..]).to_owned();
-        let of_region = |map: &RegionMap| Share {
-            weights: scores(&map.weights),
-            held_out: scores(&map.held_out),
-        };
-        let mut regions: Vec<Share> = fitted.iter().map(of_region).collect();
-        let together =
-            match regions.len() > 1 && values.nrows().min(values.ncols()) <= MOST_TOGETHER {
-                true => together(fitted, values, truth, parts)?,
-                false => Vec::new(),
-            };
-        let sum = |of: &[Share]| {
-            let held_out = of.iter().map(|share| share.held_out.clone());
-            held_out.reduce(|sum, own| sum + own).unwrap_or_default()
-        };
-        let read = sum(&regions) / regions.len().max(1) as f64;
-        let mut predictions: Vec<Array2<f64>> =
-            regions.iter().map(|share| share.held_out.clone()).collect();
-        if !together.is_empty() {
-            predictions.push(sum(&together));
-        }
-        let views: Vec<ArrayView2<'_, f64>> = predictions.iter().map(|own| own.view()).collect();
-        let mean = truth.mean_axis(Axis(0)).unwrap_or_default();
-        let shares = stacking::weights(&views, (&truth - &mean).view())?;
-        for (share, own) in shares.iter().zip(&mut regions) {
-            own.weights *= *share;
-            own.held_out *= *share;
-        }
-        let share = shares.last().copied().unwrap_or(0.0);
-        for (own, all) in regions.iter_mut().zip(&together) {
-            own.weights.scaled_add(share, &all.weights);
-            own.held_out.scaled_add(share, &all.held_out);
-        }
-        let unit = inverse_sd(&sum(&regions)) * regions.len() as f64;
-        for own in &mut regions {
-            own.weights *= &unit;
-            own.held_out *= &unit;
-        }
-        Ok(Self {
-            regions,
-            read_scale: inverse_sd(&read) * READ_SD,
-        })
-    }
-}
-
-/// One regression of all regions, as what each of them adds.
-fn together(
-    fitted: &[RegionMap],
-    values: &Array2<f32>,
-    truth: ArrayView2<'_, f64>,
-    parts: &[usize],
-) -> mused_stats::Result<Vec<Share>> {
-    let x = values.mapv(f64::from);
-    let labels = truth.ncols();
-    let all = ridge::cross_fit(x.view(), truth, &[labels], parts)?;
-    let columns = |map: &RegionMap| -> Vec<usize> {
-        map.columns.iter().map(|&column| column as usize).collect()
-    };
-    let mut shares: Vec<Share> = (fitted.iter())
-        .map(|map| Share {
-            weights: all.model.weights.select(Axis(0), &columns(map)),
-            held_out: Array2::zeros((x.nrows(), labels)),
-        })
-        .collect();
-    let penalty = Array1::from_elem(labels, all.penalties.first().copied().unwrap_or(1.0));
-    for part in parts.iter().copied().collect::<BTreeSet<usize>>() {
-        let (rows, others): (Vec<usize>, Vec<usize>) =
-            (0..parts.len()).partition(|&row| parts[row] == part);
-        let others_x = x.select(Axis(0), &others);
-        let y = truth.select(Axis(0), &others);
-        let model = ridge::Decomposition::new(others_x.view(), y.view())?.model(penalty.view());
-        let mean = others_x.mean_axis(Axis(0)).unwrap_or_default();
-        let own = x.select(Axis(0), &rows) - &mean;
-        for (share, map) in shares.iter_mut().zip(fitted) {
-            let columns = columns(map);
-            let added = own
-                .select(Axis(1), &columns)
-                .dot(&model.weights.select(Axis(0), &columns));
-            for (&row, added) in rows.iter().zip(added.rows()) {
-                share.held_out.row_mut(row).assign(&added);
-            }
-        }
-    }
-    Ok(shares)
-}
-
-/// One over the standard deviation of each column, 0 where there is none.
-fn inverse_sd(values: &Array2<f64>) -> Array1<f64> {
-    let inverse = |sd: f64| if sd > 1e-9 { sd.recip() } else { 0.0 };
-    values.std_axis(Axis(0), 0.0).mapv(inverse)
-}
-
 /// The maps of a subject.
 struct SubjectMaps {
     rows: usize,
@@ -411,111 +291,6 @@ impl<'d> Shared<'d> {
             }
         }
     }
-}
-
-/// The subjects' mean geometry of the training stimuli that all of them saw.
-struct Consensus {
-    stimuli: Vec<usize>,
-    /// Of each subject, without its own part: stimuli × components.
-    others: BTreeMap<usize, Array2<f64>>,
-}
-
-/// Targets of the samples that have some.
-struct Seen {
-    rows: Vec<usize>,
-    /// Rows × components.
-    values: Array2<f64>,
-}
-
-impl Consensus {
-    /// Squared distances of responses, their mean made 1 in each region, are averaged over regions and the other subjects;
-    /// the patterns behind that mean are turned onto those of everybody's, so that a component means the same to all.
-    fn of(
-        alignment: &Alignment<'_>,
-        dataset: &Dataset,
-        own: &BTreeMap<usize, Vec<Sample>>,
-    ) -> Result<Self> {
-        let seen = |samples: &Vec<Sample>| samples.iter().map(|s| s.stimulus).collect();
-        let mut each = own.values().map(seen);
-        let first_seen: BTreeSet<usize> = each.next().unwrap_or_default();
-        let common = each.fold(first_seen, |common, own| &common & &own);
-        let stimuli: Vec<usize> = common.into_iter().collect();
-        if own.len() < 2 || stimuli.len() < LEAST_COMMON {
-            return Err(Error::Request(format!(
-                "a consensus of subjects' geometries needs 2 subjects or more who saw {LEAST_COMMON} training stimuli in \
-                 common, found {} who share {}: align by guidance or labels (model.inputs)",
-                own.len(),
-                stimuli.len()
-            )));
-        }
-        let mut distances = BTreeMap::new();
-        for &subject in own.keys() {
-            let own = samples(dataset, &[subject], &stimuli);
-            let z_score = (alignment.zscore)
-                .then(|| ZScore::fit(dataset, subject, &own))
-                .transpose()?
-                .map(ZScore::with_one_scale);
-            let values = z_scored_rows(dataset, z_score.as_ref(), &own)?;
-            distances.insert(
-                subject,
-                squared_distances(&dataset.subjects[subject], &values),
-            );
-        }
-        let mut sum = Array2::zeros((stimuli.len(), stimuli.len()));
-        for own in distances.values() {
-            sum += own;
-        }
-        let refused = |error| Error::Request(format!("consensus of subjects' geometries: {error}"));
-        let behind = |distances: &Array2<f64>| Patterns::behind(distances.view()).map_err(refused);
-        let all = first(behind(&sum)?.rows, alignment.components);
-        let mut others = BTreeMap::new();
-        for (subject, own) in distances {
-            let mut patterns = behind(&(&sum - &own))?;
-            patterns.rows = first(patterns.rows, alignment.components);
-            let turned = patterns.turned_onto(all.view()).map_err(refused)?;
-            let scaled = scaled_to_one(turned.rows).ok_or_else(|| {
-                Error::Request(
-                    "responses of all other subjects never vary: nothing to align by".to_owned(),
-                )
-            })?;
-            others.insert(subject, scaled);
-        }
-        Ok(Self { stimuli, others })
-    }
-
-    fn targets(&self, subject: usize, samples: &[Sample]) -> Seen {
-        let place = |sample: &Sample| self.stimuli.binary_search(&sample.stimulus).ok();
-        let found = samples.iter().enumerate();
-        let (rows, places): (Vec<usize>, Vec<usize>) = found
-            .filter_map(|(row, sample)| Some((row, place(sample)?)))
-            .unzip();
-        let none = Array2::zeros((self.stimuli.len(), 0));
-        let own = self.others.get(&subject).unwrap_or(&none);
-        Seen {
-            values: own.select(Axis(0), &places),
-            rows,
-        }
-    }
-}
-
-/// Half the squared distances of rows over each region's voxels, their mean over all pairs made 1, mean over regions.
-fn squared_distances(subject: &Subject, values: &Array2<f32>) -> Array2<f64> {
-    let count = values.nrows();
-    let mut sum = Array2::zeros((count, count));
-    for (_, columns) in regions_of(subject) {
-        let columns: Vec<usize> = columns.iter().map(|&column| column as usize).collect();
-        let x = values.select(Axis(1), &columns).mapv(f64::from);
-        let products = x.dot(&x.t());
-        let norms = products.diag().to_owned();
-        let own = Array2::from_shape_fn((count, count), |(a, b)| {
-            (0.5 * (norms[a] + norms[b]) - products[[a, b]]).max(0.0)
-        });
-        let mean = own.mean().unwrap_or(0.0);
-        if mean > 0.0 {
-            sum.scaled_add(mean.recip(), &own);
-        }
-    }
-    sum
 }
 
 /// The first `most` columns.
