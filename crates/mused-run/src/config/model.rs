@@ -114,7 +114,8 @@ choices! {
         Together = "together",
         /// A regression a region, each with a penalty of its own, and their mean.
         Averaged = "averaged",
-        /// The same, weighted by how well they predict training samples they were not fitted on.
+        /// A regression a region and one of all together, weighted by how well they predict training samples they were not
+        /// fitted on.
         Stacked = "stacked",
         /// Together, each region with a weight of its own that cross-validation chooses.
         Banded = "banded",

@@ -147,7 +147,7 @@ pub const MODELS: [NamedModel; 24] = [
     ),
     model(
         "ridge-stacked",
-        "baseline: a ridge regression for each subject and region, stacked",
+        "baseline: a ridge regression for each subject and region and of all together, stacked",
         &[
             "model.family=ridge",
             "model.subjects=separate",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 
 use mused_data::{Layout, Sample, Slot, partition};
 use mused_run::{Alignment, Config, EpochLosses, Family, Regions, Task};
@@ -360,35 +361,37 @@ fn by_regions(
         }
         return Ok(model);
     }
-    let fit = |slot: &Slot| {
-        ridge::cross_fit(
-            inputs.slice(columns(slot)),
-            targets,
-            &[targets.ncols()],
-            parts,
-        )
+    // Values of the row, and the regression of them alone.
+    let fit = |range: Range<usize>| {
+        let own = inputs.slice(s![.., range.clone()]);
+        let fitted = ridge::cross_fit(own, targets, &[targets.ncols()], parts)?;
+        Ok((range, fitted))
     };
-    let fitted: Vec<CrossFit> = slots.iter().map(fit).collect::<mused_stats::Result<_>>()?;
+    let regions_alone = slots
+        .iter()
+        .map(|slot| slot.offset..slot.offset + slot.length);
+    let all = (regions == Regions::Stacked).then_some(0..inputs.ncols());
+    let fitted: Vec<(Range<usize>, CrossFit)> = (regions_alone.chain(all))
+        .map(fit)
+        .collect::<mused_stats::Result<_>>()?;
     let mean = targets.mean_axis(Axis(0)).unwrap_or_default();
     let shares = match regions {
         Regions::Stacked => {
-            let held_out: Vec<_> = fitted.iter().map(|map| map.held_out.view()).collect();
+            let held_out: Vec<_> = fitted.iter().map(|(_, map)| map.held_out.view()).collect();
             stacking::weights(&held_out, (&targets - &mean).view())?
         }
         _ => Array1::from_elem(slots.len(), (slots.len() as f64).recip()),
     };
-    let mut all = Ridge {
+    let mut sum = Ridge {
         weights: Array2::zeros((inputs.ncols(), targets.ncols())),
         intercept: mean.clone(),
     };
-    for ((slot, CrossFit { model, .. }), share) in slots.iter().zip(fitted).zip(&shares) {
-        let mut own = all
-            .weights
-            .slice_mut(s![slot.offset..slot.offset + slot.length, ..]);
-        own.assign(&(model.weights * *share));
-        all.intercept += &((model.intercept - &mean) * *share);
+    for ((range, CrossFit { model, .. }), share) in fitted.into_iter().zip(&shares) {
+        let mut own = sum.weights.slice_mut(s![range, ..]);
+        own.scaled_add(*share, &model.weights);
+        sum.intercept.scaled_add(*share, &(model.intercept - &mean));
     }
-    Ok(all)
+    Ok(sum)
 }
 
 /// The part of each training sample: all samples of a stimulus, and of its group, are of one.

@@ -12,7 +12,7 @@ pub(super) fn words(made: &Made<'_>, division: Option<&Division>) -> Vec<String>
     if !matches!(family, Family::Prevalence(_)) {
         let chosen = match made.regions() {
             Regions::Together => "One penalty for all labels was",
-            Regions::Averaged | Regions::Stacked => "One penalty a region, for all labels, was",
+            Regions::Averaged | Regions::Stacked => "One penalty a regression, for all labels, was",
             Regions::Banded => "The weights of regions and one penalty for all labels were",
         };
         let how = match made.penalty_by_error {

@@ -116,8 +116,8 @@ fn ridge(subjects: Pooling, regions: Regions) -> Vec<String> {
             "Each region of interest had a regression of its own; their predictions were averaged.",
         ),
         Regions::Stacked => Some(
-            "Each region of interest had a regression of its own; their predictions were added with weights, none below 0 \
-             and drawn to equal ones, that fit training samples best which the regressions were not fitted on (stacking; \
+            "Each region of interest had a regression of its own, and all together another; their predictions were added with \
+             weights, none below 0 and drawn to equal ones, that fit training samples best which the regressions were not fitted on (stacking; \
              Breiman, 1996; Lin et al., 2023).",
         ),
         Regions::Banded => Some(
