@@ -133,7 +133,7 @@ fn penalties_are_chosen_as_they_were() {
         ("together", "One penalty for all labels was chosen"),
         (
             "averaged",
-            "One penalty a region, for all labels, was chosen",
+            "One penalty a regression, for all labels, was chosen",
         ),
         ("stacked", "(stacking; Breiman, 1996; Lin et al., 2023)"),
         (
