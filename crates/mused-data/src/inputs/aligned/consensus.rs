@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mused_stats::patterns::Patterns;
 use ndarray::{Array2, Axis};
 
-use super::{Alignment, first, scaled_to_one};
+use super::components::{first, scaled_to_one};
 use crate::inputs::projection::{regions_of, z_scored_rows};
 use crate::inputs::{Sample, ZScore, samples};
 use crate::{Dataset, Error, Result, Subject};
@@ -31,7 +31,8 @@ impl Consensus {
     /// Squared distances of responses, their mean made 1 in each region, are averaged over regions and the other subjects;
     /// the patterns behind that mean are turned onto those of everybody's, so that a component means the same to all.
     pub(super) fn of(
-        alignment: &Alignment<'_>,
+        components: usize,
+        zscore: bool,
         dataset: &Dataset,
         own: &BTreeMap<usize, Vec<Sample>>,
     ) -> Result<Self> {
@@ -51,7 +52,7 @@ impl Consensus {
         let mut distances = BTreeMap::new();
         for &subject in own.keys() {
             let own = samples(dataset, &[subject], &stimuli);
-            let z_score = (alignment.zscore)
+            let z_score = (zscore)
                 .then(|| ZScore::fit(dataset, subject, &own))
                 .transpose()?
                 .map(ZScore::with_one_scale);
@@ -67,11 +68,11 @@ impl Consensus {
         }
         let refused = |error| Error::Request(format!("consensus of subjects' geometries: {error}"));
         let behind = |distances: &Array2<f64>| Patterns::behind(distances.view()).map_err(refused);
-        let all = first(behind(&sum)?.rows, alignment.components);
+        let all = first(behind(&sum)?.rows, components);
         let mut others = BTreeMap::new();
         for (subject, own) in distances {
             let mut patterns = behind(&(&sum - &own))?;
-            patterns.rows = first(patterns.rows, alignment.components);
+            patterns.rows = first(patterns.rows, components);
             let turned = patterns.turned_onto(all.view()).map_err(refused)?;
             let scaled = scaled_to_one(turned.rows).ok_or_else(|| {
                 Error::Request(

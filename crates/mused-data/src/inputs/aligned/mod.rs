@@ -1,24 +1,24 @@
 //! Inputs that mean the same in everybody: each region's voxels, a subject at a time, mapped by ridge regression onto what
 //! stimuli have in common.
 
+mod components;
 mod consensus;
 mod own_scores;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mused_stats::patterns::Patterns;
-use mused_stats::pca::Pca;
 use mused_stats::ridge;
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array2, Axis, s};
 
+use components::components;
 use consensus::{Consensus, Seen};
-use own_scores::Own;
+use own_scores::{Own, RegionMap};
 
 use super::layout::contiguous;
 use super::projection::{regions_of, z_scored_rows};
 use super::{InputTransform, Layout, Projection, Sample, SubjectInputs, ZScore};
 use crate::split::partition;
-use crate::{Dataset, Error, Guidance, GuidanceTarget, Response, Result, Subject};
+use crate::{Dataset, Error, Guidance, Response, Result, Subject};
 
 /// Parts of the training stimuli: the row of a training sample is what maps of the other parts make of it.
 const PARTS: usize = 6;
@@ -76,7 +76,7 @@ impl Alignment<'_> {
             .filter(|name| own.keys().any(|&s| has(&dataset.subjects[s], name)))
             .collect();
         let consensus = (self.consensus)
-            .then(|| Consensus::of(self, dataset, &own))
+            .then(|| Consensus::of(self.components, self.zscore, dataset, &own))
             .transpose()?;
         let labels = dataset.labels.names.len();
         let mut made: Vec<SubjectMaps> = Vec::with_capacity(own.len());
@@ -215,19 +215,6 @@ struct SubjectMaps {
     held_out: Vec<(String, Array2<f32>)>,
 }
 
-/// The map of a subject's region.
-struct RegionMap {
-    region: String,
-    /// Its voxels among the subject's.
-    columns: Vec<u32>,
-    /// Of its voxels.
-    mean: Array1<f64>,
-    /// Voxels × targets.
-    weights: Array2<f64>,
-    /// Samples × targets.
-    held_out: Array2<f64>,
-}
-
 /// What is the same for every subject.
 struct Shared<'d> {
     dataset: &'d Dataset,
@@ -293,12 +280,6 @@ impl<'d> Shared<'d> {
     }
 }
 
-/// The first `most` columns.
-fn first(rows: Array2<f64>, most: usize) -> Array2<f64> {
-    let kept = most.min(rows.ncols());
-    rows.slice_move(s![.., ..kept])
-}
-
 fn beside(left: Array2<f64>, right: Array2<f64>) -> Array2<f64> {
     let mut both = Array2::zeros((left.nrows(), left.ncols() + right.ncols()));
     both.slice_mut(s![.., ..left.ncols()]).assign(&left);
@@ -312,47 +293,4 @@ fn has(subject: &Subject, region: &str) -> bool {
 
 fn refused(subject: &str, region: &str, error: &mused_stats::Error) -> Error {
     Error::Request(format!("subject {subject}, region {region}: {error}"))
-}
-
-/// Principal components of guidance over training stimuli, all divided by one number so that their mean square is 1.
-///
-/// Features are centred, brought to length 1 and centred again: what remains of cosines. Of dissimilarities, the
-/// patterns behind them.
-fn components(guidance: &Guidance, stimuli: &[usize], most: usize) -> Result<Array2<f64>> {
-    let scores = match guidance.target(stimuli) {
-        GuidanceTarget::Features(features) => {
-            let mut rows = features.mapv(f64::from);
-            if let Some(mean) = rows.mean_axis(Axis(0)) {
-                rows -= &mean;
-            }
-            for mut row in rows.rows_mut() {
-                let norm = row.dot(&row).sqrt();
-                if norm > 0.0 {
-                    row /= norm;
-                }
-            }
-            let pca = Pca::fit(rows.view(), most).map_err(|error| guidance_error(&error))?;
-            (rows - &pca.mean).dot(&pca.components.t())
-        }
-        GuidanceTarget::Rdm(rdm) => {
-            let behind = Patterns::behind(rdm.mapv(f64::from).view());
-            first(behind.map_err(|error| guidance_error(&error))?.rows, most)
-        }
-    };
-    scaled_to_one(scores).ok_or_else(|| {
-        Error::Request(
-            "guidance is the same for all training stimuli: nothing to align subjects by"
-                .to_owned(),
-        )
-    })
-}
-
-fn guidance_error(error: &mused_stats::Error) -> Error {
-    Error::Request(format!("guidance that subjects are aligned by: {error}"))
-}
-
-/// Mean square 1; `None` of zeros.
-fn scaled_to_one(scores: Array2<f64>) -> Option<Array2<f64>> {
-    let square = scores.iter().map(|score| score * score).sum::<f64>() / scores.len().max(1) as f64;
-    (square > 0.0).then(|| scores / square.sqrt())
 }

@@ -5,13 +5,24 @@ use std::collections::BTreeSet;
 use mused_stats::{ridge, stacking};
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
-use super::RegionMap;
-
 /// Standard deviation, over training samples, of the mean over regions of the scores of a label that are read.
 const READ_SD: f64 = 0.5;
 
 /// Most samples, or voxels where they are fewer, of which all regions together are tried: time grows with the third power.
 const MOST_TOGETHER: usize = 3000;
+
+/// The map of a subject's region.
+pub(super) struct RegionMap {
+    pub(super) region: String,
+    /// Its voxels among the subject's.
+    pub(super) columns: Vec<u32>,
+    /// Of its voxels.
+    pub(super) mean: Array1<f64>,
+    /// Voxels × targets.
+    pub(super) weights: Array2<f64>,
+    /// Samples × targets.
+    pub(super) held_out: Array2<f64>,
+}
 
 /// The subject's own scores of the labels.
 pub(super) struct Own {
