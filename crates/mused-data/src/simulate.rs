@@ -211,9 +211,9 @@ impl SimulateConfig {
         at_least("repeats", 1, self.repeats)?;
         at_least("sessions", 1, self.sessions)?;
         at_least("number of rois", 1, self.rois.len())?;
-        at_least("fewest voxels of voxels_per_roi", 2, self.voxels_per_roi.0)?;
+        at_least("fewest voxels of a region", 2, self.voxels_per_roi.0)?;
         at_least(
-            "most voxels of voxels_per_roi",
+            "most voxels of a region",
             self.voxels_per_roi.0,
             self.voxels_per_roi.1,
         )?;

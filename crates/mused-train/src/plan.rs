@@ -13,7 +13,7 @@ use crate::fold_data::{FoldData, Guides};
 use crate::learner::Learner;
 use crate::model_file::ModelDescription;
 use crate::sample_set::SampleSet;
-use crate::{Error, Result, reading};
+use crate::{Error, Result};
 
 /// Who and what is trained and tested in each fold.
 pub(crate) struct Plan {
@@ -142,13 +142,10 @@ impl Plan {
         let train = self.train_samples(dataset, task);
         let inputs = &config.model.inputs;
         if inputs.inputs.aligned() {
-            let guidance = match inputs.inputs.guidance() {
-                true => reading::guidance(config, dataset)?,
-                false => None,
-            };
+            let guidance = self.guides.high.as_ref();
             let alignment = Alignment {
                 consensus: inputs.inputs.consensus(),
-                guidance: guidance.as_ref(),
+                guidance: guidance.filter(|_| inputs.inputs.guidance()),
                 components: inputs.components,
                 labels: inputs.inputs.labels(),
                 zscore: inputs.zscore,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mused_data::{Arrangement, Dataset, Guidance, Level};
+use mused_data::{Arrangement, Dataset, FeatureSet, Guidance, Level};
 use mused_run::{AlignedInputs, Config, EACH, Family, Identity, Reading};
 
 use crate::{Error, Result};
@@ -17,7 +17,7 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
     if asked == Reading::Voxels {
         return Ok(None);
     }
-    let why_not = unaligned(config, dataset)?;
+    let why_not = unaligned(config, dataset);
     let (reading, because) = match (asked, why_not) {
         (Reading::Auto, Some(_)) => {
             config.model.inputs.inputs = Reading::Voxels;
@@ -33,7 +33,7 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
         (asked, None) => (asked, "the configuration says so"),
     };
     let guide = match reading.guidance() {
-        true => Guidance::choose(dataset, Level::High, &config.guidance.high)?,
+        true => guidance(config, dataset)?,
         false => None,
     };
     if reading.guidance() && guide.is_none() {
@@ -50,8 +50,8 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
     if !held_out.is_empty() {
         return Err(Error::Request(
             "a subject left out (split.holdout_subject) cannot be read: voxels lie in a space of each subject's own, and \
-             what they mean is learned from the subject's own trials with known stimuli. Models that need such trials \
-             without labels alone: --model procrustes-ridge, srm-ridge; in a common space (atlas regions of one value, \
+             what they mean is learned from the subject's own trials. --model procrustes-ridge and srm-ridge can: they \
+             need its responses to training stimuli, not their labels. In a common space (atlas regions of one value, \
              similarity profiles) every model can"
                 .to_owned(),
         ));
@@ -65,7 +65,7 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
 }
 
 /// Why regions cannot or need not be mapped onto anything.
-fn unaligned(config: &Config, dataset: &Dataset) -> Result<Option<&'static str>> {
+fn unaligned(config: &Config, dataset: &Dataset) -> Option<&'static str> {
     let shared = match &config.model.family {
         Family::Transformer(model) => model.subjects != Identity::Separate,
         _ => false,
@@ -73,7 +73,7 @@ fn unaligned(config: &Config, dataset: &Dataset) -> Result<Option<&'static str>>
     let asked = config.model.inputs.inputs != Reading::Auto;
     let arrangement = config.arrangement(dataset.description.kind);
     let groups: BTreeSet<&str> = dataset.stimuli.iter().map(|s| s.group.as_str()).collect();
-    Ok(match arrangement {
+    match arrangement {
         Arrangement::Grid { .. } | Arrangement::Patches { .. } => {
             Some("responses are read as a volume, not by regions")
         }
@@ -89,7 +89,7 @@ fn unaligned(config: &Config, dataset: &Dataset) -> Result<Option<&'static str>>
         // A part to be mapped, one to fit the map on, and one to test.
         Arrangement::Regions if groups.len() < 4 => Some("there are too few groups of stimuli"),
         Arrangement::Regions => None,
-    })
+    }
 }
 
 fn chosen(config: &Config, dataset: &Dataset) -> Result<(Reading, &'static str)> {
@@ -104,6 +104,10 @@ fn chosen(config: &Config, dataset: &Dataset) -> Result<(Reading, &'static str)>
 }
 
 /// The feature set whose geometry subjects are aligned by.
-pub(crate) fn guidance(config: &Config, dataset: &Dataset) -> Result<Option<Guidance>> {
-    Ok(Guidance::load(dataset, Level::High, &config.guidance.high)?)
+fn guidance<'d>(config: &Config, dataset: &'d Dataset) -> Result<Option<&'d FeatureSet>> {
+    Ok(Guidance::choose(
+        dataset,
+        Level::High,
+        &config.guidance.high,
+    )?)
 }
