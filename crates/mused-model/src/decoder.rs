@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     BrainFormer, BrainFormerConfig, Error, Mlp, MlpConfig, NamedTensors, Noise, Result,
-    RoiTransformer, RoiTransformerConfig, VolumeBatch,
+    RoiTransformer, RoiTransformerConfig, SubjectLinear, SubjectLinearConfig, VolumeBatch,
 };
 
 /// Everything that determines the shapes of a [`Decoder`].
@@ -20,6 +20,9 @@ pub enum DecoderConfig {
     BrainFormer(BrainFormerConfig),
     /// One hidden layer, without tokens.
     Mlp(MlpConfig),
+    /// A linear layer of each subject in front of one network.
+    #[serde(rename = "subject-linear")]
+    SubjectLinear(SubjectLinearConfig),
 }
 
 /// Inputs of one batch, subjects mixed.
@@ -57,6 +60,8 @@ pub enum Decoder<B: Backend> {
     BrainFormer(BrainFormer<B>),
     /// One hidden layer, without tokens.
     Mlp(Mlp<B>),
+    /// A linear layer of each subject in front of one network.
+    SubjectLinear(SubjectLinear<B>),
 }
 
 impl DecoderConfig {
@@ -65,13 +70,14 @@ impl DecoderConfig {
         match self {
             Self::Roi(config) => config.subjects,
             Self::BrainFormer(config) => config.subjects,
+            Self::SubjectLinear(config) => config.subjects,
             Self::Mlp(_) => 1,
         }
     }
 
     /// About the bytes of a training step that `samples` pass at once: what is kept of them for the
     /// backward pass, and four values a weight (itself, its gradient, two moments) of the volume
-    /// model, whose weights are large.
+    /// model and of layers of subjects, whose weights are large.
     ///
     /// # Errors
     /// Sizes that no model can have; the message names the field.
@@ -80,6 +86,7 @@ impl DecoderConfig {
             Self::Roi(config) => (0.0, config.activations()),
             Self::BrainFormer(config) => (config.convolution_weights(), config.activations()?),
             Self::Mlp(config) => (0.0, 2.0 * config.inputs as f64 + 4.0 * config.hidden as f64),
+            Self::SubjectLinear(config) => (config.weights(), config.activations()),
         };
         // Whole numbers up to 2^53 are exact, and beyond them no machine has the memory.
         Ok((4.0 * (4.0 * weights + samples as f64 * values)) as u64)
@@ -98,6 +105,7 @@ impl DecoderConfig {
             Self::Roi(config) => Decoder::Roi(config.init(rng, device)),
             Self::BrainFormer(config) => Decoder::BrainFormer(config.init(rng, device)?),
             Self::Mlp(config) => Decoder::Mlp(config.init(rng, device)),
+            Self::SubjectLinear(config) => Decoder::SubjectLinear(config.init(rng, device)),
         })
     }
 }
@@ -120,6 +128,7 @@ impl<B: KernelBackend> Decoder<B> {
             Self::Roi(model) => model.forward(batch, Noise::training(seed)),
             Self::BrainFormer(model) => model.forward_train(volumes(model, batch)),
             Self::Mlp(model) => model.forward(batch, Noise::training(seed)),
+            Self::SubjectLinear(model) => model.forward(batch, Noise::training(seed)),
         }
     }
 
@@ -132,6 +141,7 @@ impl<B: KernelBackend> Decoder<B> {
             Self::Roi(model) => model.decode(batch),
             Self::BrainFormer(model) => model.forward(volumes(model, batch)),
             Self::Mlp(model) => model.forward(batch, Noise::none()),
+            Self::SubjectLinear(model) => model.forward(batch, Noise::none()),
         }
     }
 
@@ -143,7 +153,7 @@ impl<B: KernelBackend> Decoder<B> {
     pub fn attention(&self, batch: Batch<B>) -> Option<Tensor<B, 3>> {
         match self {
             Self::Roi(model) => model.attention(batch),
-            Self::BrainFormer(_) | Self::Mlp(_) => None,
+            Self::BrainFormer(_) | Self::Mlp(_) | Self::SubjectLinear(_) => None,
         }
     }
 }
@@ -156,7 +166,7 @@ impl<B: KernelBackend> Decoder<B> {
     pub fn state(&self) -> Result<NamedTensors> {
         match self {
             Self::BrainFormer(model) => model.state(),
-            Self::Roi(_) | Self::Mlp(_) => Err(unpublished()),
+            Self::Roi(_) | Self::Mlp(_) | Self::SubjectLinear(_) => Err(unpublished()),
         }
     }
 
@@ -167,7 +177,7 @@ impl<B: KernelBackend> Decoder<B> {
     pub fn load_state(&mut self, tensors: NamedTensors) -> Result<()> {
         match self {
             Self::BrainFormer(model) => model.load_state(tensors),
-            Self::Roi(_) | Self::Mlp(_) => Err(unpublished()),
+            Self::Roi(_) | Self::Mlp(_) | Self::SubjectLinear(_) => Err(unpublished()),
         }
     }
 }

@@ -10,6 +10,7 @@ mod initial;
 pub mod losses;
 mod mlp;
 mod roi_transformer;
+mod subject_linear;
 
 pub use brainformer::{
     BrainFormer, BrainFormerConfig, Depth, NamedTensors, StateTensor, VolumeBatch,
@@ -20,3 +21,4 @@ pub use error::{Error, Result};
 pub use losses::{LossConfig, LossTerms, Orthogonality, RsaForm, Targets};
 pub use mlp::{Mlp, MlpConfig};
 pub use roi_transformer::{Identity, Levels, RoiTransformer, RoiTransformerConfig, Tokenizer};
+pub use subject_linear::{SubjectLinear, SubjectLinearConfig};

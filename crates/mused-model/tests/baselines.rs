@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use mused_kernels::Cpu;
 use mused_model::{
     Batch, Decoder, DecoderConfig, EncoderConfig, Identity, Levels, MlpConfig,
-    RoiTransformerConfig, TokenOutput, Tokenizer,
+    RoiTransformerConfig, SubjectLinearConfig, TokenOutput, Tokenizer,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -159,5 +159,32 @@ fn the_mlp_is_linear_gelu_linear() {
             (f64::from(*found) - expected).abs() < 1e-6,
             "{found} for {expected}"
         );
+    }
+}
+
+fn subject_linear(rank: usize) -> Decoder<Cpu> {
+    init(&DecoderConfig::SubjectLinear(SubjectLinearConfig {
+        inputs: WIDTH,
+        subjects: 2,
+        hidden: 5,
+        rank,
+        depth: 2,
+        labels: 3,
+        input_dropout: 0.0,
+        dropout: 0.0,
+    }))
+}
+
+/// Each row passes the layer of its own subject alone.
+#[test]
+fn a_linear_layer_of_each_subject() {
+    for rank in [0, 2] {
+        let model = subject_linear(rank);
+        let logits = host(model.forward(batch()).logits);
+        assert_ne!(logits[..3], logits[3..]);
+        let mut exchanged = batch();
+        exchanged.subject_weights = exchanged.subject_weights.flip([0]);
+        let found = host(model.forward(exchanged).logits);
+        assert_eq!([&found[3..], &found[..3]].concat(), logits);
     }
 }

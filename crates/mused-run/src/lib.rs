@@ -34,9 +34,9 @@ mod task;
 pub use config::{
     AlignedRidgeConfig, Alignment, AuditConfig, BrainFormerConfig, Config, EACH, FAMILIES, Family,
     GuidanceConfig, Identity, InputConfig, Layers, Levels, LossConfig, MODELS, MlpConfig,
-    ModelConfig, NamedModel, Optimizer, Orthogonality, PRESETS, Pooling, PrevalenceConfig,
+    ModelConfig, NamedModel, Onto, Optimizer, Orthogonality, PRESETS, Pooling, PrevalenceConfig,
     Published, Range, Reading, Regions, RidgeConfig, RsaForm, Schedule, Setting, Settled,
-    SplitConfig, Tokenizer, TrainConfig, TransformerConfig, VolumeIdentity,
+    SplitConfig, SubjectLinearConfig, Tokenizer, TrainConfig, TransformerConfig, VolumeIdentity,
 };
 pub use epochs::{EpochLosses, EpochRecord, ValidationScores};
 pub use error::{Error, Result};

@@ -6,7 +6,7 @@ use mused_data::audit::Report;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Config, Reading, Task};
+use crate::{Config, Onto, Task};
 
 /// The content of `run.json`. What an older version did not write has its default; what a newer one adds is passed over.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -182,7 +182,7 @@ pub struct Inputs {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlignedInputs {
     /// As `model.inputs` has it.
-    pub onto: Reading,
+    pub onto: Onto,
     /// The feature set whose components are among that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guidance: Option<String>,

@@ -24,7 +24,8 @@ pub fn audit_run<B: TrainBackend>(run: &Run) -> Result<Report> {
     let mut report = audit(&dataset, &plan.folds, config.audit.near_duplicate)?;
     for task in run.tasks() {
         let stored = inputs::read(run, task)?;
-        if stored != plan.transform(&dataset, &config, task)?.0 {
+        let (fitted, _) = plan.transform(&dataset, &config, task, |_, fit| Ok(fit()?))?;
+        if stored != fitted {
             report.findings.push(Finding {
                 leak: Leak::Statistics,
                 evidence: format!(

@@ -50,6 +50,9 @@ pub enum Error {
         /// What the audit found and was not told to let pass.
         findings: Vec<Finding>,
     },
+    /// Stopped on request, with everything saved.
+    #[error("stopped on request; --resume goes on")]
+    Interrupted,
     /// A fault of the program; every other model has saved where it stands.
     #[error(
         "{model}: a fault of mused itself: {message}; the run can be continued with --resume, please report this"

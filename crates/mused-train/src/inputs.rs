@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use mused_data::{InputTransform, Layout, Projection, SubjectInputs, ZScore};
+use mused_data::{Aligned, InputTransform, Layout, Projection, SubjectInputs, ZScore};
 use mused_run::{Run, Task};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::parameters::NamedTensors;
@@ -22,6 +23,8 @@ const SCALE: &str = "scale";
 /// Of a subject's region: its mean, and components × voxels.
 const CENTRE: &str = "centre";
 const COMPONENTS: &str = "components";
+/// Of maps that are kept: inputs of the samples they were fitted on.
+const TRAINING: &str = "training";
 
 fn of_region(kind: &str, id: &str, region: &str) -> String {
     format!("{kind}.{id}.{region}")
@@ -29,6 +32,36 @@ fn of_region(kind: &str, id: &str, region: &str) -> String {
 
 /// Writes a transform.
 pub(crate) fn write(path: &Path, transform: &InputTransform) -> Result<()> {
+    let (description, tensors) = tensors(transform);
+    checkpoint::write(path, &description, &tensors)
+}
+
+/// Writes maps and the inputs of the samples that they were fitted on.
+pub(crate) fn write_aligned(path: &Path, aligned: &Aligned) -> Result<()> {
+    let (description, mut tensors) = tensors(&aligned.transform);
+    let (rows, columns) = aligned.training.dim();
+    let values = aligned.training.iter().copied().collect();
+    tensors.insert(TRAINING.to_owned(), (vec![rows, columns], values));
+    checkpoint::write(path, &description, &tensors)
+}
+
+/// Reads what [`write_aligned`] wrote.
+pub(crate) fn read_aligned(path: &Path) -> Result<Aligned> {
+    let (description, mut tensors) = checkpoint::read::<Description>(path)?;
+    let training = tensors
+        .remove(TRAINING)
+        .and_then(|(shape, values)| match shape[..] {
+            [rows, columns] => Array2::from_shape_vec((rows, columns), values).ok(),
+            _ => None,
+        });
+    let missing = || Error::invalid(path, "expected the inputs of training samples, found none");
+    Ok(Aligned {
+        training: training.ok_or_else(missing)?,
+        transform: transform(path, description, tensors)?,
+    })
+}
+
+fn tensors(transform: &InputTransform) -> (Description, NamedTensors) {
     let mut tensors = NamedTensors::new();
     for inputs in &transform.subjects {
         let SubjectInputs {
@@ -54,13 +87,22 @@ pub(crate) fn write(path: &Path, transform: &InputTransform) -> Result<()> {
         references: transform.references.clone(),
         subjects: transform.subjects.iter().map(|s| s.id.clone()).collect(),
     };
-    checkpoint::write(path, &description, &tensors)
+    (description, tensors)
 }
 
 /// Reads the transform of a task.
 pub(crate) fn read(run: &Run, task: &Task) -> Result<InputTransform> {
     let path = &run.inputs_path(task);
-    let (description, mut tensors) = checkpoint::read_of::<Description>(run, path)?;
+    let (description, tensors) = checkpoint::read_of(run, path)?;
+    transform(path, description, tensors)
+}
+
+/// The transform of stored tensors.
+fn transform(
+    path: &Path,
+    description: Description,
+    mut tensors: NamedTensors,
+) -> Result<InputTransform> {
     let mut subject = |id: String| {
         let mut take = |kind: &str| Some(tensors.remove(&format!("{kind}.{id}"))?.1);
         let z_score = match (take(MEAN), take(SCALE)) {

@@ -11,6 +11,7 @@ mod fold_data;
 mod inputs;
 mod journal;
 mod learner;
+mod maps;
 mod memory;
 mod model_file;
 mod optimizer;

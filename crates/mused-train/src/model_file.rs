@@ -35,6 +35,9 @@ impl ModelDescription {
             Architecture::Network(DecoderConfig::Mlp(network)) => {
                 (network.inputs == layout.width(), network.labels)
             }
+            Architecture::Network(DecoderConfig::SubjectLinear(network)) => {
+                (network.inputs == layout.width(), network.labels)
+            }
             Architecture::Linear(linear) => (linear.inputs == layout.width(), linear.labels),
         };
         if !reads {

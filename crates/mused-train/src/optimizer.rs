@@ -267,7 +267,7 @@ mod tests {
     use mused_kernels::Cpu;
     use mused_model::{
         BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, MlpConfig,
-        RoiTransformerConfig, Tokenizer,
+        RoiTransformerConfig, SubjectLinearConfig, Tokenizer,
     };
     use rand::SeedableRng as _;
     use rand_chacha::ChaCha8Rng;
@@ -318,6 +318,16 @@ mod tests {
             DecoderConfig::Mlp(MlpConfig {
                 inputs: 3,
                 hidden: 4,
+                labels: 2,
+                input_dropout: 0.0,
+                dropout: 0.0,
+            }),
+            DecoderConfig::SubjectLinear(SubjectLinearConfig {
+                inputs: 3,
+                subjects: 2,
+                hidden: 4,
+                rank: 2,
+                depth: 1,
                 labels: 2,
                 input_dropout: 0.0,
                 dropout: 0.0,

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use mused_data::{
-    Alignment, Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level, Response,
-    Sample, Severity, samples,
+    Aligned, Alignment, Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level,
+    Response, Sample, Severity, samples,
 };
 use mused_run::{
     Config, EACH, Family, GuidanceUse, HeldOut, Inputs, PredictionRow, Resolved, Run, Task,
@@ -60,12 +60,12 @@ impl Plan {
         let arrangement = config.arrangement(dataset.description.kind);
         let mut layout = Layout::new(dataset, arrangement, &everyone, largest)?;
         let inputs = &config.model.inputs;
-        if inputs.inputs.aligned() {
-            let [guidance, consensus] = [inputs.inputs.guidance(), inputs.inputs.consensus()];
-            let components = usize::from(guidance) + usize::from(consensus);
-            let scores = 1 + usize::from(inputs.inputs.labels());
+        if let Some(onto) = inputs.inputs.onto() {
+            let components = usize::from(onto.guidance) + usize::from(onto.consensus);
+            let likenesses = usize::from(onto.stimuli) * largest;
+            let scores = 1 + usize::from(onto.labels);
             let labels = dataset.labels.names.len();
-            layout.lengthen(components * inputs.components + scores * labels);
+            layout.lengthen(components * inputs.components + likenesses + scores * labels);
         }
         let labels = dataset.labels.names.len();
         let architecture = learner.architecture(&layout, most, labels)?;
@@ -131,27 +131,30 @@ impl Plan {
     }
 
     /// What turns responses into inputs, fitted on the training samples of a task; and their inputs, where those are
-    /// made by other maps than the inputs of other samples.
+    /// made by other maps than the inputs of other samples. Maps of a subject are what `maps` returns, see
+    /// [`Alignment::fit`].
     pub(crate) fn transform(
         &self,
         dataset: &Dataset,
         config: &Config,
         task: &Task,
+        maps: impl FnMut(usize, &dyn Fn() -> mused_data::Result<Aligned>) -> Result<Aligned>,
     ) -> Result<(InputTransform, Option<Array2<f32>>)> {
         let arrangement = config.arrangement(dataset.description.kind);
         let train = self.train_samples(dataset, task);
         let inputs = &config.model.inputs;
-        if inputs.inputs.aligned() {
+        if let Some(onto) = inputs.inputs.onto() {
             let guidance = self.guides.high.as_ref();
             let alignment = Alignment {
-                consensus: inputs.inputs.consensus(),
-                guidance: guidance.filter(|_| inputs.inputs.guidance()),
+                consensus: onto.consensus,
+                guidance: guidance.filter(|_| onto.guidance),
+                stimuli: onto.stimuli,
                 components: inputs.components,
-                labels: inputs.inputs.labels(),
+                labels: onto.labels,
                 zscore: inputs.zscore,
                 seed: config.split.seed,
             };
-            let aligned = alignment.fit(dataset, &train)?;
+            let aligned = alignment.fit(dataset, &train, maps)?;
             return Ok((aligned.transform, Some(aligned.training)));
         }
         let unlabelled: Vec<usize> = held_out(task, dataset).into_iter().collect();
@@ -159,15 +162,15 @@ impl Plan {
         Ok((fitted, None))
     }
 
-    /// Everything a task reads, with nothing fitted outside its training part.
+    /// Everything a task reads, given what [`Self::transform`] made: nothing is fitted outside its training part.
     pub(crate) fn load<'d>(
         &self,
         dataset: &'d Dataset,
         config: &Config,
         learner: &dyn Learner,
         task: &Task,
+        (transform, training): (InputTransform, Option<Array2<f32>>),
     ) -> Result<FoldData<'d>> {
-        let (transform, training) = self.transform(dataset, config, task)?;
         let (trained, holdout) = (self.trained_by(task, dataset), held_out(task, dataset));
         let subjects = ids(dataset, &trained);
         let labels = &dataset.labels.names;
@@ -265,7 +268,7 @@ fn resolved(
         guidance_low: guidance_use(dataset, Level::Low, low, &guidance.low, loss.low)?,
         inputs: Inputs {
             arrangement: match (layout, config.model.inputs.roi_components) {
-                _ if config.model.inputs.inputs.aligned() => "aligned",
+                _ if config.model.inputs.inputs.onto().is_some() => "aligned",
                 (Layout::Regions { .. }, 0) => "regions",
                 (Layout::Regions { .. }, _) => "components",
                 (Layout::Patches { .. }, _) => "patches",

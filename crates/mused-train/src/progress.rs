@@ -8,6 +8,8 @@ pub trait Progress: Sync {
     /// Training starts: `done` of `total` steps over all models were done before, each of which
     /// needs about `step_bytes` of memory.
     fn start(&self, _done: usize, _total: usize, _step_bytes: u64) {}
+    /// The maps of so many subjects are fitted, of all subjects of all models that read aligned inputs.
+    fn aligned(&self, _done: usize, _total: usize) {}
     /// A step of a model (`fold-0`, or `fold-0-SUBJECT`) ended.
     fn step(&self, _model: &str, _losses: &EpochLosses) {}
     /// An epoch (from 1) ended.

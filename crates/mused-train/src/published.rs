@@ -105,7 +105,8 @@ pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Resu
         let message = "a checkpoint is one model: model.subjects cannot be separate";
         return Err(Error::Request(message.to_owned()));
     };
-    let data = plan.load(dataset, &config, learner.as_ref(), task)?;
+    let made = plan.transform(dataset, &config, task, |_, fit| Ok(fit()?))?;
+    let data = plan.load(dataset, &config, learner.as_ref(), task, made)?;
     let device = B::Device::default();
     // The drawn weights are all replaced.
     let rng = &mut ChaCha8Rng::seed_from_u64(0);

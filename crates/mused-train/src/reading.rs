@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mused_data::{Arrangement, Dataset, FeatureSet, Guidance, Level};
-use mused_run::{AlignedInputs, Config, EACH, Family, Identity, Reading};
+use mused_run::{AlignedInputs, Config, EACH, Family, Identity, Onto, Reading};
 
 use crate::{Error, Result};
 
@@ -18,29 +18,27 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
         return Ok(None);
     }
     let why_not = unaligned(config, dataset);
-    let (reading, because) = match (asked, why_not) {
-        (Reading::Auto, Some(_)) => {
+    let (onto, because) = match (asked.onto(), why_not) {
+        (None, Some(_)) => {
             config.model.inputs.inputs = Reading::Voxels;
             return Ok(None);
         }
-        (asked, Some(reason)) => {
+        (Some(onto), Some(reason)) => {
             return Err(Error::Request(format!(
-                "model.inputs is {:?}, but {reason}: model.inputs = \"voxels\" reads them as they are",
-                asked.name()
+                "model.inputs is \"{onto}\", but {reason}: model.inputs = \"voxels\" reads them as they are"
             )));
         }
-        (Reading::Auto, None) => chosen(config, dataset)?,
-        (asked, None) => (asked, "the configuration says so"),
+        (None, None) => chosen(config, dataset)?,
+        (Some(onto), None) => (onto, "the configuration says so"),
     };
-    let guide = match reading.guidance() {
+    let guide = match onto.guidance {
         true => guidance(config, dataset)?,
         false => None,
     };
-    if reading.guidance() && guide.is_none() {
+    if onto.guidance && guide.is_none() {
         return Err(Error::Request(format!(
-            "model.inputs is {:?}, but no feature set guides the high level (guidance.high): make features (mused features), \
-             or align by labels or consensus",
-            reading.name()
+            "model.inputs is \"{onto}\", but no feature set guides the high level (guidance.high): make features (mused \
+             features), or align by labels or consensus"
         )));
     }
     let held_out = config.split.holdout_subject.as_str();
@@ -56,9 +54,9 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
                 .to_owned(),
         ));
     }
-    config.model.inputs.inputs = reading;
+    config.model.inputs.inputs = Reading::Aligned(onto);
     Ok(Some(AlignedInputs {
-        onto: reading,
+        onto,
         guidance: guide.map(|features| features.name.clone()),
         because: because.to_owned(),
     }))
@@ -92,15 +90,23 @@ fn unaligned(config: &Config, dataset: &Dataset) -> Option<&'static str> {
     }
 }
 
-fn chosen(config: &Config, dataset: &Dataset) -> Result<(Reading, &'static str)> {
+fn chosen(config: &Config, dataset: &Dataset) -> Result<(Onto, &'static str)> {
+    let labels = Onto {
+        labels: true,
+        ..Onto::default()
+    };
     if guidance(config, dataset)?.is_some() {
         let because =
             "subjects have voxel spaces of their own, and the dataset has guidance features";
-        return Ok((Reading::GuidanceLabels, because));
+        let onto = Onto {
+            guidance: true,
+            ..labels
+        };
+        return Ok((onto, because));
     }
     let because =
         "subjects have voxel spaces of their own, and the dataset has no guidance features";
-    Ok((Reading::Labels, because))
+    Ok((labels, because))
 }
 
 /// The feature set whose geometry subjects are aligned by.

@@ -11,6 +11,7 @@ use crate::crew::Crew;
 use crate::families::{forget_states, learner, sound_step};
 use crate::journal::Journal;
 use crate::learner::{Fit, Learner, save};
+use crate::maps::Maps;
 use crate::plan::Plan;
 use crate::reading::settle;
 use crate::{Error, Progress, Result};
@@ -243,8 +244,21 @@ fn execute(
     progress.start(steps_done, steps_total, plan.step_bytes);
     let pending = standing.iter().filter(|of| !of.finished).map(|of| of.task);
     let crew = Crew::new(pending, threads);
+    let pending = standing.iter().filter(|of| !of.finished).count();
+    let maps = Maps::new(&run, pending * plan.trained.len(), progress);
     crew.work(plan.tasks.len(), |task, worker| {
-        let data = worker.run(|| plan.load(dataset, config, learner, task))?;
+        let kept = |subject: usize, fit: &dyn Fn() -> _| maps.of(task, subject, fit);
+        let load = || {
+            let made = plan.transform(dataset, config, task, kept)?;
+            plan.load(dataset, config, learner, task, made)
+        };
+        let data = match worker.run(load) {
+            Err(Error::Interrupted) => {
+                worker.stop();
+                return Ok(());
+            }
+            data => data?,
+        };
         let fitted = learner.fit(&mut Fit {
             run: &run,
             task,
@@ -258,6 +272,7 @@ fn execute(
         let steps = learner.steps(data.train.len());
         worker.run(|| save(&run, task, &data, model.as_ref(), steps, config))?;
         forget_states(&run, task);
+        maps.forget(task, dataset.subjects.len());
         Ok(())
     })?;
     if crew.stopped() {

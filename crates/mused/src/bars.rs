@@ -186,6 +186,26 @@ impl Progress for TrainingBar {
         (line.started, line.first, line.done, line.total) = (Instant::now(), done, done, total);
     }
 
+    fn aligned(&self, done: usize, total: usize) {
+        let mut line = lock(&self.line);
+        // Nobody waits for what is done at once.
+        if done == total || line.started.elapsed() < Duration::from_secs(2) {
+            return;
+        }
+        let pace = pace(done, total - done, line.started);
+        let message = format!("aligned {done}/{total} subjects  {pace}");
+        if let Some(bar) = lock(&self.bar).as_ref() {
+            bar.set_message(message.clone());
+            if !bar.is_hidden() {
+                return;
+            }
+        }
+        if line.printed.elapsed() > LINE_EVERY {
+            eprintln!("{message}");
+            line.printed = Instant::now();
+        }
+    }
+
     fn note(&self, message: &str) {
         eprintln!("note: {message}");
     }

@@ -157,6 +157,10 @@ impl Progress for Watched<'_> {
         self.progress.start(done, total, step_bytes);
     }
 
+    fn aligned(&self, done: usize, total: usize) {
+        self.progress.aligned(done, total);
+    }
+
     fn step(&self, model: &str, losses: &EpochLosses) {
         self.progress.step(model, losses);
     }

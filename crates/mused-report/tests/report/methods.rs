@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use mused_run::{
-    AlignedInputs, Config, GuidanceUse, HeldOut, Inputs, Layers, MODELS, Reading, Resolved, Run,
+    AlignedInputs, Config, GuidanceUse, HeldOut, Inputs, Layers, MODELS, Onto, Resolved, Run,
 };
 use tempfile::TempDir;
 
@@ -82,13 +82,14 @@ fn resolved(config: &Config) -> Resolved {
 }
 
 /// A run of the defaults on data whose subjects have spaces of their own.
-fn aligned(onto: Reading) -> Example {
+fn aligned(onto: &str) -> Example {
+    let onto = Onto::try_from(onto.to_owned()).unwrap();
     let mut run = run_of(&Config::default());
     let inputs = &mut run.resolved.as_mut().unwrap().inputs;
     inputs.arrangement = "aligned".to_owned();
     inputs.aligned = Some(AlignedInputs {
         onto,
-        guidance: onto.guidance().then(|| "meanings".to_owned()),
+        guidance: onto.guidance.then(|| "meanings".to_owned()),
         because: "the configuration says so".to_owned(),
     });
     run
@@ -96,7 +97,7 @@ fn aligned(onto: Reading) -> Example {
 
 #[test]
 fn what_regions_were_mapped_onto_is_told() {
-    let text = words(&aligned(Reading::GuidanceLabels));
+    let text = words(&aligned("guidance+labels"));
     for said in [
         "The model read 10 regions of interest, each as what ridge regression made of its voxels, a token each.",
         "onto at most 24 principal components of the features meanings and onto the labels.",
@@ -113,15 +114,15 @@ fn what_regions_were_mapped_onto_is_told() {
     ] {
         assert!(!text.contains(not), "{not}: {text}");
     }
-    let text = words(&aligned(Reading::Labels));
+    let text = words(&aligned("labels"));
     assert!(text.contains("mapped by ridge regression onto the labels."));
-    let text = words(&aligned(Reading::Consensus));
+    let text = words(&aligned("consensus"));
     assert!(text.contains("the other subjects' mean geometry of the training stimuli"));
     assert!(
         text.contains("No token read scores of labels.")
             && !text.contains("of the features meanings and onto")
     );
-    let mut unscaled = aligned(Reading::Labels);
+    let mut unscaled = aligned("labels");
     unscaled.resolved.as_mut().unwrap().inputs.zscored = false;
     assert!(words(&unscaled).contains("Inputs were not z-scored."));
     assert!(!words(&run_of(&Config::default())).contains("mapped by ridge regression"));
@@ -173,9 +174,9 @@ fn words_of_every_model_are_as_they_were() {
     for (name, config) in models.chain(presets) {
         writeln!(all, "# {name}\n{}\n", words(&run_of(&config))).unwrap();
     }
-    for onto in [Reading::GuidanceLabels, Reading::Labels] {
+    for onto in ["guidance+labels", "labels", "stimuli+labels"] {
         let words = words(&aligned(onto));
-        writeln!(all, "# aligned inputs: {}\n{words}\n", onto.name()).unwrap();
+        writeln!(all, "# aligned inputs: {onto}\n{words}\n").unwrap();
     }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots/methods.txt");
     // MUSED_WRITE_SNAPSHOTS=1 writes it anew: read what changed before a commit.

@@ -54,6 +54,11 @@ impl Config {
             ),
         ];
         match &self.model.family {
+            Family::SubjectLinear(_) => rules.push((
+                self.split.holdout_subject.is_empty(),
+                "model.family",
+                "another one than subject-linear: a held-out subject has no layer",
+            )),
             Family::Transformer(model) => rules.extend([
                 (
                     model.heads > 0 && model.dim.is_multiple_of(model.heads),

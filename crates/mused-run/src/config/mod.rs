@@ -8,6 +8,7 @@ mod model;
 mod named;
 mod page;
 mod presets;
+mod reading;
 pub(crate) mod settings;
 mod settled;
 
@@ -20,11 +21,12 @@ use serde::{Deserialize, Serialize};
 pub use layers::Layers;
 pub use model::{
     AlignedRidgeConfig, Alignment, BrainFormerConfig, FAMILIES, Family, Identity, InputConfig,
-    Levels, MlpConfig, ModelConfig, Pooling, PrevalenceConfig, Reading, Regions, RidgeConfig,
-    Tokenizer, TransformerConfig, VolumeIdentity,
+    Levels, MlpConfig, ModelConfig, Pooling, PrevalenceConfig, Regions, RidgeConfig,
+    SubjectLinearConfig, Tokenizer, TransformerConfig, VolumeIdentity,
 };
 pub use named::{MODELS, NamedModel};
 pub use presets::PRESETS;
+pub use reading::{Onto, Reading};
 pub use settings::{Range, Setting};
 pub use settled::Settled;
 
@@ -271,6 +273,7 @@ impl Config {
             key: "model.family".to_owned(),
             family: None,
             kind: "one of a few".to_owned(),
+            joined: false,
             choices: FAMILIES
                 .iter()
                 .map(|(name, meaning)| (*name, (*meaning).to_owned()))

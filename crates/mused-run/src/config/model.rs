@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use super::reading::Reading;
 use super::settings::{Setting, choices, settings};
 
 choices! {
@@ -16,58 +17,6 @@ choices! {
         Patches = "patches",
         /// The grid undivided, for families that read a row of values as one.
         Grid = "grid",
-    }
-}
-
-choices! {
-    /// What stands in an input row for a region.
-    Reading {
-        /// In spaces of subjects' own, what `guidance+labels` reads where the dataset has guidance, else `labels`; in a
-        /// common space, and for families that are no shared network over regions, `voxels`. The run records which it was.
-        Auto = "auto",
-        /// The voxels themselves.
-        Voxels = "voxels",
-        /// The subject's ridge scores of the labels.
-        Labels = "labels",
-        /// Where its ridge regression puts the stimulus among the components of the guidance features.
-        Guidance = "guidance",
-        /// The same among the components of the other subjects' mean geometry of the training stimuli all of them saw.
-        Consensus = "consensus",
-        /// Both of these.
-        GuidanceLabels = "guidance+labels",
-        /// Both of these.
-        ConsensusLabels = "consensus+labels",
-        /// Both of these.
-        GuidanceConsensus = "guidance+consensus",
-        /// All of these.
-        GuidanceConsensusLabels = "guidance+consensus+labels",
-    }
-}
-
-impl Reading {
-    /// What it reads beside others; nothing of voxels.
-    fn parts(self) -> std::str::Split<'static, char> {
-        self.name().split('+')
-    }
-
-    /// Whether subjects' voxels are mapped onto something that is the same in everybody.
-    pub fn aligned(self) -> bool {
-        !matches!(self, Self::Auto | Self::Voxels)
-    }
-
-    /// Whether they are mapped onto guidance features.
-    pub fn guidance(self) -> bool {
-        self.parts().any(|part| part == "guidance")
-    }
-
-    /// Whether they are mapped onto the other subjects' geometry.
-    pub fn consensus(self) -> bool {
-        self.parts().any(|part| part == "consensus")
-    }
-
-    /// Whether scores of the labels are read.
-    pub fn labels(self) -> bool {
-        self.parts().any(|part| part == "labels")
     }
 }
 
@@ -232,6 +181,23 @@ settings! {
 }
 
 settings! {
+    /// One network for everybody behind a linear layer of each subject, without tokens or guidance.
+    "model" "subject-linear" SubjectLinearConfig {
+        /// Width that all subjects share.
+        hidden: usize = 256, in super::Range::AtLeast(1);
+        /// Values that a subject's layer makes of its voxels, from which one map for everybody makes the shared width; 0 =
+        /// the shared width at once.
+        rank: usize = 0;
+        /// Residual layers for everybody.
+        depth: usize = 1, in super::Range::AtLeast(1), from "MindEye2 (Scotti et al. 2024) has 4, of width 4,096";
+        /// Dropout in the residual layers.
+        dropout: f64 = 0.2, in super::Range::Share;
+        /// Dropout of single input values.
+        input_dropout: f64 = 0.7, in super::Range::Share;
+    }
+}
+
+settings! {
     /// Ridge regression of the labels, in closed form, without guidance.
     "model" "ridge" RidgeConfig {
         /// Whether subjects share the model.
@@ -271,6 +237,8 @@ pub enum Family {
     BrainFormer(BrainFormerConfig),
     /// One hidden layer.
     Mlp(MlpConfig),
+    /// One network behind a linear layer of each subject.
+    SubjectLinear(SubjectLinearConfig),
     /// Ridge regression.
     Ridge(RidgeConfig),
     /// Ridge regression after alignment of subjects.
@@ -280,7 +248,7 @@ pub enum Family {
 }
 
 /// Names of the families and what they are, in the order of the page of settings.
-pub const FAMILIES: [(&str, &str); 6] = [
+pub const FAMILIES: [(&str, &str); 7] = [
     (
         "transformer",
         "a Transformer over regions or cubes of voxels, with tokens of each subject",
@@ -290,6 +258,10 @@ pub const FAMILIES: [(&str, &str); 6] = [
         "the published volume model: 3-D convolutions with attention",
     ),
     ("mlp", "one hidden layer over the whole input row"),
+    (
+        "subject-linear",
+        "one network for everybody behind a linear layer of each subject",
+    ),
     ("ridge", "ridge regression of the labels"),
     (
         "aligned-ridge",
@@ -313,6 +285,7 @@ impl Family {
             Self::Transformer(_) => "transformer",
             Self::BrainFormer(_) => "brainformer",
             Self::Mlp(_) => "mlp",
+            Self::SubjectLinear(_) => "subject-linear",
             Self::Ridge(_) => "ridge",
             Self::AlignedRidge(_) => "aligned-ridge",
             Self::Prevalence(_) => "prevalence",
@@ -327,7 +300,7 @@ impl Family {
             Self::Mlp(MlpConfig { subjects, .. })
             | Self::Ridge(RidgeConfig { subjects, .. })
             | Self::Prevalence(PrevalenceConfig { subjects }) => *subjects == Pooling::Separate,
-            Self::AlignedRidge(_) => false,
+            Self::SubjectLinear(_) | Self::AlignedRidge(_) => false,
         }
     }
 
@@ -346,7 +319,7 @@ impl Family {
     pub fn by_steps(&self) -> bool {
         matches!(
             self,
-            Self::Transformer(_) | Self::BrainFormer(_) | Self::Mlp(_)
+            Self::Transformer(_) | Self::BrainFormer(_) | Self::Mlp(_) | Self::SubjectLinear(_)
         )
     }
 
@@ -355,6 +328,7 @@ impl Family {
             TransformerConfig::settings(),
             BrainFormerConfig::settings(),
             MlpConfig::settings(),
+            SubjectLinearConfig::settings(),
             RidgeConfig::settings(),
             AlignedRidgeConfig::settings(),
             PrevalenceConfig::settings(),

@@ -54,7 +54,7 @@ impl NamedModel {
 }
 
 /// The main model, its ablations, baselines and controls.
-pub const MODELS: [NamedModel; 24] = [
+pub const MODELS: [NamedModel; 26] = [
     model("default", "as configured", &[]),
     model(
         "clip-mused",
@@ -125,6 +125,16 @@ pub const MODELS: [NamedModel; 24] = [
         "mlp-separate",
         "baseline: one hidden layer for each subject",
         &["model.family=mlp", "model.subjects=separate"],
+    ),
+    model(
+        "subject-linear",
+        "baseline: a linear layer of each subject in front of one network (as in MindEye2)",
+        &["model.family=subject-linear"],
+    ),
+    model(
+        "subject-linear-low-rank",
+        "baseline: the same, each layer of 32 values",
+        &["model.family=subject-linear", "model.rank=32"],
     ),
     model(
         "ridge-pooled",

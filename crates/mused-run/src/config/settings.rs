@@ -71,6 +71,8 @@ pub struct Setting {
     pub kind: String,
     /// Values and their meaning, where there is a choice of a few.
     pub choices: Vec<(&'static str, String)>,
+    /// Whether several of them may be joined by `+`.
+    pub joined: bool,
     /// Values that are taken; `None` = all of the type.
     pub range: Option<Range>,
     /// In the preset `default`.
@@ -118,6 +120,7 @@ impl Setting {
             family,
             kind: T::kind(),
             choices: T::choices(),
+            joined: T::joined(),
             range,
             // Every default is a value that TOML has: a test writes them all.
             default: Value::try_from(default).unwrap_or(Value::Boolean(false)),
@@ -138,6 +141,10 @@ pub(crate) trait Kind {
     fn kind() -> String;
     fn choices() -> Vec<(&'static str, String)> {
         Vec::new()
+    }
+    /// Whether several of the choices may be joined by `+`.
+    fn joined() -> bool {
+        false
     }
 }
 

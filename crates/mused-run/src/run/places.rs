@@ -81,6 +81,12 @@ impl Run {
         self.task_folder(task).join(STATE_BEFORE)
     }
 
+    /// Maps of a subject that took long to fit; gone when the task is done.
+    pub fn maps_path(&self, task: &Task, subject: usize) -> PathBuf {
+        let name = format!("maps-{subject}.safetensors");
+        self.task_folder(task).join(name)
+    }
+
     /// Test probabilities of a task: the last file written, so that its presence says that the task is done.
     pub fn task_predictions_path(&self, task: &Task) -> PathBuf {
         self.task_folder(task).join(PREDICTIONS)

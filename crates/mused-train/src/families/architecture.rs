@@ -3,7 +3,7 @@
 use mused_data::Layout;
 use mused_model::{
     BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, LossConfig,
-    MlpConfig, Orthogonality, RoiTransformerConfig, RsaForm, Tokenizer,
+    MlpConfig, Orthogonality, RoiTransformerConfig, RsaForm, SubjectLinearConfig, Tokenizer,
 };
 use mused_run::{Config, Family, TransformerConfig, VolumeIdentity};
 
@@ -27,6 +27,18 @@ pub(crate) fn network(
             input_dropout: mlp.input_dropout,
             dropout: mlp.dropout,
         })),
+        (Family::SubjectLinear(model), _) => {
+            Ok(DecoderConfig::SubjectLinear(SubjectLinearConfig {
+                inputs: layout.width(),
+                subjects,
+                hidden: model.hidden,
+                rank: model.rank,
+                depth: model.depth,
+                labels,
+                input_dropout: model.input_dropout,
+                dropout: model.dropout,
+            }))
+        }
         (Family::BrainFormer(model), Layout::Grid { cuboid }) => {
             Ok(DecoderConfig::BrainFormer(BrainFormerConfig {
                 depth: depth(model.depth)?,
@@ -45,7 +57,7 @@ pub(crate) fn network(
         }
         (Family::Transformer(model), Layout::Regions { slots }) => {
             let lengths = slots.iter().map(|slot| slot.length).collect();
-            let scores = config.model.inputs.inputs.aligned();
+            let scores = config.model.inputs.inputs.onto().is_some();
             let input_dropout = match scores {
                 true => model.aligned_dropout,
                 false => model.input_dropout,
@@ -181,7 +193,9 @@ mod tests {
             let rng = &mut ChaCha8Rng::seed_from_u64(0);
             let model = decoder.init::<Cpu>(rng, &Default::default()).unwrap();
             let statistics = match decoder {
-                DecoderConfig::Roi(_) | DecoderConfig::Mlp(_) => 0,
+                DecoderConfig::Roi(_) | DecoderConfig::Mlp(_) | DecoderConfig::SubjectLinear(_) => {
+                    0
+                }
                 DecoderConfig::BrainFormer(_) => running_statistics(&model),
             };
             assert_eq!(model.num_params() - statistics, count, "{name}");

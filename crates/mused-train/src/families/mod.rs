@@ -22,9 +22,10 @@ pub(crate) use trainer::{forget_states, sound_step};
 /// The learner of a configuration.
 pub(crate) fn learner<B: TrainBackend>(config: &Config) -> Box<dyn Learner + '_> {
     match &config.model.family {
-        Family::Transformer(_) | Family::BrainFormer(_) | Family::Mlp(_) => {
-            Box::new(network::Networks::<B>::new(config))
-        }
+        Family::Transformer(_)
+        | Family::BrainFormer(_)
+        | Family::Mlp(_)
+        | Family::SubjectLinear(_) => Box::new(network::Networks::<B>::new(config)),
         Family::Ridge(_) | Family::AlignedRidge(_) | Family::Prevalence(_) => {
             Box::new(linear::ClosedForms::new(config))
         }

@@ -49,8 +49,13 @@ fn guidance_error(error: &mused_stats::Error) -> Error {
 
 /// Mean square 1; `None` of zeros.
 pub(super) fn scaled_to_one(scores: Array2<f64>) -> Option<Array2<f64>> {
-    let square = scores.iter().map(|score| score * score).sum::<f64>() / scores.len().max(1) as f64;
-    (square > 0.0).then(|| scores / square.sqrt())
+    let size = root_mean_square(&scores);
+    (size > 0.0).then(|| scores / size)
+}
+
+pub(super) fn root_mean_square(values: &Array2<f64>) -> f64 {
+    let squares: f64 = values.iter().map(|value| value * value).sum();
+    (squares / values.len().max(1) as f64).sqrt()
 }
 
 /// The first `most` columns.

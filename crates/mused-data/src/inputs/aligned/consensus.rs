@@ -1,6 +1,6 @@
 //! The subjects' mean geometry of the training stimuli that all of them saw.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mused_stats::patterns::Patterns;
 use ndarray::{Array2, Axis};
@@ -28,19 +28,15 @@ pub(super) struct Seen {
 }
 
 impl Consensus {
-    /// Squared distances of responses, their mean made 1 in each region, are averaged over regions and the other subjects;
+    /// Squared distances of responses to `stimuli`, which all subjects saw, their mean made 1 in each region, are averaged over regions and the other subjects;
     /// the patterns behind that mean are turned onto those of everybody's, so that a component means the same to all.
     pub(super) fn of(
         components: usize,
         zscore: bool,
         dataset: &Dataset,
         own: &BTreeMap<usize, Vec<Sample>>,
+        stimuli: Vec<usize>,
     ) -> Result<Self> {
-        let seen = |samples: &Vec<Sample>| samples.iter().map(|s| s.stimulus).collect();
-        let mut each = own.values().map(seen);
-        let first_seen: BTreeSet<usize> = each.next().unwrap_or_default();
-        let common = each.fold(first_seen, |common, own| &common & &own);
-        let stimuli: Vec<usize> = common.into_iter().collect();
         if own.len() < 2 || stimuli.len() < LEAST_COMMON {
             return Err(Error::Request(format!(
                 "a consensus of subjects' geometries needs 2 subjects or more who saw {LEAST_COMMON} training stimuli in \

@@ -1,6 +1,7 @@
 //! Inputs that mean the same in everybody: each region's voxels, a subject at a time, mapped by ridge regression onto what
 //! stimuli have in common.
 
+mod anchors;
 mod components;
 mod consensus;
 mod own_scores;
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mused_stats::ridge;
 use ndarray::{Array2, Axis, s};
 
+use anchors::Anchors;
 use components::components;
 use consensus::{Consensus, Seen};
 use own_scores::{Own, RegionMap};
@@ -30,6 +32,8 @@ pub struct Alignment<'g> {
     pub consensus: bool,
     /// Principal components of guidance features.
     pub guidance: Option<&'g Guidance>,
+    /// Likenesses to the training stimuli that all of them saw.
+    pub stimuli: bool,
     /// Most components of guidance and of consensus.
     pub components: usize,
     /// Whether each region's scores of the labels are among what is read.
@@ -41,7 +45,7 @@ pub struct Alignment<'g> {
 }
 
 /// Fitted maps, and the inputs of the samples they were fitted on.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Aligned {
     /// Turns responses into inputs.
     pub transform: InputTransform,
@@ -51,67 +55,41 @@ pub struct Aligned {
 }
 
 impl Alignment<'_> {
-    /// Fits the maps of every subject of the `training` samples, which lie subject by subject.
+    /// Fits the maps of every subject of the `training` samples, which lie subject by subject. Each subject's, given by
+    /// number, are what `one` returns: it fits them, or has kept them from before.
     ///
-    /// An input row has, region by region, the components, the region's own scores of the labels where they are read, and
-    /// last what the region adds to the subject's scores: their mean over regions is the stacked regression of every region
-    /// and of all together, with standard deviation 1 over the training samples.
+    /// An input row has, region by region, the components, likenesses to stimuli, the region's own scores of the labels where
+    /// they are read, and last what the region adds to the subject's scores: their mean over regions is the stacked
+    /// regression of every region and of all together, with standard deviation 1 over the training samples.
     ///
     /// # Errors
     /// Responses that are no voxels or cannot be read; fewer than two groups of training stimuli, all or a subject's;
-    /// consensus without enough stimuli in common; guidance that is not finite or the same for all stimuli.
-    pub fn fit(&self, dataset: &Dataset, training: &[Sample]) -> Result<Aligned> {
+    /// consensus or likenesses without enough stimuli in common; guidance that is not finite or the same for all stimuli.
+    pub fn fit<E: From<Error>>(
+        &self,
+        dataset: &Dataset,
+        training: &[Sample],
+        mut one: impl FnMut(usize, &dyn Fn() -> Result<Aligned>) -> std::result::Result<Aligned, E>,
+    ) -> std::result::Result<Aligned, E> {
         if dataset.description.response == Response::SimilarityProfiles {
             let message = "similarity profiles lie in one space already: model.inputs = \"voxels\" reads them";
-            return Err(Error::Request(message.to_owned()));
+            return Err(Error::Request(message.to_owned()).into());
         }
-        let stimuli: BTreeSet<usize> = training.iter().map(|sample| sample.stimulus).collect();
-        let stimuli: Vec<usize> = stimuli.into_iter().collect();
-        let shared = Shared::of(self, dataset, &stimuli)?;
         let mut own: BTreeMap<usize, Vec<Sample>> = BTreeMap::new();
         for sample in training {
             own.entry(sample.subject).or_default().push(sample.clone());
         }
-        let regions: Vec<&str> = (dataset.roi_names().into_iter())
-            .filter(|name| own.keys().any(|&s| has(&dataset.subjects[s], name)))
-            .collect();
-        let consensus = (self.consensus)
-            .then(|| Consensus::of(self.components, self.zscore, dataset, &own))
-            .transpose()?;
-        let labels = dataset.labels.names.len();
-        let mut made: Vec<SubjectMaps> = Vec::with_capacity(own.len());
+        let shared = Shared::of(self, dataset, &own)?;
+        let mut subjects = Vec::with_capacity(own.len());
         // One after another: a subject's samples of whole brains can be gigabytes.
         for (&subject, samples) in &own {
-            let consensus = consensus.as_ref().map(|all| all.targets(subject, samples));
-            made.push(self.subject(dataset, subject, samples, consensus, &shared)?);
+            let fit = || self.subject(dataset, subject, samples, &shared);
+            subjects.push(one(subject, &fit)?);
         }
-        let widest = made.first().map_or(labels, |maps| maps.width);
-        let slots = contiguous(regions.iter().map(|name| ((*name).to_owned(), widest)));
-        let rows: usize = made.iter().map(|maps| maps.rows).sum();
-        let mut inputs = Array2::zeros((rows, regions.len() * widest));
-        let (mut first, mut subjects) = (0, Vec::with_capacity(made.len()));
-        for maps in made {
-            for (region, values) in &maps.held_out {
-                let Some(slot) = slots.iter().find(|slot| slot.name == *region) else {
-                    continue;
-                };
-                let to = s![
-                    first..first + maps.rows,
-                    slot.offset..slot.offset + slot.length
-                ];
-                inputs.slice_mut(to).assign(values);
-            }
-            first += maps.rows;
-            subjects.push(maps.inputs);
-        }
-        Ok(Aligned {
-            transform: InputTransform {
-                layout: Layout::Regions { slots },
-                references: None,
-                subjects,
-            },
-            training: inputs,
-        })
+        let everywhere = dataset.roi_names().into_iter();
+        let regions =
+            everywhere.filter(|name| own.keys().any(|&s| has(&dataset.subjects[s], name)));
+        Ok(Aligned::together(subjects, regions))
     }
 
     /// The maps of one subject.
@@ -120,9 +98,8 @@ impl Alignment<'_> {
         dataset: &Dataset,
         subject: usize,
         samples: &[Sample],
-        consensus: Option<Seen>,
         shared: &Shared<'_>,
-    ) -> Result<SubjectMaps> {
+    ) -> Result<Aligned> {
         let Subject { id, .. } = &dataset.subjects[subject];
         let z_score = (self.zscore)
             .then(|| ZScore::fit(dataset, subject, samples))
@@ -132,6 +109,7 @@ impl Alignment<'_> {
         let values = z_scored_rows(dataset, z_score.as_ref(), samples)?;
         let labels = dataset.labels.names.len();
         let (targets, blocks) = shared.targets(samples);
+        let consensus = (shared.consensus.as_ref()).map(|all| all.targets(subject, samples));
         let mut fitted = Vec::new();
         for (region, columns) in regions_of(&dataset.subjects[subject]) {
             let x = Array2::from_shape_fn((samples.len(), columns.len()), |(row, column)| {
@@ -142,6 +120,12 @@ impl Alignment<'_> {
             let map =
                 ridge::cross_fit(x.view(), targets.view(), &blocks, &parts).map_err(refused)?;
             let (mut weights, mut held_out) = (map.model.weights, map.held_out);
+            if let (Some(anchors), Some(&penalty)) = (&shared.anchors, map.penalties.last()) {
+                let map = anchors.map(dataset, samples, (&x - &mean).view(), penalty);
+                let map = map.map_err(refused)?;
+                weights = beside(map.weights, weights);
+                held_out = beside(map.held_out, held_out);
+            }
             if let Some(Seen { rows, values }) = &consensus {
                 let (own, parts): (_, Vec<usize>) = (
                     x.select(Axis(0), rows),
@@ -169,8 +153,7 @@ impl Alignment<'_> {
         let own = Own::stacked(&fitted, &values, truth, &parts)
             .map_err(|error| Error::Request(format!("subject {id}: {error}")))?;
         let read_scale = own.read_scale;
-        let (mut projections, mut held_out) = (Vec::new(), Vec::new());
-        let mut width = 0;
+        let (mut projections, mut slots, mut training) = (Vec::new(), Vec::new(), None);
         for (map, own) in fitted.into_iter().zip(own.regions) {
             let row = |values: Array2<f64>, scores: Array2<f64>| {
                 let first = values.ncols() - labels;
@@ -184,35 +167,69 @@ impl Alignment<'_> {
                 }
                 beside(values, scores).mapv(|value| value as f32)
             };
-            held_out.push((map.region.clone(), row(map.held_out, own.held_out)));
+            let rows = row(map.held_out, own.held_out);
             let weights = row(map.weights, own.weights);
-            width = weights.ncols();
+            slots.push((map.region.clone(), rows.ncols()));
+            training = Some(match training {
+                Some(before) => beside(before, rows),
+                None => rows,
+            });
             projections.push(Projection {
                 region: map.region,
                 mean: map.mean.iter().map(|mean| *mean as f32).collect(),
                 weights: weights.t().iter().copied().collect(),
             });
         }
-        Ok(SubjectMaps {
-            rows: samples.len(),
-            width,
-            inputs: SubjectInputs {
-                id: id.clone(),
-                z_score,
-                projections: Some(projections),
+        Ok(Aligned {
+            transform: InputTransform {
+                layout: Layout::Regions {
+                    slots: contiguous(slots.into_iter()),
+                },
+                references: None,
+                subjects: vec![SubjectInputs {
+                    id: id.clone(),
+                    z_score,
+                    projections: Some(projections),
+                }],
             },
-            held_out,
+            training: training.unwrap_or_default(),
         })
     }
 }
 
-/// The maps of a subject.
-struct SubjectMaps {
-    rows: usize,
-    width: usize,
-    inputs: SubjectInputs,
-    /// Of each region: samples × width.
-    held_out: Vec<(String, Array2<f32>)>,
+impl Aligned {
+    /// Subjects in one: their rows below each other, 0 in `regions` that a subject lacks.
+    fn together<'r>(subjects: Vec<Self>, regions: impl Iterator<Item = &'r str>) -> Self {
+        let slots = |of: &Self| of.transform.layout.slots().to_vec();
+        let first = subjects.iter().flat_map(slots).next();
+        let width = first.map_or(0, |slot| slot.length);
+        let all = contiguous(regions.map(|name| (name.to_owned(), width)));
+        let rows = subjects.iter().map(|own| own.training.nrows()).sum();
+        let mut training = Array2::zeros((rows, all.len() * width));
+        let mut first = 0;
+        for own in &subjects {
+            let last = first + own.training.nrows();
+            for from in slots(own) {
+                let Some(to) = all.iter().find(|slot| slot.name == from.name) else {
+                    continue;
+                };
+                let values = own.training.slice(s![.., from.offset..from.offset + width]);
+                training
+                    .slice_mut(s![first..last, to.offset..to.offset + width])
+                    .assign(&values);
+            }
+            first = last;
+        }
+        let subjects = subjects.into_iter().flat_map(|own| own.transform.subjects);
+        Self {
+            transform: InputTransform {
+                layout: Layout::Regions { slots: all },
+                references: None,
+                subjects: subjects.collect(),
+            },
+            training,
+        }
+    }
 }
 
 /// What is the same for every subject.
@@ -224,10 +241,22 @@ struct Shared<'d> {
     parts: Vec<usize>,
     /// Stimuli × components.
     guidance: Option<Array2<f64>>,
+    consensus: Option<Consensus>,
+    anchors: Option<Anchors>,
 }
 
 impl<'d> Shared<'d> {
-    fn of(alignment: &Alignment<'_>, dataset: &'d Dataset, stimuli: &[usize]) -> Result<Self> {
+    fn of(
+        alignment: &Alignment<'_>,
+        dataset: &'d Dataset,
+        own: &BTreeMap<usize, Vec<Sample>>,
+    ) -> Result<Self> {
+        let seen = |samples: &Vec<Sample>| samples.iter().map(|s| s.stimulus).collect();
+        let each: Vec<BTreeSet<usize>> = own.values().map(seen).collect();
+        let all = each.iter().fold(BTreeSet::new(), |all, own| &all | own);
+        let common = each.iter().fold(all.clone(), |common, own| &common & own);
+        let common: Vec<usize> = common.into_iter().collect();
+        let stimuli: Vec<usize> = all.into_iter().collect();
         let groups: BTreeSet<&str> = (stimuli.iter())
             .map(|&stimulus| dataset.stimuli[stimulus].group.as_str())
             .collect();
@@ -238,7 +267,7 @@ impl<'d> Shared<'d> {
                     .to_owned(),
             ));
         }
-        let dealt = partition(dataset, stimuli, groups.len().min(PARTS), alignment.seed)?;
+        let dealt = partition(dataset, &stimuli, groups.len().min(PARTS), alignment.seed)?;
         let part = |stimulus: &usize| {
             let own = dealt
                 .iter()
@@ -250,9 +279,18 @@ impl<'d> Shared<'d> {
             dataset,
             parts: stimuli.iter().map(part).collect(),
             guidance: guidance
-                .map(|guidance| components(guidance, stimuli, alignment.components))
+                .map(|guidance| components(guidance, &stimuli, alignment.components))
                 .transpose()?,
-            stimuli: stimuli.to_vec(),
+            consensus: (alignment.consensus)
+                .then(|| {
+                    let Alignment {
+                        components, zscore, ..
+                    } = *alignment;
+                    Consensus::of(components, zscore, dataset, own, common.clone())
+                })
+                .transpose()?,
+            anchors: alignment.stimuli.then(|| Anchors::of(common)).transpose()?,
+            stimuli,
         })
     }
 
@@ -280,8 +318,8 @@ impl<'d> Shared<'d> {
     }
 }
 
-fn beside(left: Array2<f64>, right: Array2<f64>) -> Array2<f64> {
-    let mut both = Array2::zeros((left.nrows(), left.ncols() + right.ncols()));
+fn beside<T: Clone + Default>(left: Array2<T>, right: Array2<T>) -> Array2<T> {
+    let mut both = Array2::default((left.nrows(), left.ncols() + right.ncols()));
     both.slice_mut(s![.., ..left.ncols()]).assign(&left);
     both.slice_mut(s![.., left.ncols()..]).assign(&right);
     both

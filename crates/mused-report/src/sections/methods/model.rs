@@ -1,6 +1,6 @@
 use mused_run::{
     AlignedInputs, AlignedRidgeConfig, Alignment, BrainFormerConfig, Family, Identity, Levels,
-    MlpConfig, Pooling, Regions, TransformerConfig, VolumeIdentity,
+    MlpConfig, Pooling, Regions, SubjectLinearConfig, TransformerConfig, VolumeIdentity,
 };
 
 use super::facts::{Inputs, Made, Units};
@@ -15,6 +15,7 @@ pub(super) fn words(made: &Made<'_>) -> Vec<String> {
         Family::Transformer(model) => transformer(model, made.inputs.as_ref()),
         Family::BrainFormer(model) => brainformer(model),
         Family::Mlp(model) => vec![mlp(model)],
+        Family::SubjectLinear(model) => vec![subject_linear(model)],
         Family::Ridge(model) => ridge(model.subjects, made.regions()),
         Family::AlignedRidge(model) => aligned_ridge(model, made.holdout),
         // It reads no response.
@@ -99,6 +100,28 @@ fn mlp(model: &MlpConfig) -> String {
         model.dropout,
         model.input_dropout,
         pooled(model.subjects)
+    )
+}
+
+fn subject_linear(model: &SubjectLinearConfig) -> String {
+    let layer = match model.rank {
+        0 => format!(
+            "a linear layer of its own for each subject, of {} values,",
+            model.hidden
+        ),
+        rank => format!(
+            "a linear layer of its own for each subject, of {rank} values, which one map for everybody made {},",
+            model.hidden
+        ),
+    };
+    let residuals = match model.depth {
+        1 => "one residual layer".to_owned(),
+        depth => format!("{depth} residual layers"),
+    };
+    format!(
+        "The decoder was {layer} in front of one network for all subjects of {residuals} (as in MindEye2; Scotti et \
+         al., 2024), with dropout {} and of inputs {}.",
+        model.dropout, model.input_dropout
     )
 }
 
@@ -200,7 +223,7 @@ fn aligned(made: &Made<'_>, AlignedInputs { onto, guidance, .. }: &AlignedInputs
     let features = guidance
         .as_ref()
         .map(|features| format!("at most {most} principal components of the features {features}"));
-    let consensus = onto.consensus().then(|| {
+    let consensus = onto.consensus.then(|| {
         format!(
             "at most {most} principal components of the other subjects' mean geometry of the training stimuli that all \
              of them saw"
@@ -208,6 +231,12 @@ fn aligned(made: &Made<'_>, AlignedInputs { onto, guidance, .. }: &AlignedInputs
     });
     let targets = [consensus, features, Some("the labels".to_owned())];
     let targets: Vec<String> = targets.into_iter().flatten().collect();
+    let likenesses = onto.stimuli.then(|| {
+        "Likenesses of a region's response to those to each training stimulus that all subjects saw, \
+         X·Xtrᵀ(Xtr·Xtrᵀ + λ)^(-1/2) with the penalty λ of the labels, were read as well; a training sample's to stimuli of \
+         its own group were 0."
+            .to_owned()
+    });
     let mut sentences = vec![
         format!(
             "A subject and region at a time, voxels were mapped by ridge regression onto {}.",
@@ -218,8 +247,9 @@ fn aligned(made: &Made<'_>, AlignedInputs { onto, guidance, .. }: &AlignedInputs
          deviations from the mean of their targets."
             .to_owned(),
     ];
+    sentences.extend(likenesses);
     if let Family::Transformer(_) = made.config.model.family {
-        let read = match onto.labels() {
+        let read = match onto.labels {
             true => "",
             false => " No token read scores of labels.",
         };

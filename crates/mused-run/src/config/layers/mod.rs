@@ -259,9 +259,17 @@ impl Layers {
         let settings = Config::settings().into_iter().filter(of_family);
         let setting = settings.into_iter().find(|setting| setting.key == key);
         let choices = || setting.iter().flat_map(|setting| &setting.choices);
-        let named = |text: &str| {
+        let one = |text: &str| {
             let known = choices().find(|(name, _)| name.eq_ignore_ascii_case(text));
-            known.map(|(name, _)| Value::from(*name))
+            known.map(|(name, _)| *name)
+        };
+        let named = |text: &str| match setting.as_ref().is_some_and(|setting| setting.joined) {
+            true => {
+                let parts: Option<Vec<&str>> =
+                    text.split('+').map(|part| one(part.trim())).collect();
+                Some(Value::from(parts?.join("+")))
+            }
+            false => one(text).map(Value::from),
         };
         Ok(match (value, current) {
             // `depth = "18"`, as version 0.1.0 wrote it.

@@ -188,6 +188,14 @@ fn wrong_values_are_refused_with_their_origin() {
             "train.optimizer must be one of adam, adamw, found \"sgd\" (--set)",
         ),
         (
+            "model.inputs=labels+nose",
+            "model.inputs must be one of auto, voxels, guidance, consensus, stimuli, labels, found \"labels+nose\" (--set)",
+        ),
+        (
+            "model.inputs=voxels+labels",
+            "model.inputs: expected auto, voxels, or guidance, consensus, stimuli and labels joined by +, found \"voxels+labels\"",
+        ),
+        (
             "model.dropout=1",
             "model.dropout must be 0 or more and below 1, found 1.0 (--set)",
         ),
