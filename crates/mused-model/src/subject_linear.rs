@@ -1,6 +1,6 @@
 use burn::module::Module;
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor};
 use mused_kernels::{Dropout, KernelBackend, dropout, gelu};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -68,10 +68,9 @@ impl SubjectLinearConfig {
 
     /// Values that a training pass keeps for its backward pass, of one sample.
     pub(crate) fn activations(&self) -> f64 {
-        let [inputs, subjects, first] =
-            [self.inputs, self.subjects, self.first()].map(|x| x as f64);
-        let residuals = 4.0 * self.depth as f64 * self.hidden as f64;
-        2.0 * inputs + 2.0 * subjects * first + residuals
+        let [inputs, first, hidden, depth] =
+            [self.inputs, self.first(), self.hidden, self.depth].map(|size| size as f64);
+        3.0 * inputs + 2.0 * first + 4.0 * depth * hidden
     }
 
     /// A model with freshly drawn weights.
@@ -105,13 +104,7 @@ impl<B: KernelBackend> SubjectLinear<B> {
     /// See [`Batch`] and [`TokenOutput`].
     pub fn forward(&self, batch: Batch<B>, mut noise: Noise) -> TokenOutput<B> {
         let inputs = dropped(batch.inputs, noise.site(self.input_dropout));
-        let [size, _] = inputs.dims();
-        let [width, _] = self.widening.as_ref().unwrap_or(&self.head).weight.dims();
-        let mut x = Tensor::zeros([size, width], &inputs.device());
-        for (subject, layer) in self.own.iter().enumerate() {
-            let weight = batch.subject_weights.clone().narrow(1, subject, 1);
-            x = x + layer.forward(inputs.clone()) * weight;
-        }
+        let mut x = self.layers(inputs, batch.subject_weights);
         if let Some(widening) = &self.widening {
             x = widening.forward(x);
         }
@@ -124,6 +117,35 @@ impl<B: KernelBackend> SubjectLinear<B> {
             high_level: None,
             low_level: None,
         }
+    }
+}
+
+impl<B: KernelBackend> SubjectLinear<B> {
+    /// Each row through the layer of its subject, the one with the largest weight: rows of one subject at a time.
+    fn layers(&self, inputs: Tensor<B, 2>, weights: Tensor<B, 2>) -> Tensor<B, 2> {
+        let device = inputs.device();
+        let subjects = weights.argmax(1).flatten::<1>(0, 1).into_data();
+        let subjects: Vec<usize> = subjects
+            .iter::<i64>()
+            .map(|subject| subject as usize)
+            .collect();
+        let mut order: Vec<usize> = (0..subjects.len()).collect();
+        order.sort_by_key(|row| subjects[*row]);
+        let mut back = vec![0_i64; order.len()];
+        for (place, &row) in (0_i64..).zip(&order) {
+            back[row] = place;
+        }
+        let indices = |rows: Vec<i64>| Tensor::<B, 1, Int>::from_data(rows.as_slice(), &device);
+        let sorted = inputs.select(0, indices(order.iter().map(|row| *row as i64).collect()));
+        let (mut parts, mut first) = (Vec::new(), 0);
+        for (subject, layer) in self.own.iter().enumerate() {
+            let count = subjects.iter().filter(|own| **own == subject).count();
+            if count > 0 {
+                parts.push(layer.forward(sorted.clone().narrow(0, first, count)));
+                first += count;
+            }
+        }
+        Tensor::cat(parts, 0).select(0, indices(back))
     }
 }
 
