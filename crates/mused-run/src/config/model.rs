@@ -184,14 +184,14 @@ settings! {
     /// One network for everybody behind a linear layer of each subject, without tokens or guidance.
     "model" "subject-linear" SubjectLinearConfig {
         /// Width that all subjects share.
-        hidden: usize = 256, in super::Range::AtLeast(1);
+        hidden: usize = 1024, in super::Range::AtLeast(1), from "chosen on validation parts (docs/models-compared.md)";
         /// Values that a subject's layer makes of its voxels, from which one map for everybody makes the shared width; 0 =
         /// the shared width at once.
         rank: usize = 0;
         /// Residual layers for everybody.
         depth: usize = 1, in super::Range::AtLeast(1), from "MindEye2 (Scotti et al. 2024) has 4, of width 4,096";
         /// Dropout in the residual layers.
-        dropout: f64 = 0.2, in super::Range::Share;
+        dropout: f64 = 0.5, in super::Range::Share, from "chosen on validation parts (docs/models-compared.md)";
         /// Dropout of single input values.
         input_dropout: f64 = 0.7, in super::Range::Share;
     }
