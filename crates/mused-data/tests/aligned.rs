@@ -125,6 +125,7 @@ impl World {
         let alignment = Alignment {
             consensus: onto.contains("consensus"),
             guidance: guidance.as_ref().filter(|_| onto.contains("guidance")),
+            guided: train,
             stimuli: onto.contains("stimuli"),
             components: LATENT,
             labels: onto.contains("labels"),

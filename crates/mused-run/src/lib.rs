@@ -36,13 +36,15 @@ pub use config::{
     GuidanceConfig, Identity, InputConfig, Layers, Levels, LossConfig, MODELS, MlpConfig,
     ModelConfig, NamedModel, Onto, Optimizer, Orthogonality, PRESETS, Pooling, PrevalenceConfig,
     Published, Range, Reading, Regions, RidgeConfig, RsaForm, Schedule, Setting, Settled,
-    SplitConfig, SubjectLinearConfig, Tokenizer, TrainConfig, TransformerConfig, VolumeIdentity,
+    SplitConfig, SubjectLinearConfig, Tokenizer, TrainConfig, TransformerConfig, Trials,
+    VolumeIdentity,
 };
 pub use epochs::{EpochLosses, EpochRecord, ValidationScores};
 pub use error::{Error, Result};
 pub use predictions::{PredictionRow, Predictions};
 pub use record::{
-    AlignedInputs, DatasetReference, GuidanceUse, HeldOut, Inputs, Machine, Resolved, RunRecord,
+    Adapted, AlignedInputs, DatasetReference, GuidanceUse, HeldOut, Inputs, Machine, Resolved,
+    RunRecord,
 };
 pub use results::{
     Calibration, FloorScores, GeometryCeiling, Inference, IntervalResult, LabelResult, LabelTest,

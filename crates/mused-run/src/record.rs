@@ -37,6 +37,9 @@ pub struct RunRecord {
     /// Leaks that were let pass, and what could not be searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<Report>,
+    /// What it was adapted from, where its networks were trained on others than the subject that it is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapted: Option<Adapted>,
     /// Where it was made.
     pub machine: Machine,
     /// When training began.
@@ -81,6 +84,17 @@ pub struct DatasetReference {
     pub sha256: Option<String>,
     /// Whether its responses were computed, not measured.
     pub simulated: bool,
+}
+
+/// A run that was made of another one for a new person.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Adapted {
+    /// Name of the run whose networks it has.
+    pub run: String,
+    /// Whom it was trained on.
+    pub subjects: Vec<String>,
+    /// Training stimuli of the new person that its maps were fitted on, a fold.
+    pub calibration: Vec<usize>,
 }
 
 /// The machine of a run.

@@ -1,7 +1,9 @@
 //! From a dataset to a run directory: training, resume, prediction, explanation.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod adapt;
 mod audit_run;
+mod calibration;
 mod checkpoint;
 mod crew;
 mod error;
@@ -32,6 +34,7 @@ mod tensorboard;
 mod training;
 mod update;
 
+pub use adapt::{AdaptRequest, adapt};
 pub use audit_run::audit_run;
 pub use error::{Error, Result};
 pub use explain::{Explanation, PartDrop, ScoreDrop, TokenGeometry, explain};

@@ -159,6 +159,7 @@ mod tests {
         let alignment = Alignment {
             consensus: false,
             guidance: None,
+            guided: &[],
             stimuli: false,
             components: 2,
             labels: true,

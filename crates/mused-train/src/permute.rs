@@ -8,7 +8,7 @@ use mused_stats::permutation::{Exchange, relabelling};
 use ndarray::Axis;
 
 use crate::training::{refuse_other_recipe, resume, train_relabelled};
-use crate::{Outcome, Progress, Result, TrainRequest};
+use crate::{Error, Outcome, Progress, Result, TrainRequest};
 
 /// Trains the run `out` as `run` was trained, its stimuli labelled as others are: relabelling `index`, of training and
 /// test stimuli together. Responses and guiding features stay with their stimuli. Continues where it was interrupted.
@@ -23,6 +23,12 @@ pub fn retrain_relabelled<B: TrainBackend>(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
+    if run.record().adapted.is_some() {
+        return Err(Error::Request(format!(
+            "{} was adapted, not trained: train the relabelled models of the run it came from",
+            run.path().display()
+        )));
+    }
     let config = run.resolved_config()?;
     refuse_other_recipe(run, &config, dataset)?;
     let relabelled = relabelled(dataset, config.split.seed, index)?;

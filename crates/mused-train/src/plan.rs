@@ -5,15 +5,21 @@ use mused_data::{
     Response, Sample, Severity, samples,
 };
 use mused_run::{
-    Config, EACH, Family, GuidanceUse, HeldOut, Inputs, PredictionRow, Resolved, Run, Task,
+    Config, EACH, Family, GuidanceUse, HeldOut, Inputs, Onto, PredictionRow, Resolved, Run, Task,
+    Trials,
 };
 use ndarray::{Array2, Axis};
 
+use crate::calibration::drawn;
 use crate::fold_data::{FoldData, Guides};
 use crate::learner::Learner;
 use crate::model_file::ModelDescription;
 use crate::sample_set::SampleSet;
 use crate::{Error, Result};
+
+/// What the inputs of a left-out subject rest on, where voxels are mapped onto something.
+pub(crate) const OWN_TRIALS: &str =
+    "maps fitted on its own trials of training stimuli, with their labels (split.calibration)";
 
 /// Who and what is trained and tested in each fold.
 pub(crate) struct Plan {
@@ -70,10 +76,7 @@ impl Plan {
         let labels = dataset.labels.names.len();
         let architecture = learner.architecture(&layout, most, labels)?;
         let step_bytes = learner.memory(&architecture, largest * most)?;
-        let guides = Guides {
-            high: Guidance::load(dataset, Level::High, &config.guidance.high)?,
-            low: Guidance::load(dataset, Level::Low, &config.guidance.low)?,
-        };
+        let guides = guides(dataset, config)?;
         let resolved = resolved(dataset, config, &layout, &held_out, &folds)?;
         let plan = Self {
             tasks: tasks(dataset, config, &trained, &held_out, folds.len()),
@@ -85,7 +88,7 @@ impl Plan {
         };
         for task in &plan.tasks {
             let parts = [
-                (plan.train_samples(dataset, task), "train"),
+                (plan.train_samples(dataset, config, task)?, "train"),
                 (plan.test_samples(dataset, task), "test"),
             ];
             for (samples, part) in parts {
@@ -98,6 +101,24 @@ impl Plan {
             }
         }
         Ok(plan)
+    }
+
+    /// A plan of models that were trained before.
+    pub(crate) fn of(
+        dataset: &Dataset,
+        config: &Config,
+        tasks: Vec<Task>,
+        folds: Vec<Fold>,
+        resolved: Resolved,
+    ) -> Result<Self> {
+        Ok(Self {
+            tasks,
+            trained: Vec::new(),
+            folds,
+            guides: guides(dataset, config)?,
+            resolved,
+            step_bytes: 0,
+        })
     }
 
     /// Names of the subjects that have tokens of their own, in the order of the tokens.
@@ -114,9 +135,42 @@ impl Plan {
         }
     }
 
-    pub(crate) fn train_samples(&self, dataset: &Dataset, task: &Task) -> Vec<Sample> {
+    pub(crate) fn train_samples(
+        &self,
+        dataset: &Dataset,
+        config: &Config,
+        task: &Task,
+    ) -> Result<Vec<Sample>> {
         let subjects = self.trained_by(task, dataset);
-        samples(dataset, &subjects, &self.folds[task.fold].train)
+        let all = samples(dataset, &subjects, &self.folds[task.fold].train);
+        drawn(dataset, all, config.split.trials, config, task.fold)
+    }
+
+    /// Samples of a left-out subject that its own maps are fitted on.
+    pub(crate) fn calibration(
+        &self,
+        dataset: &Dataset,
+        config: &Config,
+        fold: usize,
+        subject: usize,
+    ) -> Result<Vec<Sample>> {
+        let all = samples(dataset, &[subject], &self.folds[fold].train);
+        drawn(dataset, all, config.split.calibration, config, fold)
+    }
+
+    /// Maps of the regions of subjects, all but fitted.
+    pub(crate) fn alignment(&self, config: &Config, onto: Onto, fold: usize) -> Alignment<'_> {
+        let inputs = &config.model.inputs;
+        Alignment {
+            consensus: onto.consensus,
+            guidance: self.guides.high.as_ref().filter(|_| onto.guidance),
+            guided: &self.folds[fold].train,
+            stimuli: onto.stimuli,
+            components: inputs.components,
+            labels: onto.labels,
+            zscore: inputs.zscore,
+            seed: config.split.seed,
+        }
     }
 
     fn test_samples(&self, dataset: &Dataset, task: &Task) -> Vec<Sample> {
@@ -141,20 +195,16 @@ impl Plan {
         maps: impl FnMut(usize, &dyn Fn() -> mused_data::Result<Aligned>) -> Result<Aligned>,
     ) -> Result<(InputTransform, Option<Array2<f32>>)> {
         let arrangement = config.arrangement(dataset.description.kind);
-        let train = self.train_samples(dataset, task);
+        let train = self.train_samples(dataset, config, task)?;
         let inputs = &config.model.inputs;
         if let Some(onto) = inputs.inputs.onto() {
-            let guidance = self.guides.high.as_ref();
-            let alignment = Alignment {
-                consensus: onto.consensus,
-                guidance: guidance.filter(|_| onto.guidance),
-                stimuli: onto.stimuli,
-                components: inputs.components,
-                labels: onto.labels,
-                zscore: inputs.zscore,
-                seed: config.split.seed,
-            };
-            let aligned = alignment.fit(dataset, &train, maps)?;
+            let alignment = self.alignment(config, onto, task.fold);
+            let mut aligned = alignment.fit(dataset, &train, maps)?;
+            if let Some(person) = held_out(task, dataset) {
+                let own = self.calibration(dataset, config, task.fold, person)?;
+                let own = alignment.fit(dataset, &own, |_, fit| fit())?;
+                aligned.transform.subjects.extend(own.transform.subjects);
+            }
             return Ok((aligned.transform, Some(aligned.training)));
         }
         let unlabelled: Vec<usize> = held_out(task, dataset).into_iter().collect();
@@ -175,6 +225,7 @@ impl Plan {
         let subjects = ids(dataset, &trained);
         let labels = &dataset.labels.names;
         let model = learner.architecture(&transform.layout, subjects.len(), labels.len())?;
+        let train = self.train_samples(dataset, config, task)?;
         let transform = Arc::new(transform);
         let known: Vec<usize> = trained.iter().copied().chain(holdout).collect();
         let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
@@ -182,16 +233,19 @@ impl Plan {
         let validation = samples(dataset, &trained, &self.folds[task.fold].validation);
         let unlabelled = match (&config.model.family, holdout) {
             (Family::AlignedRidge(_), Some(subject)) => {
-                let own = samples(dataset, &[subject], &self.folds[task.fold].train);
-                Some(set(own)?)
+                let mut config = config.clone();
+                if config.split.calibration == Trials::None {
+                    config.split.calibration = Trials::All;
+                }
+                Some(set(self.calibration(dataset, &config, task.fold, subject)?)?)
             }
             _ => None,
         };
         Ok(FoldData {
             unlabelled,
             train: match training {
-                Some(inputs) => set(self.train_samples(dataset, task))?.with_inputs(inputs),
-                None => set(self.train_samples(dataset, task))?,
+                Some(inputs) => set(train)?.with_inputs(inputs),
+                None => set(train)?,
             },
             validation: set(validation)?,
             test: set(self.test_samples(dataset, task))?,
@@ -246,6 +300,13 @@ fn tasks(
     folds.enumerate().map(task).collect()
 }
 
+fn guides(dataset: &Dataset, config: &Config) -> Result<Guides> {
+    Ok(Guides {
+        high: Guidance::load(dataset, Level::High, &config.guidance.high)?,
+        low: Guidance::load(dataset, Level::Low, &config.guidance.low)?,
+    })
+}
+
 /// What a configuration comes to on a dataset.
 fn resolved(
     dataset: &Dataset,
@@ -260,6 +321,7 @@ fn resolved(
         config.model.inputs.zscore && dataset.description.response != Response::SimilarityProfiles;
     let fitted = zscored || config.model.inputs.roi_components > 0;
     let statistics = match fitted {
+        _ if config.model.inputs.inputs.onto().is_some() => OWN_TRIALS,
         true => "their own responses to training stimuli, without labels",
         false => "nothing: responses were read as they are",
     };

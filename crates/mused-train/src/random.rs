@@ -4,6 +4,7 @@ pub(crate) enum Purpose {
     Weights,
     Order,
     Dropout,
+    Draw,
 }
 
 /// Seed of the `index`-th stream of a task and purpose (splitmix64's finaliser), so that any step

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mused_data::{Arrangement, Dataset, FeatureSet, Guidance, Level};
-use mused_run::{AlignedInputs, Config, EACH, Family, Identity, Onto, Reading};
+use mused_run::{AlignedInputs, Config, EACH, Family, Identity, Onto, Reading, Trials};
 
 use crate::{Error, Result};
 
@@ -45,14 +45,21 @@ pub(crate) fn settle(config: &mut Config, dataset: &Dataset) -> Result<Option<Al
     if ![EACH, ""].contains(&held_out) {
         dataset.subject(held_out)?;
     }
-    if !held_out.is_empty() {
+    if !held_out.is_empty() && config.split.calibration == Trials::None {
         return Err(Error::Request(
-            "a subject left out (split.holdout_subject) cannot be read: voxels lie in a space of each subject's own, and \
-             what they mean is learned from the subject's own trials. --model procrustes-ridge and srm-ridge can: they \
-             need its responses to training stimuli, not their labels. In a common space (atlas regions of one value, \
-             similarity profiles) every model can"
+            "a subject left out (split.holdout_subject) cannot be read without any trial of its own: voxels lie in a space \
+             of each subject's own, and what they mean is learned from trials with labels. Give it some (--set \
+             split.calibration=20: training stimuli, never test ones), or adapt a run to it later (mused adapt). --model \
+             procrustes-ridge and srm-ridge need its responses to training stimuli, not their labels. In a common space \
+             (atlas regions of one value, similarity profiles) every model can"
                 .to_owned(),
         ));
+    }
+    if !held_out.is_empty() && (onto.consensus || onto.stimuli) {
+        return Err(Error::Request(format!(
+            "model.inputs is \"{onto}\", but a subject left out is mapped alone, without the responses of others: align by \
+             guidance or labels"
+        )));
     }
     config.model.inputs.inputs = Reading::Aligned(onto);
     Ok(Some(AlignedInputs {

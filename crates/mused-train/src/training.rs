@@ -98,6 +98,12 @@ pub fn resume<B: TrainBackend>(
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let run = Run::open(run)?;
+    if run.record().adapted.is_some() {
+        return Err(Error::invalid(
+            run.path(),
+            "the run was not trained but adapted: the same `mused adapt` goes on with it",
+        ));
+    }
     run.refuse_edited()?;
     run.check_dataset(dataset)?;
     let mut config = run.resolved_config()?;
@@ -180,6 +186,7 @@ pub(crate) fn record(
         config: None,
         resolved: Some(plan.resolved.clone()),
         audit,
+        adapted: None,
         machine: Machine::here(threads),
         started: RunRecord::now(),
         finished: None,
@@ -187,7 +194,7 @@ pub(crate) fn record(
 }
 
 /// Searches for leaks; those that are not let pass are an error.
-fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Result<Report> {
+pub(crate) fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Result<Report> {
     let report = audit(dataset, &plan.folds, config.audit.near_duplicate)?;
     let passes = |finding: &&Finding| config.audit.allow.contains(&finding.leak);
     let findings: Vec<Finding> = report
@@ -221,7 +228,7 @@ fn execute(
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let standing = |task| {
-        let total = learner.steps(plan.train_samples(dataset, task).len());
+        let total = learner.steps(plan.train_samples(dataset, config, task)?.len());
         let finished = is_done(&run, task, progress)?;
         let done = match finished {
             true => total,
@@ -284,7 +291,7 @@ fn execute(
 }
 
 /// Whether a task is done: its files are there, and as they were written.
-fn is_done(run: &Run, task: &Task, progress: &dyn Progress) -> Result<bool> {
+pub(crate) fn is_done(run: &Run, task: &Task, progress: &dyn Progress) -> Result<bool> {
     let predictions = run.task_predictions_path(task);
     let files = [
         run.model_path(task),

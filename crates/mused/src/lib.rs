@@ -29,11 +29,11 @@ pub use mused_run as run;
 pub use mused_run::{Config, Layers, Results, Run};
 pub use mused_stats as stats;
 pub use mused_train::{
-    Cancel, Explanation, PartDrop, Probabilities, Progress, PublishedRequest, ScoreDrop,
-    TokenGeometry,
+    AdaptRequest, Cancel, Explanation, PartDrop, Probabilities, Progress, PublishedRequest,
+    ScoreDrop, TokenGeometry,
 };
 pub use runs::{
-    audit_run, compare, compare_seeds, evaluate, evaluate_with, explain, export_published,
+    adapt, audit_run, compare, compare_seeds, evaluate, evaluate_with, explain, export_published,
     import_published, predict,
 };
 pub use training::{Training, train};

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
         Command::Config(args) => commands::config::run(&args),
         Command::Permute(args) => commands::permute::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Adapt(args) => commands::adapt::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::ImportCheckpoint(args) => commands::checkpoint::import(&args),
         Command::ExportCheckpoint(args) => commands::checkpoint::export(&args),

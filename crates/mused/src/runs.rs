@@ -8,7 +8,7 @@ use mused_data::audit::Report;
 use mused_results::Comparison;
 use mused_run::{Results, Run};
 use mused_stats::metrics::Undefined;
-use mused_train::{Explanation, Probabilities, PublishedRequest};
+use mused_train::{AdaptRequest, Explanation, Probabilities, PublishedRequest};
 
 use crate::{Cpu, CpuTraining, Result};
 
@@ -44,6 +44,15 @@ pub fn compare(a: &Run, b: &Run) -> Result<Comparison> {
 /// As there; no run, or other numbers of runs.
 pub fn compare_seeds(a: &[Run], b: &[Run]) -> Result<Comparison> {
     Ok(mused_results::compare(a, b)?)
+}
+
+/// Makes a run of a trained one for a person it was not trained on, from some trials of that person: see
+/// [`mused_train::adapt`].
+///
+/// # Errors
+/// As there.
+pub fn adapt(request: &AdaptRequest<'_>) -> Result<Run> {
+    Ok(mused_train::adapt::<CpuTraining>(request)?)
 }
 
 /// Label probabilities of every subject and stimulus of `dataset`, the mean over the run's models. Stimuli of the run's

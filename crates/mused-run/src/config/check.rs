@@ -2,7 +2,7 @@ use mused_data::{Arrangement, Description, Response};
 use toml::Table;
 
 use super::layers::lookup;
-use super::{Config, Family, Setting, Tokenizer};
+use super::{Config, Family, Setting, Tokenizer, Trials};
 use crate::{Error, Result};
 
 /// Depths that the published volume model has.
@@ -46,6 +46,11 @@ impl Config {
                 [0, 3].contains(&inputs.grid.len()),
                 "model.grid",
                 "empty or three pairs [from, to]",
+            ),
+            (
+                self.split.trials != Trials::None,
+                "split.trials",
+                "all or a number of stimuli",
             ),
             (
                 !self.model.family.separate() || self.split.holdout_subject.is_empty(),

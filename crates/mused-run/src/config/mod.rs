@@ -11,6 +11,7 @@ mod presets;
 mod reading;
 pub(crate) mod settings;
 mod settled;
+mod trials;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,7 @@ pub use presets::PRESETS;
 pub use reading::{Onto, Reading};
 pub use settings::{Range, Setting};
 pub use settled::Settled;
+pub use trials::Trials;
 
 use settings::{choices, settings};
 
@@ -58,6 +60,13 @@ settings! {
         validation_fraction: f64 = 0.1, in Range::Share;
         /// Subject tested but never trained on; empty = none; `each` = every subject by a model trained on the others.
         holdout_subject: String = String::new();
+        /// How many training stimuli of each subject a model is trained on.
+        trials: Trials = Trials::All;
+        /// How many training stimuli of a left-out subject its own maps are fitted on, where voxels are mapped onto something
+        /// (`model.inputs`) or subjects are aligned before ridge regression (which takes all where this is none).
+        calibration: Trials = Trials::None;
+        /// Which draw of `trials` and `calibration`: the first ones of another order of each subject's stimuli.
+        draw: u64 = 0;
         /// Seed of the assignment to folds.
         seed: u64 = 0;
     }

@@ -58,6 +58,8 @@ pub(crate) enum Command {
     Permute(PermuteArgs),
     /// What a run reads: attention and occlusion of parts, geometry of tokens and regions
     Explain(ExplainArgs),
+    /// Make a run of a trained one for a person it was not trained on
+    Adapt(AdaptArgs),
     /// Label probabilities of a run's models for a dataset
     Predict(PredictArgs),
     /// A value a voxel, back in the subject's space: NIfTI or CIFTI
@@ -398,6 +400,36 @@ pub(crate) struct BenchmarkArgs {
     pub(crate) folds: Option<u32>,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused adapt runs/a data/with-new --subject sub-09 --out runs/sub-09
+  mused adapt runs/a data/with-new --subject sub-09 --trials 20 --out runs/sub-09-20
+  mused evaluate runs/sub-09
+
+The dataset has the new person's responses to stimuli of the run, with the same labels and features: the training stimuli of
+each fold are learned from, its test stimuli are tested. The run's networks stay as they are; what the new person's
+voxels mean is found in closed form, in seconds. RUN reads aligned inputs, what `mused train` does without a flag where
+everybody has voxels of their own.")]
+pub(crate) struct AdaptArgs {
+    /// Run to adapt; it was trained on other people
+    pub(crate) run: PathBuf,
+    /// Dataset directory with the new person
+    pub(crate) dataset: PathBuf,
+    /// The new person
+    #[arg(long, value_name = "ID")]
+    pub(crate) subject: String,
+    /// Training stimuli to learn from, at most, a fold: a number, or all
+    #[arg(long, value_name = "N", default_value = "all")]
+    pub(crate) trials: String,
+    /// Which draw of so many
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) draw: u64,
+    /// Run directory to create
+    #[arg(long, value_name = "RUN")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub(crate) mod adapt;
 pub(crate) mod audit;
 pub(crate) mod benchmark;
 pub(crate) mod checkpoint;

@@ -32,6 +32,8 @@ pub struct Alignment<'g> {
     pub consensus: bool,
     /// Principal components of guidance features.
     pub guidance: Option<&'g Guidance>,
+    /// Stimuli over which the components are found, ascending: training stimuli, all samples' among them.
+    pub guided: &'g [usize],
     /// Likenesses to the training stimuli that all of them saw.
     pub stimuli: bool,
     /// Most components of guidance and of consensus.
@@ -54,7 +56,7 @@ pub struct Aligned {
     pub training: Array2<f32>,
 }
 
-impl Alignment<'_> {
+impl<'g> Alignment<'g> {
     /// Fits the maps of every subject of the `training` samples, which lie subject by subject. Each subject's, given by
     /// number, are what `one` returns: it fits them, or has kept them from before.
     ///
@@ -67,7 +69,7 @@ impl Alignment<'_> {
     /// consensus or likenesses without enough stimuli in common; guidance that is not finite or the same for all stimuli.
     pub fn fit<E: From<Error>>(
         &self,
-        dataset: &Dataset,
+        dataset: &'g Dataset,
         training: &[Sample],
         mut one: impl FnMut(usize, &dyn Fn() -> Result<Aligned>) -> std::result::Result<Aligned, E>,
     ) -> std::result::Result<Aligned, E> {
@@ -239,7 +241,9 @@ struct Shared<'d> {
     stimuli: Vec<usize>,
     /// The part of each.
     parts: Vec<usize>,
-    /// Stimuli × components.
+    /// Stimuli over which the components are found.
+    guided: &'d [usize],
+    /// Those stimuli × components.
     guidance: Option<Array2<f64>>,
     consensus: Option<Consensus>,
     anchors: Option<Anchors>,
@@ -247,7 +251,7 @@ struct Shared<'d> {
 
 impl<'d> Shared<'d> {
     fn of(
-        alignment: &Alignment<'_>,
+        alignment: &Alignment<'d>,
         dataset: &'d Dataset,
         own: &BTreeMap<usize, Vec<Sample>>,
     ) -> Result<Self> {
@@ -275,11 +279,21 @@ impl<'d> Shared<'d> {
             own.unwrap_or(0)
         };
         let guidance = alignment.guidance;
+        let unguided = |stimulus: &&usize| alignment.guided.binary_search(stimulus).is_err();
+        if alignment.guidance.is_some()
+            && let Some(unguided) = stimuli.iter().find(unguided)
+        {
+            return Err(Error::Request(format!(
+                "stimulus {:?} is not among the training stimuli that guidance was taken of",
+                dataset.stimuli[*unguided].id
+            )));
+        }
         Ok(Self {
             dataset,
+            guided: alignment.guided,
             parts: stimuli.iter().map(part).collect(),
             guidance: guidance
-                .map(|guidance| components(guidance, &stimuli, alignment.components))
+                .map(|guidance| components(guidance, alignment.guided, alignment.components))
                 .transpose()?,
             consensus: (alignment.consensus)
                 .then(|| {
@@ -294,12 +308,9 @@ impl<'d> Shared<'d> {
         })
     }
 
-    fn place(&self, stimulus: usize) -> usize {
-        self.stimuli.binary_search(&stimulus).unwrap_or(0)
-    }
-
     fn part(&self, stimulus: usize) -> usize {
-        self.parts[self.place(stimulus)]
+        let place = self.stimuli.binary_search(&stimulus);
+        self.parts[place.unwrap_or(0)]
     }
 
     /// Samples × targets, and how many targets each block has.
@@ -310,7 +321,8 @@ impl<'d> Shared<'d> {
         match &self.guidance {
             None => (labels, vec![self.dataset.labels.names.len()]),
             Some(guidance) => {
-                let places: Vec<usize> = shown.iter().map(|&one| self.place(one)).collect();
+                let place = |stimulus: &usize| self.guided.binary_search(stimulus).unwrap_or(0);
+                let places: Vec<usize> = shown.iter().map(place).collect();
                 let blocks = vec![guidance.ncols(), labels.ncols()];
                 (beside(guidance.select(Axis(0), &places), labels), blocks)
             }

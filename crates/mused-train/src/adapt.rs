@@ -1,0 +1,275 @@
+//! A model for a person it was not trained on: maps of the person's regions in closed form, the network as it is.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use mused_data::{Aligned, Dataset, InputReader, InputTransform, Sample, samples};
+use mused_kernels::TrainBackend;
+use mused_run::{Adapted, Config, HeldOut, Layers, Reading, Resolved, Run, Task, Trials};
+
+use crate::families::restore;
+use crate::fold_data::FoldData;
+use crate::journal::Journal;
+use crate::learner::save;
+use crate::plan::{OWN_TRIALS, Plan};
+use crate::sample_set::SampleSet;
+use crate::training::{is_done, record, searched};
+use crate::{Error, Result};
+
+/// Whom to adapt what run to.
+#[derive(Debug)]
+pub struct AdaptRequest<'a> {
+    /// A complete run of aligned inputs.
+    pub source: &'a Run,
+    /// Data of the new person. Its stimuli are those of the source run: trials of training stimuli are learned from,
+    /// trials of test stimuli are tested.
+    pub dataset: &'a Dataset,
+    /// Name of the person.
+    pub subject: &'a str,
+    /// How many training stimuli are learned from.
+    pub trials: Trials,
+    /// Which draw of them.
+    pub draw: u64,
+    /// Run directory to create.
+    pub run: &'a Path,
+}
+
+/// Fits the maps of a new person's regions and writes a run whose networks are those of the source. Goes on where it was
+/// killed.
+///
+/// # Errors
+/// A source that is not complete, or whose model reads no aligned inputs; a person the source was trained on; other labels,
+/// features, stimuli or regions; trials that are too few or show no training or no test stimulus.
+pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
+    let AdaptRequest {
+        source,
+        dataset,
+        subject,
+        trials,
+        draw,
+        run: path,
+    } = *request;
+    source.refuse_incomplete()?;
+    let mut config = source.resolved_config()?;
+    let resolved = source.record().resolved.as_ref();
+    let both = resolved.and_then(|resolved| Some((resolved, resolved.inputs.aligned.as_ref()?)));
+    let Some((resolved, aligned)) = both else {
+        return Err(Error::Request(format!(
+            "{} cannot be adapted: its model does not read aligned inputs. Train one that does (`mused train` without --model, \
+             on voxels of each subject's own); in a common space `mused predict` reads new people as they are",
+            source.path().display()
+        )));
+    };
+    if aligned.onto.consensus || aligned.onto.stimuli {
+        return Err(Error::Request(format!(
+            "{} cannot be adapted: its inputs (\"{}\") are aligned by the responses of others; train with model.inputs = \
+             \"guidance+labels\" or \"labels\"",
+            source.path().display(),
+            aligned.onto
+        )));
+    }
+    subject.clone_into(&mut config.split.holdout_subject);
+    (config.split.calibration, config.split.draw) = (trials, draw);
+    config.model.inputs.inputs = Reading::Aligned(aligned.onto);
+    let plan = plan::<B>(source, dataset, &config, resolved)?;
+    let person = dataset.subject(subject)?;
+    let folds = 0..plan.folds.len();
+    let counted = |fold| Ok(plan.calibration(dataset, &config, fold, person)?.len());
+    let adapted = Adapted {
+        run: source.name(),
+        subjects: source.record().subjects.clone(),
+        calibration: folds.map(counted).collect::<Result<_>>()?,
+    };
+    let run = match Run::exists(path) {
+        true => started(path, &adapted, &config)?,
+        false => {
+            let audit = searched(dataset, &plan, &config)?;
+            let mut record = record(dataset, &plan, Some(audit), rayon::current_num_threads())?;
+            record.subjects = adapted.subjects.clone();
+            record.config = Some(config.clone());
+            record.adapted = Some(adapted);
+            Run::create(path, record, &Layers::of(&config)?, dataset, &plan.folds)?
+        }
+    };
+    Journal::open(&run, &[])?;
+    for task in &plan.tasks {
+        if !is_done(&run, task, &())? {
+            one::<B>(source, dataset, &config, &plan, &run, task)?;
+        }
+    }
+    plan.gather(dataset, &run)?;
+    Ok(run.finish()?)
+}
+
+/// The run of the same request that was begun before.
+fn started(path: &Path, adapted: &Adapted, config: &Config) -> Result<Run> {
+    let run = Run::open(path)?;
+    let same = run.record().adapted.as_ref() == Some(adapted) && run.config()? == *config;
+    match same && !run.is_complete() {
+        true => Ok(run),
+        false => Err(mused_data::Error::Exists(path.to_owned()).into()),
+    }
+}
+
+/// The folds of the source, tested on the new person.
+fn plan<B: TrainBackend>(
+    source: &Run,
+    dataset: &Dataset,
+    config: &Config,
+    resolved: &Resolved,
+) -> Result<Plan> {
+    let person = config.split.holdout_subject.as_str();
+    dataset.subject(person)?;
+    let mut tasks = Vec::new();
+    for task in source.tasks() {
+        // Of a run that left everybody out in turn, the models without this person.
+        if task.holdout.as_deref().is_some_and(|other| other != person) {
+            continue;
+        }
+        let (description, ..) = restore::<B>(source, task)?;
+        if description.subjects.iter().any(|known| known == person) {
+            return Err(Error::Request(format!(
+                "{} was trained on subject {person}: it reads that subject as it is (mused predict), and what it says of the \
+                 subject's test stimuli is in its predictions",
+                source.path().display()
+            )));
+        }
+        let labels = &dataset.labels.names;
+        if description.labels != *labels {
+            return Err(Error::Request(format!(
+                "expected the labels that {} was trained on ({}), found {}",
+                source.path().display(),
+                description.labels.join(", "),
+                labels.join(", ")
+            )));
+        }
+        tasks.push(Task {
+            index: tasks.len(),
+            fold: task.fold,
+            subject: None,
+            holdout: Some(person.to_owned()),
+        });
+    }
+    let folds = source.division()?.folds(dataset)?;
+    let mut plan = Plan::of(dataset, config, tasks, folds, resolved.clone())?;
+    let onto = config.model.inputs.inputs.onto().unwrap_or_default();
+    if onto.guidance && plan.guides.high.is_none() {
+        return Err(Error::Request(format!(
+            "{} is aligned by the features {:?}: make them for {} too (mused features)",
+            source.path().display(),
+            config.guidance.high,
+            dataset.place()
+        )));
+    }
+    plan.resolved.held_out = Some(HeldOut {
+        subjects: vec![person.to_owned()],
+        statistics: OWN_TRIALS.to_owned(),
+    });
+    Ok(plan)
+}
+
+/// Samples that the maps of the new person's regions are fitted on, and the maps.
+fn fit(
+    dataset: &Dataset,
+    config: &Config,
+    plan: &Plan,
+    fold: usize,
+) -> Result<(Vec<Sample>, Aligned)> {
+    let id = &config.split.holdout_subject;
+    let own = plan.calibration(dataset, config, fold, dataset.subject(id)?)?;
+    if own.is_empty() {
+        return Err(Error::Request(format!(
+            "fold {fold}: no trial of subject {id} shows a training stimulus: there is nothing to learn its maps from"
+        )));
+    }
+    let onto = config.model.inputs.inputs.onto().unwrap_or_default();
+    let alignment = plan.alignment(config, onto, fold);
+    let maps = alignment.fit(dataset, &own, |_, fit| fit())?;
+    Ok((own, maps))
+}
+
+/// The model of a task: its network is the source's, its inputs are the new person's.
+fn one<B: TrainBackend>(
+    source: &Run,
+    dataset: &Dataset,
+    config: &Config,
+    plan: &Plan,
+    run: &Run,
+    task: &Task,
+) -> Result<()> {
+    let of_fold = |one: &&Task| {
+        let other = one.holdout.is_some() && one.holdout != task.holdout;
+        one.fold == task.fold && !other
+    };
+    let Some(trained) = source.tasks().iter().find(of_fold) else {
+        return Ok(());
+    };
+    let (description, model, known) = restore::<B>(source, trained)?;
+    let (own, fitted) = fit(dataset, config, plan, task.fold)?;
+    let person = dataset.subject(&config.split.holdout_subject)?;
+    for own in fitted.transform.layout.slots() {
+        let slots = known.layout.slots();
+        match slots.iter().find(|slot| slot.name == own.name) {
+            Some(slot) if slot.length == own.length => {}
+            Some(slot) => {
+                return Err(Error::Request(format!(
+                    "region {}: expected {} values of it, as {} reads them, found {}: its features are other ones",
+                    own.name,
+                    slot.length,
+                    source.path().display(),
+                    own.length
+                )));
+            }
+            None => {
+                let known: Vec<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+                return Err(Error::Request(format!(
+                    "region {} of subject {} is not among those that {} reads ({}): import the subject with these",
+                    own.name,
+                    config.split.holdout_subject,
+                    source.path().display(),
+                    known.join(", ")
+                )));
+            }
+        }
+    }
+    let transform = Arc::new(InputTransform {
+        layout: known.layout,
+        references: None,
+        subjects: fitted.transform.subjects,
+    });
+    let reader = Arc::new(InputReader::new(dataset, transform.clone(), &[person])?);
+    // Nobody's tokens are the new person's: it gets the mean of all.
+    let tokens = description.model.subjects();
+    let set = |samples| SampleSet::new(reader.clone(), samples, &description.subjects, tokens);
+    let of = |stimuli: &[usize]| samples(dataset, &[person], stimuli);
+    let fold = &plan.folds[task.fold];
+    let data = FoldData {
+        train: set(own)?,
+        validation: set(of(&fold.validation))?,
+        test: set(of(&fold.test))?,
+        unlabelled: None,
+        transform,
+        description: description.clone(),
+    };
+    let folder = run.task_folder(task);
+    fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+    save(run, task, &data, model.as_ref(), 0, config)
+}
+
+/// Whether the inputs of a model of an adapted run are made by maps of its calibration trials.
+pub(crate) fn sound(
+    run: &Run,
+    dataset: &Dataset,
+    config: &Config,
+    task: &Task,
+    stored: &InputTransform,
+) -> Result<bool> {
+    let Some(resolved) = run.record().resolved.clone() else {
+        return Ok(false);
+    };
+    let folds = run.division()?.folds(dataset)?;
+    let plan = Plan::of(dataset, config, Vec::new(), folds, resolved)?;
+    let (_, fitted) = fit(dataset, config, &plan, task.fold)?;
+    Ok(fitted.transform.subjects == stored.subjects)
+}
