@@ -37,6 +37,9 @@ pub struct RunRecord {
     /// Leaks that were let pass, and what could not be searched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit: Option<Report>,
+    /// Why no ridge regression lies beside a network that should have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_ridge: Option<String>,
     /// Where it was made.
     pub machine: Machine,
     /// When training began.

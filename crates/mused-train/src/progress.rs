@@ -12,6 +12,8 @@ pub trait Progress: Sync {
     fn step(&self, _model: &str, _losses: &EpochLosses) {}
     /// An epoch (from 1) ended.
     fn epoch(&self, _epoch: usize, _validation: Option<&ValidationScores>) {}
+    /// All models of the run are trained; what is trained beside it comes next.
+    fn trained(&self) {}
     /// Something that went another way than usual: a sentence for people.
     fn note(&self, _message: &str) {}
     /// Whether to stop after this step.

@@ -179,6 +179,7 @@ pub(crate) fn record(
         config: None,
         resolved: Some(plan.resolved.clone()),
         audit,
+        no_ridge: None,
         machine: Machine::here(threads),
         started: RunRecord::now(),
         finished: None,

@@ -126,10 +126,12 @@ impl TrainingBar {
         }
     }
 
+    /// Ends the display; the second time nothing is left to end.
     pub(crate) fn finish(&self) {
-        if let Some(bar) = lock(&self.bar).take() {
-            bar.finish_and_clear();
-        }
+        let Some(bar) = lock(&self.bar).take() else {
+            return;
+        };
+        bar.finish_and_clear();
         let line = lock(&self.line);
         let seconds = line.started.elapsed().as_secs_f64();
         let steps = line.done - line.first;
@@ -184,6 +186,10 @@ impl Progress for TrainingBar {
         *lock(&self.bar) = Some(training);
         let mut line = lock(&self.line);
         (line.started, line.first, line.done, line.total) = (Instant::now(), done, done, total);
+    }
+
+    fn trained(&self) {
+        self.finish();
     }
 
     fn note(&self, message: &str) {
