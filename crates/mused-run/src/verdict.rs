@@ -154,10 +154,7 @@ pub struct AgainstRidge {
 impl AgainstRidge {
     /// What the regression is.
     pub fn name(&self) -> &'static str {
-        match self.subjects {
-            Pooling::Separate => "ridge regression for each subject",
-            Pooling::Shared => "one ridge regression for all subjects",
-        }
+        ridge_in_words(self.subjects)
     }
 
     /// The verdict in words, and what follows from it.
@@ -169,6 +166,14 @@ impl AgainstRidge {
             ),
             _ => verdict,
         }
+    }
+}
+
+/// What a ridge regression is, in words.
+pub(crate) fn ridge_in_words(subjects: Pooling) -> &'static str {
+    match subjects {
+        Pooling::Separate => "ridge regression for each subject",
+        Pooling::Shared => "one ridge regression for all subjects",
     }
 }
 

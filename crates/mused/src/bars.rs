@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -190,6 +191,14 @@ impl Progress for TrainingBar {
 
     fn trained(&self) {
         self.finish();
+    }
+
+    fn beside(&self, model: &str, run: &Path, took: Duration) {
+        let seconds = took.as_secs_f64();
+        eprintln!(
+            "ridge regression to hold the network against ({model}) in {seconds:.1} s: {}",
+            run.display()
+        );
     }
 
     fn note(&self, message: &str) {

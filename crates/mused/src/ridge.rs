@@ -3,9 +3,13 @@
 use std::time::Instant;
 
 use mused_data::{Arrangement, Dataset};
-use mused_run::{Config, EpochLosses, Layers, Run, Tokenizer};
+use mused_results::seeds::Seeded;
+use mused_results::verdict;
+use mused_run::{Config, Layers, Run, Standing, Tokenizer, Verdict};
+use mused_stats::summary::mean;
 use mused_train::{Outcome, Progress, TrainRequest};
 
+use crate::benchmark::{Entry, by_model, opened};
 use crate::{CpuTraining, Error, Result};
 
 /// Where the values of its configuration come from.
@@ -39,17 +43,16 @@ pub(crate) fn complete(
         }
     };
     if outcome == Outcome::Complete {
-        progress.note(&format!(
-            "ridge regression beside the network, to be held against it ({model}, {:.1} s): {}",
-            started.elapsed().as_secs_f64(),
-            path.display()
-        ));
+        progress.beside(model, path, started.elapsed());
     }
     Ok(outcome)
 }
 
 /// Which ridge regression it is, and its configuration: that of the network, but voxels are read as they are.
-fn layers(config: &Config, dataset: &Dataset) -> Result<(&'static str, Layers)> {
+///
+/// # Errors
+/// A division that no ridge regression can follow.
+pub(crate) fn layers(config: &Config, dataset: &Dataset) -> Result<(&'static str, Layers)> {
     let held_out = !config.split.holdout_subject.is_empty();
     if held_out && !dataset.shares_space() {
         let why = "a subject is left out, and ridge regression of the others cannot read voxels in a space of its own";
@@ -85,5 +88,82 @@ impl Progress for Quiet<'_> {
 
     fn interrupted(&self) -> bool {
         self.0.interrupted()
+    }
+}
+
+/// The best network of a benchmark against every ridge regression in it.
+#[derive(Debug)]
+pub struct AgainstRidges {
+    /// Name of the network.
+    pub network: String,
+    /// Networks that it is the best of.
+    pub of: usize,
+    /// Each regression, the best first, and how the network stands to it or why that is not known.
+    pub ridges: Vec<(String, std::result::Result<Verdict, String>)>,
+}
+
+/// Holds the network with the highest average precision against every ridge regression; `None` where one of them is
+/// missing. Controls with shuffled responses are no competitors.
+pub fn against_ridges(entries: &[Entry]) -> Option<AgainstRidges> {
+    let (mut networks, mut ridges) = (Vec::new(), Vec::new());
+    for model in by_model(entries) {
+        let scores = model.runs.iter().map(|(_, entry)| {
+            let results = entry.results.as_ref().ok()?;
+            results.macro_scores.average_precision.mean
+        });
+        let score = scores.collect::<Option<Vec<f64>>>().and_then(|s| mean(&s));
+        let first = model.runs.first();
+        let config = first.and_then(|(_, entry)| Run::open(&entry.run).ok()?.config().ok());
+        let (Some(score), Some(config)) = (score, config) else {
+            continue;
+        };
+        let family = &config.model.family;
+        match config.model.inputs.shuffled_brain {
+            false if family.by_steps() => networks.push((score, model)),
+            false if family.is_ridge() => ridges.push((score, model)),
+            _ => {}
+        }
+    }
+    // Of equals the first of the table.
+    for models in [&mut networks, &mut ridges] {
+        models.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    }
+    let (_, network) = networks.first()?;
+    let stands = |ridge: &Seeded<&Entry>| {
+        let (of_ridge, of_network) = opened(ridge, network).map_err(|error| error.to_string())?;
+        verdict(&of_ridge, &of_network).map_err(|error| error.to_string())
+    };
+    let ridges: Vec<_> = (ridges.iter())
+        .map(|(_, ridge)| (ridge.model.clone(), stands(ridge)))
+        .collect();
+    (!ridges.is_empty()).then(|| AgainstRidges {
+        network: network.model.clone(),
+        of: networks.len(),
+        ridges,
+    })
+}
+
+impl AgainstRidges {
+    /// The verdicts in words, and what follows from them.
+    pub fn sentences(&self) -> Vec<String> {
+        let network = &self.network;
+        let mut sentences: Vec<String> = (self.ridges.iter())
+            .map(|(ridge, verdict)| match verdict {
+                Ok(verdict) => verdict.sentence(network, ridge),
+                Err(why) => format!("{network} is not held against {ridge}: {why}."),
+            })
+            .collect();
+        if let Some((ridge, Ok(verdict))) = self.ridges.first()
+            && verdict.standing == Standing::Below
+        {
+            sentences.push(format!("Use {ridge}."));
+        }
+        if self.of > 1 {
+            sentences.push(format!(
+                "{network} is the best of {} networks by these very scores, which flatters it.",
+                self.of
+            ));
+        }
+        sentences
     }
 }

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use mused_data::Dataset;
 use mused_run::{Config, EpochLosses, Layers, Run, ValidationScores};
@@ -188,6 +189,10 @@ impl Progress for Watched<'_> {
 
     fn trained(&self) {
         self.progress.trained();
+    }
+
+    fn beside(&self, model: &str, run: &Path, took: Duration) {
+        self.progress.beside(model, run, took);
     }
 
     fn note(&self, message: &str) {

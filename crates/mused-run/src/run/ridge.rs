@@ -1,7 +1,10 @@
 //! The ridge regression beside a network.
 
+use std::path::Path;
+
 use super::Run;
-use crate::{Family, Pooling, Result};
+use crate::verdict::ridge_in_words;
+use crate::{Error, Family, Pooling, Result};
 
 /// A ridge regression that lies beside a network.
 #[derive(Clone, Debug)]
@@ -45,7 +48,12 @@ impl Run {
 }
 
 impl RidgeBeside {
-    fn of(path: &std::path::Path) -> Result<Self> {
+    /// What it is, in words.
+    pub fn name(&self) -> &'static str {
+        ridge_in_words(self.subjects)
+    }
+
+    fn of(path: &Path) -> Result<Self> {
         let run = Run::open(path)?;
         run.refuse_incomplete()?;
         let subjects = match run.config()?.model.family {
@@ -56,7 +64,7 @@ impl RidgeBeside {
                     "expected ridge regression in this place, found model.family = {:?}: move the run elsewhere",
                     other.name()
                 );
-                return Err(crate::Error::invalid(path, message));
+                return Err(Error::invalid(path, message));
             }
         };
         Ok(Self { run, subjects })
