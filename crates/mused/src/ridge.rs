@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use mused_data::{Arrangement, Dataset};
+use mused_data::{Arrangement, Dataset, Kind};
 use mused_results::seeds::Seeded;
 use mused_results::verdict;
 use mused_run::{Config, Layers, Run, Standing, Tokenizer, Verdict};
@@ -65,13 +65,18 @@ pub(crate) fn layers(config: &Config, dataset: &Dataset) -> Result<(&'static str
         // The grid is mostly no brain.
         layers.insert("model.tokenizer", Tokenizer::Auto.name(), ORIGIN)?;
     }
-    let mut model = match held_out {
+    // In a space of all, one regression learns from everybody, as the network does. Whole volumes of all at once are more
+    // than most machines hold.
+    let kind = dataset.description.kind;
+    let space_of_all = kind != Kind::Volume && dataset.shares_space();
+    let pooled = held_out || (space_of_all && dataset.subjects.len() > 1);
+    let mut model = match pooled {
         true => "ridge-pooled",
         false => "ridge-separate",
     };
     layers.model(model)?;
-    let arrangement = layers.config()?.arrangement(dataset.description.kind);
-    if !held_out && arrangement == Arrangement::Regions && dataset.roi_names().len() > 1 {
+    let arrangement = layers.config()?.arrangement(kind);
+    if !pooled && arrangement == Arrangement::Regions && dataset.roi_names().len() > 1 {
         model = "ridge-stacked";
         layers.model(model)?;
     }

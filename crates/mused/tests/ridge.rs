@@ -326,3 +326,39 @@ fn scores_of_the_version_before_open() {
     mused(&folder, "report run").success();
     assert_eq!(json(&path)["schema"], "mused-results/3");
 }
+
+/// One number a region: the regions of an atlas are the same in all.
+#[test]
+fn in_a_space_of_all_one_regression_learns_from_everybody() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    mused(
+        &folder,
+        "simulate --kind volume --spaces common --subjects 2 --stimuli 60 --voxels 200 volume",
+    )
+    .success();
+    let volume = Dataset::open(path("volume")).unwrap();
+    let labels = mused::data::Labels::clone(&volume.labels);
+    let mut atlas = Dataset::builder("atlas", volume.stimuli.to_vec(), labels);
+    for subject in &volume.subjects {
+        let mut responses = ndarray::Array2::zeros((subject.trials.len(), 2));
+        let mut row = vec![0.0; subject.voxels.len()];
+        for (trial, mut regions) in responses.outer_iter_mut().enumerate() {
+            subject.read_response(trial, &mut row).unwrap();
+            let (front, back) = row.split_at(row.len() / 2);
+            regions.assign(&ndarray::arr1(
+                &[front, back].map(|half| half.iter().sum::<f32>()),
+            ));
+        }
+        let regions = mused::data::Voxel::in_regions(["front", "back"]);
+        atlas
+            .subject(&subject.id, subject.trials.to_vec(), regions, responses)
+            .unwrap();
+    }
+    let atlas = atlas.build().unwrap();
+    let config = Config::default().set("train.epochs=1").unwrap();
+    let run = mused::train(&atlas, config.set("model.dim=16").unwrap(), path("run")).unwrap();
+    let ridge = run.ridge().unwrap().unwrap();
+    assert_eq!(ridge.name(), "one ridge regression for all subjects");
+    assert!(ridge.run.is_complete());
+}

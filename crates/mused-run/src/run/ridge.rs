@@ -20,12 +20,17 @@ impl Run {
     pub fn ridge(&self) -> Option<std::result::Result<RidgeBeside, String>> {
         let path = self.ridge_path();
         if Self::exists(&path) {
-            return Some(RidgeBeside::of(&self.ridge_path()).map_err(|error| error.to_string()));
+            return Some(RidgeBeside::of(&path).map_err(|error| error.to_string()));
         }
-        let network = self.config().ok()?.model.family.by_steps();
+        let config = self.config().ok()?;
+        let network = config.model.family.by_steps();
+        let model = match config.split.holdout_subject.is_empty() {
+            true => "ridge-stacked",
+            false => "ridge-pooled",
+        };
         let unrecorded = || {
             format!(
-                "none was trained; `mused train {} --config {} --model ridge-stacked --out {}` trains one",
+                "none was trained; `mused train {} --config {} --model {model} --out {}` trains one",
                 self.dataset_place(),
                 self.config_path().display(),
                 path.display()

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use mused::data::Dataset;
 use mused::data::simulate::{SimulateConfig, simulate};
-use mused::run::Stated;
+use mused::run::{AgainstRidge, Stated};
 use mused::stats::metrics::Undefined;
 use mused::{Error, Layers, Results, Run, Training, compare};
 
@@ -163,20 +163,17 @@ fn print(dataset: &Dataset, scored: &[(String, Results)], runs: &[PathBuf], out:
     );
 }
 
-/// The network against the ridge regression beside it, and against the other runs.
+/// The first network against the ridge regression beside it, and against the other.
 fn verdicts(scored: &[(String, Results)], runs: &[Run]) -> anyhow::Result<Vec<String>> {
-    let (Some((name, results)), Some((first, _))) = (scored.first(), runs.split_first()) else {
-        return Ok(Vec::new());
-    };
-    let mut sentences = Vec::new();
-    if let Some(Stated::Value(ridge)) = &results.ridge {
-        sentences.push(ridge.sentence());
-    }
-    for ((other, _), run) in scored.iter().zip(runs) {
-        if run.path() != first.ridge_path() && run.path() != first.path() {
-            let verdict = compare(run, first)?.verdict;
-            sentences.push(verdict.sentence(name, other));
-        }
+    let against_ridge = scored
+        .iter()
+        .find_map(|(_, results)| results.ridge.as_ref());
+    let sentence = (against_ridge.and_then(Stated::value)).map(AgainstRidge::sentence);
+    let mut sentences = Vec::from_iter(sentence);
+    if let [aligned, .., voxels] = runs {
+        let verdict = compare(voxels, aligned)?.verdict;
+        let names = ["With aligned inputs it", "the network over voxels"];
+        sentences.push(verdict.sentence(names[0], names[1]));
     }
     Ok(sentences)
 }
