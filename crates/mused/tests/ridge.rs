@@ -101,6 +101,7 @@ fn evaluate_ends_with_a_verdict_that_compare_agrees_with() {
     mused(&folder, "report run").success();
     let page = fs::read_to_string(path("run/report.html")).unwrap();
     assert!(page.contains(&ridge.sentence()));
+    assert!(page.contains("The network was held against ridge regression for each subject"));
     mused(&folder, "report alone run/ridge").success();
     let page = fs::read_to_string(path("alone/report.html")).unwrap();
     let beside = compare(&beside, &Run::open(path("alone")).unwrap()).unwrap();
