@@ -1,9 +1,10 @@
-//! Scores of a run directory's predictions: `results.json` (schema `mused-results/3`), and differences between runs.
+//! Scores of a run directory's predictions: `results.json` (schema `mused-results/4`), and differences between runs.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod ceiling;
 mod compare;
 mod inference;
+mod ridge;
 pub mod seeds;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,9 @@ use mused_stats::metrics::{LabelScore, MultiLabelScores, Undefined, score};
 use mused_stats::summary::{mean, sample_sd};
 use ndarray::Axis;
 
-pub use compare::{Comparison, LabelComparison, LabelMetricDifference, MetricDifference, compare};
+pub use compare::{
+    Comparison, LabelComparison, LabelMetricDifference, MetricDifference, compare, verdict,
+};
 
 /// Why a run could not be scored.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +50,7 @@ pub fn evaluate(run: &Run, undefined: Undefined) -> Result<Results> {
         predictions.order_by(dataset);
     }
     let predictions = &predictions;
-    let mut scores = BTreeMap::new();
-    for (subject, rows) in predictions.rows_by_subject() {
-        let probabilities = predictions.probabilities.select(Axis(0), &rows);
-        let targets = predictions.targets.select(Axis(0), &rows);
-        scores.insert(
-            subject,
-            score(probabilities.view(), targets.view(), undefined)?,
-        );
-    }
+    let scores = scores_by_subject(predictions, undefined)?;
     let over = |value: &dyn Fn(&MultiLabelScores) -> Option<f64>| over_subjects(&scores, value);
     let name = match undefined {
         Undefined::Exclude => "exclude",
@@ -86,6 +81,7 @@ pub fn evaluate(run: &Run, undefined: Undefined) -> Result<Results> {
         },
         inference,
         calibration: inference::calibration(predictions)?,
+        ridge: ridge::against_ridge(run, undefined),
         labels: label_results(predictions, &scores, tests),
         floors: FloorScores {
             average_precision: over(&|s| s.floors.chance_average_precision).mean,
@@ -100,6 +96,22 @@ pub fn evaluate(run: &Run, undefined: Undefined) -> Result<Results> {
             .map(|(id, scores)| (id.clone(), subject_result(scores)))
             .collect(),
     })
+}
+
+fn scores_by_subject(
+    predictions: &Predictions,
+    undefined: Undefined,
+) -> Result<BTreeMap<String, MultiLabelScores>> {
+    let mut scores = BTreeMap::new();
+    for (subject, rows) in predictions.rows_by_subject() {
+        let probabilities = predictions.probabilities.select(Axis(0), &rows);
+        let targets = predictions.targets.select(Axis(0), &rows);
+        scores.insert(
+            subject,
+            score(probabilities.view(), targets.view(), undefined)?,
+        );
+    }
+    Ok(scores)
 }
 
 fn over_subjects(

@@ -13,6 +13,7 @@
 //! predictions.npy targets.npy  rows × labels: probabilities (f32) and truth (u8)
 //! sha256.tsv                   digests of these tables and arrays, and in each folder of checkpoints/ of its files
 //! results.json                 scores (after `mused evaluate`)
+//! ridge/                       the ridge regression beside a network: a run directory of its own
 //! permutations/scores.tsv      scores of pipelines retrained on relabelled stimuli (after `mused permute`)
 //! chosen.tsv                   which candidate each model is (of a benchmark with a budget)
 //! explain/                     attention, occlusion, tokens, RDMs (after `mused explain`)
@@ -30,6 +31,7 @@ mod retrained;
 mod run;
 mod split;
 mod task;
+mod verdict;
 
 pub use config::{
     AlignedRidgeConfig, Alignment, AuditConfig, BrainFormerConfig, Config, EACH, FAMILIES, Family,
@@ -52,6 +54,7 @@ pub use results::{
     SubjectResult, TestResult,
 };
 pub use retrained::Retrained;
-pub use run::{Run, run_directories};
+pub use run::{RidgeBeside, Run, run_directories};
 pub use split::{Division, FoldSizes};
 pub use task::Task;
+pub use verdict::{AgainstRidge, Standing, Verdict};

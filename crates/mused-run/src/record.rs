@@ -40,6 +40,9 @@ pub struct RunRecord {
     /// What it was adapted from, where its networks were trained on others than the subject that it is of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapted: Option<Adapted>,
+    /// Why no ridge regression lies beside a network that should have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_ridge: Option<String>,
     /// Where it was made.
     pub machine: Machine,
     /// When training began.

@@ -1,4 +1,4 @@
-//! `results.json`, schema `mused-results/3`.
+//! `results.json`, schema `mused-results/4`.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,10 @@ use mused_stats::interval::{Interval, Population};
 use mused_stats::permutation::Tested;
 use serde::{Deserialize, Serialize};
 
+use crate::AgainstRidge;
+
 /// The `schema` of a `results.json` that this version writes.
-pub const RESULTS_SCHEMA: &str = "mused-results/3";
+pub const RESULTS_SCHEMA: &str = "mused-results/4";
 
 /// A number, or why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -260,7 +262,7 @@ pub struct SubjectResult {
 /// The content of `results.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// `mused-results/3`.
+    /// `mused-results/4`.
     pub schema: String,
     /// `exclude`, `sklearn` or `reference`: what undefined scores count as.
     pub undefined: String,
@@ -273,6 +275,9 @@ pub struct Results {
     pub inference: Inference,
     /// Whether probabilities come true, all samples and labels together.
     pub calibration: Calibration,
+    /// How a network stands to the ridge regression beside it; `None` of what is no network, and of schema 3.
+    #[serde(default)]
+    pub ridge: Option<Stated<AgainstRidge>>,
     /// In the order of `labels.tsv`.
     pub labels: Vec<LabelResult>,
     /// What knowing nothing scores.

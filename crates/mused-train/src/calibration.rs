@@ -51,7 +51,7 @@ pub(crate) fn drawn(
         let mut own: Vec<Sample> = fits.flatten().collect();
         if own.is_empty() {
             return Err(Error::Request(format!(
-                "subject {}: {most} training stimuli hold no whole group of them",
+                "subject {}: no whole group of its stimuli has as few as {most}: allow more (split.calibration, split.trials)",
                 dataset.subjects[subject].id
             )));
         }

@@ -1,5 +1,7 @@
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use mused_run::{EpochLosses, ValidationScores};
 
@@ -14,6 +16,10 @@ pub trait Progress: Sync {
     fn step(&self, _model: &str, _losses: &EpochLosses) {}
     /// An epoch (from 1) ended.
     fn epoch(&self, _epoch: usize, _validation: Option<&ValidationScores>) {}
+    /// All models of the run are trained; what is trained beside it comes next.
+    fn trained(&self) {}
+    /// The named model `model` was trained beside it, as the run `run`, in so long.
+    fn beside(&self, _model: &str, _run: &Path, _took: Duration) {}
     /// Something that went another way than usual: a sentence for people.
     fn note(&self, _message: &str) {}
     /// Whether to stop after this step.

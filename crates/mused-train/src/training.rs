@@ -187,6 +187,7 @@ pub(crate) fn record(
         resolved: Some(plan.resolved.clone()),
         audit,
         adapted: None,
+        no_ridge: None,
         machine: Machine::here(threads),
         started: RunRecord::now(),
         finished: None,

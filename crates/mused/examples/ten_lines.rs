@@ -14,19 +14,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let dataset = Dataset::open(folder.join("data"))?;
     let config = Config::default().folds(2).set("train.epochs=2")?;
     let guided = train(&dataset, config.clone(), folder.join("guided"))?;
-    let ridge = train(
-        &dataset,
-        config.model("ridge-separate")?,
-        folder.join("ridge"),
-    )?;
-    println!(
-        "macro AUC {:?}",
-        evaluate(&guided)?.macro_scores.roc_auc.mean
-    );
-    println!(
-        "ridge minus guided: {:?}",
-        compare(&guided, &ridge)?.roc_auc.interval
-    );
+    let results = evaluate(&guided)?;
+    println!("macro AUC {:?}", results.macro_scores.roc_auc.mean);
+    println!("against ridge regression: {:?}", results.ridge);
+    let other = config.model("no-guidance")?;
+    let unguided = train(&dataset, other, folder.join("unguided"))?;
+    let compared = compare(&guided, &unguided)?;
+    println!("{}", compared.verdict.sentence("No guidance", "guidance"));
     println!(
         "{:?} rows × labels",
         predict(&guided, &dataset)?.values.dim()

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -126,10 +127,12 @@ impl TrainingBar {
         }
     }
 
+    /// Ends the display; the second time nothing is left to end.
     pub(crate) fn finish(&self) {
-        if let Some(bar) = lock(&self.bar).take() {
-            bar.finish_and_clear();
-        }
+        let Some(bar) = lock(&self.bar).take() else {
+            return;
+        };
+        bar.finish_and_clear();
         let line = lock(&self.line);
         let seconds = line.started.elapsed().as_secs_f64();
         let steps = line.done - line.first;
@@ -204,6 +207,18 @@ impl Progress for TrainingBar {
             eprintln!("{message}");
             line.printed = Instant::now();
         }
+    }
+
+    fn trained(&self) {
+        self.finish();
+    }
+
+    fn beside(&self, model: &str, run: &Path, took: Duration) {
+        let seconds = took.as_secs_f64();
+        eprintln!(
+            "ridge regression to hold the network against ({model}) in {seconds:.1} s: {}",
+            run.display()
+        );
     }
 
     fn note(&self, message: &str) {

@@ -12,11 +12,12 @@ use mused_data::Dataset;
 use mused_formats::table::TableWriter;
 use mused_results::Comparison;
 use mused_results::seeds::{Seeded, paired};
-use mused_run::{Layers, NamedModel, Results, Run, Stated};
+use mused_run::{Config, Family, Layers, NamedModel, Results, Run, Stated};
 use mused_stats::summary;
 use mused_train::{Progress, Settings, candidates, choose};
 
-use crate::{Training, compare_seeds, evaluate};
+pub use crate::ridge::{AgainstRidges, against_ridges};
+use crate::{Training, compare_seeds, evaluate, ridge};
 
 /// Why a benchmark could not go on; what single runs fail of is a row of its table instead.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +95,37 @@ impl Contender {
             name: name.to_owned(),
             settings: settings.map(|&setting| setting.to_owned()).collect(),
         })
+    }
+
+    /// The ridge regression that is missing beside `models`: where there are networks among them and no ridge regression,
+    /// unless `train.ridge` is false or none can follow the division.
+    ///
+    /// # Errors
+    /// Settings that a model does not take.
+    pub fn missing_ridge(
+        models: &[Self],
+        shared: &Layers,
+        dataset: &Dataset,
+    ) -> mused_run::Result<Option<Self>> {
+        let configs = models.iter().map(|model| model.layers(shared)?.config());
+        let configs: Vec<Config> = configs.collect::<mused_run::Result<_>>()?;
+        let any = |of: fn(&Family) -> bool| configs.iter().any(|config| of(&config.model.family));
+        let shared = shared.config()?;
+        if !shared.train.ridge || any(Family::is_ridge) || !any(Family::by_steps) {
+            return Ok(None);
+        }
+        let ridge = ridge::layers(&shared, dataset).ok();
+        ridge.map(|(model, _)| Self::named(model)).transpose()
+    }
+
+    /// The shared configuration with what makes it this model.
+    fn layers(&self, shared: &Layers) -> mused_run::Result<Layers> {
+        let mut layers = shared.clone();
+        let origin = format!("model {}", self.name);
+        for setting in &self.settings {
+            layers.assign(setting, &origin)?;
+        }
+        Ok(layers)
     }
 }
 
@@ -215,12 +247,10 @@ impl Benchmark<'_> {
     }
 
     fn planned(&self, model: &Contender, seed: u32) -> crate::Result<Planned> {
-        let mut layers = self.layers.clone();
-        let origin = format!("model {}", model.name);
-        for setting in &model.settings {
-            layers.assign(setting, &origin)?;
-        }
+        let mut layers = model.layers(self.layers)?;
         layers.insert("train.seed", i64::from(seed), "--seeds")?;
+        // It would be the same beside each; where it is wanted, it is a model of the table.
+        layers.insert("train.ridge", false, "mused benchmark")?;
         let config = layers.config()?;
         let run = self.out.join(&model.name).join(format!("seed-{seed}"));
         let settings = candidates(&config, self.budget);
@@ -343,7 +373,7 @@ fn scores(results: &Results) -> [Option<f64>; 3] {
 }
 
 /// Entries with scores by model, in the order of the models' first entries.
-fn by_model(entries: &[Entry]) -> Vec<Seeded<&Entry>> {
+pub(crate) fn by_model(entries: &[Entry]) -> Vec<Seeded<&Entry>> {
     let named = entries.iter().map(|entry| {
         let seed = Some(u64::from(entry.seed));
         (entry.model.clone(), seed, entry)
@@ -386,16 +416,23 @@ pub fn differences(entries: &[Entry]) -> Vec<Compared> {
         return Vec::new();
     };
     let differs = |model: &Seeded<&Entry>| {
-        let pairs = paired(&first.runs, &model.runs).into_iter();
-        let opened = pairs.map(|(_, a, b)| Ok((Run::open(&a.run)?, Run::open(&b.run)?)));
-        let opened: crate::Result<(Vec<Run>, Vec<Run>)> = opened.collect();
-        let comparison = opened.and_then(|(a, b)| compare_seeds(&a, &b));
+        let comparison = opened(first, model).and_then(|(a, b)| compare_seeds(&a, &b));
         (
             model.model.clone(),
             comparison.map_err(|error| error.to_string()),
         )
     };
     others.iter().map(differs).collect()
+}
+
+/// The runs of two models over the seeds that both have.
+pub(crate) fn opened(
+    a: &Seeded<&Entry>,
+    b: &Seeded<&Entry>,
+) -> crate::Result<(Vec<Run>, Vec<Run>)> {
+    let pairs = paired(&a.runs, &b.runs).into_iter();
+    let opened = pairs.map(|(_, a, b)| Ok((Run::open(&a.run)?, Run::open(&b.run)?)));
+    opened.collect()
 }
 
 /// Writes differences as a table, a row a model and metric.

@@ -14,6 +14,7 @@
 pub mod benchmark;
 mod error;
 pub mod features;
+mod ridge;
 mod runs;
 mod training;
 

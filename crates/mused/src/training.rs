@@ -1,12 +1,13 @@
 use std::path::Path;
+use std::time::Duration;
 
 use mused_data::Dataset;
 use mused_run::{Config, EpochLosses, Layers, Run, ValidationScores};
 use mused_train::{Cancel, Outcome, Progress, TrainRequest};
 
-use crate::{CpuTraining, Error, Result};
+use crate::{CpuTraining, Error, Result, ridge};
 
-/// Trains a new run on all processors, in silence. See [`Training`] for progress, threads and cancellation.
+/// Trains a new run on all processors, in silence; beside a network, ridge regression. See [`Training`] for progress, threads and cancellation.
 ///
 /// # Errors
 /// When the run directory exists, the dataset has problems, the configuration does not fit it, leaks are found, or
@@ -81,7 +82,8 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// Trains a new run.
+    /// Trains a new run, and a ridge regression beside a network (`train.ridge`), to be held against it: a run of its own
+    /// in the folder [`Run::ridge_path`].
     ///
     /// # Errors
     /// As [`train`]; [`Error::Interrupted`] when it was stopped.
@@ -98,10 +100,11 @@ impl<'a> Training<'a> {
             threads: self.threads,
         };
         let outcome = mused_train::train::<CpuTraining>(&request, &self.watched())?;
-        ended(run, outcome)
+        self.with_ridge(ended(run, outcome)?)
     }
 
-    /// Continues an interrupted run with its own configuration, to the same result, bit for bit.
+    /// Continues an interrupted run with its own configuration, to the same result, bit for bit; and the ridge regression
+    /// beside it.
     ///
     /// # Errors
     /// When there is no such run, the dataset is another one, or training fails; [`Error::Interrupted`] when it was
@@ -110,7 +113,7 @@ impl<'a> Training<'a> {
         let (run, watched) = (run.as_ref(), self.watched());
         let outcome =
             mused_train::resume::<CpuTraining>(self.dataset, run, self.threads, &watched)?;
-        ended(run, outcome)
+        self.with_ridge(ended(run, outcome)?)
     }
 
     /// Trains `out` as `run` was trained, its stimuli labelled as others are: relabelling `index`, from 1. Goes on where
@@ -129,6 +132,25 @@ impl<'a> Training<'a> {
             &watched,
         )?;
         ended(out, outcome)
+    }
+
+    /// Completes the ridge regression beside a run that is complete. Where none can be trained, the run has on record why.
+    fn with_ridge(&self, run: Run) -> Result<Run> {
+        let config = run.config()?;
+        if !config.train.ridge || !config.model.family.by_steps() {
+            return Ok(run);
+        }
+        let watched = self.watched();
+        watched.trained();
+        let why = match ridge::complete(&run, &config, self.dataset, self.threads, &watched) {
+            Ok(Outcome::Complete) => None,
+            Ok(Outcome::Interrupted) => return Err(Error::Interrupted(run.path().to_owned())),
+            Err(error) => {
+                watched.note(&format!("no ridge regression beside the network: {error}"));
+                Some(error.to_string())
+            }
+        };
+        Ok(run.leave_ridge_out(why)?)
     }
 
     fn watched(&self) -> Watched<'a> {
@@ -167,6 +189,14 @@ impl Progress for Watched<'_> {
 
     fn epoch(&self, epoch: usize, validation: Option<&ValidationScores>) {
         self.progress.epoch(epoch, validation);
+    }
+
+    fn trained(&self) {
+        self.progress.trained();
+    }
+
+    fn beside(&self, model: &str, run: &Path, took: Duration) {
+        self.progress.beside(model, run, took);
     }
 
     fn note(&self, message: &str) {

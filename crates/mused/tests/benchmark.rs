@@ -50,7 +50,10 @@ fn every_model_trains_and_what_is_complete_is_kept() {
         fs::metadata(&predictions).unwrap().modified().unwrap(),
         made
     );
-    assert_eq!(column(&folder, "seed"), ["0", "1", "0", "1"]);
+    // Ridge regression is added where there are networks alone.
+    let models = column(&folder, "model");
+    assert_eq!(models[4..], ["ridge-stacked"; 2], "{models:?}");
+    assert_eq!(column(&folder, "seed"), ["0", "1", "0", "1", "0", "1"]);
 
     // A model a subject reads its own subject.
     mused(&folder, "predict b/mlp-separate/seed-0 data --out p.npy").success();
@@ -59,7 +62,7 @@ fn every_model_trains_and_what_is_complete_is_kept() {
 #[test]
 fn failures_are_rows_and_other_settings_are_refused() {
     let folder = simulated();
-    let models = "--models mlp-separate,mlp-shared --seeds 0";
+    let models = "--models mlp-separate,mlp-shared --seeds 0 --set train.ridge=false";
     let held_out = format!("benchmark data {SMALL} {models} --set split.holdout_subject=sub-01");
     mused(&folder, &held_out).code(1);
     assert!(

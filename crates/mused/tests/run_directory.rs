@@ -385,7 +385,7 @@ fn a_run_killed_before_it_began_stands_in_nobodys_way() {
     ] {
         fs::remove_file(folder.path().join("run").join(name)).unwrap();
     }
-    for name in ["checkpoints", "tensorboard"] {
+    for name in ["checkpoints", "tensorboard", "ridge"] {
         fs::remove_dir_all(folder.path().join("run").join(name)).unwrap();
     }
     mused(&folder, &format!("train data --out run {SMALL}")).success();

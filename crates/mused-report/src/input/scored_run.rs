@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use mused_results::evaluate;
-use mused_run::{Config, EpochRecord, Predictions, Results, Run};
+use mused_run::{Config, EpochRecord, Predictions, Results, Run, Stated};
 use mused_stats::metrics::Undefined;
 
 use super::{Part, part};
@@ -51,9 +51,13 @@ impl ScoredRun {
         self.config.as_ref().ok().map(|config| config.train.seed)
     }
 
-    /// Whether both have a configuration, the same but for the seed.
+    /// Whether both have a configuration, the same but for the seed, and for what is trained beside.
     pub(crate) fn same_but_for_seed(&self, other: &Self) -> bool {
-        let without_seed = |run: &Self| run.config.clone().ok().map(|config| config.seed(0));
+        let without_seed = |run: &Self| {
+            let mut config = run.config.clone().ok()?.seed(0);
+            config.train.ridge = false;
+            Some(config)
+        };
         self.config.is_ok() && without_seed(self) == without_seed(other)
     }
 }
@@ -61,8 +65,11 @@ impl ScoredRun {
 /// The scores of a complete run, and what happened to those that were there.
 fn scored(run: &Run, predictions: &Predictions) -> Result<(Part<Results>, Option<String>)> {
     let why = match run.results()? {
-        Ok(results) if are_of(&results, predictions) => return Ok((Ok(results), None)),
-        Ok(_) => "results.json was not of these predictions (other labels or subjects)".to_owned(),
+        Ok(results) if !are_of(&results, predictions) => {
+            "results.json was not of these predictions (other labels or subjects)".to_owned()
+        }
+        Ok(results) if knows_ridge(&results, run) => return Ok((Ok(results), None)),
+        Ok(_) => "results.json was from before the ridge regression beside the run".to_owned(),
         Err(why) => why,
     };
     let replaced = run.results_path().is_file();
@@ -74,6 +81,12 @@ fn scored(run: &Run, predictions: &Predictions) -> Result<(Part<Results>, Option
     let note = replaced
         .then(|| format!("{why}: the predictions were scored anew and results.json was replaced."));
     Ok((Ok(results), note))
+}
+
+/// Whether scores tell of a ridge regression that lies beside the run.
+fn knows_ridge(results: &Results, run: &Run) -> bool {
+    let lies_there = matches!(run.ridge(), Some(Ok(_)));
+    !lies_there || matches!(results.ridge, Some(Stated::Value(_)))
 }
 
 /// Whether scores are of the labels and of as many samples of the subjects as the predictions.

@@ -2,7 +2,7 @@ use mused_data::audit::Report;
 use mused_run::{MetricInference, NoiseCeiling, OverSubjects, Results, Stated};
 use mused_stats::summary::mean;
 
-use super::Input;
+use super::{Input, against_best_ridge};
 use crate::escape::escaped;
 use crate::figure::{Block, Figure, Section};
 use crate::figures::{Score, score};
@@ -20,6 +20,9 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
     let audit = audit(input.facts.audit);
     match &input.first().results {
         Ok(results) => {
+            if let Some(verdict) = verdict(input, results) {
+                section.push(Block::Html(verdict));
+            }
             let metrics = metrics(results);
             let mut all: Vec<Tile> = metrics.iter().map(tile).collect();
             all.extend([found(results), audit]);
@@ -33,6 +36,20 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
         }
     }
     section
+}
+
+/// How the network stands to ridge regression: the one beside it, else the best of the runs that it is compared with.
+fn verdict(input: &Input<'_>, results: &Results) -> Option<String> {
+    let (class, words) = match (&results.ridge, against_best_ridge(input)) {
+        (Some(Stated::Value(ridge)), _) => ("verdict", ridge.sentence()),
+        (Some(_), Some(sentence)) => ("verdict", sentence),
+        (Some(Stated::Unavailable { unavailable }), None) => (
+            "note",
+            format!("No ridge regression to hold the network against: {unavailable}."),
+        ),
+        (None, _) => return None,
+    };
+    Some(format!(r#"<p class="{class}">{}</p>"#, escaped(&words)))
 }
 
 /// A number in large letters, and what is said of it.

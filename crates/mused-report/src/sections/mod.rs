@@ -20,7 +20,7 @@ pub(crate) use labels::labels;
 pub(crate) use lead::lead;
 pub(crate) use methods::methods;
 pub(crate) use representations::representations;
-pub(crate) use runs::runs;
+pub(crate) use runs::{against_best_ridge, runs};
 pub(crate) use stimuli::stimuli;
 pub(crate) use training::training;
 

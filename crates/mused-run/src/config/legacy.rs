@@ -62,6 +62,14 @@ pub(crate) fn read_voxels(table: &mut Table) {
     }
 }
 
+/// Versions that did not know `train.ridge` trained none beside a network.
+pub(crate) fn no_ridge(table: &mut Table) {
+    let train = table.entry("train").or_insert_with(|| Table::new().into());
+    if let Value::Table(train) = train {
+        train.entry("ridge").or_insert(false.into());
+    }
+}
+
 /// The same settings with the keys of today.
 pub(crate) fn modernised(mut table: Table) -> Table {
     ignore_published(&mut table);

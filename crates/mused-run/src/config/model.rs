@@ -323,6 +323,11 @@ impl Family {
         )
     }
 
+    /// Whether it is ridge regression, whatever comes before.
+    pub fn is_ridge(&self) -> bool {
+        matches!(self, Self::Ridge(_) | Self::AlignedRidge(_))
+    }
+
     pub(crate) fn settings() -> Vec<Setting> {
         [
             TransformerConfig::settings(),

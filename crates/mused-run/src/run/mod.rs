@@ -2,6 +2,7 @@ mod digests;
 mod foreign;
 mod gather;
 mod places;
+mod ridge;
 
 use std::fmt::Display;
 use std::fs;
@@ -12,6 +13,7 @@ use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
 
 pub use foreign::run_directories;
+pub use ridge::RidgeBeside;
 
 use crate::predictions::Files;
 use crate::{
@@ -20,11 +22,14 @@ use crate::{
 };
 use foreign::not_a_run;
 use places::{
-    CHECKPOINTS, CONFIG, DIGESTS, LABELS, PREDICTIONS, RUN, SHOWN, SPLIT, TARGETS, TRIALS,
+    CHECKPOINTS, CONFIG, DIGESTS, LABELS, PREDICTIONS, RIDGE, RUN, SHOWN, SPLIT, TARGETS, TRIALS,
 };
 
 /// Generations of `run.json` that this version reads.
 const KNOWN_SCHEMAS: [&str; 2] = ["mused-run/1", RunRecord::SCHEMA];
+
+/// Generations of `results.json` that this version reads.
+const KNOWN_RESULTS: [&str; 2] = ["mused-results/3", RESULTS_SCHEMA];
 
 /// A run directory.
 #[derive(Clone, Debug)]
@@ -208,6 +213,10 @@ impl Run {
                 .map(|name| name.to_string_lossy().into_owned())
         };
         let own = last(&whole).unwrap_or_else(|| self.path.display().to_string());
+        let network = whole.parent().filter(|_| own == RIDGE);
+        if let Some(network) = network.and_then(|network| Self::open(network).ok()) {
+            return format!("{}/{own}", network.name());
+        }
         match whole.parent().and_then(last) {
             Some(parent) if own.starts_with("seed-") => format!("{parent}/{own}"),
             _ => own,
@@ -238,10 +247,7 @@ impl Run {
         if self.is_complete() {
             return Ok(());
         }
-        let dataset = match &self.record.dataset.path {
-            Some(path) => path.display().to_string(),
-            None => "DATASET".to_owned(),
-        };
+        let dataset = self.dataset_place();
         Err(Error::invalid(
             &self.path,
             format!(
@@ -250,6 +256,12 @@ impl Run {
                 self.path.display()
             ),
         ))
+    }
+
+    /// Where its dataset was, as a command can name it.
+    fn dataset_place(&self) -> String {
+        let path = self.record.dataset.path.as_ref();
+        path.map_or("DATASET".to_owned(), |path| path.display().to_string())
     }
 
     /// Marks the run as complete.
@@ -397,17 +409,11 @@ impl Run {
 
     /// A file that is missing or damaged and follows from others: what to do.
     pub fn damaged(&self, error: &dyn Display) -> Error {
-        let dataset = self
-            .record
-            .dataset
-            .path
-            .as_deref()
-            .unwrap_or(Path::new("DATASET"));
         Error::invalid(
             &self.path,
             format!(
                 "{error}; remove the damaged file, and `mused train {} --out {} --resume` makes it again",
-                dataset.display(),
+                self.dataset_place(),
                 self.path.display()
             ),
         )
@@ -428,7 +434,7 @@ impl Run {
             .as_ref()
             .and_then(|value| value.get("schema")?.as_str());
         Ok(match (serde_json::from_str(&text), schema) {
-            (results, Some(RESULTS_SCHEMA)) => {
+            (results, Some(schema)) if KNOWN_RESULTS.contains(&schema) => {
                 results.map_err(|error| format!("results.json is damaged ({error})"))
             }
             (_, found) => Err(format!(

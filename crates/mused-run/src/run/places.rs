@@ -21,6 +21,8 @@ pub(super) const PERMUTATIONS: &str = "permutations";
 pub(super) const CHOSEN: &str = "chosen.tsv";
 pub(super) const CANDIDATES: &str = "candidates";
 pub(super) const EXPLAIN: &str = "explain";
+/// The ridge regression beside a network: a run directory of its own.
+pub(super) const RIDGE: &str = "ridge";
 pub(super) const REPORT: &str = "report.html";
 /// Of a task: weights and their description.
 pub(super) const MODEL: &str = "model.safetensors";
@@ -105,6 +107,11 @@ impl Run {
     /// Where the run of a relabelling is trained.
     pub fn relabelled_run(&self, index: usize) -> PathBuf {
         self.path.join(PERMUTATIONS).join(index.to_string())
+    }
+
+    /// Where the ridge regression beside a network is trained.
+    pub fn ridge_path(&self) -> PathBuf {
+        self.path.join(RIDGE)
     }
 
     /// Folder of what `mused explain` finds.

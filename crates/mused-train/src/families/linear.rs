@@ -81,6 +81,10 @@ impl Learner for ClosedForms<'_> {
             progress,
             ..
         } = *fit;
+        if progress.interrupted() || fit.worker.stopped() {
+            fit.worker.stop();
+            return Ok(None);
+        }
         let folder = run.task_folder(task);
         fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
         fit.worker.run(|| {

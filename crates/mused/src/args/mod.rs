@@ -28,7 +28,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (resumable).";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Simulate, train with and without guidance, and compare: the whole path in one command
+    /// Simulate, train one model for all and ridge regression, and compare: the whole path in one command
     Demo(DemoArgs),
     /// Make a dataset of simulated subjects
     Simulate(SimulateArgs),
@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Features(FeaturesArgs),
     /// Dissimilarity matrix of stimulus features, and its correlation with responses
     Rdm(RdmArgs),
-    /// Train one model for all subjects of a dataset
+    /// Train one model for all subjects of a dataset, and ridge regression to hold it against
     Train(TrainArgs),
     /// Keys of the configuration: what they do, what they take, where they come from
     Config(ConfigArgs),
@@ -48,7 +48,7 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Train and score baselines, ablations and controls on the same splits
     Benchmark(BenchmarkArgs),
-    /// Score a run on its held-out stimuli
+    /// Score a run on its held-out stimuli: how good it is, and whether it is ahead of ridge regression
     Evaluate(EvaluateArgs),
     /// One HTML file of figures, tables and methods, of a run or several
     Report(ReportArgs),

@@ -111,7 +111,8 @@ pub(super) fn print_differences(reference: &str, comparisons: &[Compared]) {
         }
         print("macro AP", &comparison.average_precision);
         print("macro ROC-AUC", &comparison.roc_auc);
-        println!("    {}", by_subject_and_label(comparison));
+        println!("    {}", differing_labels(comparison));
+        println!("    {}", comparison.verdict.sentence(model, reference));
     }
     println!(
         "last columns: two-sided p for other subjects, other stimuli, both (see CORRECTNESS.md)"
@@ -121,15 +122,8 @@ pub(super) fn print_differences(reference: &str, comparisons: &[Compared]) {
 /// Labels named in a line; `--json` has all.
 const SHOWN_LABELS: usize = 5;
 
-/// How many subjects have a higher AP, and which labels have another one.
-fn by_subject_and_label(comparison: &Comparison) -> String {
-    let subjects: Vec<f64> = (comparison.average_precision.per_subject.values())
-        .filter_map(|difference| *difference)
-        .collect();
-    let higher = subjects
-        .iter()
-        .filter(|difference| **difference > 0.0)
-        .count();
+/// The labels that one of the models scores higher.
+fn differing_labels(comparison: &Comparison) -> String {
     let mut labels: Vec<(&str, f64)> = (comparison.labels.iter())
         .filter_map(|label| {
             let found = label.average_precision.value()?;
@@ -147,10 +141,9 @@ fn by_subject_and_label(comparison: &Comparison) -> String {
         all if all > SHOWN_LABELS => shown.push(format!("… {} more", all - SHOWN_LABELS)),
         _ => {}
     }
-    let labels = shown.join(", ");
     format!(
-        "AP higher in {higher} of {} subjects; labels that differ at a false discovery rate of 5 %: {labels}",
-        subjects.len()
+        "labels that differ at a false discovery rate of 5 %: {}",
+        shown.join(", ")
     )
 }
 

@@ -1,13 +1,14 @@
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use mused::data::Dataset;
 use mused::data::simulate::{SimulateConfig, simulate};
+use mused::run::{AgainstRidge, Stated};
 use mused::stats::metrics::Undefined;
-use mused::{Error, Layers, Results, Run, Training};
+use mused::{Error, Layers, Results, Run, Training, compare};
 
 use super::evaluate::evaluate_and_write;
 use super::explain::explained;
@@ -16,15 +17,21 @@ use super::three;
 use crate::args::DemoArgs;
 use crate::bars::{TrainingBar, bar, stop_on_interrupt};
 
-/// The compared models: folder, name as `mused train --model` takes it, description.
-const RUNS: [(&str, &str, &str); 3] = [
-    ("aligned", "default", "one model for all, aligned inputs"),
+/// The compared networks: folder, name as `mused train --model` takes it, description, whether ridge regression is
+/// trained beside it: of both it would be the same.
+const RUNS: [(&str, &str, &str, bool); 2] = [
     (
-        "ridge",
-        "ridge-stacked",
-        "ridge regression, a model a subject",
+        "aligned",
+        "default",
+        "one model for all, aligned inputs",
+        true,
     ),
-    ("voxels", "clip-mused", "one model for all, over voxels"),
+    (
+        "voxels",
+        "clip-mused",
+        "one model for all, over voxels",
+        false,
+    ),
 ];
 
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
@@ -39,12 +46,13 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot create {}", args.out.display()))?;
     stop_on_interrupt()?;
     let dataset = simulated(args)?;
-    let mut scored = Vec::new();
-    for (name, model, description) in RUNS {
+    let (mut scored, mut runs) = (Vec::new(), Vec::new());
+    for (name, model, description, ridge) in RUNS {
         eprintln!("training: {description}");
         let mut layers = Layers::preset("default")?;
         layers.insert("train.seed", args.seed as i64, "--seed")?;
         layers.model(model)?;
+        layers.insert("train.ridge", ridge, "mused demo")?;
         let run = args.out.join(name);
         let progress = TrainingBar::new();
         let training = Training::new(&dataset).layers(&layers).progress(&progress);
@@ -57,15 +65,28 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             );
             return Ok(ExitCode::from(super::INTERRUPTED));
         }
-        let results = evaluate_and_write(&trained?, Undefined::Exclude)?;
-        scored.push((description, results));
+        let trained = trained?;
+        scored.push((
+            description.to_owned(),
+            evaluate_and_write(&trained, Undefined::Exclude)?,
+        ));
+        let beside = trained.ridge().and_then(std::result::Result::ok);
+        runs.push(trained);
+        if let Some(beside) = beside {
+            let results = evaluate_and_write(&beside.run, Undefined::Exclude)?;
+            scored.push((beside.name().to_owned(), results));
+            runs.push(beside.run);
+        }
     }
     eprintln!("explaining the aligned run");
     explained(&args.out.join(RUNS[0].0), None, 0)?;
-    let runs = RUNS.map(|(name, _, _)| args.out.join(name));
-    write_page(&runs, false, &Run::report_path(&args.out))?;
-    print(&dataset, &scored, &args.out);
-    println!("\n{:.0} s in all", started.elapsed().as_secs_f64());
+    let paths: Vec<PathBuf> = runs.iter().map(|run| run.path().to_owned()).collect();
+    write_page(&paths, false, &Run::report_path(&args.out))?;
+    print(&dataset, &scored, &paths, &args.out);
+    println!("\n{:.0} s in all\n", started.elapsed().as_secs_f64());
+    for sentence in verdicts(&scored, &runs)? {
+        println!("{sentence}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,7 +108,7 @@ fn simulated(args: &DemoArgs) -> anyhow::Result<Dataset> {
     Ok(Dataset::open(path)?)
 }
 
-fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
+fn print(dataset: &Dataset, scored: &[(String, Results)], runs: &[PathBuf], out: &Path) {
     println!(
         "SIMULATED brains: {} subjects, {} stimuli, {} labels. The figures show that the path \
          works, not how well real brains decode.\n",
@@ -120,17 +141,16 @@ fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
     }
     println!(
         "people have voxel spaces of their own here: voxel 17 of two of them has nothing in common, so one model for all \
-         works where each one's voxels are first mapped onto what stimuli mean (aligned inputs)\n\
-         one seed each: differences of a few hundredths are chance\n\nfiles"
+         works where each one's voxels are first mapped onto what stimuli mean (aligned inputs)\n\nfiles"
     );
     println!(
         "  {:<28} the dataset; `mused info` describes it",
         out.join("dataset").display()
     );
-    for (name, _, _) in RUNS {
+    for run in runs {
         println!(
             "  {:<28} config, checkpoints, predictions, results.json",
-            out.join(name).display()
+            run.display()
         );
     }
     println!(
@@ -141,4 +161,19 @@ fn print(dataset: &Dataset, scored: &[(&str, Results)], out: &Path) {
         "  {:<28} open it in a browser: `mused report` writes it",
         Run::report_path(out).display()
     );
+}
+
+/// The first network against the ridge regression beside it, and against the other.
+fn verdicts(scored: &[(String, Results)], runs: &[Run]) -> anyhow::Result<Vec<String>> {
+    let against_ridge = scored
+        .iter()
+        .find_map(|(_, results)| results.ridge.as_ref());
+    let sentence = (against_ridge.and_then(Stated::value)).map(AgainstRidge::sentence);
+    let mut sentences = Vec::from_iter(sentence);
+    if let [aligned, .., voxels] = runs {
+        let verdict = compare(voxels, aligned)?.verdict;
+        let names = ["With aligned inputs it", "the network over voxels"];
+        sentences.push(verdict.sentence(names[0], names[1]));
+    }
+    Ok(sentences)
 }

@@ -22,6 +22,7 @@ pub(crate) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     } else {
         print!("{}", table(&results));
         println!("\nwritten to {}", run.results_path().display());
+        print!("{}", against_ridge(&results));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -40,6 +41,23 @@ pub(super) fn p_value(p: f64) -> String {
         format!("{p:.1e}")
     } else {
         format!("{p:.3}")
+    }
+}
+
+/// The last word: whether the network is worth more than ridge regression. Nothing of what is no network.
+fn against_ridge(results: &Results) -> String {
+    match &results.ridge {
+        None => String::new(),
+        Some(Stated::Unavailable { unavailable }) => {
+            format!("\nno ridge regression to hold the network against: {unavailable}\n")
+        }
+        Some(Stated::Value(ridge)) => format!(
+            "\n{}, beside the network: macro AP {}, macro ROC-AUC {}\n{}\n",
+            ridge.name(),
+            three(ridge.average_precision),
+            three(ridge.roc_auc),
+            ridge.sentence()
+        ),
     }
 }
 

@@ -8,6 +8,7 @@ pub(super) fn words(results: &Results, version: &str) -> Vec<String> {
     sentences.extend(intervals(&results.inference));
     sentences.extend(relabelled(&results.inference));
     sentences.extend(retrained(&results.inference));
+    sentences.extend(against_ridge(results));
     let tested = |label: &mused_run::LabelResult| label.roc_auc_test.value().is_some();
     if results.labels.iter().any(tested) {
         sentences.push(
@@ -19,6 +20,15 @@ pub(super) fn words(results: &Results, version: &str) -> Vec<String> {
         sentences.push(format!("The run was made with mused {version}."));
     }
     sentences
+}
+
+fn against_ridge(results: &Results) -> Option<String> {
+    let ridge = results.ridge.as_ref()?.value()?;
+    Some(format!(
+        "The network was held against {}, trained on the same training stimuli, by the 95 % interval of the difference of \
+         their macro average precision.",
+        ridge.name()
+    ))
 }
 
 fn scores(results: &Results) -> String {

@@ -4,13 +4,15 @@ mod differences;
 mod league;
 mod models;
 
-use mused_results::{compare, seeds::paired};
+use mused_results::seeds::paired;
+use mused_results::{Comparison, compare, verdict};
+use mused_stats::summary::mean;
 
 use self::differences::DifferenceRow;
 use self::models::{Model, models};
 use super::Input;
 use crate::escape::escaped;
-use crate::figure::Section;
+use crate::figure::{Block, Section};
 use crate::number::of;
 
 /// Models that are held against the first, with intervals and tests.
@@ -34,14 +36,18 @@ pub(crate) fn runs(input: &Input<'_>) -> Section {
         section.missing("All runs differ in their seed alone: there is no difference to test.");
         return section;
     };
-    let mut rows = Vec::new();
+    let (mut rows, mut verdicts) = (Vec::new(), String::new());
     for other in others
         .iter()
         .take(COMPARED)
         .filter(|other| !other.runs.is_empty())
     {
-        let (own, said) = compared(first, other);
-        rows.extend(own);
+        let (found, said) = compared(first, other);
+        if let Some(found) = found {
+            let sentence = found.verdict.sentence(&other.name, &first.name);
+            verdicts.push_str(&format!("<li>{}</li>", escaped(&sentence)));
+            rows.extend(DifferenceRow::of(&other.name, found));
+        }
         if let Some(said) = said {
             section.missing(said);
         }
@@ -52,13 +58,14 @@ pub(crate) fn runs(input: &Input<'_>) -> Section {
         ));
     }
     if !rows.is_empty() {
+        section.push(Block::Html(format!("<ul>{verdicts}</ul>")));
         section.figures([differences::figure(&first.name, &rows)]);
     }
     section
 }
 
 /// How a model differs from the first over the seeds that both have, and what is left out of it or why there is nothing.
-fn compared(first: &Model<'_>, other: &Model<'_>) -> (Vec<DifferenceRow>, Option<String>) {
+fn compared(first: &Model<'_>, other: &Model<'_>) -> (Option<Comparison>, Option<String>) {
     let name = &other.name;
     let pairs = paired(&first.runs, &other.runs);
     if pairs.is_empty() && !first.runs.is_empty() {
@@ -68,14 +75,14 @@ fn compared(first: &Model<'_>, other: &Model<'_>) -> (Vec<DifferenceRow>, Option
             "{name} is not compared: runs are paired by seed, and {} has {of_first}, {name} {of_other}.",
             first.name
         );
-        return (Vec::new(), Some(why));
+        return (None, Some(why));
     }
     let (a, b): (Vec<_>, Vec<_>) = pairs
         .iter()
         .map(|(_, a, b)| (a.run.clone(), b.run.clone()))
         .unzip();
     match compare(&a, &b) {
-        Err(error) => (Vec::new(), Some(format!("{name} is not compared: {error}"))),
+        Err(error) => (None, Some(format!("{name} is not compared: {error}"))),
         Ok(comparison) => {
             let left_out = first.runs.len() + other.runs.len() - 2 * pairs.len();
             let said = (left_out > 0).then(|| {
@@ -85,9 +92,30 @@ fn compared(first: &Model<'_>, other: &Model<'_>) -> (Vec<DifferenceRow>, Option
                     of(left_out, "run is", "runs are")
                 )
             });
-            (DifferenceRow::of(name, comparison).into(), said)
+            (Some(comparison), said)
         }
     }
+}
+
+/// How the first run stands to the best ridge regression among the others, over the seeds that both have.
+pub(crate) fn against_best_ridge(input: &Input<'_>) -> Option<String> {
+    let models = models(&input.runs);
+    let (first, others) = models.split_first()?;
+    let score = |model: &Model<'_>| {
+        let scores = (model.runs.iter())
+            .map(|(_, scored)| scored.results.macro_scores.average_precision.mean);
+        mean(&scores.collect::<Option<Vec<f64>>>()?)
+    };
+    let ridges = others.iter().filter(|model| model.is_ridge);
+    let (_, best) = ridges
+        .filter_map(|model| Some((score(model)?, model)))
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    let pairs = paired(&best.runs, &first.runs).into_iter();
+    let (ridge, own): (Vec<_>, Vec<_>) = pairs
+        .map(|(_, a, b)| (a.run.clone(), b.run.clone()))
+        .unzip();
+    let verdict = verdict(&ridge, &own).ok()?;
+    Some(verdict.sentence(&first.name, &best.name))
 }
 
 /// `seed 3`, `seeds 0, 1`, `no known seed`.

@@ -8,6 +8,8 @@ pub(super) struct Model<'a> {
     pub(super) name: String,
     /// Seed and run of those with results.
     pub(super) runs: Vec<(Option<u64>, Scored<'a>)>,
+    /// Whether it is ridge regression.
+    pub(super) is_ridge: bool,
     /// Why others have none.
     pub(super) failures: Vec<&'a str>,
 }
@@ -37,6 +39,13 @@ fn model(seeded: Seeded<&ScoredRun>) -> Model<'_> {
         [(_, only)] => only.name.clone(),
         _ => seeded.model,
     };
+    let config = seeded
+        .runs
+        .first()
+        .and_then(|(_, run)| run.config.as_ref().ok());
+    let is_ridge = config.is_some_and(|config| {
+        config.model.family.is_ridge() && !config.model.inputs.shuffled_brain
+    });
     let (mut runs, mut failures) = (Vec::new(), Vec::new());
     for (seed, run) in seeded.runs {
         match &run.results {
@@ -53,6 +62,7 @@ fn model(seeded: Seeded<&ScoredRun>) -> Model<'_> {
     Model {
         name,
         runs,
+        is_ridge,
         failures,
     }
 }

@@ -41,17 +41,25 @@ impl Layers {
     /// # Errors
     /// A value that TOML does not have.
     pub fn of(config: &Config) -> Result<Self> {
+        Self::inherited(config, "program")
+    }
+
+    /// A configuration that is there: what differs from the defaults is on account of `origin`.
+    ///
+    /// # Errors
+    /// A value that TOML does not have.
+    pub fn inherited(config: &Config, origin: &str) -> Result<Self> {
         let mut layers = Self::preset("default")?;
         let values = table(config)?;
         let family = config.model.family.name();
         if layers.family() != family {
-            layers.insert(FAMILY, family, "program")?;
+            layers.insert(FAMILY, family, origin)?;
         }
         for key in keys(&values) {
             if let Some(value) = lookup(&values, &key)
                 && lookup(&layers.values, &key) != Some(value)
             {
-                layers.insert(&key, value.clone(), "program")?;
+                layers.insert(&key, value.clone(), origin)?;
             }
         }
         Ok(layers)
@@ -402,6 +410,7 @@ impl Config {
         }
         legacy::ignore_published(&mut table);
         legacy::read_voxels(&mut table);
+        legacy::no_ridge(&mut table);
         if let Some(Value::Table(model)) = table.get_mut("model") {
             model.entry("family").or_insert("transformer".into());
         }
