@@ -26,4 +26,4 @@ mod xml;
 
 pub use error::{Error, ErrorKind, Result};
 pub use lock::{Lock, Locked};
-pub use whole_file::{WholeFile, replace_file};
+pub use whole_file::{WholeFile, replace_file, replace_folder};

@@ -116,6 +116,7 @@ pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Resu
         .map_err(|error| refused(error.to_string()))?;
 
     let record = record(dataset, &plan, None, rayon::current_num_threads())?;
+    let _alone = Run::claim(run)?;
     let run = Run::create(run, record, &layers, dataset, &plan.folds)?;
     let folder = run.task_folder(task);
     fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;

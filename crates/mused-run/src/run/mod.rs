@@ -1,3 +1,4 @@
+mod claim;
 mod digests;
 mod foreign;
 mod gather;
@@ -20,7 +21,7 @@ use crate::{
 };
 use foreign::not_a_run;
 use places::{
-    CHECKPOINTS, CONFIG, DIGESTS, LABELS, PREDICTIONS, RUN, SHOWN, SPLIT, TARGETS, TRIALS,
+    CHECKPOINTS, CONFIG, LABELS, PREDICTIONS, RUN, SHOWN, SPLIT, TARGETS, TRIALS,
 };
 
 /// Generations of `run.json` that this version reads.
@@ -103,42 +104,6 @@ impl Run {
         })
     }
 
-    /// Refuses a run directory that holds something.
-    ///
-    /// # Errors
-    /// What to do instead.
-    pub fn refuse_occupied(path: &Path) -> Result<()> {
-        let occupied = match fs::read_dir(path) {
-            // What a process leaves that is killed before training: nothing that could be lost.
-            Ok(mut entries) => entries.any(|entry| {
-                let planned = [CONFIG, SPLIT, LABELS, SHOWN, DIGESTS];
-                let of_the_plan = |name: &str| {
-                    let partial = name == format!("{RUN}.partial");
-                    partial
-                        || planned
-                            .iter()
-                            .any(|own| name == *own || name == format!("{own}.partial"))
-                };
-                let name = entry
-                    .ok()
-                    .and_then(|entry| entry.file_name().into_string().ok());
-                !name.is_some_and(|name| of_the_plan(&name))
-            }),
-            Err(_) => path.exists(),
-        };
-        if !occupied {
-            return Ok(());
-        }
-        let advice = match Self::exists(path) {
-            true => "choose another --out, or continue it with --resume",
-            false => "choose another --out",
-        };
-        Err(Error::Request(format!(
-            "{} already exists: {advice}",
-            path.display()
-        )))
-    }
-
     /// Creates a run directory. `run.json` comes last, so that a directory that has one can be resumed.
     ///
     /// # Errors
@@ -152,6 +117,7 @@ impl Run {
     ) -> Result<Self> {
         Self::refuse_occupied(path)?;
         fs::create_dir_all(path).map_err(Error::io("cannot create", path))?;
+        Self::forget_plan(path)?;
         let run = Self {
             path: path.to_owned(),
             record,

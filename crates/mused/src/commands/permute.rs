@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -15,7 +16,10 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
     let run = Run::open(&args.run)?;
     run.refuse_incomplete()?;
     let dataset = run.dataset(args.dataset.as_deref())?;
+    let _alone = Run::claim(&run.permutations_folder())?;
     let mut retrained = run.retrained()?;
+    // A process may have ended between its scores and the end of its run.
+    remove(&run.relabelled_run(retrained.roc_auc.len()))?;
     stop_on_interrupt()?;
     for index in retrained.roc_auc.len() + 1..=args.permutations as usize {
         eprintln!("{index}/{}", args.permutations);
@@ -38,7 +42,7 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
             score(scores.roc_auc.mean)?,
         );
         run.write_retrained(&retrained)?;
-        fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
+        remove(&out)?;
     }
     let results = evaluate_and_write(&run, Undefined::Exclude)?;
     println!("{:<16} {:>7} {:>12} {:>7}", "", "score", "relabelled", "p");
@@ -59,6 +63,14 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
         run.retrained_path().display()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match folder.exists() {
+        true => fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display())),
+        false => Ok(()),
+    }
 }
 
 fn print(name: &str, score: Option<f64>, test: &Stated<TestResult>) {
