@@ -18,6 +18,7 @@ pub mod npy;
 pub mod npz;
 mod number;
 mod recognise;
+mod shell;
 pub mod sha256;
 pub mod table;
 pub mod torch_pickle;
@@ -26,4 +27,5 @@ mod xml;
 
 pub use error::{Error, ErrorKind, Result};
 pub use lock::{Lock, Locked};
+pub use shell::quoted;
 pub use whole_file::{WholeFile, replace_file, replace_folder};

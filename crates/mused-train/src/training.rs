@@ -13,7 +13,8 @@ use crate::journal::Journal;
 use crate::learner::{Fit, Learner, save};
 use crate::plan::Plan;
 use crate::reading::settle;
-use crate::{Error, Progress, Result};
+use crate::watch::Watch;
+use crate::{Error, Progress, Result, memory};
 
 /// What to train, where to, and on how many threads.
 #[derive(Debug)]
@@ -63,6 +64,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     } = *request;
     Run::refuse_occupied(run)?;
     let asked = layers.config()?;
+    let watch = &Watch::new(request.dataset, progress)?;
     let dataset = &controlled(request.dataset, &asked);
     let mut config = asked.clone();
     let aligned = settle(&mut config, dataset)?;
@@ -83,7 +85,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
         &plan,
         run,
         threads,
-        progress,
+        watch,
     )
 }
 
@@ -101,6 +103,7 @@ pub fn resume<B: TrainBackend>(
     let _alone = Run::claim(run.path())?;
     run.sweep()?;
     run.refuse_edited()?;
+    let watch = &Watch::new(dataset, progress)?;
     run.check_dataset(dataset)?;
     let mut config = run.resolved_config()?;
     refuse_other_recipe(&run, &config, dataset)?;
@@ -125,7 +128,7 @@ pub fn resume<B: TrainBackend>(
         &plan,
         run,
         threads,
-        progress,
+        watch,
     )
 }
 
@@ -224,8 +227,9 @@ fn execute(
     plan: &Plan,
     run: Run,
     threads: usize,
-    progress: &dyn Progress,
+    watch: &Watch<'_>,
 ) -> Result<Outcome> {
+    let progress = watch.progress;
     let standing = |task| {
         let total = learner.steps(plan.train_samples(dataset, task).len());
         let finished = is_done(&run, task, progress)?;
@@ -247,10 +251,15 @@ fn execute(
     let journal = Journal::open(&run, &epochs)?;
     let steps_done = standing.iter().map(|of| of.done).sum();
     let steps_total = standing.iter().map(|of| of.total).sum();
-    progress.start(steps_done, steps_total, plan.step_bytes);
-    let pending = standing.iter().filter(|of| !of.finished).map(|of| of.task);
-    let crew = Crew::new(pending, threads);
-    crew.work(plan.tasks.len(), |task, worker| {
+    let pending: Vec<&Task> = (standing.iter())
+        .filter(|of| !of.finished)
+        .map(|of| of.task)
+        .collect();
+    let workers = memory::workers(plan.step_bytes, pending.len(), threads);
+    let bytes = plan.step_bytes.saturating_mul(workers as u64);
+    progress.start(steps_done, steps_total, bytes);
+    let crew = Crew::new(pending.into_iter(), threads);
+    crew.work(workers, |task, worker| {
         let data = worker.run(|| plan.load(dataset, config, learner, task))?;
         let fitted = learner.fit(&mut Fit {
             run: &run,
@@ -258,10 +267,11 @@ fn execute(
             data: &data,
             guides: &plan.guides,
             journal: &journal,
-            progress,
+            watch,
             worker,
         })?;
         let Some(model) = fitted else { return Ok(()) };
+        watch.check(&run)?;
         let steps = learner.steps(data.train.len());
         worker.run(|| save(&run, task, &data, model.as_ref(), steps, config))?;
         forget_states(&run, task);
@@ -271,6 +281,7 @@ fn execute(
         return Ok(Outcome::Interrupted);
     }
     plan.gather(dataset, &run)?;
+    watch.check(&run)?;
     run.finish()?;
     Ok(Outcome::Complete)
 }

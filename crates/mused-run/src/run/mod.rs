@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Fold, Identity, order_shown};
-use mused_formats::replace_file;
+use mused_formats::{quoted, replace_file};
 use mused_formats::table::TableWriter;
 
 pub use foreign::run_directories;
@@ -205,7 +205,7 @@ impl Run {
             return Ok(());
         }
         let dataset = match &self.record.dataset.path {
-            Some(path) => path.display().to_string(),
+            Some(path) => quoted(path),
             None => "DATASET".to_owned(),
         };
         Err(Error::invalid(
@@ -213,7 +213,7 @@ impl Run {
             format!(
                 "expected a complete run with its {PREDICTIONS}, found one that was interrupted; continue it with `mused \
                  train {dataset} --out {} --resume`",
-                self.path.display()
+                quoted(&self.path)
             ),
         ))
     }
@@ -300,7 +300,7 @@ impl Run {
                 "it was edited since the run was started ({}): write the old values back, or train a new run with \
                  --config {}",
                 changed.join("; "),
-                self.config_path().display()
+                quoted(self.config_path())
             ),
         ))
     }
@@ -373,8 +373,8 @@ impl Run {
             &self.path,
             format!(
                 "{error}; remove the damaged file, and `mused train {} --out {} --resume` makes it again",
-                dataset.display(),
-                self.path.display()
+                quoted(dataset),
+                quoted(&self.path)
             ),
         )
     }

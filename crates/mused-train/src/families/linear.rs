@@ -78,7 +78,7 @@ impl Learner for ClosedForms<'_> {
             task,
             data,
             journal,
-            progress,
+            watch,
             ..
         } = *fit;
         let folder = run.task_folder(task);
@@ -86,7 +86,7 @@ impl Learner for ClosedForms<'_> {
         fit.worker.run(|| {
             let model = LinearModel::fit(self.config, data, task)?;
             let train = losses(&model.predict(&data.train)?, &data.train);
-            progress.step(&task.name(), &train);
+            watch.progress.step(&task.name(), &train);
             let validation = match data.validation.len() {
                 0 => None,
                 _ => validation_scores(&data.validation, &model.predict(&data.validation)?)?,

@@ -58,7 +58,7 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
         let mut trainer = Trainer::<B>::new(fit, self.config, total)?;
         while !trainer.finished() {
             fit.worker.run(|| trainer.step())?;
-            if fit.progress.interrupted() || fit.worker.stopped() {
+            if fit.watch.progress.interrupted() || fit.worker.stopped() {
                 fit.worker.stop();
                 trainer.save()?;
                 return Ok(None);

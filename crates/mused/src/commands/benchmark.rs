@@ -9,7 +9,8 @@ use mused::{Layers, Results, Run};
 use super::compare::print_differences;
 use super::three;
 use crate::args::BenchmarkArgs;
-use crate::bars::{TrainingBar, stop_on_interrupt};
+use crate::bars::TrainingBar;
+use crate::signals;
 
 pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
@@ -35,7 +36,8 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
         bail!("--seeds names {} twice: a seed is one run", twice[0]);
     }
     let models = contenders(args)?;
-    stop_on_interrupt()?;
+    signals::stop_when_asked()?;
+    args.memory.limit();
     let benchmark = Benchmark {
         dataset: &dataset,
         layers: &layers,
@@ -51,7 +53,7 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     })?;
     let Some(entries) = entries else {
         eprintln!("stopped and saved; the same command goes on");
-        return Ok(ExitCode::from(super::INTERRUPTED));
+        return Ok(signals::exit_code());
     };
     let mut scored = entries
         .iter()

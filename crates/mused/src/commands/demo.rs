@@ -14,7 +14,8 @@ use super::explain::explained;
 use super::report::write_page;
 use super::three;
 use crate::args::DemoArgs;
-use crate::bars::{TrainingBar, bar, stop_on_interrupt};
+use crate::bars::{TrainingBar, bar};
+use crate::signals;
 
 /// The compared models: folder, name as `mused train --model` takes it, description.
 const RUNS: [(&str, &str, &str); 3] = [
@@ -37,7 +38,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     }
     fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create {}", args.out.display()))?;
-    stop_on_interrupt()?;
+    signals::stop_when_asked()?;
+    args.memory.limit();
     let dataset = simulated(args)?;
     let mut scored = Vec::new();
     for (name, model, description) in RUNS {
@@ -55,7 +57,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
                 "stopped; remove {} to start the demo again",
                 args.out.display()
             );
-            return Ok(ExitCode::from(super::INTERRUPTED));
+            return Ok(signals::exit_code());
         }
         let results = evaluate_and_write(&trained?, Undefined::Exclude)?;
         scored.push((description, results));
@@ -63,7 +65,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     eprintln!("explaining the aligned run");
     explained(&args.out.join(RUNS[0].0), None, 0)?;
     let runs = RUNS.map(|(name, _, _)| args.out.join(name));
-    write_page(&runs, false, &Run::report_path(&args.out))?;
+    write_page(&runs, false, &[], &Run::report_path(&args.out))?;
     print(&dataset, &scored, &args.out);
     println!("\n{:.0} s in all", started.elapsed().as_secs_f64());
     Ok(ExitCode::SUCCESS)

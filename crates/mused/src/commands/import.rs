@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use mused::data::Imported;
+use mused::formats::quoted;
 use mused::data::import::bids::{self, BidsConfig, Drift, Estimate, FilePatterns, Region};
 use mused::data::import::hcp::{self, HcpConfig, Scale};
 use mused::data::import::npy::{self, NpyConfig};
@@ -195,8 +196,9 @@ fn under_bar(
 fn tell_done(imported: &Imported, out: &Path) {
     remark(imported);
     println!(
-        "{}: imported; look at it with `mused info {0}`",
-        out.display()
+        "{}: imported; look at it with `mused info {}`",
+        out.display(),
+        quoted(out)
     );
 }
 
@@ -217,8 +219,9 @@ fn tell(imported: &Imported, recordings: &str, out: &Path) {
         println!("{subject}: {count} {recordings}, {trials} trials, {voxels} voxels");
     }
     println!(
-        "{}: imported, {} labels; look at it with `mused info {0}`",
+        "{}: imported, {} labels; look at it with `mused info {}`",
         out.display(),
-        imported.labels.len()
+        imported.labels.len(),
+        quoted(out)
     );
 }

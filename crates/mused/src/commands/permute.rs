@@ -10,7 +10,8 @@ use mused::{Error, Run, Training, evaluate};
 use super::evaluate::{evaluate_and_write, p_value};
 use super::three;
 use crate::args::PermuteArgs;
-use crate::bars::{TrainingBar, stop_on_interrupt};
+use crate::bars::TrainingBar;
+use crate::signals;
 
 pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
     let run = Run::open(&args.run)?;
@@ -20,7 +21,8 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
     let mut retrained = run.retrained()?;
     // A process may have ended between its scores and the end of its run.
     remove(&run.relabelled_run(retrained.roc_auc.len()))?;
-    stop_on_interrupt()?;
+    signals::stop_when_asked()?;
+    args.memory.limit();
     for index in retrained.roc_auc.len() + 1..=args.permutations as usize {
         eprintln!("{index}/{}", args.permutations);
         let out = run.relabelled_run(index);
@@ -32,7 +34,7 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
         bar.finish();
         if let Err(Error::Interrupted(_)) = relabelled {
             eprintln!("stopped and saved; the same command goes on");
-            return Ok(ExitCode::from(super::INTERRUPTED));
+            return Ok(signals::exit_code());
         }
         let scores = evaluate(&relabelled?)?.macro_scores;
         let score =
