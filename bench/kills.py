@@ -3,10 +3,11 @@
     python3 bench/kills.py --mused target/release/mused --kills 500 --seed 0
     python3 bench/kills.py --mused target/release/mused --each-operation --only train-each   # with strace
 
-A chain is: a command, killed (SIGKILL) up to four times at moments drawn over its undisturbed time; after each kill the
-same command, with --resume where the first message says so; at last to its end. Lost is what does not end with code 0,
-differs from the undisturbed run in a byte (times of day and places excepted), or leaves litter. With --each-operation
-there is a chain of one kill for each operation on files: strace kills the process there. Standard library alone.
+A chain is: a command, killed (SIGKILL) up to four times at moments drawn over its undisturbed time, half of them while it
+saves because of a SIGTERM; after each kill the same command, with --resume where the first message says so; at last to its
+end. Lost is what does not end with code 0, differs from the undisturbed run in a byte (times of day and places excepted),
+or leaves litter. With --each-operation there is a chain of one kill for each operation on files: strace kills the process
+there. Standard library alone.
 """
 
 import argparse
@@ -162,13 +163,16 @@ class Bench:
     def run(self, command):
         return subprocess.run([self.mused, *command], cwd=self.work, capture_output=True)
 
-    def killed(self, command, after):
-        """Whether it was killed, and what it said where it ended by itself."""
+    def killed(self, command, after, asked):
+        """Whether it was killed, and what it said where it ended by itself; `asked` to stop so many seconds before."""
         process = subprocess.Popen([self.mused, *command], cwd=self.work, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.PIPE)
         try:
             said = process.communicate(timeout=after)[1]
         except subprocess.TimeoutExpired:
+            if asked:
+                process.send_signal(signal.SIGTERM)
+                time.sleep(asked)
             process.send_signal(signal.SIGKILL)
             process.communicate()
             return True, b""
@@ -209,7 +213,8 @@ class Bench:
         self.fresh()
         command, kills = self.command, 0
         for _ in range(draw.randint(1, 4)):
-            was_killed, said = self.killed(command, draw.uniform(0.0, 1.05) * self.seconds)
+            after = draw.uniform(0.0, 1.05) * self.seconds
+            was_killed, said = self.killed(command, after, draw.choice([0.0, draw.uniform(0.0, 0.05)]))
             kills += was_killed
             if said:
                 command = self.next(said, command)

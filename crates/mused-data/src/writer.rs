@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use mused_formats::cifti::BrainModels;
 use mused_formats::npy::{self, Dtype, NpyWriter};
-use mused_formats::{Lock, Locked, replace_file};
 use mused_formats::table::TableWriter;
+use mused_formats::{Lock, Locked, replace_file};
 use ndarray::ArrayView2;
 
 use crate::checks::check_names;

@@ -21,7 +21,15 @@ mod tests {
 
     #[test]
     fn a_shell_reads_what_was_meant() {
-        for name in ["runs/a-1", "my run", "it's; rm -rf $HOME", "-x", "", "a\tb", "größe"] {
+        for name in [
+            "runs/a-1",
+            "my run",
+            "it's; rm -rf $HOME",
+            "-x",
+            "",
+            "a\tb",
+            "größe",
+        ] {
             let output = std::process::Command::new("sh")
                 .args(["-c", &format!("printf %s {}", quoted(name))])
                 .output()

@@ -311,7 +311,9 @@ fn a_file_that_is_shortened_or_replaced_meanwhile_is_noticed() {
     matrix.read_row(99, &mut row).unwrap();
     assert_eq!(row, rows.row(99).to_vec());
 
-    let file = std::fs::File::options().write(true).open(folder.path().join("b.npy"));
+    let file = std::fs::File::options()
+        .write(true)
+        .open(folder.path().join("b.npy"));
     let file = file.unwrap();
     file.set_len(20_000).unwrap();
     assert_ne!(matrix.state().unwrap().length, before.length);

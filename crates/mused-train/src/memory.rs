@@ -9,19 +9,19 @@ use mused_run::TrainConfig;
 
 use crate::{Error, Result};
 
-/// About the bytes of a training step; refused where there are not as many, with what would fit.
+/// About the bytes of a training step beside `kept` ones; refused where there are not as many, with what would fit.
 ///
 /// # Errors
 /// Names the two sizes and the micro-batch to set; or sizes that no model can have.
-pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig) -> Result<u64> {
+pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig, kept: u64) -> Result<u64> {
     let at_once = match train.micro_batch {
         0 => train.batch_size,
         size => size.min(train.batch_size),
     };
-    let needed = model.step_bytes(at_once)?;
+    let needed = model.step_bytes(at_once)?.saturating_add(kept);
     match available() {
         Some(available) if needed > available => {
-            Err(Error::Request(advice(model, at_once, needed, available)?))
+            Err(Error::Request(advice(model, at_once, kept, available)?))
         }
         // Where the system does not say, the step itself will tell.
         _ => Ok(needed),
@@ -46,18 +46,19 @@ pub(crate) fn check_inputs(width: usize, samples: usize) -> Result<u64> {
     }
 }
 
-fn advice(model: &DecoderConfig, at_once: usize, needed: u64, available: u64) -> Result<String> {
+fn advice(model: &DecoderConfig, at_once: usize, kept: u64, available: u64) -> Result<String> {
+    let needs = |samples| Ok::<_, Error>(model.step_bytes(samples)?.saturating_add(kept));
     let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
-    let (needed, free) = (gigabytes(needed), gigabytes(available));
+    let (needed, free) = (gigabytes(needs(at_once)?), gigabytes(available));
     let mut fitting = at_once.checked_next_power_of_two().unwrap_or(usize::MAX) / 2;
-    while fitting > 0 && model.step_bytes(fitting)? > available {
+    while fitting > 0 && needs(fitting)? > available {
         fitting /= 2;
     }
     let advice = match fitting {
         0 => "not even one fits: choose a smaller network or model.grid".to_owned(),
         size => format!(
             "set train.micro_batch to {size} (about {})",
-            gigabytes(model.step_bytes(size)?)
+            gigabytes(needs(size)?)
         ),
     };
     Ok(format!(
@@ -142,8 +143,12 @@ fn groups(of_process: &str) -> Vec<u64> {
             };
             // Pages of files that the kernel gives back when they are needed.
             let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-            let cached = stat.lines().find_map(|line| line.strip_prefix("inactive_file "));
-            let cached = cached.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or(0);
+            let cached = stat
+                .lines()
+                .find_map(|line| line.strip_prefix("inactive_file "));
+            let cached = cached
+                .and_then(|bytes| bytes.trim().parse().ok())
+                .unwrap_or(0);
             if let [Some(limit), Some(used)] = names.map(number) {
                 left.push(limit.saturating_sub(used.saturating_sub(cached)));
             }
@@ -163,20 +168,21 @@ mod tests {
     fn too_large_a_step_says_what_fits() {
         let model =
             DecoderConfig::BrainFormer(BrainFormerConfig::published(Depth::Eighteen, 9, 53));
-        let needed = model.step_bytes(64).unwrap();
-        let text = advice(&model, 64, needed, 3_000_000_000).unwrap();
+        let text = advice(&model, 64, 0, 3_000_000_000).unwrap();
         assert!(text.contains("3.0 GB are free"), "{text}");
         assert!(text.contains("train.micro_batch to 8"), "{text}");
-        let text = advice(&model, 64, needed, 1000).unwrap();
+        let text = advice(&model, 64, 0, 1000).unwrap();
         assert!(text.contains("not even one fits"), "{text}");
 
         let mut train = Config::default().train;
         train.batch_size = 10_000_000;
-        let refused = check(&model, &train);
+        let refused = check(&model, &train, 0);
         assert!(refused.is_err() || available().is_none());
         train.micro_batch = 1;
         train.batch_size = 64;
-        check(&model, &train).unwrap();
+        check(&model, &train, 0).unwrap();
+        let refused = check(&model, &train, u64::MAX / 2);
+        assert!(refused.is_err() || available().is_none());
     }
 
     #[test]
@@ -205,6 +211,7 @@ mod tests {
         let refused = check(
             &DecoderConfig::BrainFormer(config),
             &Config::default().train,
+            0,
         );
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("[4, 4, 4] is too small"), "{message}");

@@ -46,7 +46,8 @@ impl Probabilities {
         let table = Table::read(path);
         let rows = table.and_then(|table| {
             let [subjects, stimuli] = COLUMNS.map(|name| table.column(name)?.strings());
-            let owned = |(subject, stimulus): (&str, &str)| (subject.to_owned(), stimulus.to_owned());
+            let owned =
+                |(subject, stimulus): (&str, &str)| (subject.to_owned(), stimulus.to_owned());
             Ok(subjects?.into_iter().zip(stimuli?).map(owned).collect())
         });
         rows.is_ok_and(|rows: Vec<_>| rows == self.rows)

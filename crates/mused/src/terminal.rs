@@ -43,7 +43,8 @@ pub(crate) fn remark(text: Arguments<'_>) {
 /// Whether something of standard output could not be written.
 pub(crate) fn lost() -> bool {
     let flushed = io::stdout().flush();
-    flushed.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe) || LOST.load(Ordering::Relaxed)
+    flushed.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe)
+        || LOST.load(Ordering::Relaxed)
 }
 
 /// A text whose control characters, and those that reverse its direction, stand as JSON writes them.

@@ -310,7 +310,14 @@ fn a_changed_model_folder_makes_what_depends_on_it_again_and_says_why() {
     fs::rename(bench.path("model"), bench.path("elsewhere")).unwrap();
     let moved = Command::new(env!("CARGO_BIN_EXE_mused"))
         .current_dir(bench.folder.path())
-        .args(["features", "data", "--model", "elsewhere", "--allow", &fixture("")])
+        .args([
+            "features",
+            "data",
+            "--model",
+            "elsewhere",
+            "--allow",
+            &fixture(""),
+        ])
         .assert()
         .success();
     let said = String::from_utf8(moved.get_output().stdout.clone()).unwrap();
@@ -539,7 +546,9 @@ fn a_film_that_ffmpeg_cannot_read_to_its_end_is_refused() {
         bench.stimuli(|_| (file.clone(), frame.clone()));
         let features = Command::new(env!("CARGO_BIN_EXE_mused"))
             .current_dir(bench.folder.path())
-            .args(["features", "data", "--model", "model", "--low", "--allow", "."])
+            .args([
+                "features", "data", "--model", "model", "--low", "--allow", ".",
+            ])
             .env("PATH", bench.folder.path())
             .assert();
         says(features, &["film.mp4", "2 seconds", "69", "whole"]);

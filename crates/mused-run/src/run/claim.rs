@@ -72,7 +72,8 @@ impl Run {
     /// A folder that cannot be read; a file that cannot be removed.
     pub fn sweep(&self) -> Result<()> {
         let tasks = self.tasks().iter();
-        let folders = tasks.flat_map(|task| [self.task_folder(task), self.tensorboard_folder(task)]);
+        let folders =
+            tasks.flat_map(|task| [self.task_folder(task), self.tensorboard_folder(task)]);
         let own = |name: &str| name.ends_with(PARTIAL) || name.starts_with(".tmp");
         for folder in folders.filter(|folder| folder.is_dir()) {
             for entry in fs::read_dir(&folder).map_err(Error::io("cannot list", &folder))? {

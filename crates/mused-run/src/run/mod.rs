@@ -9,8 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Fold, Identity, order_shown};
-use mused_formats::{quoted, replace_file};
 use mused_formats::table::TableWriter;
+use mused_formats::{quoted, replace_file};
 
 pub use foreign::run_directories;
 
@@ -20,9 +20,7 @@ use crate::{
     Results, Retrained, RunRecord, Settled, Task, epochs,
 };
 use foreign::not_a_run;
-use places::{
-    CHECKPOINTS, CONFIG, LABELS, PREDICTIONS, RUN, SHOWN, SPLIT, TARGETS, TRIALS,
-};
+use places::{CHECKPOINTS, CONFIG, LABELS, PREDICTIONS, RUN, SHOWN, SPLIT, TARGETS, TRIALS};
 
 /// Generations of `run.json` that this version reads.
 const KNOWN_SCHEMAS: [&str; 2] = ["mused-run/1", RunRecord::SCHEMA];

@@ -3,9 +3,9 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use mused::data::Dataset;
+use mused::features::{Extraction, Guide, Made, Outcome, Tokens, extract};
 #[cfg(not(feature = "hub"))]
 use mused::formats::quoted;
-use mused::features::{Extraction, Guide, Made, Outcome, Tokens, extract};
 use rayon::ThreadPoolBuilder;
 
 use crate::args::{FeaturesArgs, GuideArg, TokensArg};

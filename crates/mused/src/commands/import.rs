@@ -3,13 +3,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use mused::data::Imported;
-use mused::formats::quoted;
 use mused::data::import::bids::{self, BidsConfig, Drift, Estimate, FilePatterns, Region};
 use mused::data::import::hcp::{self, HcpConfig, Scale};
 use mused::data::import::npy::{self, NpyConfig};
 use mused::data::import::nsd::{self, NsdConfig, Repeats};
 use mused::data::import::rdm::{self, RdmConfig};
 use mused::formats::npy::Dtype;
+use mused::formats::quoted;
 
 use crate::args::{
     BetasArg, FloatArg, ImportArgs, ImportBidsArgs, ImportHcpArgs, ImportNpyArgs, ImportNsdArgs,

@@ -1,8 +1,8 @@
 use std::process::ExitCode;
 
 use mused::data::Kind;
-use mused::formats::quoted;
 use mused::data::simulate::{SimulateConfig, simulate};
+use mused::formats::quoted;
 
 use crate::args::{SimulateArgs, SimulatedKind, SpacesArg};
 use crate::bars::bar;
