@@ -29,13 +29,13 @@ PICTURES = HERE / "crates/mused/tests/fixtures"
 BIDS = HERE / "crates/mused-data/tests/files/bids"
 # What says when, where or how long, and no more.
 TIMED = re.compile(rb'"(time|started|finished|path|seconds)": ?("[^"]*"|[0-9.]+)')
-OPERATIONS = ("open,openat,creat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,"
-              "rmdir,ftruncate")
+OPERATIONS = ("open,openat,creat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,"
+              "mkdirat,rmdir,ftruncate")
 
 
 def simulate(mused, folder, stimuli=60):
-    subprocess.run([mused, "simulate", "--spaces", "common", "--subjects", "2", "--stimuli", str(stimuli), "--seed", "1",
-                    "data"], cwd=folder, check=True, capture_output=True)
+    command = [mused, "simulate", "--spaces", "common", "--subjects", "2", "--stimuli", str(stimuli), "--seed", "1", "data"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 def trained(mused, folder, *more):
@@ -66,15 +66,15 @@ def pictured(_mused, folder):
 
 
 def arrays(_mused, folder):
-    """Twelve subjects as arrays and tables."""
+    """Four subjects as arrays and tables."""
     given = folder / "given"
     given.mkdir()
     rows = range(100)
     (given / "stimuli.tsv").write_text("stimulus_id\n" + "".join(f"s{i}\n" for i in rows))
     (given / "labels.tsv").write_text(
         "stimulus_id\ta\tb\n" + "".join(f"s{i}\t{i % 2}\t{i % 3 // 2}\n" for i in rows))
-    for subject in range(12):
-        numbers(given / f"sub-{subject:02}.npy", 100, 2000, subject)
+    for subject in range(4):
+        numbers(given / f"sub-{subject:02}.npy", 100, 6000, subject)
         trials = "stimulus_id\trun\n" + "".join(f"s{i}\t{i // 25 + 1}\n" for i in rows)
         (given / f"sub-{subject:02}_trials.tsv").write_text(trials)
 
@@ -87,7 +87,8 @@ def npy(path, descr, shape, data):
 
 def numbers(path, rows, columns, seed=0):
     draw = random.Random(seed)
-    npy(path, "<f4", (rows, columns), struct.pack(f"<{rows * columns}f", *(draw.gauss(0, 1) for _ in range(rows * columns))))
+    values = [draw.gauss(0, 1) for _ in range(rows * columns)]
+    npy(path, "<f4", (rows, columns), struct.pack(f"<{len(values)}f", *values))
 
 
 SMALL = ["--folds", "2", "--set", "train.epochs=40", "--set", "model.dim=16"]
@@ -106,7 +107,8 @@ VERBS = {
     "permute": (lambda m, f: trained(m, f, *RIDGE), ["permute", "run", "--permutations", "5"], ["run"]),
     "features": (pictured, ["features", "data", "--model", "model", "--batch", "2"], ["data/features"]),
     "import-npy": (arrays, ["import", "npy", "given", "data"], ["data"]),
-    "import-bids": (lambda _, f: shutil.copytree(BIDS, f / "given"), ["import", "bids", "given", "data", "--derivatives", "given/derivatives/prep"], ["data"]),
+    "import-bids": (lambda _, f: shutil.copytree(BIDS, f / "given"),
+                    ["import", "bids", "given", "data", "--derivatives", "given/derivatives/prep"], ["data"]),
     "simulate": (lambda *_: None, ["simulate", "--subjects", "3", "--stimuli", "200", "data"], ["data"]),
     "evaluate": (lambda m, f: trained(m, f, *RIDGE), ["evaluate", "run"], ["run"]),
     "predict": (lambda m, f: trained(m, f, *RIDGE), ["predict", "run", "data", "--out", "p.npy"], ["p.npy", "p.tsv"]),
@@ -261,10 +263,10 @@ def main():
                 row["lost"] += 1
                 print(f"{verb}, {which}: {wrong}", flush=True)
 
-        if args.each_operation:
-            for verb in verbs:
-                for number, wrong in benches[verb].each_operation():
-                    count(verb, 1, wrong, f"operation {number}")
+        for verb in verbs if args.each_operation else []:
+            for number, wrong in benches[verb].each_operation():
+                count(verb, 1, wrong, f"operation {number}")
+            print(verb, table[verb], flush=True)
         while not args.each_operation and sum(row["kills"] for row in table.values()) < args.kills:
             for verb in verbs:
                 kills, wrong = benches[verb].chain(draw)
