@@ -1,25 +1,12 @@
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use mused::Progress;
 use mused::run::{EpochLosses, ValidationScores};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Makes Ctrl-C ask for a stop after the current step; a second one ends the process at once.
-pub(crate) fn stop_on_interrupt() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("\nstopping after this step (press again to stop at once)");
-    })
-    .context("cannot listen for Ctrl-C")
-}
+use crate::{signals, terminal};
 
 /// A bar with rate, ETA and a message on stderr; nothing where stderr is not a terminal.
 pub(crate) fn bar(total: usize, unit: &str) -> ProgressBar {
@@ -37,11 +24,6 @@ pub(crate) fn spinner(doing: &'static str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(doing);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
-}
-
-/// Whether Ctrl-C was pressed.
-pub(crate) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// Progress of counted work: a bar on a terminal, a line now and then elsewhere.
@@ -104,7 +86,7 @@ struct Line {
     validation: String,
 }
 
-/// Bytes of a step that laptops have to be asked for.
+/// Bytes that laptops have to be asked for.
 const WORTH_SAYING: u64 = 1_000_000_000;
 
 /// Time between lines where there is no terminal.
@@ -177,9 +159,9 @@ fn describe(losses: &EpochLosses) -> String {
 }
 
 impl Progress for TrainingBar {
-    fn start(&self, done: usize, total: usize, step_bytes: u64) {
-        if step_bytes > WORTH_SAYING {
-            eprintln!("a step needs about {:.1} GB", step_bytes as f64 / 1e9);
+    fn start(&self, done: usize, total: usize, bytes: u64) {
+        if bytes > WORTH_SAYING {
+            eprintln!("training needs about {:.1} GB", bytes as f64 / 1e9);
         }
         let training = bar(total, "steps");
         training.set_position(done as u64);
@@ -232,7 +214,7 @@ impl Progress for TrainingBar {
         if let Some(bar) = lock(&self.bar).as_ref() {
             bar.inc(1);
             if !bar.is_hidden() {
-                bar.set_message(message());
+                bar.set_message(terminal::clean(&message()).into_owned());
                 return;
             }
         }
@@ -254,6 +236,6 @@ impl Progress for TrainingBar {
     }
 
     fn interrupted(&self) -> bool {
-        interrupted()
+        signals::asked()
     }
 }

@@ -186,6 +186,7 @@ impl Benchmark<'_> {
             }
         }
         self.refuse_other_data(runs.iter().map(|(_, planned)| planned))?;
+        let _alone = Run::claim(self.out).map_err(crate::Error::from)?;
         let mut entries = Vec::with_capacity(runs.len());
         for (first, planned) in runs {
             let mut next = |candidate: usize| {
