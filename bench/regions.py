@@ -100,7 +100,7 @@ def maps(dataset):
     print(f"{len(x)} samples, {x.shape[1]} voxels in {len(set(regions))} regions, {y.shape[1]} targets")
 
     def by_himalaya(own, alphas):
-        best = RidgeCV(alphas=alphas, cv=split, fit_intercept=False, solver_params=dict(progress_bar=False))
+        best = RidgeCV(alphas=alphas, cv=split, fit_intercept=False)
         best.fit(own, y)
         for train, test in split:
             model = RidgeCV(alphas=[np.median(best.best_alphas_)], cv=2, fit_intercept=False)

@@ -17,6 +17,10 @@ use crate::sample_set::SampleSet;
 use crate::training::{record, searched};
 use crate::{Error, Result};
 
+/// Why an adapted run has no ridge regression beside it.
+const NO_RIDGE: &str = "the run was adapted to some trials of one person; `mused curve --new-subjects` holds such runs \
+                        against ridge regression on the same trials";
+
 /// Whom to adapt what run to.
 #[derive(Debug)]
 pub struct AdaptRequest<'a> {
@@ -98,6 +102,7 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
             record.subjects = adapted.subjects.clone();
             record.config = Some(config.clone());
             record.adapted = Some(adapted);
+            record.no_ridge = Some(NO_RIDGE.to_owned());
             let layers = Layers::of(&config)?;
             Run::create(path, record, &layers, dataset, &plan.folds)?
         }

@@ -468,10 +468,11 @@ Examples:
   mused adapt runs/a data/with-new --subject sub-09 --trials 20 --out runs/sub-09-20
   mused evaluate runs/sub-09
 
-The dataset has the new person's responses to stimuli of the run, with the same labels and features: the training stimuli of
-each fold are learned from, its test stimuli are tested. The run's networks stay as they are; what the new person's
-voxels mean is found in closed form, in seconds. RUN reads aligned inputs, what `mused train` does without a flag where
-everybody has voxels of their own.")]
+The dataset has the new person's responses to stimuli of the run, with the same labels and
+features: the training stimuli of each fold are learned from, its test stimuli are tested. The
+run's networks stay as they are; what the new person's voxels mean is found in closed form, in
+seconds. RUN reads aligned inputs, what `mused train` does without a flag where everybody has
+voxels of their own.")]
 pub(crate) struct AdaptArgs {
     /// Run to adapt; it was trained on other people
     pub(crate) run: PathBuf,
