@@ -270,10 +270,17 @@ impl<'d> Fitted<'d> {
         let set = |samples| SampleSet::new(reader.clone(), samples, &description.subjects, tokens);
         let of = |stimuli: &[usize]| samples(dataset, &[person], stimuli);
         let fold = &plan.folds[task.fold];
+        let test = of(&fold.test);
+        if test.is_empty() {
+            return Err(Error::Request(format!(
+                "fold {}: no trial of subject {} shows a test stimulus: there is nothing to score the adapted model by",
+                task.fold, config.split.holdout_subject
+            )));
+        }
         let data = FoldData {
             train: set(own)?,
             validation: set(of(&fold.validation))?,
-            test: set(of(&fold.test))?,
+            test: set(test)?,
             unlabelled: None,
             transform,
             description: description.clone(),
