@@ -12,8 +12,10 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod benchmark;
+pub mod curve;
 mod error;
 pub mod features;
+mod kept;
 mod ridge;
 mod runs;
 mod training;
