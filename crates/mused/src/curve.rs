@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use mused_data::Dataset;
 use mused_run::{Config, EACH, Family, Layers, Reading, Run, Trials};
-use mused_stats::metrics::Undefined;
+use mused_stats::metrics::{MultiLabelScores, Undefined};
 use mused_train::{AdaptRequest, Progress, adapt, training_trials};
 
 use crate::benchmark::Contender;
@@ -76,6 +76,8 @@ struct Job {
     model: String,
     trials: Trials,
     draw: u32,
+    /// Number of trials that each subject has, the mean over folds.
+    counts: Vec<f64>,
     make: Make,
 }
 
@@ -98,9 +100,11 @@ impl Curve<'_> {
         mut progress: impl FnMut(usize, usize, &str) -> P,
     ) -> Result<Option<Curves>> {
         let config = self.checked()?;
-        let there = self.there(&config)?;
+        let counts = training_trials(self.dataset, &config)?;
+        let there = counts.into_iter().flatten().min().unwrap_or_default();
         let [trials, skipped] = self.possible(there)?;
-        let (ridge, jobs) = self.jobs(&trials)?;
+        let (ridge, _) = ridge::layers(&config, self.dataset)?;
+        let jobs = self.jobs(&trials, ridge)?;
         let source = self.out.join("source");
         let folders = jobs.iter().map(|job| job.path.as_path());
         refuse_other_data(self.dataset, folders.chain([source.as_path()]))?;
@@ -187,15 +191,6 @@ impl Curve<'_> {
         Err(mused_run::Error::Request(why).into())
     }
 
-    /// How many training stimuli every subject has in every fold.
-    fn there(&self, config: &Config) -> Result<usize> {
-        let mut counts = Vec::new();
-        for subject in 0..self.dataset.subjects.len() {
-            counts.extend(training_trials(self.dataset, config, subject)?);
-        }
-        Ok(counts.into_iter().min().unwrap_or_default())
-    }
-
     /// The numbers of trials of which there are enough, from few to many, and those of which there are not.
     fn possible(&self, there: usize) -> Result<[Vec<Trials>; 2]> {
         let mut trials = self.trials.to_vec();
@@ -212,17 +207,6 @@ impl Curve<'_> {
                 "expected numbers of trials from 1 to {there}, which every subject has in training, or all"
             ))
             .into());
-        }
-        for &trials in &trials {
-            for draw in self.draws_of(trials) {
-                // What is too few is known before anything is trained.
-                let config = self
-                    .drawn(self.layers, "split.trials", trials, draw)?
-                    .config()?;
-                for subject in 0..self.dataset.subjects.len() {
-                    training_trials(self.dataset, &config, subject)?;
-                }
-            }
         }
         Ok([trials, skipped])
     }
@@ -244,59 +228,70 @@ impl Curve<'_> {
         Ok(layers)
     }
 
-    /// The name of the ridge regression, and every run that is scored.
-    fn jobs(&self, trials: &[Trials]) -> Result<(&'static str, Vec<Job>)> {
-        let models = self.contenders()?;
-        let (mut name, mut jobs) = ("ridge", Vec::new());
+    /// Every run that is scored.
+    fn jobs(&self, trials: &[Trials], ridge: &str) -> Result<Vec<Job>> {
+        let models = self.contenders(ridge)?;
+        let mut jobs = Vec::new();
         for &trials in trials {
             for draw in self.draws_of(trials) {
-                let job = |model: &str, folder: String, make: Make| Job {
-                    path: self.out.join(folder),
-                    model: model.to_owned(),
-                    trials,
-                    draw,
-                    make,
-                };
-                let train = |layers| Make::Train(Box::new(layers));
-                let plain = self.drawn(self.layers, "split.trials", trials, draw)?;
-                match self.new_subjects {
-                    true => jobs.extend(self.dataset.subjects.iter().map(|subject| {
-                        let folder = format!("{trials}-{draw}/{}", subject.id);
-                        job(MAIN, folder, Make::Adapt(subject.id.clone()))
-                    })),
-                    false => {
-                        let folder = format!("{MAIN}-{trials}-{draw}");
-                        jobs.push(job(MAIN, folder, train(plain.clone())));
-                    }
-                }
-                let (model, layers) = ridge::layers(&plain.config()?, self.dataset)?;
-                name = model;
-                jobs.push(job(model, format!("ridge-{trials}-{draw}"), train(layers)));
-                for model in &models {
-                    let mut layers = model.layers(self.layers)?;
-                    let key = match self.new_subjects {
-                        true => {
-                            layers.insert("split.holdout_subject", EACH, ORIGIN)?;
-                            "split.calibration"
-                        }
-                        false => "split.trials",
-                    };
-                    let layers = self.drawn(&layers, key, trials, draw)?;
-                    let folder = format!("{}-{trials}-{draw}", model.name);
-                    jobs.push(job(&model.name, folder, train(layers)));
-                }
+                jobs.extend(self.jobs_of(trials, draw, &models)?);
             }
         }
-        Ok((name, jobs))
+        Ok(jobs)
+    }
+
+    /// The runs of a draw: of the model, of ridge regression, and of the models beside them.
+    fn jobs_of(&self, trials: Trials, draw: u32, models: &[Contender]) -> Result<Vec<Job>> {
+        let plain = self.drawn(self.layers, "split.trials", trials, draw)?;
+        // What is too few is known before anything is trained.
+        let counts = training_trials(self.dataset, &plain.config()?)?.into_iter();
+        let mean =
+            |folds: Vec<usize>| folds.iter().sum::<usize>() as f64 / folds.len().max(1) as f64;
+        let counts: Vec<f64> = counts.map(mean).collect();
+        let job = |model: &str, folder: String, make: Make| Job {
+            path: self.out.join(folder),
+            model: model.to_owned(),
+            trials,
+            draw,
+            counts: counts.clone(),
+            make,
+        };
+        let train = |layers| Make::Train(Box::new(layers));
+        let (ridge, layers) = ridge::layers(&plain.config()?, self.dataset)?;
+        let mut jobs = match self.new_subjects {
+            true => {
+                let adapted = self.dataset.subjects.iter().map(|subject| {
+                    let folder = format!("{trials}-{draw}/{}", subject.id);
+                    job(MAIN, folder, Make::Adapt(subject.id.clone()))
+                });
+                adapted.collect()
+            }
+            false => vec![job(MAIN, format!("{MAIN}-{trials}-{draw}"), train(plain))],
+        };
+        jobs.push(job(ridge, format!("ridge-{trials}-{draw}"), train(layers)));
+        for model in models {
+            let mut layers = model.layers(self.layers)?;
+            let key = match self.new_subjects {
+                true => {
+                    layers.insert("split.holdout_subject", EACH, ORIGIN)?;
+                    "split.calibration"
+                }
+                false => "split.trials",
+            };
+            let layers = self.drawn(&layers, key, trials, draw)?;
+            let folder = format!("{}-{trials}-{draw}", model.name);
+            jobs.push(job(&model.name, folder, train(layers)));
+        }
+        Ok(jobs)
     }
 
     /// The models asked for beside the configured one.
-    fn contenders(&self) -> Result<Vec<Contender>> {
+    fn contenders(&self, ridge: &str) -> Result<Vec<Contender>> {
         let mut models: Vec<Contender> = Vec::new();
         for name in self.models {
             let model = Contender::named(name)?;
             let family = model.layers(self.layers)?.config()?.model.family;
-            let why = if name == MAIN || models.contains(&model) {
+            let why = if [MAIN, ridge].contains(&name.as_str()) || models.contains(&model) {
                 format!("--models {name}: it is there without being named, or named twice")
             } else if self.new_subjects && !matches!(family, Family::AlignedRidge(_)) {
                 format!(
@@ -372,15 +367,11 @@ impl Curve<'_> {
     fn rows(&self, job: &Job) -> Result<Vec<Row>> {
         let predictions = Run::open(&job.path)?.predictions()?;
         let scores = mused_results::scores_by_subject(&predictions, Undefined::Exclude)?;
-        let plain = self.drawn(self.layers, "split.trials", job.trials, job.draw)?;
-        let config = plain.config()?;
-        let row = |(subject, scores): (String, mused_stats::metrics::MultiLabelScores)| {
+        let row = |(subject, scores): (String, MultiLabelScores)| {
             let index = self.dataset.subject(&subject)?;
-            let counts = training_trials(self.dataset, &config, index)?;
-            let all: usize = counts.iter().sum();
             Ok(Row {
                 asked: job.trials,
-                trials: all as f64 / counts.len().max(1) as f64,
+                trials: job.counts.get(index).copied().unwrap_or_default(),
                 model: job.model.clone(),
                 draw: job.draw,
                 subject,

@@ -229,8 +229,10 @@ fn what_there_is_no_curve_of_says_why() {
         model.contains("expected procrustes-ridge or srm-ridge"),
         "{model}"
     );
-    let twice = refused("--trials 10 --models default");
-    assert!(twice.contains("without being named"), "{twice}");
+    for model in ["default", "ridge-stacked", "mlp-shared,mlp-shared"] {
+        let twice = refused(&format!("--trials 10 --models {model}"));
+        assert!(twice.contains("without being named"), "{twice}");
+    }
     assert!(
         !folder.path().join("c").exists(),
         "refused before anything is trained"

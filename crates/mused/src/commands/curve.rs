@@ -1,5 +1,7 @@
+use std::cell::RefCell;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use mused::curve::{Curve, Estimate, Mean};
 use mused::data::Dataset;
 use mused::run::Trials;
@@ -20,6 +22,7 @@ pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
     stop_on_interrupt()?;
     let counter = Counter::new("runs");
+    let doing = RefCell::new(None);
     let curves = Curve {
         dataset: &dataset,
         layers: &layers(args)?,
@@ -32,10 +35,15 @@ pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
     }
     .run(|done, total, name| {
         counter.set(done, total);
+        *doing.borrow_mut() = Some(name.to_owned());
         Counted::new(&counter, name)
     });
     counter.finish();
-    let Some(curves) = curves? else {
+    let curves = match doing.into_inner() {
+        Some(run) => curves.context(run)?,
+        None => curves?,
+    };
+    let Some(curves) = curves else {
         eprintln!("stopped and saved; the same command goes on");
         return Ok(ExitCode::from(super::INTERRUPTED));
     };
