@@ -1,7 +1,6 @@
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use mused_formats::npy::{Dtype, NpyMatrix};
+use mused_formats::npy::{Dtype, FileState, NpyMatrix};
 use ndarray::{ArcArray2, Array2};
 
 use crate::{Error, Result};
@@ -9,7 +8,7 @@ use crate::{Error, Result};
 /// A subject's responses, trials × voxels, read a row at a time. Clones share the values.
 #[derive(Clone, Debug)]
 pub enum Responses {
-    /// A memory-mapped `responses.npy`.
+    /// An open `responses.npy`.
     File(Arc<NpyMatrix>),
     /// An array.
     Memory(ArcArray2<f32>),
@@ -62,13 +61,24 @@ impl Responses {
         }
     }
 
+    /// How their file stands now; `None` in memory.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn state(&self) -> Result<Option<FileState>> {
+        match self {
+            Self::File(matrix) => Ok(Some(matrix.state()?)),
+            Self::Memory(_) => Ok(None),
+        }
+    }
+
     /// The values of a row that exists, little-endian.
-    pub(crate) fn row_bytes(&self, row: usize) -> Result<Cow<'_, [u8]>> {
+    pub(crate) fn row_bytes(&self, row: usize) -> Result<Vec<u8>> {
         Ok(match self {
             Self::File(matrix) => matrix.row_bytes(row)?,
             Self::Memory(array) => {
                 let values = array.row(row).into_iter();
-                Cow::Owned(values.flat_map(|value| value.to_le_bytes()).collect())
+                values.flat_map(|value| value.to_le_bytes()).collect()
             }
         })
     }

@@ -1,11 +1,11 @@
 use std::collections::HashSet;
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_formats::cifti::BrainModels;
 use mused_formats::npy::{self, Dtype, NpyWriter};
-use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
+use mused_formats::{Lock, Locked, replace_file};
 use ndarray::ArrayView2;
 
 use crate::checks::check_names;
@@ -343,87 +343,91 @@ pub(crate) fn claim_folder_name(what: &str, name: &str, taken: &mut HashSet<Stri
 struct PartialFolder {
     destination: PathBuf,
     path: PathBuf,
-    /// Locked until dropped, also by a kill.
-    _lock: File,
+    _lock: Lock,
 }
 
-const LOCK: &str = ".lock";
 /// Folder of scratch files and records.
 const WORK: &str = "work";
 
 impl PartialFolder {
     fn create(destination: &Path, fingerprint: Option<&str>) -> Result<Self> {
-        let occupied = match fs::read_dir(destination) {
-            Ok(mut entries) => entries.next().is_some(),
-            Err(_) => destination.exists(),
-        };
-        if occupied {
-            return Err(Error::Exists(destination.to_owned()));
-        }
+        refuse_occupied(destination)?;
         let Some(name) = destination.file_name().and_then(|name| name.to_str()) else {
             let expected = "expected the name of a folder to create";
             return Err(Error::invalid(destination, expected));
         };
-        let path = destination.with_file_name(format!(".{name}.partial"));
-        fs::create_dir_all(&path).map_err(Error::io("cannot create", &path))?;
-        let lock = File::create(path.join(LOCK)).map_err(Error::io("cannot create", &path))?;
-        // Some network file systems have no locks; there the user takes care.
-        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            return Err(Error::Request(format!(
-                "{} is being written by another process: wait for it or choose another name",
-                destination.display()
-            )));
+        let beside = |end: &str| destination.with_file_name(format!(".{name}.{end}"));
+        if let Some(parent) = destination.parent() {
+            fs::create_dir_all(parent).map_err(Error::io("cannot create", parent))?;
         }
+        let lock = match Lock::take(beside("lock"))? {
+            Locked::Own(lock) => lock,
+            Locked::Other(holder) => {
+                return Err(Error::Request(format!(
+                    "{}: {holder} is writing it: wait until it has ended, or choose another name",
+                    destination.display()
+                )));
+            }
+        };
+        // By a process that has ended since.
+        refuse_occupied(destination)?;
+        let path = beside("partial");
+        fs::create_dir_all(&path).map_err(Error::io("cannot create", &path))?;
         let folder = Self {
             destination: destination.to_owned(),
             path,
             _lock: lock,
         };
-        let work = folder.path.join(WORK);
-        let mark = work.join("fingerprint");
+        let mark = folder.mark();
         let found = fs::read_to_string(&mark).ok();
         if found.is_none() || found.as_deref() != fingerprint {
-            folder.empty()?;
-            fs::create_dir(&work).map_err(Error::io("cannot create", &work))?;
+            // What an earlier process left of other work.
+            folder.discard()?;
+            let work = folder.path.join(WORK);
+            fs::create_dir_all(&work).map_err(Error::io("cannot create", &work))?;
             replace_file(&mark, fingerprint.unwrap_or_default().as_bytes())?;
         }
         Ok(folder)
     }
 
-    /// Removes what an earlier, killed process left.
-    fn empty(&self) -> Result<()> {
-        let refused = || Error::io("cannot remove", &self.path);
-        for entry in fs::read_dir(&self.path).map_err(refused())? {
-            let entry = entry.map_err(refused())?;
-            if entry.file_name() == LOCK {
-                continue;
-            }
-            let folder = entry.file_type().map_err(refused())?.is_dir();
-            let removed = if folder {
-                fs::remove_dir_all(entry.path())
-            } else {
-                fs::remove_file(entry.path())
-            };
-            removed.map_err(refused())?;
+    /// Whose work is recorded.
+    fn mark(&self) -> PathBuf {
+        self.path.join(WORK).join("fingerprint")
+    }
+
+    /// Removes it; the mark first, for without its files no record holds.
+    fn discard(&self) -> Result<()> {
+        let mark = self.mark();
+        if mark.exists() {
+            fs::remove_file(&mark).map_err(Error::io("cannot remove", &mark))?;
         }
-        Ok(())
+        fs::remove_dir_all(&self.path).map_err(Error::io("cannot remove", &self.path))
     }
 
     fn finish(self) -> Result<()> {
         let work = self.path.join(WORK);
         fs::remove_dir_all(&work).map_err(Error::io("cannot remove", &work))?;
-        let lock = self.path.join(LOCK);
-        fs::remove_file(&lock).map_err(Error::io("cannot remove", &lock))?;
         // An empty folder made by the user is taken over; anything else is an error of `rename`.
         fs::rename(&self.path, &self.destination)
             .map_err(Error::io("cannot create", &self.destination))
     }
 }
 
+fn refuse_occupied(destination: &Path) -> Result<()> {
+    let occupied = match fs::read_dir(destination) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(_) => destination.exists(),
+    };
+    match occupied {
+        true => Err(Error::Exists(destination.to_owned())),
+        false => Ok(()),
+    }
+}
+
 impl Drop for PartialFolder {
     fn drop(&mut self) {
         // After `finish` the folder is no longer there; a failed clean-up has nobody to tell.
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = self.discard();
     }
 }
 

@@ -441,7 +441,7 @@ fn two_writers_of_one_dataset_do_not_meet() {
     let folder = parent.path().join("data");
     let create = || DatasetWriter::create(&folder, description(), stimuli(), &labels());
     let first = create().unwrap();
-    says(&create().unwrap_err(), &["data", "another process"]);
+    says(&create().unwrap_err(), &["data", "is writing it"]);
     first.finish().unwrap();
     assert!(folder.join("labels.npy").is_file());
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 1);

@@ -19,6 +19,7 @@ pub mod npz;
 mod number;
 mod recognise;
 pub mod sha256;
+mod shell;
 pub mod table;
 pub mod torch_pickle;
 mod whole_file;
@@ -26,4 +27,5 @@ mod xml;
 
 pub use error::{Error, ErrorKind, Result};
 pub use lock::{Lock, Locked};
-pub use whole_file::{WholeFile, replace_file};
+pub use shell::quoted;
+pub use whole_file::{WholeFile, replace_file, replace_folder};

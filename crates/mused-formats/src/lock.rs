@@ -1,12 +1,15 @@
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::path::Path;
+use std::fmt::Display;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::{Error, Result};
 
 /// The right to be the only writer of something: held by one process at a time, and gone with it however it ends.
 #[derive(Debug)]
 pub struct Lock {
+    path: PathBuf,
     _file: File,
 }
 
@@ -15,43 +18,93 @@ pub struct Lock {
 pub enum Locked {
     /// It is free, and the caller's now.
     Own(Lock),
-    /// Another process has it: its number, as far as it wrote one.
+    /// Another process has it: which, where and since when, as far as it wrote that.
     Other(String),
 }
 
 impl Lock {
-    /// Takes the lock that the file `path` stands for, which is made where it is missing and stays: removed, it could be
-    /// held by two.
+    /// Takes the lock that the file `path` stands for, which is there as long as somebody has the lock, or a process
+    /// that was killed had it.
     ///
     /// # Errors
-    /// A file that cannot be made or locked.
+    /// A file that cannot be made.
     pub fn take(path: impl AsRef<Path>) -> Result<Locked> {
         let path = path.as_ref();
-        let take = || {
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(path)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                // Some file systems of clusters have no locks: nothing is kept out there, as before.
-                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-                Err(TryLockError::Error(error)) => return Err(error),
-                Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    file.take(20).read_to_string(&mut holder)?;
-                    return Ok(Locked::Other(holder.trim().to_owned()));
-                }
+        let take = || -> io::Result<Locked> {
+            let (mut file, own) = open_alone(path)?;
+            if !own {
+                let mut holder = String::new();
+                file.take(300).read_to_string(&mut holder)?;
+                return Ok(Locked::Other(match holder.trim() {
+                    "" => "another process".to_owned(),
+                    holder => holder.to_owned(),
+                }));
             }
             file.set_len(0)?;
-            write!(file, "{}", std::process::id())?;
-            Ok(Locked::Own(Self { _file: file }))
+            write!(file, "{}", this_process())?;
+            Ok(Locked::Own(Self {
+                path: path.to_owned(),
+                _file: file,
+            }))
         };
         take().map_err(|error| Error::from(error).in_file(path))
     }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Still held: nobody else can have taken what is removed. Where no inode tells whether it is the same file, it
+        // stays, for two could hold it then.
+        if cfg!(unix) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn this_process() -> impl Display {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = match host.trim() {
+        "" => String::new(),
+        host => format!(" on {host}"),
+    };
+    let since = humantime::format_rfc3339_seconds(SystemTime::now());
+    format!("process {}{host} (since {since})", std::process::id())
+}
+
+/// Opens a file, which is made where it is missing, and says whether it is this caller's alone until it is closed.
+pub(crate) fn open_alone(path: &Path) -> io::Result<(File, bool)> {
+    loop {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(path)?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => return Ok((file, false)),
+            // Some file systems of clusters have no locks: nothing is kept out there.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
+        }
+        // Whoever had it may have moved or removed it meanwhile.
+        if is_at(&file, path)? {
+            return Ok((file, true));
+        }
+    }
+}
+
+/// Whether an open file is the one that has this name.
+#[cfg(unix)]
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let own = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_at(_file: &File, _path: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -59,15 +112,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_holds_it_at_a_time() {
+    fn one_holds_it_at_a_time_and_leaves_nothing() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("lock");
+        // A process that was killed left its file.
+        fs::write(&path, "process 1 on elsewhere").unwrap();
         let Locked::Own(lock) = Lock::take(&path).unwrap() else {
             panic!("nobody has it");
         };
-        let own = std::process::id().to_string();
-        assert!(matches!(Lock::take(&path).unwrap(), Locked::Other(holder) if holder == own));
+        let Locked::Other(holder) = Lock::take(&path).unwrap() else {
+            panic!("two have it");
+        };
+        let own = format!("process {}", std::process::id());
+        assert!(
+            holder.starts_with(&own) && holder.contains("since 2"),
+            "{holder}"
+        );
         drop(lock);
+        assert!(!path.exists());
         assert!(matches!(Lock::take(&path).unwrap(), Locked::Own(_)));
+    }
+
+    /// Who opened the file before it was removed does not hold the lock of the one made since.
+    #[test]
+    fn threads_take_turns() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("lock");
+        let inside = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..300 {
+                        if let Locked::Own(_lock) = Lock::take(&path).unwrap() {
+                            let others = inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                            assert_eq!(others, 0);
+                            inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                        }
+                    }
+                });
+            }
+        });
     }
 }

@@ -2,16 +2,19 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::lock::open_alone;
 use crate::{Error, Result};
 
 /// A file that appears under its name whole or not at all.
 ///
-/// It is written beside its destination, synced and renamed by [`finish`](Self::finish): a reader sees the old content
-/// or the new, never a part. Dropped before, it leaves the destination as it was.
+/// It is written beside its destination, by one writer at a time, synced and renamed by [`finish`](Self::finish): a
+/// reader sees the old content or the new, never a part. Dropped before, it leaves the destination as it was. What a
+/// killed process leaves beside it is taken over by the next writer.
 #[derive(Debug)]
 pub struct WholeFile {
     destination: PathBuf,
-    partial: PathBuf,
+    /// Where it is written; `None` when it has its name.
+    partial: Option<PathBuf>,
     file: BufWriter<File>,
 }
 
@@ -19,17 +22,26 @@ impl WholeFile {
     /// Starts the file that will be `destination`.
     ///
     /// # Errors
-    /// A file that cannot be created.
+    /// A file that cannot be created, or that another writer is at work on.
     pub fn create(destination: impl AsRef<Path>) -> Result<Self> {
         let destination = destination.as_ref().to_owned();
         let mut partial = destination.clone().into_os_string();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file =
-            File::create(&partial).map_err(|error| Error::from(error).in_file(&destination))?;
+        let create = || {
+            let (file, own) = open_alone(&partial)?;
+            if !own {
+                return Err(io::Error::other(
+                    "another process is writing this file: wait until it has ended",
+                ));
+            }
+            file.set_len(0)?;
+            Ok(file)
+        };
+        let file = create().map_err(|error| Error::from(error).in_file(&destination))?;
         Ok(Self {
             destination,
-            partial,
+            partial: Some(partial),
             file: BufWriter::new(file),
         })
     }
@@ -44,11 +56,16 @@ impl WholeFile {
     /// # Errors
     /// A full disk, a destination that is a folder.
     pub fn finish(mut self) -> Result<()> {
-        self.file
-            .flush()
-            .and_then(|()| self.file.get_ref().sync_all())
-            .and_then(|()| fs::rename(&self.partial, &self.destination))
-            .map_err(|error| Error::from(error).in_file(&self.destination))
+        let mut finish = || {
+            self.file.flush()?;
+            self.file.get_ref().sync_all()?;
+            if let Some(partial) = &self.partial {
+                fs::rename(partial, &self.destination)?;
+                self.partial = None;
+            }
+            Ok(())
+        };
+        finish().map_err(|error: io::Error| Error::from(error).in_file(&self.destination))
     }
 }
 
@@ -64,8 +81,10 @@ impl Write for WholeFile {
 
 impl Drop for WholeFile {
     fn drop(&mut self) {
-        // After `finish` it is no longer there; a failed clean-up has nobody to tell.
-        let _ = fs::remove_file(&self.partial);
+        if let Some(partial) = &self.partial {
+            // A failed clean-up has nobody to tell.
+            let _ = fs::remove_file(partial);
+        }
     }
 }
 
@@ -78,4 +97,49 @@ pub fn replace_file(path: impl AsRef<Path>, content: &[u8]) -> Result<()> {
     file.write_all(content)
         .map_err(|error| Error::from(error).in_file(&file.destination))?;
     file.finish()
+}
+
+/// Puts the folder `whole` in the place of `destination`, which is at every moment what it was, what it will be, or
+/// nowhere. What a killed process left of the one before is removed.
+///
+/// # Errors
+/// Folders that cannot be moved.
+pub fn replace_folder(whole: &Path, destination: &Path) -> Result<()> {
+    let name = destination.file_name().unwrap_or_default();
+    let before = destination.with_file_name(format!(".{}.before", name.display()));
+    let replace = || {
+        let remove = || match before.exists() {
+            true => fs::remove_dir_all(&before),
+            false => Ok(()),
+        };
+        remove()?;
+        if destination.exists() {
+            fs::rename(destination, &before)?;
+        }
+        fs::rename(whole, destination)?;
+        remove()
+    };
+    replace().map_err(|error| Error::from(error).in_file(destination))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_writers_of_a_file_do_not_mix() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a.txt");
+        // Of a process that was killed.
+        fs::write(folder.path().join("a.txt.partial"), "left over, and longer").unwrap();
+        let mut first = WholeFile::create(&path).unwrap();
+        let refused = WholeFile::create(&path).unwrap_err().to_string();
+        assert!(refused.contains("another process"), "{refused}");
+        first.write_all(b"first").unwrap();
+        first.finish().unwrap();
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 1);
+        replace_file(&path, b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+    }
 }

@@ -293,3 +293,46 @@ proptest! {
         let _ = (parse(&bytes), parse_f32(&bytes), parse_u8(&bytes));
     }
 }
+
+/// A map of memory would end the process here.
+#[test]
+fn a_file_that_is_shortened_or_replaced_meanwhile_is_noticed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("a.npy");
+    let rows = ndarray::Array2::<f32>::from_shape_fn((100, 200), |(row, column)| {
+        (row * 200 + column) as f32
+    });
+    write_npy_f32(&path, rows.view()).unwrap();
+    let (matrix, mut row) = (NpyMatrix::open(&path).unwrap(), vec![0.0; 200]);
+    let before = matrix.state().unwrap();
+    std::fs::rename(&path, folder.path().join("b.npy")).unwrap();
+    std::fs::write(&path, "other").unwrap();
+    assert!(before.in_place && !matrix.state().unwrap().in_place);
+    matrix.read_row(99, &mut row).unwrap();
+    assert_eq!(row, rows.row(99).to_vec());
+
+    let file = std::fs::File::options()
+        .write(true)
+        .open(folder.path().join("b.npy"));
+    let file = file.unwrap();
+    file.set_len(20_000).unwrap();
+    assert_ne!(matrix.state().unwrap().length, before.length);
+    matrix.read_row(3, &mut row).unwrap();
+    for message in [
+        matrix.read_row(99, &mut row).unwrap_err().to_string(),
+        matrix.row_bytes(99).unwrap_err().to_string(),
+    ] {
+        assert!(message.contains("shortened"), "{message}");
+        assert!(message.contains("a.npy"), "{message}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_not_waited_for() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("pipe.npy");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    assert!(NpyMatrix::open(&path).is_err());
+}

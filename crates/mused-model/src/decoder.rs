@@ -76,20 +76,30 @@ impl DecoderConfig {
     }
 
     /// About the bytes of a training step that `samples` pass at once: what is kept of them for the
-    /// backward pass, and four values a weight (itself, its gradient, two moments) of the volume
-    /// model and of layers of subjects, whose weights are large.
+    /// backward pass, and eleven values a weight: itself, its gradient, two moments, their average, the
+    /// best so far, and all but the gradient once more while they are saved. Of the volume model, whose
+    /// activations come and go, four.
     ///
     /// # Errors
     /// Sizes that no model can have; the message names the field.
     pub fn step_bytes(&self, samples: usize) -> Result<u64> {
         let (weights, values) = match self {
-            Self::Roi(config) => (0.0, config.activations()),
-            Self::BrainFormer(config) => (config.convolution_weights(), config.activations()?),
-            Self::Mlp(config) => (0.0, 2.0 * config.inputs as f64 + 4.0 * config.hidden as f64),
-            Self::SubjectLinear(config) => (config.weights(), config.activations()),
+            Self::Roi(config) => (11.0 * config.weights(), config.activations()),
+            Self::BrainFormer(config) => {
+                (4.0 * config.convolution_weights(), config.activations()?)
+            }
+            Self::Mlp(config) => {
+                let [inputs, hidden, labels] =
+                    [config.inputs, config.hidden, config.labels].map(|size| size as f64);
+                (
+                    11.0 * hidden * (inputs + labels),
+                    2.0 * inputs + 4.0 * hidden,
+                )
+            }
+            Self::SubjectLinear(config) => (11.0 * config.weights(), config.activations()),
         };
         // Whole numbers up to 2^53 are exact, and beyond them no machine has the memory.
-        Ok((4.0 * (4.0 * weights + samples as f64 * values)) as u64)
+        Ok((4.0 * (weights + samples as f64 * values)) as u64)
     }
 
     /// A decoder with freshly drawn weights.

@@ -165,8 +165,8 @@ impl RoiTransformerConfig {
     /// A float: sizes that no machine has are counted as well, to be refused with what would fit.
     pub(crate) fn activations(&self) -> f64 {
         let (tokens, width) = match &self.tokenizer {
-            Tokenizer::Regions { lengths } => (lengths.len() + 2, lengths.iter().sum()),
-            Tokenizer::Patches { count, length } => (count + 2, count * length),
+            Tokenizer::Regions { lengths } => (lengths.len() + 2, self.width()),
+            Tokenizer::Patches { count, .. } => (count + 2, self.width()),
         };
         let EncoderConfig {
             dim, depth, heads, ..
@@ -177,6 +177,25 @@ impl RoiTransformerConfig {
         // Queries, keys, values, four sums and norms; the MLP before and after its activation.
         let block = tokens * (7.0 * dim + 2.0 * hidden) + 2.0 * heads * tokens * tokens;
         2.0 * width + tokens * dim + depth * block
+    }
+
+    /// Values of an input row.
+    pub fn width(&self) -> usize {
+        match &self.tokenizer {
+            Tokenizer::Regions { lengths } => lengths.iter().sum(),
+            Tokenizer::Patches { count, length } => count * length,
+        }
+    }
+
+    /// About its weights: of the tokenizers and of the blocks.
+    pub(crate) fn weights(&self) -> f64 {
+        let read = match &self.tokenizer {
+            Tokenizer::Regions { lengths } => lengths.iter().sum(),
+            Tokenizer::Patches { length, .. } => *length,
+        };
+        let [read, dim, depth] =
+            [read, self.encoder.dim, self.encoder.depth].map(|size| size as f64);
+        read * dim + depth * dim * dim * (4.0 + 2.0 * self.encoder.mlp_ratio)
     }
 
     /// A model with freshly drawn weights.

@@ -11,10 +11,10 @@ use mused_run::{Adapted, Config, HeldOut, Layers, Reading, Resolved, Run, Task, 
 use crate::families::restore;
 use crate::fold_data::FoldData;
 use crate::journal::Journal;
-use crate::learner::save;
+use crate::learner::{Model, save};
 use crate::plan::{OWN_TRIALS, Plan};
 use crate::sample_set::SampleSet;
-use crate::training::{is_done, record, searched};
+use crate::training::{record, searched};
 use crate::{Error, Result};
 
 /// Whom to adapt what run to.
@@ -98,7 +98,16 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
         subjects: source.record().subjects.clone(),
         calibration: folds.map(counted).collect::<Result<_>>()?,
     };
-    let run = match Run::exists(path) {
+    let begun = Run::exists(path);
+    if !begun {
+        Run::refuse_occupied(path)?;
+    }
+    // Nothing is created before everything has been fitted.
+    let tasks = plan.tasks.iter();
+    let models = tasks.map(|task| Fitted::of::<B>(source, dataset, &config, &plan, task));
+    let models: Vec<Fitted<'_>> = models.collect::<Result<_>>()?;
+    let _alone = Run::claim(path)?;
+    let run = match begun {
         true => started(path, &adapted, &config)?,
         false => {
             let audit = searched(dataset, &plan, &config)?;
@@ -106,14 +115,15 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
             record.subjects = adapted.subjects.clone();
             record.config = Some(config.clone());
             record.adapted = Some(adapted);
-            Run::create(path, record, &Layers::of(&config)?, dataset, &plan.folds)?
+            let layers = Layers::of(&config)?;
+            Run::create(path, record, &layers, dataset, &plan.folds)?
         }
     };
     Journal::open(&run, &[])?;
-    for task in &plan.tasks {
-        if !is_done(&run, task, &())? {
-            one::<B>(source, dataset, &config, &plan, &run, task)?;
-        }
+    for (task, Fitted { data, model }) in plan.tasks.iter().zip(&models) {
+        let folder = run.task_folder(task);
+        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        save(&run, task, data, model.as_ref(), 0, &config)?;
     }
     plan.gather(dataset, &run)?;
     Ok(run.finish()?)
@@ -124,7 +134,10 @@ fn started(path: &Path, adapted: &Adapted, config: &Config) -> Result<Run> {
     let run = Run::open(path)?;
     let same = run.record().adapted.as_ref() == Some(adapted) && run.config()? == *config;
     match same && !run.is_complete() {
-        true => Ok(run),
+        true => {
+            run.sweep()?;
+            Ok(run)
+        }
         false => Err(mused_data::Error::Exists(path.to_owned()).into()),
     }
 }
@@ -206,72 +219,79 @@ fn fit(
     Ok((own, maps))
 }
 
-/// The model of a task: its network is the source's, its inputs are the new person's.
-fn one<B: TrainBackend>(
-    source: &Run,
-    dataset: &Dataset,
-    config: &Config,
-    plan: &Plan,
-    run: &Run,
-    task: &Task,
-) -> Result<()> {
-    let of_fold = |one: &&Task| {
-        let other = one.holdout.is_some() && one.holdout != task.holdout;
-        one.fold == task.fold && !other
-    };
-    let Some(trained) = source.tasks().iter().find(of_fold) else {
-        return Ok(());
-    };
-    let (description, model, known) = restore::<B>(source, trained)?;
-    let (own, fitted) = fit(dataset, config, plan, task.fold)?;
-    let person = dataset.subject(&config.split.holdout_subject)?;
-    for own in fitted.transform.layout.slots() {
-        let slots = known.layout.slots();
-        match slots.iter().find(|slot| slot.name == own.name) {
-            Some(slot) if slot.length == own.length => {}
-            Some(slot) => {
-                return Err(Error::Request(format!(
-                    "region {}: expected {} values of it, as {} reads them, found {}: its features are other ones",
-                    own.name,
-                    slot.length,
-                    source.path().display(),
-                    own.length
-                )));
-            }
-            None => {
-                let known: Vec<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
-                return Err(Error::Request(format!(
-                    "region {} of subject {} is not among those that {} reads ({}): import the subject with these",
-                    own.name,
-                    config.split.holdout_subject,
-                    source.path().display(),
-                    known.join(", ")
-                )));
+/// A model of the new person: its network is the source's, its inputs are the person's.
+struct Fitted<'d> {
+    data: FoldData<'d>,
+    model: Box<dyn Model>,
+}
+
+impl<'d> Fitted<'d> {
+    fn of<B: TrainBackend>(
+        source: &Run,
+        dataset: &'d Dataset,
+        config: &Config,
+        plan: &Plan,
+        task: &Task,
+    ) -> Result<Self> {
+        let of_fold = |one: &&Task| {
+            let other = one.holdout.is_some() && one.holdout != task.holdout;
+            one.fold == task.fold && !other
+        };
+        let trained = source.tasks().iter().find(of_fold).ok_or_else(|| {
+            Error::invalid(
+                source.path(),
+                format!("expected a model of fold {}, found none", task.fold),
+            )
+        })?;
+        let (description, model, known) = restore::<B>(source, trained)?;
+        let (own, fitted) = fit(dataset, config, plan, task.fold)?;
+        let person = dataset.subject(&config.split.holdout_subject)?;
+        for own in fitted.transform.layout.slots() {
+            let slots = known.layout.slots();
+            match slots.iter().find(|slot| slot.name == own.name) {
+                Some(slot) if slot.length == own.length => {}
+                Some(slot) => {
+                    return Err(Error::Request(format!(
+                        "region {}: expected {} values of it, as {} reads them, found {}: its features are other ones",
+                        own.name,
+                        slot.length,
+                        source.path().display(),
+                        own.length
+                    )));
+                }
+                None => {
+                    let known: Vec<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
+                    return Err(Error::Request(format!(
+                        "region {} of subject {} is not among those that {} reads ({}): import the subject with these",
+                        own.name,
+                        config.split.holdout_subject,
+                        source.path().display(),
+                        known.join(", ")
+                    )));
+                }
             }
         }
+        let transform = Arc::new(InputTransform {
+            layout: known.layout,
+            references: None,
+            subjects: fitted.transform.subjects,
+        });
+        let reader = Arc::new(InputReader::new(dataset, transform.clone(), &[person])?);
+        // Nobody's tokens are the new person's: it gets the mean of all.
+        let tokens = description.model.subjects();
+        let set = |samples| SampleSet::new(reader.clone(), samples, &description.subjects, tokens);
+        let of = |stimuli: &[usize]| samples(dataset, &[person], stimuli);
+        let fold = &plan.folds[task.fold];
+        let data = FoldData {
+            train: set(own)?,
+            validation: set(of(&fold.validation))?,
+            test: set(of(&fold.test))?,
+            unlabelled: None,
+            transform,
+            description: description.clone(),
+        };
+        Ok(Self { data, model })
     }
-    let transform = Arc::new(InputTransform {
-        layout: known.layout,
-        references: None,
-        subjects: fitted.transform.subjects,
-    });
-    let reader = Arc::new(InputReader::new(dataset, transform.clone(), &[person])?);
-    // Nobody's tokens are the new person's: it gets the mean of all.
-    let tokens = description.model.subjects();
-    let set = |samples| SampleSet::new(reader.clone(), samples, &description.subjects, tokens);
-    let of = |stimuli: &[usize]| samples(dataset, &[person], stimuli);
-    let fold = &plan.folds[task.fold];
-    let data = FoldData {
-        train: set(own)?,
-        validation: set(of(&fold.validation))?,
-        test: set(of(&fold.test))?,
-        unlabelled: None,
-        transform,
-        description: description.clone(),
-    };
-    let folder = run.task_folder(task);
-    fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
-    save(run, task, &data, model.as_ref(), 0, config)
 }
 
 /// Whether the inputs of a model of an adapted run are made by maps of its calibration trials.

@@ -11,7 +11,8 @@ use crate::journal::{Journal, now};
 use crate::model_file::Architecture;
 use crate::parameters::NamedTensors;
 use crate::sample_set::SampleSet;
-use crate::{Cause, Error, Progress, Result, checkpoint, inputs};
+use crate::watch::Watch;
+use crate::{Cause, Error, Result, checkpoint, inputs};
 
 /// A family of models under a configuration.
 pub(crate) trait Learner: Sync {
@@ -113,7 +114,7 @@ pub(crate) struct Fit<'f, 'w> {
     pub(crate) data: &'f FoldData<'f>,
     pub(crate) guides: &'f Guides,
     pub(crate) journal: &'f Journal<'f>,
-    pub(crate) progress: &'f dyn Progress,
+    pub(crate) watch: &'f Watch<'f>,
     pub(crate) worker: &'f mut Worker<'w>,
 }
 

@@ -1,25 +1,27 @@
-//! Whether a training step fits the memory of the machine.
+//! What fits into the memory there is: a step of one model, and how many models side by side.
 
 use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mused_model::DecoderConfig;
 use mused_run::TrainConfig;
 
 use crate::{Error, Result};
 
-/// About the bytes of a training step; refused where there are not as many, with what would fit.
+/// About the bytes of a training step beside `kept` ones; refused where there are not as many, with what would fit.
 ///
 /// # Errors
 /// Names the two sizes and the micro-batch to set; or sizes that no model can have.
-pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig) -> Result<u64> {
+pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig, kept: u64) -> Result<u64> {
     let at_once = match train.micro_batch {
         0 => train.batch_size,
         size => size.min(train.batch_size),
     };
-    let needed = model.step_bytes(at_once)?;
+    let needed = model.step_bytes(at_once)?.saturating_add(kept);
     match available() {
         Some(available) if needed > available => {
-            Err(Error::Request(advice(model, at_once, needed, available)?))
+            Err(Error::Request(advice(model, at_once, kept, available)?))
         }
         // Where the system does not say, the step itself will tell.
         _ => Ok(needed),
@@ -44,18 +46,19 @@ pub(crate) fn check_inputs(width: usize, samples: usize) -> Result<u64> {
     }
 }
 
-fn advice(model: &DecoderConfig, at_once: usize, needed: u64, available: u64) -> Result<String> {
+fn advice(model: &DecoderConfig, at_once: usize, kept: u64, available: u64) -> Result<String> {
+    let needs = |samples| Ok::<_, Error>(model.step_bytes(samples)?.saturating_add(kept));
     let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
-    let (needed, free) = (gigabytes(needed), gigabytes(available));
+    let (needed, free) = (gigabytes(needs(at_once)?), gigabytes(available));
     let mut fitting = at_once.checked_next_power_of_two().unwrap_or(usize::MAX) / 2;
-    while fitting > 0 && model.step_bytes(fitting)? > available {
+    while fitting > 0 && needs(fitting)? > available {
         fitting /= 2;
     }
     let advice = match fitting {
         0 => "not even one fits: choose a smaller network or model.grid".to_owned(),
         size => format!(
             "set train.micro_batch to {size} (about {})",
-            gigabytes(model.step_bytes(size)?)
+            gigabytes(needs(size)?)
         ),
     };
     Ok(format!(
@@ -63,22 +66,95 @@ fn advice(model: &DecoderConfig, at_once: usize, needed: u64, available: u64) ->
     ))
 }
 
-/// Bytes that can still be had, where the system says so: Linux's own figure, and the limit of the
-/// control group the process runs in.
+/// Bytes that this process may use in all, where its user said so; 0 where not.
+static LIMIT: AtomicU64 = AtomicU64::new(0);
+
+/// Bounds the memory of this process: fewer models are fitted side by side, and what does not fit is refused.
+pub fn limit_memory(bytes: u64) {
+    LIMIT.store(bytes, Ordering::Relaxed);
+}
+
+/// How many of `tasks` models, that take `each` bytes, are fitted side by side on so many threads.
+pub(crate) fn workers(each: u64, tasks: usize, threads: usize) -> usize {
+    let fitting = available().map_or(u64::MAX, |available| available / each.max(1));
+    let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
+    tasks.min(threads).min(fitting).max(1)
+}
+
+/// Bytes that can still be had, as far as the system and its user say: what the machine has left, the control groups of
+/// the process, its own limits.
 fn available() -> Option<u64> {
-    let information = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = information
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    let number = |name: &str| -> Option<u64> {
-        let text = fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?;
-        text.trim().parse().ok()
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let status = read("/proc/self/status");
+    let used = |key: &str| field(&status, key).unwrap_or(0);
+    let limits = read("/proc/self/limits");
+    let limit = match LIMIT.load(Ordering::Relaxed) {
+        0 => None,
+        bytes => Some(bytes.saturating_sub(used("VmRSS:"))),
     };
-    let group = number("memory.max")
-        .zip(number("memory.current"))
-        .map(|(limit, used)| limit.saturating_sub(used));
-    Some(group.map_or(1024 * kilobytes, |left| left.min(1024 * kilobytes)))
+    let own = [
+        ("Max address space", "VmSize:"),
+        ("Max data size", "VmData:"),
+        ("Max resident set", "VmRSS:"),
+    ]
+    .map(|(name, key)| Some(soft(&limits, name)?.saturating_sub(used(key))));
+    let machine = field(&read("/proc/meminfo"), "MemAvailable:");
+    let groups = groups(&read("/proc/self/cgroup"));
+    own.into_iter()
+        .chain([limit, machine])
+        .flatten()
+        .chain(groups)
+        .min()
+}
+
+/// A figure of the kernel in kB, as bytes.
+fn field(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    Some(1024 * line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?)
+}
+
+/// A soft limit of the process, where there is one.
+fn soft(limits: &str, name: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// What the control groups that the process is in have left, each group's and those above it.
+fn groups(of_process: &str) -> Vec<u64> {
+    let mut left = Vec::new();
+    for line in of_process.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(group)) = (parts.next(), parts.next()) else {
+            continue;
+        };
+        let (root, names) = match controllers {
+            "" => ("/sys/fs/cgroup", ["memory.max", "memory.current"]),
+            "memory" => (
+                "/sys/fs/cgroup/memory",
+                ["memory.limit_in_bytes", "memory.usage_in_bytes"],
+            ),
+            _ => continue,
+        };
+        for group in Path::new(group.trim_start_matches('/')).ancestors() {
+            let folder = Path::new(root).join(group);
+            let number = |name: &str| -> Option<u64> {
+                let text = fs::read_to_string(folder.join(name)).ok()?;
+                text.trim().parse().ok()
+            };
+            // Pages of files that the kernel gives back when they are needed.
+            let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+            let cached = stat
+                .lines()
+                .find_map(|line| line.strip_prefix("inactive_file "));
+            let cached = cached
+                .and_then(|bytes| bytes.trim().parse().ok())
+                .unwrap_or(0);
+            if let [Some(limit), Some(used)] = names.map(number) {
+                left.push(limit.saturating_sub(used.saturating_sub(cached)));
+            }
+        }
+    }
+    left
 }
 
 #[cfg(test)]
@@ -92,20 +168,40 @@ mod tests {
     fn too_large_a_step_says_what_fits() {
         let model =
             DecoderConfig::BrainFormer(BrainFormerConfig::published(Depth::Eighteen, 9, 53));
-        let needed = model.step_bytes(64).unwrap();
-        let text = advice(&model, 64, needed, 3_000_000_000).unwrap();
+        let text = advice(&model, 64, 0, 3_000_000_000).unwrap();
         assert!(text.contains("3.0 GB are free"), "{text}");
         assert!(text.contains("train.micro_batch to 8"), "{text}");
-        let text = advice(&model, 64, needed, 1000).unwrap();
+        let text = advice(&model, 64, 0, 1000).unwrap();
         assert!(text.contains("not even one fits"), "{text}");
 
         let mut train = Config::default().train;
         train.batch_size = 10_000_000;
-        let refused = check(&model, &train);
+        let refused = check(&model, &train, 0);
         assert!(refused.is_err() || available().is_none());
         train.micro_batch = 1;
         train.batch_size = 64;
-        check(&model, &train).unwrap();
+        check(&model, &train, 0).unwrap();
+        let refused = check(&model, &train, u64::MAX / 2);
+        assert!(refused.is_err() || available().is_none());
+    }
+
+    #[test]
+    fn limits_are_read_as_the_kernel_writes_them() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units     \n\
+                      Max data size             unlimited            unlimited            bytes     \n\
+                      Max address space         4194304000           unlimited            bytes     \n";
+        assert_eq!(soft(limits, "Max address space"), Some(4_194_304_000));
+        assert_eq!(soft(limits, "Max data size"), None);
+        let status = "Name:\tmused\nVmRSS:\t    2048 kB\n";
+        assert_eq!(field(status, "VmRSS:"), Some(2 << 20));
+        assert_eq!(groups("0::/nowhere/that/is\n12:cpu:/\n"), groups("0::/\n"));
+    }
+
+    #[test]
+    fn as_many_work_as_there_are_threads_tasks_and_memory_for() {
+        assert_eq!(workers(1, 3, 8), 3);
+        assert_eq!(workers(1, 8, 2), 2);
+        assert_eq!(workers(u64::MAX, 8, 2), 1);
     }
 
     #[test]
@@ -115,6 +211,7 @@ mod tests {
         let refused = check(
             &DecoderConfig::BrainFormer(config),
             &Config::default().train,
+            0,
         );
         let message = refused.unwrap_err().to_string();
         assert!(message.contains("[4, 4, 4] is too small"), "{message}");

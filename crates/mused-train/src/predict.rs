@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use mused_data::{Dataset, InputReader, samples};
 use mused_formats::npy;
-use mused_formats::table::TableWriter;
+use mused_formats::table::{Table, TableWriter};
 use mused_kernels::KernelBackend;
 use mused_run::Run;
 use ndarray::Array2;
@@ -24,13 +24,17 @@ pub struct Probabilities {
 }
 
 impl Probabilities {
-    /// Writes the values as `out`, .npy, and the rows beside it as .tsv.
+    /// Writes the values as `out`, .npy, and before them the rows beside it as .tsv. Rows that a killed process left are
+    /// taken for what they are.
     ///
     /// # Errors
-    /// A name that does not end in .npy, or a file that exists.
+    /// A name that does not end in .npy, or a file of something else that exists.
     pub fn write(&self, out: &Path) -> Result<()> {
-        let table = Self::writable(out)?;
-        let mut table = TableWriter::create(&table, &["subject", "stimulus_id"])?;
+        let path = Self::writable(out)?;
+        if path.exists() && !self.are_listed_in(&path) {
+            return Err(mused_data::Error::Exists(path).into());
+        }
+        let mut table = TableWriter::create(&path, &COLUMNS)?;
         for (subject, stimulus) in &self.rows {
             table.write_row([subject, stimulus])?;
         }
@@ -38,10 +42,21 @@ impl Probabilities {
         Ok(npy::write_npy_f32(out, self.values.view())?)
     }
 
-    /// The table beside `out`, if both can be written.
+    fn are_listed_in(&self, path: &Path) -> bool {
+        let table = Table::read(path);
+        let rows = table.and_then(|table| {
+            let [subjects, stimuli] = COLUMNS.map(|name| table.column(name)?.strings());
+            let owned =
+                |(subject, stimulus): (&str, &str)| (subject.to_owned(), stimulus.to_owned());
+            Ok(subjects?.into_iter().zip(stimuli?).map(owned).collect())
+        });
+        rows.is_ok_and(|rows: Vec<_>| rows == self.rows)
+    }
+
+    /// The table beside `out`, if that can be written.
     ///
     /// # Errors
-    /// As [`Self::write`].
+    /// A name that does not end in .npy, or a file that exists.
     pub fn writable(out: &Path) -> Result<PathBuf> {
         if out.extension().is_none_or(|extension| extension != "npy") {
             return Err(Error::Request(format!(
@@ -49,15 +64,15 @@ impl Probabilities {
                 out.display()
             )));
         }
-        let table = out.with_extension("tsv");
-        for path in [out, &table] {
-            if path.exists() {
-                return Err(mused_data::Error::Exists(path.to_owned()).into());
-            }
+        match out.exists() {
+            true => Err(mused_data::Error::Exists(out.to_owned()).into()),
+            false => Ok(out.with_extension("tsv")),
         }
-        Ok(table)
     }
 }
+
+/// Of the table of rows.
+const COLUMNS: [&str; 2] = ["subject", "stimulus_id"];
 
 /// Label probabilities of every subject and stimulus of `dataset`, the mean over the run's folds.
 ///

@@ -7,9 +7,9 @@ use mused_run::{EpochLosses, ValidationScores};
 
 /// Told what happens during training. Models report from threads of their own. Nothing needs to be listened to.
 pub trait Progress: Sync {
-    /// Training starts: `done` of `total` steps over all models were done before, each of which
-    /// needs about `step_bytes` of memory.
-    fn start(&self, _done: usize, _total: usize, _step_bytes: u64) {}
+    /// Training starts: `done` of `total` steps over all models were done before. The models that are fitted side by side
+    /// need about so many bytes of memory.
+    fn start(&self, _done: usize, _total: usize, _bytes: u64) {}
     /// The maps of so many subjects are fitted, of all subjects of all models that read aligned inputs.
     fn aligned(&self, _done: usize, _total: usize) {}
     /// A step of a model (`fold-0`, or `fold-0-SUBJECT`) ended.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use mused_data::Dataset;
-use mused_formats::{replace_file, torch_pickle};
+use mused_formats::{replace_file, replace_folder, torch_pickle};
 use mused_kernels::{KernelBackend, TrainBackend};
 use mused_model::{BrainFormerConfig, NamedTensors, StateTensor};
 use mused_run::{Family, Layers, Run};
@@ -117,20 +117,30 @@ pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Resu
         .map_err(|error| refused(error.to_string()))?;
 
     let record = record(dataset, &plan, None, rayon::current_num_threads())?;
-    let run = Run::create(run, record, &layers, dataset, &plan.folds)?;
-    let folder = run.task_folder(task);
+    // Its place is taken when it is complete: what a killed process left there would be trained by --resume.
+    let name = run.file_name().unwrap_or_default();
+    let work = run.with_file_name(format!(".{}.partial", name.display()));
+    let alone = Run::claim(&work)?;
+    let partial = &work.join("run");
+    if partial.exists() {
+        fs::remove_dir_all(partial).map_err(Error::io("cannot remove", partial))?;
+    }
+    let made = Run::create(partial, record, &layers, dataset, &plan.folds)?;
+    let folder = made.task_folder(task);
     fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
     save(
-        &run,
+        &made,
         task,
         &data,
         &Network::<B::InnerBackend>::new(model, device),
         0,
         &config,
     )?;
-    plan.gather(dataset, &run)?;
-    run.finish()?;
-    Ok(())
+    plan.gather(dataset, &made)?;
+    made.finish()?;
+    replace_folder(partial, run)?;
+    drop(alone);
+    fs::remove_dir(&work).map_err(Error::io("cannot remove", &work))
 }
 
 fn set_sizes(layers: &mut Layers, sizes: &BrainFormerConfig) -> Result<()> {

@@ -14,7 +14,8 @@ use crate::learner::{Fit, Learner, save};
 use crate::maps::Maps;
 use crate::plan::Plan;
 use crate::reading::settle;
-use crate::{Error, Progress, Result};
+use crate::watch::Watch;
+use crate::{Error, Progress, Result, memory};
 
 /// What to train, where to, and on how many threads.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     } = *request;
     Run::refuse_occupied(run)?;
     let asked = layers.config()?;
+    let watch = &Watch::new(request.dataset, progress)?;
     let dataset = &controlled(request.dataset, &asked);
     let mut config = asked.clone();
     let aligned = settle(&mut config, dataset)?;
@@ -75,6 +77,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     // The data as they were given: a control is made of them anew whenever the run is read.
     let mut record = record(request.dataset, &plan, Some(audit), threads)?;
     record.config = Some(asked);
+    let _alone = Run::claim(run)?;
     let run = Run::create(run, record, layers, dataset, &plan.folds)?;
     execute(
         dataset,
@@ -83,7 +86,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
         &plan,
         run,
         threads,
-        progress,
+        watch,
     )
 }
 
@@ -104,7 +107,10 @@ pub fn resume<B: TrainBackend>(
             "the run was not trained but adapted: the same `mused adapt` goes on with it",
         ));
     }
+    let _alone = Run::claim(run.path())?;
+    run.sweep()?;
     run.refuse_edited()?;
+    let watch = &Watch::new(dataset, progress)?;
     run.check_dataset(dataset)?;
     let mut config = run.resolved_config()?;
     refuse_other_recipe(&run, &config, dataset)?;
@@ -129,7 +135,7 @@ pub fn resume<B: TrainBackend>(
         &plan,
         run,
         threads,
-        progress,
+        watch,
     )
 }
 
@@ -194,9 +200,13 @@ pub(crate) fn record(
     })
 }
 
-/// Searches for leaks; those that are not let pass are an error.
+/// Searches for leaks; those that are not let pass are an error. Labels of other stimuli may divide them in another way:
+/// what leaks there lifts the scores that chance gives, against the run.
 pub(crate) fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Result<Report> {
     let report = audit(dataset, &plan.folds, config.audit.near_duplicate)?;
+    if plan.resolved.relabelling.is_some() {
+        return Ok(report);
+    }
     let passes = |finding: &&Finding| config.audit.allow.contains(&finding.leak);
     let findings: Vec<Finding> = report
         .findings
@@ -226,8 +236,9 @@ fn execute(
     plan: &Plan,
     run: Run,
     threads: usize,
-    progress: &dyn Progress,
+    watch: &Watch<'_>,
 ) -> Result<Outcome> {
+    let progress = watch.progress;
     let standing = |task| {
         let total = learner.steps(plan.train_samples(dataset, config, task)?.len());
         let finished = is_done(&run, task, progress)?;
@@ -249,12 +260,16 @@ fn execute(
     let journal = Journal::open(&run, &epochs)?;
     let steps_done = standing.iter().map(|of| of.done).sum();
     let steps_total = standing.iter().map(|of| of.total).sum();
-    progress.start(steps_done, steps_total, plan.step_bytes);
-    let pending = standing.iter().filter(|of| !of.finished).map(|of| of.task);
-    let crew = Crew::new(pending, threads);
-    let pending = standing.iter().filter(|of| !of.finished).count();
-    let maps = Maps::new(&run, pending * plan.trained.len(), progress);
-    crew.work(plan.tasks.len(), |task, worker| {
+    let pending: Vec<&Task> = (standing.iter())
+        .filter(|of| !of.finished)
+        .map(|of| of.task)
+        .collect();
+    let workers = memory::workers(plan.step_bytes, pending.len(), threads);
+    let bytes = plan.step_bytes.saturating_mul(workers as u64);
+    progress.start(steps_done, steps_total, bytes);
+    let maps = Maps::new(&run, pending.len() * plan.trained.len(), progress);
+    let crew = Crew::new(pending.into_iter(), threads);
+    crew.work(workers, |task, worker| {
         let kept = |subject: usize, fit: &dyn Fn() -> _| maps.of(task, subject, fit);
         let load = || {
             let made = plan.transform(dataset, config, task, kept)?;
@@ -273,10 +288,11 @@ fn execute(
             data: &data,
             guides: &plan.guides,
             journal: &journal,
-            progress,
+            watch,
             worker,
         })?;
         let Some(model) = fitted else { return Ok(()) };
+        watch.check(&run)?;
         let steps = learner.steps(data.train.len());
         worker.run(|| save(&run, task, &data, model.as_ref(), steps, config))?;
         forget_states(&run, task);
@@ -287,12 +303,13 @@ fn execute(
         return Ok(Outcome::Interrupted);
     }
     plan.gather(dataset, &run)?;
+    watch.check(&run)?;
     run.finish()?;
     Ok(Outcome::Complete)
 }
 
 /// Whether a task is done: its files are there, and as they were written.
-pub(crate) fn is_done(run: &Run, task: &Task, progress: &dyn Progress) -> Result<bool> {
+fn is_done(run: &Run, task: &Task, progress: &dyn Progress) -> Result<bool> {
     let predictions = run.task_predictions_path(task);
     let files = [
         run.model_path(task),

@@ -1,25 +1,13 @@
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use mused::Progress;
 use mused::run::{EpochLosses, ValidationScores};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Makes Ctrl-C ask for a stop after the current step; a second one ends the process at once.
-pub(crate) fn stop_on_interrupt() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("\nstopping after this step (press again to stop at once)");
-    })
-    .context("cannot listen for Ctrl-C")
-}
+use crate::{signals, terminal};
 
 /// A bar with rate, ETA and a message on stderr; nothing where stderr is not a terminal.
 pub(crate) fn bar(total: usize, unit: &str) -> ProgressBar {
@@ -37,11 +25,6 @@ pub(crate) fn spinner(doing: &'static str) -> ProgressBar {
     let spinner = ProgressBar::new_spinner().with_message(doing);
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
-}
-
-/// Whether Ctrl-C was pressed.
-pub(crate) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
 }
 
 /// Progress of counted work: a bar on a terminal, a line now and then elsewhere.
@@ -86,7 +69,7 @@ impl Counter {
 
     /// What is being done.
     pub(crate) fn doing(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
+        self.bar.set_message(terminal::clean(what).into_owned());
         let mut state = lock(&self.state);
         if self.bar.is_hidden() && state.printed.elapsed() > LINE_EVERY {
             eprintln!("{what}");
@@ -120,7 +103,7 @@ impl<'c> Counted<'c> {
 }
 
 impl Progress for Counted<'_> {
-    fn start(&self, done: usize, total: usize, _step_bytes: u64) {
+    fn start(&self, done: usize, total: usize, _bytes: u64) {
         self.steps.store(done, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
     }
@@ -133,7 +116,7 @@ impl Progress for Counted<'_> {
     }
 
     fn interrupted(&self) -> bool {
-        interrupted()
+        signals::asked()
     }
 }
 
@@ -152,7 +135,7 @@ struct Line {
     validation: String,
 }
 
-/// Bytes of a step that laptops have to be asked for.
+/// Bytes that laptops have to be asked for.
 const WORTH_SAYING: u64 = 1_000_000_000;
 
 /// Time between lines where there is no terminal.
@@ -225,9 +208,9 @@ fn describe(losses: &EpochLosses) -> String {
 }
 
 impl Progress for TrainingBar {
-    fn start(&self, done: usize, total: usize, step_bytes: u64) {
-        if step_bytes > WORTH_SAYING {
-            eprintln!("a step needs about {:.1} GB", step_bytes as f64 / 1e9);
+    fn start(&self, done: usize, total: usize, bytes: u64) {
+        if bytes > WORTH_SAYING {
+            eprintln!("training needs about {:.1} GB", bytes as f64 / 1e9);
         }
         let training = bar(total, "steps");
         training.set_position(done as u64);
@@ -280,7 +263,7 @@ impl Progress for TrainingBar {
         if let Some(bar) = lock(&self.bar).as_ref() {
             bar.inc(1);
             if !bar.is_hidden() {
-                bar.set_message(message());
+                bar.set_message(terminal::clean(&message()).into_owned());
                 return;
             }
         }
@@ -302,6 +285,6 @@ impl Progress for TrainingBar {
     }
 
     fn interrupted(&self) -> bool {
-        interrupted()
+        signals::asked()
     }
 }

@@ -168,6 +168,7 @@ impl Benchmark<'_> {
         }
         let candidates = runs.iter().flat_map(|(_, planned)| &planned.candidates);
         refuse_other_data(self.dataset, candidates.map(|(folder, _)| folder.as_path()))?;
+        let _alone = Run::claim(self.out).map_err(crate::Error::from)?;
         let mut entries = Vec::with_capacity(runs.len());
         for (first, planned) in runs {
             let mut next = |candidate: usize| {

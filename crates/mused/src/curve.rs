@@ -108,6 +108,7 @@ impl Curve<'_> {
         let source = self.out.join("source");
         let folders = jobs.iter().map(|job| job.path.as_path());
         refuse_other_data(self.dataset, folders.chain([source.as_path()]))?;
+        let _alone = Run::claim(self.out)?;
         let total = jobs.len() + usize::from(self.new_subjects);
         let source = match self.source(&source, || progress(0, total, "source")) {
             Err(Error::Interrupted(_)) => return Ok(None),

@@ -34,7 +34,7 @@ pub use mused_run::{Config, Layers, Results, Run};
 pub use mused_stats as stats;
 pub use mused_train::{
     AdaptRequest, Cancel, Explanation, PartDrop, Probabilities, Progress, PublishedRequest,
-    ScoreDrop, TokenGeometry,
+    ScoreDrop, TokenGeometry, limit_memory,
 };
 pub use runs::{
     adapt, audit_run, compare, compare_seeds, evaluate, evaluate_with, explain, export_published,

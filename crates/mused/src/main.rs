@@ -1,8 +1,11 @@
 //! The `mused` binary: thin verbs over the library.
 
+#[macro_use]
+mod terminal;
 mod args;
 mod bars;
 mod commands;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -11,9 +14,9 @@ use clap::Parser as _;
 use crate::args::{Cli, Command};
 
 fn main() -> ExitCode {
-    end_with_the_reader();
     // clap itself ends with 2 on wrong usage and 0 after help.
     let cli = Cli::parse();
+    let shows = !cli.command.saves();
     let done = match cli.command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
@@ -38,6 +41,11 @@ fn main() -> ExitCode {
         Command::Map(args) => commands::map::run(&args),
     };
     match done {
+        // What is in files is whole, whoever listened.
+        Ok(code) if code == ExitCode::SUCCESS && shows && terminal::lost() => {
+            eprintln!("mused: standard output could not be written to its end");
+            ExitCode::FAILURE
+        }
         Ok(code) => code,
         Err(error) => {
             let mut message = error.to_string();
@@ -50,15 +58,5 @@ fn main() -> ExitCode {
             eprintln!("mused: {message}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// `mused info data | head` ends when `head` does, as other programs; Rust's default is a panic.
-fn end_with_the_reader() {
-    #[cfg(unix)]
-    #[allow(unsafe_code)]
-    // SAFETY: the default action of a signal, set before any other thread runs.
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
 }

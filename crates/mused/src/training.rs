@@ -175,8 +175,8 @@ struct Watched<'p> {
 }
 
 impl Progress for Watched<'_> {
-    fn start(&self, done: usize, total: usize, step_bytes: u64) {
-        self.progress.start(done, total, step_bytes);
+    fn start(&self, done: usize, total: usize, bytes: u64) {
+        self.progress.start(done, total, bytes);
     }
 
     fn aligned(&self, done: usize, total: usize) {

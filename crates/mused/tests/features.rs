@@ -101,6 +101,7 @@ impl Bench {
         Command::new(env!("CARGO_BIN_EXE_mused"))
             .current_dir(self.folder.path())
             .args(["features", "data", "--model", "model", "--batch", "3"])
+            .args(["--allow", &fixture(""), "--allow", "."])
             .args(more)
             .assert()
     }
@@ -309,7 +310,14 @@ fn a_changed_model_folder_makes_what_depends_on_it_again_and_says_why() {
     fs::rename(bench.path("model"), bench.path("elsewhere")).unwrap();
     let moved = Command::new(env!("CARGO_BIN_EXE_mused"))
         .current_dir(bench.folder.path())
-        .args(["features", "data", "--model", "elsewhere"])
+        .args([
+            "features",
+            "data",
+            "--model",
+            "elsewhere",
+            "--allow",
+            &fixture(""),
+        ])
         .assert()
         .success();
     let said = String::from_utf8(moved.get_output().stdout.clone()).unwrap();
@@ -399,6 +407,75 @@ fn an_interrupted_extraction_goes_on() {
     assert_eq!(bench.array("clip-low"), expected);
 }
 
+/// As a process leaves it that was killed at any step of putting what it had made in its place.
+#[test]
+fn a_killed_extraction_is_in_nobodys_way() {
+    let bench = Bench::new();
+    let features = |name: &str| bench.path("data/features").join(name);
+    bench.features(&["--low"]).success();
+    let whole = bench.array("clip-low");
+    let job = bench.description("clip-low")["job_sha256"].clone();
+    let left = serde_json::json!({"job_sha256": job, "width": whole.ncols()});
+    let (set, partial, before) = (
+        features("clip-low"),
+        features(".clip-low.partial"),
+        features(".clip-low.before"),
+    );
+    // A job without rows.
+    fs::remove_dir_all(&set).unwrap();
+    fs::create_dir(&partial).unwrap();
+    fs::write(partial.join("job.json"), left.to_string()).unwrap();
+    bench.features(&["--low"]).success();
+    assert_eq!(bench.array("clip-low"), whole);
+    // A complete set, with and without what it was made of; the one before is where it was, or put aside.
+    let mut marked = whole.clone();
+    marked[[0, 0]] = 1234.5;
+    for (scaffold, aside) in [(true, false), (false, false), (false, true)] {
+        fs::create_dir(&partial).unwrap();
+        fs::copy(set.join("feature.json"), partial.join("feature.json")).unwrap();
+        npy::write_npy_f32(partial.join("features.npy"), marked.view()).unwrap();
+        if scaffold {
+            fs::write(partial.join("job.json"), left.to_string()).unwrap();
+            fs::write(partial.join("rows.f32"), "").unwrap();
+        }
+        // Of another job.
+        let mut other = bench.description("clip-low");
+        other["job_sha256"] = "other".into();
+        fs::write(set.join("feature.json"), other.to_string()).unwrap();
+        if aside {
+            fs::rename(&set, &before).unwrap();
+        }
+        let info = Command::new(env!("CARGO_BIN_EXE_mused"))
+            .current_dir(bench.folder.path())
+            .args(["info", "data"])
+            .assert();
+        info.success();
+        bench.features(&["--low"]).success();
+        assert_eq!(bench.array("clip-low"), marked);
+        let names = fs::read_dir(features("")).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["clip-low"]);
+        assert_eq!(fs::read_dir(&set).unwrap().count(), 2);
+    }
+}
+
+/// A dataset of a stranger names files of this machine.
+#[test]
+fn files_outside_of_the_dataset_are_read_where_that_is_allowed() {
+    let bench = Bench::new();
+    let run = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_mused"))
+            .current_dir(bench.folder.path())
+            .args(["features", "data", "--model", "model", "--low"])
+            .args(more)
+            .assert()
+    };
+    says(run(&[]), &["lies outside of the dataset", "--allow", "s0"]);
+    says(run(&["--allow", "model"]), &["lies outside of the dataset"]);
+    assert!(!bench.path("data/features").exists());
+    run(&["--allow", &fixture("")]).success();
+}
+
 /// Two processes at once wrote into the same rows.
 #[test]
 fn there_is_one_writer_at_a_time() {
@@ -407,7 +484,7 @@ fn there_is_one_writer_at_a_time() {
     let path = bench.path("data/features/.clip-low.lock");
     let mut held = fs::File::create(&path).unwrap();
     held.lock().unwrap();
-    held.write_all(b"4711").unwrap();
+    held.write_all(b"process 4711 on node7").unwrap();
     says(
         bench.features(&["--low"]),
         &["process 4711", "--name", "wait"],
@@ -469,7 +546,9 @@ fn a_film_that_ffmpeg_cannot_read_to_its_end_is_refused() {
         bench.stimuli(|_| (file.clone(), frame.clone()));
         let features = Command::new(env!("CARGO_BIN_EXE_mused"))
             .current_dir(bench.folder.path())
-            .args(["features", "data", "--model", "model", "--low"])
+            .args([
+                "features", "data", "--model", "model", "--low", "--allow", ".",
+            ])
             .env("PATH", bench.folder.path())
             .assert();
         says(features, &["film.mp4", "2 seconds", "69", "whole"]);

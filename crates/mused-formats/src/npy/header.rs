@@ -99,6 +99,9 @@ impl fmt::Display for Dtype {
     }
 }
 
+/// Bytes of a file in which its header ends.
+pub(super) const START: usize = MAX_HEADER_BYTES + 12;
+
 /// What stands before the values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -121,6 +124,11 @@ impl Header {
     /// Not a .npy file, an element type other than [`Dtype`]'s, or fewer bytes than the shape needs. Bytes after the
     /// values are allowed, as numpy does.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
+        Self::of_start(bytes, bytes.len() as u64)
+    }
+
+    /// [`Self::parse`] of the start of a file, at least [`START`] bytes of it, and the length of the whole.
+    pub(super) fn of_start(bytes: &[u8], file_bytes: u64) -> Result<Self> {
         let Some((preamble, rest)) = bytes.split_at_checked(MAGIC.len() + 2) else {
             return Err(too_short("magic and version", MAGIC.len() + 2, bytes.len()));
         };
@@ -150,7 +158,7 @@ impl Header {
             ));
         }
         let data_offset = bytes.len() - rest.len() + length;
-        let Some((text, data)) = rest.split_at_checked(length) else {
+        let Some(text) = rest.get(..length) else {
             return Err(too_short("header", data_offset, bytes.len()));
         };
         let text = std::str::from_utf8(text).map_err(|error| {
@@ -162,7 +170,8 @@ impl Header {
         })?;
         let header = Dictionary { rest: text }.header(data_offset)?;
         let needed = header.data_bytes()?;
-        if data.len() < needed {
+        let found = file_bytes.saturating_sub(data_offset as u64);
+        if found < needed as u64 {
             let expected = format!(
                 "{needed} bytes for shape {:?} of {}",
                 header.shape, header.dtype
@@ -170,7 +179,7 @@ impl Header {
             return Err(Error::malformed(
                 "values",
                 expected,
-                format!("{} bytes", data.len()),
+                format!("{found} bytes"),
             ));
         }
         Ok(header)

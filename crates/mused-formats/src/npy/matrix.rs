@@ -1,38 +1,66 @@
-use std::borrow::Cow;
-use std::fs::File;
+use std::cell::RefCell;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use half::f16;
-use memmap2::Mmap;
 
+use super::header::START;
 use super::{ByteOrder, Dtype, Header};
+use crate::lock::is_at;
 use crate::{Error, Result};
 
-/// A memory-mapped matrix of float16 or float32 in C order: a row is read from disk when it is asked for.
+/// A matrix of float16 or float32 in C order in a file, of which a row is read when it is asked for.
+///
+/// The file stays the one that was opened, also where another takes its name.
 #[derive(Debug)]
 pub struct NpyMatrix {
     path: PathBuf,
-    map: Mmap,
+    file: File,
     header: Header,
     rows: usize,
     columns: usize,
 }
 
+/// What changes when somebody writes to an open file, or gives its name to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileState {
+    /// Bytes.
+    pub length: u64,
+    /// When it was last written to, where the system says so.
+    pub modified: Option<SystemTime>,
+    /// Whether its name is still its own.
+    pub in_place: bool,
+}
+
+thread_local! {
+    /// A row as it is stored, before it is decoded.
+    static STORED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 impl NpyMatrix {
-    /// Maps a file and checks its header.
-    ///
-    /// The file must not be shortened while it is open: reading past its new end kills the process.
+    /// Opens a file and checks its header.
     ///
     /// # Errors
     /// An unreadable file; as [`Header::parse`]; anything but a 2-D, C-order array of float16 or float32.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let map = map(path).map_err(|error| Error::from(error).in_file(path))?;
-        Self::new(map, path).map_err(|error| error.in_file(path))
+        let open = || {
+            if !fs::metadata(path)?.is_file() {
+                // A pipe would be waited for.
+                return Err(Error::malformed("the path", "a file", "something else"));
+            }
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            let mut start = Vec::new();
+            (&file).take(START as u64).read_to_end(&mut start)?;
+            Self::new(file, Header::of_start(&start, length)?, path)
+        };
+        open().map_err(|error: Error| error.in_file(path))
     }
 
-    fn new(map: Mmap, path: &Path) -> Result<Self> {
-        let header = Header::parse(&map)?;
+    fn new(file: File, header: Header, path: &Path) -> Result<Self> {
         let [rows, columns] = header.shape[..] else {
             let found = format!("shape {:?}", header.shape);
             return Err(Error::malformed(
@@ -59,7 +87,7 @@ impl NpyMatrix {
         }
         Ok(Self {
             path: path.to_owned(),
-            map,
+            file,
             header,
             rows,
             columns,
@@ -81,45 +109,81 @@ impl NpyMatrix {
         self.header.dtype
     }
 
+    /// How the file stands now.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn state(&self) -> Result<FileState> {
+        let state = || {
+            let metadata = self.file.metadata()?;
+            Ok(FileState {
+                length: metadata.len(),
+                modified: metadata.modified().ok(),
+                in_place: is_at(&self.file, &self.path)?,
+            })
+        };
+        state().map_err(|error: io::Error| Error::from(error).in_file(&self.path))
+    }
+
     /// Copies a row (from 0) into `out` \[columns\].
     ///
     /// # Errors
-    /// A row that does not exist; an `out` of another length than [`Self::columns`].
+    /// A row that does not exist; an `out` of another length than [`Self::columns`]; a file that was shortened since it
+    /// was opened.
     pub fn read_row(&self, row: usize, out: &mut [f32]) -> Result<()> {
-        let data = self.row(row)?;
         if out.len() != self.columns {
             return Err(self.mismatch("length of the output", self.columns, out.len()));
         }
-        match (self.header.dtype, self.header.byte_order) {
-            (Dtype::F16, ByteOrder::Little) => fill(out, data, |b| f16::from_le_bytes(b).to_f32()),
-            (Dtype::F16, ByteOrder::Big) => fill(out, data, |b| f16::from_be_bytes(b).to_f32()),
-            (_, ByteOrder::Little) => fill(out, data, f32::from_le_bytes),
-            (_, ByteOrder::Big) => fill(out, data, f32::from_be_bytes),
-        }
-        Ok(())
+        STORED.with_borrow_mut(|data| {
+            data.resize(self.row_size(), 0);
+            self.read_stored(row, data)?;
+            match (self.header.dtype, self.header.byte_order) {
+                (Dtype::F16, ByteOrder::Little) => {
+                    fill(out, data, |b| f16::from_le_bytes(b).to_f32());
+                }
+                (Dtype::F16, ByteOrder::Big) => {
+                    fill(out, data, |b| f16::from_be_bytes(b).to_f32());
+                }
+                (_, ByteOrder::Little) => fill(out, data, f32::from_le_bytes),
+                (_, ByteOrder::Big) => fill(out, data, f32::from_be_bytes),
+            }
+            Ok(())
+        })
     }
 
     /// The values of a row (from 0) as they are stored, little-endian whatever order the file has.
     ///
     /// # Errors
-    /// A row that does not exist.
-    pub fn row_bytes(&self, row: usize) -> Result<Cow<'_, [u8]>> {
-        let mut data = Cow::Borrowed(self.row(row)?);
+    /// As [`Self::read_row`].
+    pub fn row_bytes(&self, row: usize) -> Result<Vec<u8>> {
+        let mut data = vec![0; self.row_size()];
+        self.read_stored(row, &mut data)?;
         if self.header.byte_order == ByteOrder::Big {
-            let values = data.to_mut().chunks_exact_mut(self.header.dtype.size());
+            let values = data.chunks_exact_mut(self.header.dtype.size());
             values.for_each(<[u8]>::reverse);
         }
         Ok(data)
     }
 
-    fn row(&self, row: usize) -> Result<&[u8]> {
+    fn row_size(&self) -> usize {
+        self.columns * self.header.dtype.size()
+    }
+
+    fn read_stored(&self, row: usize, data: &mut [u8]) -> Result<()> {
         if row >= self.rows {
             return Err(self.mismatch("row", format!("one of {} rows", self.rows), row));
         }
-        let bytes = self.columns * self.header.dtype.size();
-        let start = self.header.data_offset + row * bytes;
-        // `Header::parse` has checked that every row is there.
-        Ok(self.map.get(start..start + bytes).unwrap_or_default())
+        let start = (self.header.data_offset + row * data.len()) as u64;
+        match read_exact_at(&self.file, data, start) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Error::malformed(
+                format!("row {row}"),
+                "the values that were there when the file was opened",
+                "its end: somebody shortened the file meanwhile",
+            )
+            .in_file(&self.path)),
+            Err(error) => Err(Error::from(error).in_file(&self.path)),
+        }
     }
 
     fn mismatch(&self, what: &'static str, expected: impl ToString, found: usize) -> Error {
@@ -134,12 +198,21 @@ fn fill<const SIZE: usize>(out: &mut [f32], data: &[u8], decode: impl Fn([u8; SI
     }
 }
 
-// A mapping is unsound only where someone else changes the file under it. Dataset arrays are written once, under
-// another name, and renamed into place; there is no safe way to map, and reading a row through `pread` instead would
-// copy each one twice.
-#[allow(unsafe_code)]
-fn map(path: &Path) -> std::io::Result<Mmap> {
-    let file = File::open(path)?;
-    // SAFETY: read-only, private to this value, and see above for the file itself.
-    unsafe { Mmap::map(&file) }
+#[cfg(unix)]
+fn read_exact_at(file: &File, data: &mut [u8], start: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, data, start)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut data: &mut [u8], mut start: u64) -> io::Result<()> {
+    while !data.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, data, start)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                data = &mut data[read..];
+                start += read as u64;
+            }
+        }
+    }
+    Ok(())
 }

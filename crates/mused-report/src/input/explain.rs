@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
-use mused_formats::npy;
 use mused_formats::table::Table;
+use mused_formats::{npy, quoted};
 use mused_run::Run;
 use ndarray::{Array2, Ix1, Ix2};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ pub(crate) struct About {
 impl About {
     fn read(run: &Run, path: &Path) -> Part<Self> {
         let text = std::fs::read_to_string(path)
-            .map_err(|_| format!("`mused explain {}` has not been run", run.path().display()))?;
+            .map_err(|_| format!("`mused explain {}` has not been run", quoted(run.path())))?;
         let about: Self =
             serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
         if about.schema != SCHEMA {
@@ -31,7 +31,7 @@ impl About {
                 "{}: expected schema {SCHEMA:?}, found {:?}; run `mused explain {}` again",
                 path.display(),
                 about.schema,
-                run.path().display()
+                quoted(run.path())
             ));
         }
         Ok(about)

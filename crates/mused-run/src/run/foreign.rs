@@ -23,9 +23,15 @@ pub(super) fn not_a_run(path: &Path) -> String {
         );
     }
     if path.join(CONFIG).is_file() || path.join(SPLIT).is_file() {
-        return format!(
-            "expected a run directory, found one without {RUN}: its training never began, or the file was lost"
-        );
+        return match Run::refuse_occupied(path) {
+            Ok(()) => "expected a run directory, found one whose training never began: give the command that trains it \
+                       without --resume"
+                .to_owned(),
+            Err(_) => format!(
+                "expected a run directory, found one without {RUN}, which was lost: bring back a copy of it, or train \
+                 the run again in another folder"
+            ),
+        };
     }
     match path.exists() {
         true => format!("expected a run directory, found no {RUN} in it; `mused train` makes one"),

@@ -1,3 +1,4 @@
+mod claim;
 mod digests;
 mod foreign;
 mod gather;
@@ -9,8 +10,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Fold, Identity, order_shown};
-use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
+use mused_formats::{quoted, replace_file};
 
 pub use foreign::run_directories;
 pub use ridge::RidgeBeside;
@@ -21,9 +22,7 @@ use crate::{
     Results, Retrained, RunRecord, Settled, Task, epochs,
 };
 use foreign::not_a_run;
-use places::{
-    CHECKPOINTS, CONFIG, DIGESTS, LABELS, PREDICTIONS, RIDGE, RUN, SHOWN, SPLIT, TARGETS, TRIALS,
-};
+use places::{CHECKPOINTS, CONFIG, LABELS, PREDICTIONS, RIDGE, RUN, SHOWN, SPLIT, TARGETS, TRIALS};
 
 /// Generations of `run.json` that this version reads.
 const KNOWN_SCHEMAS: [&str; 2] = ["mused-run/1", RunRecord::SCHEMA];
@@ -108,42 +107,6 @@ impl Run {
         })
     }
 
-    /// Refuses a run directory that holds something.
-    ///
-    /// # Errors
-    /// What to do instead.
-    pub fn refuse_occupied(path: &Path) -> Result<()> {
-        let occupied = match fs::read_dir(path) {
-            // What a process leaves that is killed before training: nothing that could be lost.
-            Ok(mut entries) => entries.any(|entry| {
-                let planned = [CONFIG, SPLIT, LABELS, SHOWN, DIGESTS];
-                let of_the_plan = |name: &str| {
-                    let partial = name == format!("{RUN}.partial");
-                    partial
-                        || planned
-                            .iter()
-                            .any(|own| name == *own || name == format!("{own}.partial"))
-                };
-                let name = entry
-                    .ok()
-                    .and_then(|entry| entry.file_name().into_string().ok());
-                !name.is_some_and(|name| of_the_plan(&name))
-            }),
-            Err(_) => path.exists(),
-        };
-        if !occupied {
-            return Ok(());
-        }
-        let advice = match Self::exists(path) {
-            true => "choose another --out, or continue it with --resume",
-            false => "choose another --out",
-        };
-        Err(Error::Request(format!(
-            "{} already exists: {advice}",
-            path.display()
-        )))
-    }
-
     /// Creates a run directory. `run.json` comes last, so that a directory that has one can be resumed.
     ///
     /// # Errors
@@ -157,6 +120,7 @@ impl Run {
     ) -> Result<Self> {
         Self::refuse_occupied(path)?;
         fs::create_dir_all(path).map_err(Error::io("cannot create", path))?;
+        Self::forget_plan(path)?;
         let run = Self {
             path: path.to_owned(),
             record,
@@ -253,7 +217,7 @@ impl Run {
             format!(
                 "expected a complete run with its {PREDICTIONS}, found one that was interrupted; continue it with `mused \
                  train {dataset} --out {} --resume`",
-                self.path.display()
+                quoted(&self.path)
             ),
         ))
     }
@@ -261,7 +225,7 @@ impl Run {
     /// Where its dataset was, as a command can name it.
     fn dataset_place(&self) -> String {
         let path = self.record.dataset.path.as_ref();
-        path.map_or("DATASET".to_owned(), |path| path.display().to_string())
+        path.map_or("DATASET".to_owned(), quoted)
     }
 
     /// Marks the run as complete.
@@ -346,7 +310,7 @@ impl Run {
                 "it was edited since the run was started ({}): write the old values back, or train a new run with \
                  --config {}",
                 changed.join("; "),
-                self.config_path().display()
+                quoted(self.config_path())
             ),
         ))
     }
@@ -414,7 +378,7 @@ impl Run {
             format!(
                 "{error}; remove the damaged file, and `mused train {} --out {} --resume` makes it again",
                 self.dataset_place(),
-                self.path.display()
+                quoted(&self.path)
             ),
         )
     }

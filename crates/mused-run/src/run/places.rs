@@ -34,6 +34,8 @@ pub(super) const STATE: &str = "state.safetensors";
 pub(super) const STATE_BEFORE: &str = "state-before.safetensors";
 /// Of the run and of each task: digests of its other files.
 pub(super) const DIGESTS: &str = "sha256.tsv";
+/// Of a run or a folder of runs, while a process writes it.
+pub(super) const LOCK: &str = ".lock";
 /// Table of a folder of `mused benchmark`.
 pub(super) const BENCHMARK: &str = "benchmark.tsv";
 
@@ -102,6 +104,11 @@ impl Run {
     /// Where they lie.
     pub fn retrained_path(&self) -> PathBuf {
         self.path.join(PERMUTATIONS).join("scores.tsv")
+    }
+
+    /// Folder of what `mused permute` makes.
+    pub fn permutations_folder(&self) -> PathBuf {
+        self.path.join(PERMUTATIONS)
     }
 
     /// Where the run of a relabelling is trained.

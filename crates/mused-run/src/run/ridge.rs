@@ -1,5 +1,6 @@
 //! The ridge regression beside a network.
 
+use mused_formats::quoted;
 use std::path::Path;
 
 use super::Run;
@@ -32,8 +33,8 @@ impl Run {
             format!(
                 "none was trained; `mused train {} --config {} --model {model} --out {}` trains one",
                 self.dataset_place(),
-                self.config_path().display(),
-                path.display()
+                quoted(self.config_path()),
+                quoted(&path)
             )
         };
         network.then(|| Err(self.record.no_ridge.clone().unwrap_or_else(unrecorded)))

@@ -14,6 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Layout};
+use mused_formats::replace_folder;
 use mused_kernels::KernelBackend;
 use mused_run::{Config, Run, Task};
 use mused_stats::paired::Difference;
@@ -123,8 +124,7 @@ pub fn explain<B: KernelBackend>(
     remove(&partial)?;
     output::create(&partial)?;
     let explanation = write::<B>(run, &dataset, &config, fold, &partial, progress)?;
-    remove(&folder)?;
-    fs::rename(&partial, &folder).map_err(Error::io("cannot move to", &folder))?;
+    replace_folder(&partial, &folder)?;
     Ok(Explanation {
         folder,
         ..explanation

@@ -78,10 +78,10 @@ impl Learner for ClosedForms<'_> {
             task,
             data,
             journal,
-            progress,
+            watch,
             ..
         } = *fit;
-        if progress.interrupted() || fit.worker.stopped() {
+        if watch.progress.interrupted() || fit.worker.stopped() {
             fit.worker.stop();
             return Ok(None);
         }
@@ -90,7 +90,7 @@ impl Learner for ClosedForms<'_> {
         fit.worker.run(|| {
             let model = LinearModel::fit(self.config, data, task)?;
             let train = losses(&model.predict(&data.train)?, &data.train);
-            progress.step(&task.name(), &train);
+            watch.progress.step(&task.name(), &train);
             let validation = match data.validation.len() {
                 0 => None,
                 _ => validation_scores(&data.validation, &model.predict(&data.validation)?)?,

@@ -45,8 +45,15 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
         network(self.config, layout, subjects, labels).map(Architecture::Network)
     }
 
-    fn memory(&self, architecture: &Architecture, _samples: usize) -> Result<u64> {
-        memory::check(architecture.network()?, &self.config.train)
+    fn memory(&self, architecture: &Architecture, samples: usize) -> Result<u64> {
+        let network = architecture.network()?;
+        // Aligned inputs of training samples are made once, by maps of their own.
+        let kept = match (network, self.config.model.inputs.inputs.onto().is_some()) {
+            (DecoderConfig::Roi(config), true) => 4 * samples as u64 * config.width() as u64,
+            (DecoderConfig::Mlp(config), true) => 4 * samples as u64 * config.inputs as u64,
+            _ => 0,
+        };
+        memory::check(network, &self.config.train, kept)
     }
 
     fn steps(&self, samples: usize) -> usize {
@@ -58,7 +65,7 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
         let mut trainer = Trainer::<B>::new(fit, self.config, total)?;
         while !trainer.finished() {
             fit.worker.run(|| trainer.step())?;
-            if fit.progress.interrupted() || fit.worker.stopped() {
+            if fit.watch.progress.interrupted() || fit.worker.stopped() {
                 fit.worker.stop();
                 trainer.save()?;
                 return Ok(None);

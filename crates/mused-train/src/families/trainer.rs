@@ -25,6 +25,7 @@ use crate::sample_set::SampleSet;
 use crate::schedule::learning_rate;
 use crate::scoring::validation_scores;
 use crate::update::{Chosen, losses_and_gradients};
+use crate::watch::Watch;
 use crate::{Cause, Error, Progress, Result, checkpoint};
 
 /// Least time between saved states: a killed run loses no more, unless its state is so large that
@@ -94,7 +95,7 @@ pub(crate) struct Trainer<'f, B: TrainBackend> {
     data: &'f FoldData<'f>,
     guides: &'f Guides,
     journal: &'f Journal<'f>,
-    progress: &'f dyn Progress,
+    watch: &'f Watch<'f>,
     /// Steps in all.
     total: usize,
     device: B::Device,
@@ -132,7 +133,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             data: fit.data,
             guides: fit.guides,
             journal: fit.journal,
-            progress: fit.progress,
+            watch: fit.watch,
             total,
             model,
             device,
@@ -230,7 +231,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         };
         self.model = model;
         add(&mut self.standing.sums, &losses, 1.0);
-        self.progress.step(&self.task.name(), &losses);
+        self.watch.progress.step(&self.task.name(), &losses);
         if last {
             self.end_epoch(rate)?;
         }
@@ -268,7 +269,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             0 => None,
             _ => self.validate(rate)?,
         };
-        self.progress.epoch(epoch, validation.as_ref());
+        self.watch.progress.epoch(epoch, validation.as_ref());
         let ended = Epoch {
             epoch,
             step: self.standing.step,
@@ -316,7 +317,11 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
     }
 
     /// Saves everything needed to go on later to the same bits.
+    ///
+    /// # Errors
+    /// Data that changed meanwhile: then the state before stays.
     pub(crate) fn save(&mut self) -> Result<()> {
+        self.watch.check(self.run)?;
         let start = Instant::now();
         let mut tensors = self.optimizer.state()?;
         let mut put = |prefix: &str, named: NamedTensors| {

@@ -24,7 +24,7 @@ Examples:
   mused train data/action --out runs/first --folds 5
   mused evaluate runs/first
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (resumable).";
+Exit codes: 0 done, 1 failed, 2 wrong usage; stopped and resumable: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -72,6 +72,22 @@ pub(crate) enum Command {
     ExportCheckpoint(ExportCheckpointArgs),
 }
 
+impl Command {
+    /// Whether what it makes is in files, and its output says no more than that.
+    pub(crate) fn saves(&self) -> bool {
+        matches!(
+            self,
+            Self::Demo(_)
+                | Self::Simulate(_)
+                | Self::Import(_)
+                | Self::Features(_)
+                | Self::Train(_)
+                | Self::Benchmark(_)
+                | Self::Permute(_)
+        )
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Folder to create for the dataset and the runs
@@ -82,6 +98,8 @@ pub(crate) struct DemoArgs {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +107,40 @@ pub(crate) struct ThreadArgs {
     /// CPU threads [default: all]; the result does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemoryArgs {
+    /// Memory to keep to, e.g. 8GB, by fewer models side by side [default: what the machine, control groups and ulimit
+    /// leave]
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    memory: Option<u64>,
+}
+
+impl MemoryArgs {
+    /// Keeps the process to the memory asked for.
+    pub(crate) fn limit(&self) {
+        if let Some(bytes) = self.memory {
+            mused::limit_memory(bytes);
+        }
+    }
+}
+
+/// A size in bytes, kB, MB, GB or TB.
+fn bytes(text: &str) -> Result<u64, String> {
+    let (number, unit) = text.split_at(text.find(char::is_alphabetic).unwrap_or(text.len()));
+    let factor = match unit.to_ascii_lowercase().trim_end_matches('b') {
+        "" => Some(1.0),
+        "k" => Some(1e3),
+        "m" => Some(1e6),
+        "g" => Some(1e9),
+        "t" => Some(1e12),
+        _ => None,
+    };
+    let number = number.trim().parse::<f64>().ok().filter(|n| *n > 0.0);
+    let size = number.zip(factor).map(|(number, factor)| number * factor);
+    size.map(|size| size as u64)
+        .ok_or_else(|| "expected a size such as 8GB or 500MB".to_owned())
 }
 
 impl ThreadArgs {
@@ -194,6 +246,9 @@ finds by their level. What is there and unchanged is left; what was interrupted 
 pub(crate) struct FeaturesArgs {
     /// Dataset directory
     pub(crate) dataset: PathBuf,
+    /// Folder outside of the dataset from which files of stimuli may be read
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow: Vec<PathBuf>,
     /// CLIP model: a folder in the layout of Hugging Face, or the id of a model there
     #[arg(long, value_name = "DIR|HUB_ID")]
     pub(crate) model: String,
@@ -307,6 +362,8 @@ pub(crate) struct TrainArgs {
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -402,6 +459,8 @@ pub(crate) struct BenchmarkArgs {
     pub(crate) folds: Option<u32>,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
 }
 
 #[derive(Debug, Args)]
@@ -455,6 +514,8 @@ pub(crate) struct CurveArgs {
     /// Cross-validate over K folds of stimulus groups
     #[arg(long, value_name = "K")]
     pub(crate) folds: Option<u32>,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::ThreadArgs;
+use super::{MemoryArgs, ThreadArgs};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum UndefinedArg {
@@ -48,6 +48,9 @@ pub(crate) struct ReportArgs {
     /// Token maps by t-SNE (neighbours are near, distances mean nothing) instead of principal components
     #[arg(long)]
     pub(crate) tsne: bool,
+    /// Folder outside of the dataset whose pictures of stimuli may be shown
+    #[arg(long, value_name = "DIR")]
+    pub(crate) allow: Vec<PathBuf>,
     /// Folder for every figure as SVG, PNG (300 dpi) and TSV
     #[arg(long, value_name = "DIR")]
     pub(crate) figures: Option<PathBuf>,
@@ -113,4 +116,6 @@ pub(crate) struct PermuteArgs {
     pub(crate) dataset: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
 }

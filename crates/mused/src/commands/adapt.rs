@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use mused::data::Dataset;
+use mused::formats::quoted;
 use mused::run::Trials;
 use mused::{AdaptRequest, Run, adapt};
 
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &AdaptArgs) -> anyhow::Result<ExitCode> {
         run.path().display(),
         args.run.display(),
         args.subject,
-        run.path().display()
+        quoted(run.path())
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,8 @@ use mused::{Layers, Results, Run};
 use super::compare::print_differences;
 use super::three;
 use crate::args::BenchmarkArgs;
-use crate::bars::{TrainingBar, stop_on_interrupt};
+use crate::bars::TrainingBar;
+use crate::signals;
 
 pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
@@ -45,7 +46,8 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
         );
         models.push(ridge.clone());
     }
-    stop_on_interrupt()?;
+    signals::stop_when_asked()?;
+    args.memory.limit();
     let benchmark = Benchmark {
         dataset: &dataset,
         layers: &layers,
@@ -61,7 +63,7 @@ pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     })?;
     let Some(entries) = entries else {
         eprintln!("stopped and saved; the same command goes on");
-        return Ok(ExitCode::from(super::INTERRUPTED));
+        return Ok(signals::exit_code());
     };
     let mut scored = entries
         .iter()

@@ -1,6 +1,7 @@
 use std::process::ExitCode;
 
 use mused::data::Dataset;
+use mused::formats::quoted;
 use mused::{Layers, PublishedRequest, Run, export_published, import_published};
 
 use crate::args::{ExportCheckpointArgs, ImportCheckpointArgs};
@@ -22,9 +23,10 @@ pub(crate) fn import(args: &ImportCheckpointArgs) -> anyhow::Result<ExitCode> {
         run: &args.run,
     })?;
     println!(
-        "{}: a run of {}; score it with `mused evaluate {0}`",
+        "{}: a run of {}; score it with `mused evaluate {}`",
         args.run.display(),
-        args.checkpoint.display()
+        args.checkpoint.display(),
+        quoted(&args.run)
     );
     Ok(ExitCode::SUCCESS)
 }

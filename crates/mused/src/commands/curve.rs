@@ -9,7 +9,8 @@ use mused::{Layers, Run};
 
 use super::three;
 use crate::args::CurveArgs;
-use crate::bars::{Counted, Counter, stop_on_interrupt};
+use crate::bars::{Counted, Counter};
+use crate::signals;
 
 pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
     let trials = args.trials.iter().map(|text| number(text));
@@ -20,7 +21,8 @@ pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
         args.out.display()
     );
     let dataset = Dataset::open(&args.dataset)?;
-    stop_on_interrupt()?;
+    signals::stop_when_asked()?;
+    args.memory.limit();
     let counter = Counter::new("runs");
     let doing = RefCell::new(None);
     let curves = Curve {
@@ -45,7 +47,7 @@ pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
     };
     let Some(curves) = curves else {
         eprintln!("stopped and saved; the same command goes on");
-        return Ok(ExitCode::from(super::INTERRUPTED));
+        return Ok(signals::exit_code());
     };
     curves.write(&args.out)?;
     print(&curves.means(), &curves.ridge);

@@ -15,7 +15,8 @@ use super::explain::explained;
 use super::report::write_page;
 use super::three;
 use crate::args::DemoArgs;
-use crate::bars::{TrainingBar, bar, stop_on_interrupt};
+use crate::bars::{TrainingBar, bar};
+use crate::signals;
 
 /// The compared networks: folder, name as `mused train --model` takes it, description, whether ridge regression is
 /// trained beside it: of both it would be the same.
@@ -44,7 +45,8 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     }
     fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot create {}", args.out.display()))?;
-    stop_on_interrupt()?;
+    signals::stop_when_asked()?;
+    args.memory.limit();
     let dataset = simulated(args)?;
     let (mut scored, mut runs) = (Vec::new(), Vec::new());
     for (name, model, description, ridge) in RUNS {
@@ -63,7 +65,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
                 "stopped; remove {} to start the demo again",
                 args.out.display()
             );
-            return Ok(ExitCode::from(super::INTERRUPTED));
+            return Ok(signals::exit_code());
         }
         let trained = trained?;
         scored.push((
@@ -81,7 +83,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     eprintln!("explaining the aligned run");
     explained(&args.out.join(RUNS[0].0), None, 0)?;
     let paths: Vec<PathBuf> = runs.iter().map(|run| run.path().to_owned()).collect();
-    write_page(&paths, false, &Run::report_path(&args.out))?;
+    write_page(&paths, false, &[], &Run::report_path(&args.out))?;
     print(&dataset, &scored, &paths, &args.out);
     println!("\n{:.0} s in all\n", started.elapsed().as_secs_f64());
     for sentence in verdicts(&scored, &runs)? {

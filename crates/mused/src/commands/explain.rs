@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use mused::formats::quoted;
 use mused::{Explanation, PartDrop, Run, explain};
 
 use super::three;
@@ -79,9 +80,11 @@ fn summary(explanation: &Explanation) -> String {
         let values = explanation.folder.join("importance");
         let _ = writeln!(
             text,
-            "as an image: mused map {} --subject {subject} --values {} --out {subject}.nii.gz",
-            dataset.display(),
-            values.join(format!("{subject}.npy")).display()
+            "as an image: mused map {} --subject {} --values {} --out {}",
+            quoted(dataset),
+            quoted(subject),
+            quoted(values.join(format!("{subject}.npy"))),
+            quoted(format!("{subject}.nii.gz"))
         );
     }
     text

@@ -4,10 +4,12 @@ use std::process::ExitCode;
 use anyhow::ensure;
 use mused::data::Dataset;
 use mused::features::{Extraction, Guide, Made, Outcome, Tokens, extract};
+#[cfg(not(feature = "hub"))]
+use mused::formats::quoted;
 use rayon::ThreadPoolBuilder;
 
 use crate::args::{FeaturesArgs, GuideArg, TokensArg};
-use crate::bars;
+use crate::{bars, signals};
 
 pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
     let plain = !args.name.is_empty() && !args.name.starts_with('.');
@@ -24,6 +26,7 @@ pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
     let both = args.low == args.high;
     let request = Extraction {
         dataset: &dataset,
+        allow: &args.allow,
         model: &model,
         name: &args.name,
         low: (args.low || both).then_some(match args.low_tokens {
@@ -40,7 +43,7 @@ pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
         normalise: args.normalise,
         batch: usize::from(args.batch),
     };
-    bars::stop_on_interrupt()?;
+    signals::stop_when_asked()?;
     let pool = ThreadPoolBuilder::new()
         .num_threads(args.threads.count())
         .build()?;
@@ -48,14 +51,14 @@ pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
     let outcome = pool.install(|| {
         extract(&request, |done, total| {
             counter.set(done, total);
-            !bars::interrupted()
+            !signals::asked()
         })
     });
     counter.finish();
     match outcome? {
         Outcome::Interrupted => {
             eprintln!("stopped; the same command goes on where it was");
-            Ok(ExitCode::from(super::INTERRUPTED))
+            Ok(signals::exit_code())
         }
         Outcome::Complete { made, unchanged } => {
             let features = args.dataset.join("features");
@@ -91,6 +94,6 @@ fn model_folder(args: &FeaturesArgs) -> anyhow::Result<PathBuf> {
         "{} is not a folder, and this build of mused has no downloads: fetch the model with \
          `hf download {}` and give its folder, or build mused with `--features hub`",
         args.model,
-        args.model
+        quoted(&args.model)
     )
 }

@@ -9,6 +9,7 @@ use mused::data::import::npy::{self, NpyConfig};
 use mused::data::import::nsd::{self, NsdConfig, Repeats};
 use mused::data::import::rdm::{self, RdmConfig};
 use mused::formats::npy::Dtype;
+use mused::formats::quoted;
 
 use crate::args::{
     BetasArg, FloatArg, ImportArgs, ImportBidsArgs, ImportHcpArgs, ImportNpyArgs, ImportNsdArgs,
@@ -195,8 +196,9 @@ fn under_bar(
 fn tell_done(imported: &Imported, out: &Path) {
     remark(imported);
     println!(
-        "{}: imported; look at it with `mused info {0}`",
-        out.display()
+        "{}: imported; look at it with `mused info {}`",
+        out.display(),
+        quoted(out)
     );
 }
 
@@ -217,8 +219,9 @@ fn tell(imported: &Imported, recordings: &str, out: &Path) {
         println!("{subject}: {count} {recordings}, {trials} trials, {voxels} voxels");
     }
     println!(
-        "{}: imported, {} labels; look at it with `mused info {0}`",
+        "{}: imported, {} labels; look at it with `mused info {}`",
         out.display(),
-        imported.labels.len()
+        imported.labels.len(),
+        quoted(out)
     );
 }

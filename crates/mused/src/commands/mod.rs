@@ -21,9 +21,6 @@ pub(crate) mod report;
 pub(crate) mod simulate;
 pub(crate) mod train;
 
-/// Exit code of what Ctrl-C stopped, as shells report it.
-const INTERRUPTED: u8 = 130;
-
 /// A number with three decimals, or a dash where there is none.
 fn three(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:.3}"))

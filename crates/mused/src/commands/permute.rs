@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -9,14 +10,19 @@ use mused::{Error, Run, Training, evaluate};
 use super::evaluate::{evaluate_and_write, p_value};
 use super::three;
 use crate::args::PermuteArgs;
-use crate::bars::{TrainingBar, stop_on_interrupt};
+use crate::bars::TrainingBar;
+use crate::signals;
 
 pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
     let run = Run::open(&args.run)?;
     run.refuse_incomplete()?;
     let dataset = run.dataset(args.dataset.as_deref())?;
+    let _alone = Run::claim(&run.permutations_folder())?;
     let mut retrained = run.retrained()?;
-    stop_on_interrupt()?;
+    // A process may have ended between its scores and the end of its run.
+    remove(&run.relabelled_run(retrained.roc_auc.len()))?;
+    signals::stop_when_asked()?;
+    args.memory.limit();
     for index in retrained.roc_auc.len() + 1..=args.permutations as usize {
         eprintln!("{index}/{}", args.permutations);
         let out = run.relabelled_run(index);
@@ -28,7 +34,7 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
         bar.finish();
         if let Err(Error::Interrupted(_)) = relabelled {
             eprintln!("stopped and saved; the same command goes on");
-            return Ok(ExitCode::from(super::INTERRUPTED));
+            return Ok(signals::exit_code());
         }
         let scores = evaluate(&relabelled?)?.macro_scores;
         let score =
@@ -38,7 +44,7 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
             score(scores.roc_auc.mean)?,
         );
         run.write_retrained(&retrained)?;
-        fs::remove_dir_all(&out).with_context(|| format!("cannot remove {}", out.display()))?;
+        remove(&out)?;
     }
     let results = evaluate_and_write(&run, Undefined::Exclude)?;
     println!("{:<16} {:>7} {:>12} {:>7}", "", "score", "relabelled", "p");
@@ -59,6 +65,14 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
         run.retrained_path().display()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match folder.exists() {
+        true => fs::remove_dir_all(folder)
+            .with_context(|| format!("cannot remove {}", folder.display())),
+        false => Ok(()),
+    }
 }
 
 fn print(name: &str, score: Option<f64>, test: &Stated<TestResult>) {

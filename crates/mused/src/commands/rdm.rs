@@ -1,4 +1,6 @@
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
@@ -52,24 +54,27 @@ pub(crate) fn run(args: &RdmArgs) -> anyhow::Result<ExitCode> {
         "--out {}: expected a name that ends in .npy",
         file.display()
     );
-    let picture = file.with_extension("svg");
-    for path in [&file, &picture] {
+    let free = |path: &Path, free: bool| {
         ensure!(
-            !path.exists(),
+            free,
             "{} already exists: choose another --out",
             path.display()
         );
-    }
+        anyhow::Ok(())
+    };
+    free(&file, !file.exists())?;
     let all: Vec<usize> = (0..dataset.stimuli.len()).collect();
     let whole = feature_rdm(&dataset, features, &all)?;
     let output = compare(&dataset, features, args)?;
 
-    npy::write_npy_f64(&file, whole.view())?;
     let title = format!("{}: {}", dataset.description.name, features.name);
-    replace_file(
-        &picture,
-        heatmap(whole.view(), &title, "dissimilarity").as_bytes(),
-    )?;
+    let drawn = heatmap(whole.view(), &title, "dissimilarity");
+    let picture = file.with_extension("svg");
+    // A killed process may have left the picture alone.
+    let left = fs::read(&picture).is_ok_and(|left| left == drawn.as_bytes());
+    free(&picture, left || !picture.exists())?;
+    replace_file(&picture, drawn.as_bytes())?;
+    npy::write_npy_f64(&file, whole.view())?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&output)?);
     } else {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use mused::data::Dataset;
 use mused::features::Pictures;
-use mused::formats::replace_file;
+use mused::formats::{quoted, replace_file};
 use mused::report::{Images, NoImages, Report, Request, RunFiles, ScoredRun};
 use mused::run::{Run, run_directories};
 
@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let (given, _) = args.runs.split_first().context("expected a run")?;
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| Run::report_path(given));
-    let report = write_page(&args.runs, args.tsne, &out)?;
+    let report = write_page(&args.runs, args.tsne, &args.allow, &out)?;
     println!("written to {}", out.display());
     if let Some(folder) = &args.figures {
         let count = report.write_figures(folder)?;
@@ -27,8 +27,13 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the page of runs and writes it.
-pub(super) fn write_page(runs: &[PathBuf], tsne: bool, out: &Path) -> anyhow::Result<Report> {
+/// Makes the page of runs and writes it. Pictures are of the dataset's folder and those that `allow` names.
+pub(super) fn write_page(
+    runs: &[PathBuf],
+    tsne: bool,
+    allow: &[PathBuf],
+    out: &Path,
+) -> anyhow::Result<Report> {
     let directories = run_directories(runs)?;
     let (first, others) = directories.split_first().context("expected a run")?;
     let bar = bars::bar(directories.len(), "runs");
@@ -40,12 +45,13 @@ pub(super) fn write_page(runs: &[PathBuf], tsne: bool, out: &Path) -> anyhow::Re
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let mut pictures = run.dataset().and_then(Dataset::root).map(Pictures::new);
+    let root = run.dataset().and_then(Dataset::root);
+    let mut pictures = root.map(|root| Pictures::new(root, allow));
     let images: &mut dyn Images = match &mut pictures {
         Some(pictures) => pictures,
         None => &mut NoImages,
     };
-    let command: Vec<String> = runs.iter().map(|path| path.display().to_string()).collect();
+    let command: Vec<String> = runs.iter().map(quoted).collect();
     let report = Report::new(Request {
         run: &run,
         others: &read,

@@ -2,6 +2,7 @@ use std::process::ExitCode;
 
 use mused::data::Kind;
 use mused::data::simulate::{SimulateConfig, simulate};
+use mused::formats::quoted;
 
 use crate::args::{SimulateArgs, SimulatedKind, SpacesArg};
 use crate::bars::bar;
@@ -15,8 +16,9 @@ pub(crate) fn run(args: &SimulateArgs) -> anyhow::Result<ExitCode> {
     })?;
     subjects.finish_and_clear();
     println!(
-        "{}: simulated; look at it with `mused info {0}`",
-        args.out.display()
+        "{}: simulated; look at it with `mused info {}`",
+        args.out.display(),
+        quoted(&args.out)
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,17 @@
 use std::process::ExitCode;
 
 use mused::data::Dataset;
+use mused::formats::quoted;
 use mused::{Error, Layers, Training};
 
-use super::INTERRUPTED;
 use crate::args::TrainArgs;
-use crate::bars::{TrainingBar, stop_on_interrupt};
+use crate::bars::TrainingBar;
+use crate::signals;
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
-    stop_on_interrupt()?;
+    signals::stop_when_asked()?;
+    args.memory.limit();
     let bar = TrainingBar::new();
     let training = Training::new(&dataset)
         .progress(&bar)
@@ -22,8 +24,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
         Ok(_) => {
             bar.finish();
             println!(
-                "{}: trained; score it with `mused evaluate {0}`",
-                args.out.display()
+                "{}: trained; score it with `mused evaluate {}`",
+                args.out.display(),
+                quoted(&args.out)
             );
             Ok(ExitCode::SUCCESS)
         }
@@ -31,10 +34,10 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
             bar.finish();
             eprintln!(
                 "stopped and saved; go on with `mused train {} --out {} --resume`",
-                args.dataset.display(),
-                args.out.display()
+                quoted(&args.dataset),
+                quoted(&args.out)
             );
-            Ok(ExitCode::from(INTERRUPTED))
+            Ok(signals::exit_code())
         }
         Err(error) => Err(error.into()),
     }

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mused_clip::{
     Images, RgbImage, Texts, Tokenizer, Tokens, settings_sha256, unit_rows, weights_sha256,
@@ -38,6 +38,8 @@ pub enum Guide {
 pub struct Extraction<'a> {
     /// The data; features go into its `features/`.
     pub dataset: &'a Dataset,
+    /// Folders outside of the dataset from which files of stimuli may be read.
+    pub allow: &'a [PathBuf],
     /// Model directory in the layout of Hugging Face.
     pub model: &'a Path,
     /// Feature sets are called NAME-low and NAME-high.
@@ -126,7 +128,7 @@ fn extract_on<B: KernelBackend>(
     let with_texts = matches!(request.high, Some(Guide::Both | Guide::Text));
     let mut sources = Vec::new();
     if with_images {
-        let source = |stimulus| Source::of(stimulus, root);
+        let source = |stimulus| Source::of(stimulus, root, request.allow);
         sources = stimuli.iter().map(source).collect::<Result<_>>()?;
     }
     if with_texts {

@@ -4,7 +4,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use mused_clip::RgbImage;
 use mused_data::Stimulus;
-use mused_formats::hdf5;
+use mused_formats::{hdf5, quoted};
 use sha2::{Digest, Sha256};
 
 use super::{Error, Result};
@@ -34,8 +34,9 @@ pub(super) enum Source {
 
 impl Source {
     /// # Errors
-    /// When the stimulus has no file, or its `frame` does not fit the file.
-    pub(super) fn of(stimulus: &Stimulus, root: &Path) -> Result<Self> {
+    /// When the stimulus has no file, it lies neither below `root` nor in a folder that is `allow`ed, or its `frame`
+    /// does not fit the file.
+    pub(super) fn of(stimulus: &Stimulus, root: &Path, allow: &[PathBuf]) -> Result<Self> {
         let Some(file) = &stimulus.file else {
             return Err(Error::Request(format!(
                 "stimulus {} has no file: name its image in the `file` column of stimuli.tsv",
@@ -43,6 +44,25 @@ impl Source {
             )));
         };
         let path = root.join(file);
+        let within = |found: &Path| {
+            let mut folders = allow.iter().map(PathBuf::as_path).chain([root]);
+            folders.any(|folder| folder.canonicalize().is_ok_and(|f| found.starts_with(f)))
+        };
+        // A dataset may come from a stranger: what it shows of this machine is for its user to say. What is not there says
+        // so when it is read.
+        if let Ok(found) = path.canonicalize()
+            && !within(&found)
+        {
+            let folder = found.parent().unwrap_or(&found);
+            return Err(Error::Request(format!(
+                "stimulus {}: its file {} lies outside of the dataset {}; if it is meant to be read, say so with \
+                 --allow {}",
+                stimulus.id,
+                found.display(),
+                root.display(),
+                quoted(folder)
+            )));
+        }
         let extension = path
             .extension()
             .map_or(String::new(), |e| e.to_string_lossy().to_lowercase());

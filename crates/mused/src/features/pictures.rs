@@ -8,14 +8,16 @@ use super::frames::{Frames, Source};
 /// Pictures of a dataset's stimuli for a report: images, rows of HDF5 files, seconds of films.
 pub struct Pictures {
     root: PathBuf,
+    allow: Vec<PathBuf>,
     frames: Frames,
 }
 
 impl Pictures {
-    /// Of the dataset in a folder.
-    pub fn new(root: impl Into<PathBuf>) -> Self {
+    /// Of the dataset in a folder: of that folder and of others that are `allow`ed.
+    pub fn new(root: impl Into<PathBuf>, allow: &[PathBuf]) -> Self {
         Self {
             root: root.into(),
+            allow: allow.to_vec(),
             frames: Frames::default(),
         }
     }
@@ -24,7 +26,7 @@ impl Pictures {
 impl Images for Pictures {
     fn read(&mut self, stimulus: &Stimulus) -> Result<Pixels, String> {
         let words = |error: super::Error| error.to_string();
-        let source = match Source::of(stimulus, &self.root).map_err(words)? {
+        let source = match Source::of(stimulus, &self.root, &self.allow).map_err(words)? {
             // Of a whole film its first second.
             Source::Film(path) => Source::Second(path, 0),
             other => other,

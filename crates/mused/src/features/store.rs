@@ -3,7 +3,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use mused_formats::npy::{Dtype, NpyWriter};
-use mused_formats::{Lock, Locked, replace_file};
+use mused_formats::{Lock, Locked, replace_file, replace_folder};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -32,6 +32,11 @@ struct Rows {
     width: usize,
 }
 
+const DESCRIPTION: &str = "feature.json";
+/// Names of the job and the rows of an unfinished store.
+const LEFT: &str = "job.json";
+const ROWS: &str = "rows.f32";
+
 /// `job.json` of an unfinished store.
 #[derive(Serialize, Deserialize)]
 struct Job {
@@ -53,10 +58,9 @@ impl Store {
         fs::create_dir_all(&features).map_err(Error::io("cannot create", &features))?;
         let lock = match Lock::take(features.join(format!(".{name}.lock")))? {
             Locked::Own(lock) => lock,
-            Locked::Other(process) => {
+            Locked::Other(holder) => {
                 return Err(Error::Request(format!(
-                    "{}: process {process} is making these features now: wait until it has ended, or choose another \
-                     --name",
+                    "{}: {holder} is making these features now: wait until it has ended, or choose another --name",
                     destination.display()
                 )));
             }
@@ -66,8 +70,14 @@ impl Store {
         if replaced.as_ref().is_some_and(|made| of_job(made, &job)) {
             return Ok(None);
         }
+        let partial = features.join(format!(".{name}.partial"));
+        if description(&partial).is_some_and(|made| of_job(&made, &job)) {
+            // It was killed before it could put what it had made in its place.
+            put(&partial, &destination)?;
+            return Ok(None);
+        }
         let mut store = Self {
-            partial: features.join(format!(".{name}.partial")),
+            partial,
             destination,
             job,
             replaced,
@@ -89,17 +99,17 @@ impl Store {
     }
 
     fn rows_file(&self) -> PathBuf {
-        self.partial.join("rows.f32")
+        self.partial.join(ROWS)
     }
 
     /// Takes up whole rows of an interrupted run of the same job; anything else is discarded.
     fn resume(&mut self) -> Result<()> {
-        let path = self.partial.join("job.json");
-        let left: Option<Job> = fs::read(&path)
+        let left: Option<Job> = fs::read(self.partial.join(LEFT))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        if let Some(left) = left.filter(|left| left.job_sha256 == self.job && left.width > 0) {
-            let path = self.rows_file();
+        let path = self.rows_file();
+        let left = left.filter(|left| left.job_sha256 == self.job && left.width > 0);
+        if let Some(left) = left.filter(|_| path.is_file()) {
             let file = OpenOptions::new()
                 .append(true)
                 .open(&path)
@@ -133,7 +143,7 @@ impl Store {
                     width: row.len(),
                 };
                 let text = serde_json::to_vec(&job).unwrap_or_default();
-                replace_file(self.partial.join("job.json"), &text)?;
+                replace_file(self.partial.join(LEFT), &text)?;
                 self.rows.insert(Rows {
                     file: BufWriter::new(file),
                     width: row.len(),
@@ -160,7 +170,9 @@ impl Store {
     pub(super) fn flush(&mut self) -> Result<()> {
         let path = self.rows_file();
         match &mut self.rows {
-            Some(rows) => rows.file.flush().map_err(Error::io("cannot write", &path)),
+            Some(rows) => (rows.file.flush())
+                .and_then(|()| rows.file.get_ref().sync_data())
+                .map_err(Error::io("cannot write", &path)),
             None => Ok(()),
         }
     }
@@ -189,18 +201,20 @@ impl Store {
         array.finish()?;
         description.insert(JOB.to_owned(), self.job.into());
         let text = serde_json::to_vec_pretty(&description).unwrap_or_default();
-        replace_file(self.partial.join("feature.json"), &text)?;
-        for scaffold in ["rows.f32", "job.json"] {
-            let path = self.partial.join(scaffold);
+        replace_file(self.partial.join(DESCRIPTION), &text)?;
+        put(&self.partial, &self.destination)
+    }
+}
+
+/// Moves a complete set to its place, without what it was made of.
+fn put(partial: &Path, destination: &Path) -> Result<()> {
+    for scaffold in [LEFT, ROWS] {
+        let path = partial.join(scaffold);
+        if path.exists() {
             fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
         }
-        if self.destination.exists() {
-            fs::remove_dir_all(&self.destination)
-                .map_err(Error::io("cannot replace", &self.destination))?;
-        }
-        fs::rename(&self.partial, &self.destination)
-            .map_err(Error::io("cannot create", &self.destination))
     }
+    Ok(replace_folder(partial, destination)?)
 }
 
 /// The description of the features that are there, which must be of this command's making.
@@ -208,16 +222,19 @@ fn made(destination: &Path) -> Result<Option<Map<String, Value>>> {
     if !destination.exists() {
         return Ok(None);
     }
-    let description = destination.join("feature.json");
-    let text = fs::read_to_string(&description).map_err(Error::io("cannot read", &description))?;
-    let found: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
-    match found.contains_key(JOB) {
-        true => Ok(Some(found)),
-        false => Err(Error::Request(format!(
+    match description(destination).filter(|found| found.contains_key(JOB)) {
+        Some(found) => Ok(Some(found)),
+        None => Err(Error::Request(format!(
             "{} was not made by `mused features`: choose another --name",
             destination.display()
         ))),
     }
+}
+
+/// Written last: what has one is complete.
+fn description(folder: &Path) -> Option<Map<String, Value>> {
+    let text = fs::read_to_string(folder.join(DESCRIPTION)).ok()?;
+    serde_json::from_str(&text).ok()
 }
 
 fn of_job(made: &Map<String, Value>, job: &str) -> bool {

@@ -7,6 +7,8 @@ mod slices;
 
 use std::path::PathBuf;
 
+use mused_formats::quoted;
+
 use super::Input;
 use crate::escape::escaped;
 use crate::figure::{By, Section, Variants};
@@ -27,7 +29,7 @@ pub(crate) fn brain(input: &Input<'_>, maps: &[(String, Part<PathBuf>)]) -> Sect
         Err(why) => {
             section.missing(format!(
                 "Nothing is known about places: {why}. Run `mused explain {}` and make the report again.",
-                input.files.run().path().display()
+                quoted(input.files.run().path())
             ));
             return section;
         }

@@ -1,3 +1,4 @@
+use mused_formats::quoted;
 use mused_run::{Config, Machine, RunRecord};
 
 use crate::escape::escaped;
@@ -98,20 +99,11 @@ fn block(title: &str, text: &str) -> String {
     )
 }
 
-/// A path or word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-=+:,@".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 fn commands(input: &Input<'_>) -> String {
     let run = input.files.run();
-    let path = quoted(&run.path().display().to_string());
-    let dataset = quoted(&input.facts.dataset_word());
-    let config = quoted(&run.config_path().display().to_string());
+    let path = quoted(run.path());
+    let dataset = quoted(input.facts.dataset_word());
+    let config = quoted(run.config_path());
     format!(
         "mused train {dataset} --out NEW-RUN --config {config}\nmused evaluate NEW-RUN\nmused explain {path}\n{}",
         input.command

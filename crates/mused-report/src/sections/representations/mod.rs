@@ -5,6 +5,8 @@ mod maps;
 mod matrices;
 mod rdm_rows;
 
+use mused_formats::quoted;
+
 use super::Input;
 use crate::escape::escaped;
 use crate::figure::{Block, Section};
@@ -18,7 +20,7 @@ pub(crate) fn representations(input: &Input<'_>) -> Section {
         Err(why) => {
             section.missing(format!(
                 "There are no representations: {why}. Run `mused explain {}` and make the report again.",
-                input.files.run().path().display()
+                quoted(input.files.run().path())
             ));
             return section;
         }

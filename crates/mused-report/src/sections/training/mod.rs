@@ -3,6 +3,8 @@
 mod curves;
 mod times;
 
+use mused_formats::quoted;
+
 use super::Input;
 use crate::figure::{Block, Section};
 
@@ -13,8 +15,8 @@ pub(crate) fn training(input: &Input<'_>) -> Section {
     if !input.facts.complete {
         section.missing(format!(
             "The run was interrupted or is still training: `mused train {} --out {} --resume` continues it.",
-            input.facts.dataset_word(),
-            input.files.run().path().display()
+            quoted(input.facts.dataset_word()),
+            quoted(input.files.run().path())
         ));
     }
     if epochs.is_empty() {
