@@ -22,6 +22,7 @@ mod table;
 
 pub use error::{Error, Result};
 pub use figure::Figure;
+pub use figures::{TrialsLine, TrialsPoint, over_trials};
 pub use heatmap::heatmap;
 pub use input::{Images, NoImages, Pixels, RunFiles, ScoredRun};
 pub use report::{Report, Request};

@@ -98,7 +98,11 @@ pub fn evaluate(run: &Run, undefined: Undefined) -> Result<Results> {
     })
 }
 
-fn scores_by_subject(
+/// Scores of each subject's predictions, all folds pooled.
+///
+/// # Errors
+/// Predictions that cannot be scored.
+pub fn scores_by_subject(
     predictions: &Predictions,
     undefined: Undefined,
 ) -> Result<BTreeMap<String, MultiLabelScores>> {

@@ -109,6 +109,21 @@ pub fn label_intervals(
     })
 }
 
+/// The 95 % interval of the mean of one number a subject, for other subjects (Student's t).
+///
+/// # Errors
+/// Fewer than two subjects; numbers that are all equal.
+pub fn over_subjects(values: &[f64]) -> Answer<Interval> {
+    if values.len() < 2 {
+        return Err(Unavailable::OneSubject);
+    }
+    let values = Values {
+        observed: values.iter().copied().map(Some).collect(),
+        without: Vec::new(),
+    };
+    crossed(&values, 0)
+}
+
 /// Scores of each subject, by metric (average precision, ROC-AUC).
 pub(crate) type Scores = Vec<[Option<f64>; 2]>;
 

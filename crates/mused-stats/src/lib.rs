@@ -19,6 +19,7 @@ pub mod paired;
 pub mod patterns;
 pub mod pca;
 pub mod permutation;
+pub mod power_law;
 pub mod procrustes;
 mod product;
 mod ranking;

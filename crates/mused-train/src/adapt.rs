@@ -39,6 +39,44 @@ pub struct AdaptRequest<'a> {
     pub run: &'a Path,
 }
 
+impl AdaptRequest<'_> {
+    /// The configuration of the run.
+    ///
+    /// # Errors
+    /// A source whose model reads no aligned inputs, or such as are aligned by the responses of others.
+    pub fn config(&self) -> Result<Config> {
+        Ok(self.settled()?.0)
+    }
+
+    /// The configuration, and what that of the source came to.
+    fn settled(&self) -> Result<(Config, &Resolved)> {
+        let source = self.source;
+        let mut config = source.resolved_config()?;
+        let resolved = source.record().resolved.as_ref();
+        let both =
+            resolved.and_then(|resolved| Some((resolved, resolved.inputs.aligned.as_ref()?)));
+        let Some((resolved, aligned)) = both else {
+            return Err(Error::Request(format!(
+                "{} cannot be adapted: its model does not read aligned inputs. Train one that does (`mused train` without --model, \
+                 on voxels of each subject's own); in a common space `mused predict` reads new people as they are",
+                source.path().display()
+            )));
+        };
+        if aligned.onto.consensus || aligned.onto.stimuli {
+            return Err(Error::Request(format!(
+                "{} cannot be adapted: its inputs (\"{}\") are aligned by the responses of others; train with model.inputs = \
+                 \"guidance+labels\" or \"labels\"",
+                source.path().display(),
+                aligned.onto
+            )));
+        }
+        self.subject.clone_into(&mut config.split.holdout_subject);
+        (config.split.calibration, config.split.draw) = (self.trials, self.draw);
+        config.model.inputs.inputs = Reading::Aligned(aligned.onto);
+        Ok((config, resolved))
+    }
+}
+
 /// Fits the maps of a new person's regions and writes a run whose networks are those of the source. Goes on where it was
 /// killed.
 ///
@@ -50,32 +88,11 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
         source,
         dataset,
         subject,
-        trials,
-        draw,
         run: path,
+        ..
     } = *request;
     source.refuse_incomplete()?;
-    let mut config = source.resolved_config()?;
-    let resolved = source.record().resolved.as_ref();
-    let both = resolved.and_then(|resolved| Some((resolved, resolved.inputs.aligned.as_ref()?)));
-    let Some((resolved, aligned)) = both else {
-        return Err(Error::Request(format!(
-            "{} cannot be adapted: its model does not read aligned inputs. Train one that does (`mused train` without --model, \
-             on voxels of each subject's own); in a common space `mused predict` reads new people as they are",
-            source.path().display()
-        )));
-    };
-    if aligned.onto.consensus || aligned.onto.stimuli {
-        return Err(Error::Request(format!(
-            "{} cannot be adapted: its inputs (\"{}\") are aligned by the responses of others; train with model.inputs = \
-             \"guidance+labels\" or \"labels\"",
-            source.path().display(),
-            aligned.onto
-        )));
-    }
-    subject.clone_into(&mut config.split.holdout_subject);
-    (config.split.calibration, config.split.draw) = (trials, draw);
-    config.model.inputs.inputs = Reading::Aligned(aligned.onto);
+    let (config, resolved) = request.settled()?;
     let plan = plan::<B>(source, dataset, &config, resolved)?;
     let person = dataset.subject(subject)?;
     let folds = 0..plan.folds.len();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mused_data::{Dataset, Sample};
+use mused_data::{Dataset, Fold, Sample, samples};
 use mused_run::{Config, Trials};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -10,6 +10,22 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::random::{Purpose, stream};
 use crate::{Error, Result};
+
+/// How many training stimuli of each subject `split.trials` comes to, a fold.
+///
+/// # Errors
+/// A division that the dataset cannot have; fewer than any group of a subject has.
+pub fn training_trials(dataset: &Dataset, config: &Config) -> Result<Vec<Vec<usize>>> {
+    let folds = config.split_plan().folds(dataset)?;
+    let of = |subject: usize| {
+        let count = |(index, fold): (usize, &Fold)| {
+            let own = samples(dataset, &[subject], &fold.train);
+            Ok(drawn(dataset, own, config.split.trials, config, index)?.len())
+        };
+        folds.iter().enumerate().map(count).collect()
+    };
+    (0..dataset.subjects.len()).map(of).collect()
+}
 
 /// Of each subject's samples those that `trials` says: the first whole groups, as many as fit, in an order that
 /// `split.draw` and the fold give, so that few are among many.

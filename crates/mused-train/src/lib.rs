@@ -37,6 +37,7 @@ mod watch;
 
 pub use adapt::{AdaptRequest, adapt};
 pub use audit_run::audit_run;
+pub use calibration::training_trials;
 pub use error::{Error, Result};
 pub use explain::{Explanation, PartDrop, ScoreDrop, TokenGeometry, explain};
 pub use memory::limit_memory;

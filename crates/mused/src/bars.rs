@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -66,8 +67,56 @@ impl Counter {
         }
     }
 
+    /// What is being done.
+    pub(crate) fn doing(&self, what: &str) {
+        self.bar.set_message(terminal::clean(what).into_owned());
+        let mut state = lock(&self.state);
+        if self.bar.is_hidden() && state.printed.elapsed() > LINE_EVERY {
+            eprintln!("{what}");
+            state.printed = Instant::now();
+        }
+    }
+
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Steps of trainings that are counted as a whole.
+pub(crate) struct Counted<'c> {
+    counter: &'c Counter,
+    name: String,
+    steps: AtomicUsize,
+    total: AtomicUsize,
+}
+
+impl<'c> Counted<'c> {
+    pub(crate) fn new(counter: &'c Counter, name: &str) -> Self {
+        counter.doing(name);
+        Self {
+            counter,
+            name: name.to_owned(),
+            steps: AtomicUsize::new(0),
+            total: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Progress for Counted<'_> {
+    fn start(&self, done: usize, total: usize, _bytes: u64) {
+        self.steps.store(done, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    fn step(&self, _model: &str, _losses: &EpochLosses) {
+        let done = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let total = self.total.load(Ordering::Relaxed);
+        let name = &self.name;
+        self.counter.doing(&format!("{name}: {done}/{total} steps"));
+    }
+
+    fn interrupted(&self) -> bool {
+        signals::asked()
     }
 }
 

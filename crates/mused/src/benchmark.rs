@@ -5,7 +5,6 @@
 //! every model from the first. With a budget, a run is put together from candidates, `MODEL/seed-S/candidates/N`, by
 //! validation. What is complete is kept, what was interrupted goes on.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use mused_data::Dataset;
@@ -16,8 +15,9 @@ use mused_run::{Config, Family, Layers, NamedModel, Results, Run, Stated};
 use mused_stats::summary;
 use mused_train::{Progress, Settings, candidates, choose};
 
+use crate::kept::{complete, refuse_other_data};
 pub use crate::ridge::{AgainstRidges, against_ridges};
-use crate::{Training, compare_seeds, evaluate, ridge};
+use crate::{compare_seeds, evaluate, ridge};
 
 /// Why a benchmark could not go on; what single runs fail of is a row of its table instead.
 #[derive(Debug, thiserror::Error)]
@@ -35,25 +35,6 @@ pub enum Error {
          above 0, or leave --budget out"
     )]
     NoValidation,
-    /// A run that is there was made on other data.
-    #[error(
-        "{} was made on another dataset (what differs: {difference}), and its scores cannot stand beside new ones: choose \
-         another --out, or remove it", path.display()
-    )]
-    OtherData {
-        /// The run.
-        path: PathBuf,
-        /// What differs.
-        difference: String,
-    },
-    /// A run that is there was made with other settings.
-    #[error(
-        "{} was made with other settings; choose another --out, or remove it", path.display()
-    )]
-    OtherSettings {
-        /// The run.
-        path: PathBuf,
-    },
 }
 
 /// What to compare.
@@ -119,7 +100,7 @@ impl Contender {
     }
 
     /// The shared configuration with what makes it this model.
-    fn layers(&self, shared: &Layers) -> mused_run::Result<Layers> {
+    pub(crate) fn layers(&self, shared: &Layers) -> mused_run::Result<Layers> {
         let mut layers = shared.clone();
         let origin = format!("model {}", self.name);
         for setting in &self.settings {
@@ -185,7 +166,8 @@ impl Benchmark<'_> {
                 runs.push((first, planned));
             }
         }
-        self.refuse_other_data(runs.iter().map(|(_, planned)| planned))?;
+        let candidates = runs.iter().flat_map(|(_, planned)| &planned.candidates);
+        refuse_other_data(self.dataset, candidates.map(|(folder, _)| folder.as_path()))?;
         let _alone = Run::claim(self.out).map_err(crate::Error::from)?;
         let mut entries = Vec::with_capacity(runs.len());
         for (first, planned) in runs {
@@ -201,7 +183,7 @@ impl Benchmark<'_> {
             let results = match made.and_then(|run| Ok(evaluate(&run)?)) {
                 Ok(results) => Ok(results),
                 Err(Error::Run(crate::Error::Interrupted(_))) => return Ok(None),
-                Err(error @ Error::OtherSettings { .. }) => return Err(error),
+                Err(error @ Error::Run(crate::Error::OtherSettings { .. })) => return Err(error),
                 Err(error) => Err(error.to_string()),
             };
             entries.push(Entry {
@@ -213,33 +195,6 @@ impl Benchmark<'_> {
             self.write(&entries)?;
         }
         Ok(Some(entries))
-    }
-
-    /// Refuses runs that are there and read something else of the dataset than there is now. The dataset is read once for
-    /// all of them.
-    fn refuse_other_data<'p>(
-        &self,
-        planned: impl Iterator<Item = &'p Planned>,
-    ) -> Result<(), Error> {
-        let folders = planned.flat_map(|planned| &planned.candidates);
-        // What cannot be opened is a row of the table.
-        let runs: Vec<Run> = folders
-            .filter_map(|(folder, _)| Run::open(folder).ok())
-            .collect();
-        let features: BTreeSet<&str> = runs.iter().flat_map(Run::features).collect();
-        let features: Vec<&str> = features.into_iter().collect();
-        let known = (!runs.is_empty()).then(|| self.dataset.identity(&features));
-        let known = known.transpose().map_err(crate::Error::from)?;
-        for run in &runs {
-            let difference = run.difference(self.dataset, known.as_ref());
-            if let Some(difference) = difference.map_err(crate::Error::from)? {
-                return Err(Error::OtherData {
-                    path: run.path().to_owned(),
-                    difference,
-                });
-            }
-        }
-        Ok(())
     }
 
     /// Whether a run is put together from candidates.
@@ -288,13 +243,14 @@ impl Benchmark<'_> {
     ) -> Result<Run, Error> {
         let chosen = Run::chosen_path(&planned.run).is_file();
         if Run::exists(&planned.run) && chosen != self.chooses() {
-            return Err(Error::OtherSettings {
-                path: planned.run.clone(),
-            });
+            let path = planned.run.clone();
+            return Err(crate::Error::OtherSettings { path }.into());
         }
         let mut last = None;
         for (index, (run, layers)) in planned.candidates.iter().enumerate() {
-            last = Some(self.complete(run, layers, || progress(index))?);
+            last = Some(complete((self.dataset, self.threads), run, layers, || {
+                progress(index)
+            })?);
         }
         match last {
             Some(run) if !self.chooses() => Ok(run),
@@ -307,32 +263,6 @@ impl Benchmark<'_> {
                 choose(&folders, &planned.settings, &planned.run).map_err(crate::Error::from)?;
                 Ok(Run::open(&planned.run).map_err(crate::Error::from)?)
             }
-        }
-    }
-
-    fn complete<P: Progress>(
-        &self,
-        path: &Path,
-        layers: &Layers,
-        progress: impl FnOnce() -> P,
-    ) -> Result<Run, Error> {
-        let training = Training::new(self.dataset)
-            .layers(layers)
-            .threads(self.threads);
-        if !Run::exists(path) {
-            return Ok(training.progress(&progress()).train(path)?);
-        }
-        let run = Run::open(path).map_err(crate::Error::from)?;
-        let [made, asked] =
-            [run.config(), layers.config()].map(|config| config.map_err(crate::Error::from));
-        if made? != asked? {
-            return Err(Error::OtherSettings {
-                path: path.to_owned(),
-            });
-        }
-        match run.is_complete() {
-            true => Ok(run),
-            false => Ok(training.progress(&progress()).resume(path)?),
         }
     }
 

@@ -16,6 +16,25 @@ pub enum Error {
     /// A run cannot be scored or compared.
     #[error(transparent)]
     Results(#[from] mused_results::Error),
+    /// A run that is there was made on other data.
+    #[error(
+        "{} was made on another dataset (what differs: {difference}), and its scores cannot stand beside new ones: choose \
+         another --out, or remove it", path.display()
+    )]
+    OtherData {
+        /// The run.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// A run that is there was made with other settings.
+    #[error(
+        "{} was made with other settings; choose another --out, or remove it", path.display()
+    )]
+    OtherSettings {
+        /// The run.
+        path: PathBuf,
+    },
     /// Training was asked to stop; everything is saved, and [`crate::Training::resume`] goes on.
     #[error("training of {} was stopped and saved", .0.display())]
     Interrupted(PathBuf),

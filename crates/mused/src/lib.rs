@@ -8,12 +8,15 @@
 //! ```
 //!
 //! [`data`] holds datasets, imports and the simulator, [`features`] CLIP features of stimuli, [`benchmark`] compares
-//! models, [`report`] makes pages of runs; [`stats`] and [`formats`] are parts they are made of.
+//! models, [`curve`] says how many trials are enough, [`report`] makes pages of runs; [`stats`] and [`formats`] are parts
+//! they are made of.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod benchmark;
+pub mod curve;
 mod error;
 pub mod features;
+mod kept;
 mod ridge;
 mod runs;
 mod training;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Command::Info(args) => commands::info::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
         Command::Benchmark(args) => commands::benchmark::run(&args),
+        Command::Curve(args) => commands::curve::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Features(args) => commands::features::run(&args),

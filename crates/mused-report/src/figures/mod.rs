@@ -11,6 +11,7 @@ mod rdms;
 mod rows;
 mod score;
 mod token_map;
+mod trials;
 
 pub(crate) use brain::{Volume, slices};
 pub(crate) use calibration::calibration;
@@ -23,3 +24,4 @@ pub(crate) use rdms::{Panel as RdmPanel, rdms};
 pub(crate) use rows::{Mark, Panel, Row, RowsChart};
 pub(crate) use score::{Score, score};
 pub(crate) use token_map::{Projection, TokenMap, token_map};
+pub use trials::{TrialsLine, TrialsPoint, over_trials};

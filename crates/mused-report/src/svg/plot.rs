@@ -11,6 +11,18 @@ pub(crate) struct Plot {
 impl Plot {
     /// Axes of a drawing of some size, with their names and round values on helping lines.
     pub(crate) fn new(size: (f64, f64), x: (f64, f64), y: (f64, f64), names: [&str; 2]) -> Self {
+        let (values, step) = Scale::new(x, (0.0, 1.0)).ticks(5);
+        let ticks = values.into_iter().map(|value| (value, tick(value, step)));
+        Self::with_ticks(size, (x, ticks), y, names)
+    }
+
+    /// As [`Self::new`], with words of its own at places of the lying axis.
+    pub(crate) fn with_ticks(
+        size: (f64, f64),
+        (x, x_ticks): ((f64, f64), impl IntoIterator<Item = (f64, String)>),
+        y: (f64, f64),
+        names: [&str; 2],
+    ) -> Self {
         let (width, height) = size;
         let (left, right, top, bottom) = (60.0, width - 14.0, 16.0, height - 42.0);
         let x = Scale::new(x, (left, right));
@@ -27,16 +39,10 @@ impl Plot {
                 &tick(value, step),
             );
         }
-        let (values, step) = x.ticks(5);
-        for value in values {
+        for (value, words) in x_ticks {
             let at = x.at(value);
             svg.line((at, bottom), (at, bottom + 4.0), Ink::Axis, 1.0);
-            svg.text(
-                (at, bottom + 17.0),
-                Anchor::Middle,
-                Ink::Quiet,
-                &tick(value, step),
-            );
+            svg.text((at, bottom + 17.0), Anchor::Middle, Ink::Quiet, &words);
         }
         svg.line((left, bottom), (right, bottom), Ink::Axis, 1.0);
         svg.text(

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Train and score baselines, ablations and controls on the same splits
     Benchmark(BenchmarkArgs),
+    /// Scores over numbers of trials, of training or of a new person, beside ridge regression on the same trials
+    Curve(CurveArgs),
     /// Score a run on its held-out stimuli: how good it is, and whether it is ahead of ridge regression
     Evaluate(EvaluateArgs),
     /// One HTML file of figures, tables and methods, of a run or several
@@ -459,6 +461,63 @@ pub(crate) struct BenchmarkArgs {
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused curve data/mine --out runs/curve --trials 10,20,40,80,all --folds 5
+  mused curve data/mine --out runs/new --trials 10,20,40,80,all --folds 5 --new-subjects
+  mused curve data/mine --out runs/new --trials 10,20,40,80,160,all --folds 5 --new-subjects
+
+Without --new-subjects every subject has so many training trials, of a network for all. Weights are the last, so that no
+further trials choose them (--set split.validation_fraction=0.1 lets them). With --new-subjects networks are trained
+without each subject in turn, on all trials of the others; the subject has so many for its own maps (mused adapt).
+Ridge regression learns from the same trials. What is tested is never trained on; a few trials are among many, whole
+groups of stimuli, drawn --draws times. How many people a network is trained on is not varied (there is no --subjects).
+
+OUT/curve.tsv has a row a number of trials, model, draw and subject, OUT/curve-means.tsv the table, OUT/curve.svg the
+picture. The runs stay in OUT: the same command goes on where it was stopped, and with more numbers of trials (the third
+example) makes what is missing.")]
+pub(crate) struct CurveArgs {
+    /// Dataset directory
+    pub(crate) dataset: PathBuf,
+    /// Folder for the runs and tables; may be there from before
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Numbers of training stimuli of a subject, in each fold; all = what there is
+    #[arg(
+        long,
+        value_name = "N,N,…",
+        value_delimiter = ',',
+        default_value = "10,20,40,80,all"
+    )]
+    pub(crate) trials: Vec<String>,
+    /// The trials are of people the network was not trained on: every subject in turn
+    #[arg(long)]
+    pub(crate) new_subjects: bool,
+    /// How often so many trials are drawn
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) draws: u16,
+    /// More models, see `mused train --model`; with --new-subjects procrustes-ridge and srm-ridge
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) models: Vec<String>,
+    /// Named set of defaults that all models start from
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) preset: String,
+    /// TOML file with values that differ from the preset
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// One value, e.g. train.epochs=10
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<String>,
+    /// Cross-validate over K folds of stimulus groups
+    #[arg(long, value_name = "K")]
+    pub(crate) folds: Option<u32>,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
 }
 
 #[derive(Debug, Args)]

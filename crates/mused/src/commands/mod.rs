@@ -6,6 +6,7 @@ pub(crate) mod benchmark;
 pub(crate) mod checkpoint;
 pub(crate) mod compare;
 pub(crate) mod config;
+pub(crate) mod curve;
 pub(crate) mod demo;
 pub(crate) mod evaluate;
 pub(crate) mod explain;

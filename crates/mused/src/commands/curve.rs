@@ -1,0 +1,125 @@
+use std::cell::RefCell;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use mused::curve::{Curve, Estimate, Mean};
+use mused::data::Dataset;
+use mused::run::Trials;
+use mused::{Layers, Run};
+
+use super::three;
+use crate::args::CurveArgs;
+use crate::bars::{Counted, Counter};
+use crate::signals;
+
+pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
+    let trials = args.trials.iter().map(|text| number(text));
+    let trials: Vec<Trials> = trials.collect::<anyhow::Result<_>>()?;
+    anyhow::ensure!(
+        !Run::exists(&args.out),
+        "--out {}: this is a run directory; choose another folder",
+        args.out.display()
+    );
+    let dataset = Dataset::open(&args.dataset)?;
+    signals::stop_when_asked()?;
+    args.memory.limit();
+    let counter = Counter::new("runs");
+    let doing = RefCell::new(None);
+    let curves = Curve {
+        dataset: &dataset,
+        layers: &layers(args)?,
+        trials: &trials,
+        draws: args.draws.into(),
+        new_subjects: args.new_subjects,
+        models: &args.models,
+        out: &args.out,
+        threads: args.threads.count(),
+    }
+    .run(|done, total, name| {
+        counter.set(done, total);
+        *doing.borrow_mut() = Some(name.to_owned());
+        Counted::new(&counter, name)
+    });
+    counter.finish();
+    let curves = match doing.into_inner() {
+        Some(run) => curves.context(run)?,
+        None => curves?,
+    };
+    let Some(curves) = curves else {
+        eprintln!("stopped and saved; the same command goes on");
+        return Ok(signals::exit_code());
+    };
+    curves.write(&args.out)?;
+    print(&curves.means(), &curves.ridge);
+    println!(
+        "\nwritten to curve.tsv, curve-means.tsv and curve.svg of {}\n\n{}",
+        args.out.display(),
+        curves.sentences().join("\n")
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn number(text: &str) -> anyhow::Result<Trials> {
+    match Trials::try_from(text.to_owned()) {
+        Ok(trials) if trials != Trials::None => Ok(trials),
+        _ => {
+            anyhow::bail!("--trials: expected all or numbers above 0, as 10,20,all; found {text:?}")
+        }
+    }
+}
+
+fn layers(args: &CurveArgs) -> anyhow::Result<Layers> {
+    let mut layers = Layers::preset(&args.preset)?;
+    if !args.new_subjects {
+        // Trials that choose weights would be trials that are not counted.
+        layers.insert("split.validation_fraction", 0.0, "mused curve")?;
+    }
+    if let Some(file) = &args.config {
+        layers.file(file)?;
+    }
+    for assignment in &args.settings {
+        layers.set(assignment)?;
+    }
+    if let Some(folds) = args.folds {
+        layers.insert("split.folds", i64::from(folds), "--folds")?;
+    }
+    Ok(layers)
+}
+
+fn print(means: &[Mean], ridge: &str) {
+    let ahead = format!("minus {ridge}");
+    println!(
+        "{:<20} {:>7} {:>5} {:>20} {:>20} {:>24}",
+        "mean over subjects", "trials", "draws", "macro AP", "macro ROC-AUC", ahead
+    );
+    for mean in means {
+        let [ap, auc] = mean.scores.map(|score| {
+            let ends = score.and_then(|score| score.interval);
+            let ends = ends.map(|[low, high]| format!(" {low:.3}–{high:.3}"));
+            format!(
+                "{}{}",
+                three(score.map(|score| score.mean)),
+                ends.unwrap_or_default()
+            )
+        });
+        let ahead = mean.ahead[0].map(|Estimate { mean, interval }| match interval {
+            Some([low, high]) => format!("{mean:+.3} ({low:+.3} {high:+.3})"),
+            None => format!("{mean:+.3}"),
+        });
+        println!(
+            "{:<20} {:>7.0} {:>5} {ap:>20} {auc:>20} {:>24}",
+            mean.model,
+            mean.trials,
+            mean.draws,
+            ahead.unwrap_or_default()
+        );
+    }
+    println!(
+        "{}",
+        if means.iter().any(|mean| mean.subjects > 1) {
+            "with 95 % intervals over subjects; differences of macro AP"
+        } else {
+            "differences of macro AP"
+        }
+    );
+}
