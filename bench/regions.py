@@ -1,7 +1,8 @@
 """A dataset of voxels by regions and a run's folds, read with NumPy alone; a subject's ridge regressions by peers.
 
     python bench/regions.py banded DATASET RUN    himalaya's banded ridge on the folds of a mused run: its scores
-    python bench/regions.py maps DATASET          time of the maps of one subject: himalaya's ridge, and scikit-learn's
+    python bench/regions.py maps DATASET [N]      time of the maps of one subject, of its first N regions alone: himalaya's
+                                                  ridge, and scikit-learn's
 
 `maps` does what aligned inputs do to a subject (`mused train`, model.inputs): each region's voxels onto 48 components and the
 labels, 17 penalties, 6 parts, and predictions of each part from the others. Set OMP_NUM_THREADS to the threads of the other side.
@@ -86,7 +87,7 @@ def banded(dataset, run):
     print(f"himalaya, banded by random search: macro AP {precision:.4f}, macro AUC {area:.4f}")
 
 
-def maps(dataset):
+def maps(dataset, most=None):
     from himalaya.ridge import RidgeCV
     from sklearn.linear_model import Ridge, RidgeCV as LeaveOneOut
 
@@ -113,7 +114,7 @@ def maps(dataset):
 
     for name, fit in [("himalaya", by_himalaya), ("scikit-learn", by_scikit_learn)]:
         start = time.perf_counter()
-        for one in dict.fromkeys(regions):
+        for one in list(dict.fromkeys(regions))[: int(most) if most else None]:
             own = x[:, regions == one]
             fit(own, PENALTIES * (own**2).sum() / min(own.shape))
         print(f"{name}: {time.perf_counter() - start:.1f} s", flush=True)
