@@ -75,22 +75,21 @@ impl Plan {
         }
         let labels = dataset.labels.names.len();
         let architecture = learner.architecture(&layout, most, labels)?;
-        let step_bytes = learner.memory(&architecture, largest * most)?;
         let guides = guides(dataset, config)?;
         let resolved = resolved(dataset, config, &layout, &held_out, &folds)?;
-        let plan = Self {
+        let mut plan = Self {
             tasks: tasks(dataset, config, &trained, &held_out, folds.len()),
             trained,
             folds,
             guides,
             resolved,
-            step_bytes,
+            step_bytes: 0,
         };
+        let mut most_samples = 0;
         for task in &plan.tasks {
-            let parts = [
-                (plan.train_samples(dataset, config, task)?, "train"),
-                (plan.test_samples(dataset, task), "test"),
-            ];
+            let train = plan.train_samples(dataset, config, task)?;
+            most_samples = most_samples.max(train.len());
+            let parts = [(train, "train"), (plan.test_samples(dataset, task), "test")];
             for (samples, part) in parts {
                 if samples.is_empty() {
                     let name = task.name();
@@ -100,6 +99,8 @@ impl Plan {
                 }
             }
         }
+        // A model a subject holds that subject's samples alone, and nobody saw all stimuli where each saw others.
+        plan.step_bytes = learner.memory(&architecture, most_samples)?;
         Ok(plan)
     }
 

@@ -1,8 +1,10 @@
 //! The library as a program of somebody else's uses it: data in memory, no progress, a handle that stops.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use mused::data::{Dataset, Labels, Stimulus, Voxel};
-use mused::{Cancel, Config, Error, Training, compare, evaluate, predict, train};
+use mused::{Cancel, Config, Error, Progress, Training, compare, evaluate, predict, train};
 use ndarray::Array2;
 use tempfile::TempDir;
 
@@ -79,4 +81,30 @@ fn a_handle_stops_training_which_goes_on_to_the_same_bits() {
     let resumed = Training::new(&dataset).threads(1).resume(&path).unwrap();
     let probabilities = |run: &mused::Run| run.predictions().unwrap().probabilities;
     assert_eq!(probabilities(&resumed), probabilities(&whole));
+}
+
+/// The memory that a training says it needs.
+#[derive(Default)]
+struct Bytes(AtomicU64);
+
+impl Progress for Bytes {
+    fn start(&self, _done: usize, _total: usize, bytes: u64) {
+        self.0.store(bytes, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_model_a_subject_holds_that_subject_alone() {
+    let (folder, dataset) = (TempDir::new().unwrap(), in_memory());
+    let needs = |model: &str| {
+        let bytes = Bytes::default();
+        let config = config().model(model).unwrap();
+        let training = Training::new(&dataset).config(&config).unwrap().threads(1);
+        training
+            .progress(&bytes)
+            .train(folder.path().join(model))
+            .unwrap();
+        bytes.0.into_inner()
+    };
+    assert_eq!(needs("ridge-pooled"), 2 * needs("ridge-separate"));
 }
