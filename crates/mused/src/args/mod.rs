@@ -1,4 +1,5 @@
 mod import;
+mod layers;
 mod results;
 
 use std::path::PathBuf;
@@ -6,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use import::*;
+use layers::LayerArgs;
 pub(crate) use results::*;
 
 /// Decode what several people see from their fMRI, with one model for all of them
@@ -445,18 +447,8 @@ pub(crate) struct BenchmarkArgs {
         default_value = "0,1,2"
     )]
     pub(crate) seeds: Vec<u32>,
-    /// Named set of defaults that all models start from
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub(crate) preset: String,
-    /// TOML file with values that differ from the preset
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// One value, e.g. train.epochs=10
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) settings: Vec<String>,
-    /// Cross-validate over K folds of stimulus groups
-    #[arg(long, value_name = "K")]
-    pub(crate) folds: Option<u32>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]
@@ -502,18 +494,8 @@ pub(crate) struct CurveArgs {
     /// More models, see `mused train --model`; with --new-subjects procrustes-ridge and srm-ridge
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) models: Vec<String>,
-    /// Named set of defaults that all models start from
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    pub(crate) preset: String,
-    /// TOML file with values that differ from the preset
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// One value, e.g. train.epochs=10
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) settings: Vec<String>,
-    /// Cross-validate over K folds of stimulus groups
-    #[arg(long, value_name = "K")]
-    pub(crate) folds: Option<u32>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
     #[command(flatten)]

@@ -6,7 +6,7 @@ use mused::benchmark::{
 };
 use mused::data::Dataset;
 use mused::run::MODELS;
-use mused::{Layers, Results, Run};
+use mused::{Results, Run};
 
 use super::compare::print_differences;
 use super::three;
@@ -16,16 +16,7 @@ use crate::signals;
 
 pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
-    let mut layers = Layers::preset(&args.preset)?;
-    if let Some(file) = &args.config {
-        layers.file(file)?;
-    }
-    for assignment in &args.settings {
-        layers.set(assignment)?;
-    }
-    if let Some(folds) = args.folds {
-        layers.insert("split.folds", i64::from(folds), "--folds")?;
-    }
+    let layers = args.layers.over(args.layers.preset()?)?;
     if Run::exists(&args.out) {
         bail!(
             "--out {}: this is a run directory; choose another folder",

@@ -69,21 +69,12 @@ fn number(text: &str) -> anyhow::Result<Trials> {
 }
 
 fn layers(args: &CurveArgs) -> anyhow::Result<Layers> {
-    let mut layers = Layers::preset(&args.preset)?;
+    let mut layers = args.layers.preset()?;
     if !args.new_subjects {
         // Trials that choose weights would be trials that are not counted.
         layers.insert("split.validation_fraction", 0.0, "mused curve")?;
     }
-    if let Some(file) = &args.config {
-        layers.file(file)?;
-    }
-    for assignment in &args.settings {
-        layers.set(assignment)?;
-    }
-    if let Some(folds) = args.folds {
-        layers.insert("split.folds", i64::from(folds), "--folds")?;
-    }
-    Ok(layers)
+    args.layers.over(layers)
 }
 
 fn print(means: &[Mean], ridge: &str) {
