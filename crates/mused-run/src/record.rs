@@ -100,6 +100,17 @@ pub struct Adapted {
     pub calibration: Vec<usize>,
 }
 
+impl Adapted {
+    /// How many training stimuli, over folds: `20`, or `73 to 74`.
+    pub fn trials(&self) -> String {
+        let counts = self.calibration.iter();
+        match (counts.clone().min(), counts.max()) {
+            (Some(least), Some(most)) if least < most => format!("{least} to {most}"),
+            (least, _) => least.copied().unwrap_or_default().to_string(),
+        }
+    }
+}
+
 /// The machine of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

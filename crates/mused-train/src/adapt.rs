@@ -12,7 +12,7 @@ use crate::families::restore;
 use crate::fold_data::FoldData;
 use crate::journal::Journal;
 use crate::learner::{Model, save};
-use crate::plan::{OWN_TRIALS, Plan};
+use crate::plan::Plan;
 use crate::sample_set::SampleSet;
 use crate::training::{record, searched};
 use crate::{Error, Result};
@@ -93,7 +93,7 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
     } = *request;
     source.refuse_incomplete()?;
     let (config, resolved) = request.settled()?;
-    let plan = plan::<B>(source, dataset, &config, resolved)?;
+    let mut plan = plan::<B>(source, dataset, &config, resolved)?;
     let person = dataset.subject(subject)?;
     let folds = 0..plan.folds.len();
     let counted = |fold| Ok(plan.calibration(dataset, &config, fold, person)?.len());
@@ -102,6 +102,13 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
         subjects: source.record().subjects.clone(),
         calibration: folds.map(counted).collect::<Result<_>>()?,
     };
+    plan.resolved.held_out = Some(HeldOut {
+        subjects: vec![subject.to_owned()],
+        statistics: format!(
+            "maps fitted on its own trials of {} training stimuli a fold, with their labels",
+            adapted.trials()
+        ),
+    });
     let begun = Run::exists(path);
     if !begun {
         Run::refuse_occupied(path)?;
@@ -187,7 +194,7 @@ fn plan<B: TrainBackend>(
         });
     }
     let folds = source.division()?.folds(dataset)?;
-    let mut plan = Plan::of(dataset, config, tasks, folds, resolved.clone())?;
+    let plan = Plan::of(dataset, config, tasks, folds, resolved.clone())?;
     let onto = config.model.inputs.inputs.onto().unwrap_or_default();
     if onto.guidance && plan.guides.high.is_none() {
         return Err(Error::Request(format!(
@@ -197,10 +204,6 @@ fn plan<B: TrainBackend>(
             dataset.place()
         )));
     }
-    plan.resolved.held_out = Some(HeldOut {
-        subjects: vec![person.to_owned()],
-        statistics: OWN_TRIALS.to_owned(),
-    });
     Ok(plan)
 }
 

@@ -18,7 +18,7 @@ use crate::sample_set::SampleSet;
 use crate::{Error, Result};
 
 /// What the inputs of a left-out subject rest on, where voxels are mapped onto something.
-pub(crate) const OWN_TRIALS: &str =
+const OWN_TRIALS: &str =
     "maps fitted on its own trials of training stimuli, with their labels (split.calibration)";
 
 /// Who and what is trained and tested in each fold.

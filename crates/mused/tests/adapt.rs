@@ -87,7 +87,7 @@ fn an_adapted_run_is_one_that_left_the_person_out() {
         mused(&folder, verb).success();
     }
     let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
-    assert!(page.contains("maps fitted on its own trials of training stimuli"));
+    assert!(page.contains("maps fitted on its own trials of 20 training stimuli a fold"));
 }
 
 #[test]

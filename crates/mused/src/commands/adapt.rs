@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use mused::data::Dataset;
 use mused::formats::quoted;
-use mused::run::Trials;
+use mused::run::{Adapted, Trials};
 use mused::{AdaptRequest, Run, adapt};
 
 use crate::args::AdaptArgs;
@@ -19,14 +19,8 @@ pub(crate) fn run(args: &AdaptArgs) -> anyhow::Result<ExitCode> {
         draw: args.draw,
         run: &args.out,
     })?;
-    let calibration = run.record().adapted.iter();
-    let counts = calibration.flat_map(|adapted| adapted.calibration.clone());
-    let most = counts.clone().max().unwrap_or_default();
-    let least = counts.min().unwrap_or_default();
-    let stimuli = match least == most {
-        true => most.to_string(),
-        false => format!("{least} to {most}"),
-    };
+    let adapted = run.record().adapted.as_ref();
+    let stimuli = adapted.map(Adapted::trials).unwrap_or_default();
     println!(
         "{}: {} adapted to {} by trials of {stimuli} training stimuli; score it with `mused evaluate {}`",
         run.path().display(),
