@@ -1,6 +1,6 @@
 use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
-use burn::tensor::{ElementConversion, Shape, Tensor, TensorMetadata};
+use burn::tensor::{Shape, Tensor, TensorMetadata};
 
 use pulp::Simd;
 
@@ -110,12 +110,14 @@ pub fn ema_update<B: KernelBackend, const D: usize>(
     wrap(B::kernel_ema(unwrap(ema), unwrap(param), decay))
 }
 
-/// Sum of the squares of all elements, for the norm in gradient clipping. Waits for the device.
+/// Sum of the squares of all elements of each tensor, for the norm in gradient clipping. Waits for the device, once.
 ///
 /// # Shapes
 /// Any.
-pub fn sum_of_squares<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> f64 {
-    B::kernel_sum_of_squares(unwrap(x))
+pub fn sums_of_squares<B: KernelBackend, const D: usize>(
+    xs: impl IntoIterator<Item = Tensor<B, D>>,
+) -> Vec<f64> {
+    B::kernel_sums_of_squares(xs.into_iter().map(unwrap).collect())
 }
 
 fn flat<B: Backend>(x: FloatTensor<B>) -> Tensor<B, 1> {
@@ -160,9 +162,16 @@ pub(crate) fn plain_ema<B: Backend>(
     shaped(ema, &shape)
 }
 
-pub(crate) fn plain_sum_of_squares<B: Backend>(x: FloatTensor<B>) -> f64 {
-    let x = flat::<B>(x);
-    (x.clone() * x).sum().into_scalar().elem()
+pub(crate) fn plain_sums_of_squares<B: Backend>(xs: Vec<FloatTensor<B>>) -> Vec<f64> {
+    let sum = |x| {
+        let x = flat::<B>(x);
+        (x.clone() * x).sum()
+    };
+    let sums: Vec<Tensor<B, 1>> = xs.into_iter().map(sum).collect();
+    match sums.is_empty() {
+        true => Vec::new(),
+        false => Tensor::cat(sums, 0).into_data().iter().collect(),
+    }
 }
 
 struct Adam {

@@ -11,6 +11,10 @@ use crate::{attention, batch_norm, gelu, layer_norm, linear};
 
 // The gradient methods keep their plain bodies: they run only where someone differentiates a gradient.
 impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
+    fn device_name(device: &Self::Device) -> Option<String> {
+        B::device_name(device)
+    }
+
     fn kernel_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -14,8 +14,11 @@ use crate::linear;
 /// The CPU backend the fast paths are written for.
 pub type Cpu = burn::backend::Flex;
 
+/// A backend with gradients.
+pub type Training<B> = burn::backend::Autodiff<B>;
+
 /// [`Cpu`] with gradients.
-pub type CpuTraining = burn::backend::Autodiff<Cpu>;
+pub type CpuTraining = Training<Cpu>;
 
 /// A backend the operations of this crate run on.
 ///
@@ -23,6 +26,11 @@ pub type CpuTraining = burn::backend::Autodiff<Cpu>;
 /// backend; it is also the definition the fast paths are tested against. Call the functions of this crate rather than
 /// these methods: they check shapes.
 pub trait KernelBackend: Backend {
+    /// By what a device beside the processor is reached; `None` of the processor itself.
+    fn device_name(_device: &Self::Device) -> Option<String> {
+        None
+    }
+
     /// `x · weight + bias`. Shapes: `[rows, in]`, `[in, out]`, `[out]` → `[rows, out]`.
     fn kernel_linear(
         x: FloatTensor<Self>,
@@ -225,9 +233,9 @@ pub trait KernelBackend: Backend {
         adam::plain_ema::<Self>(ema, param, decay)
     }
 
-    /// Sum of squares, any shape.
-    fn kernel_sum_of_squares(x: FloatTensor<Self>) -> f64 {
-        adam::plain_sum_of_squares::<Self>(x)
+    /// Sums of squares, any shapes.
+    fn kernel_sums_of_squares(xs: Vec<FloatTensor<Self>>) -> Vec<f64> {
+        adam::plain_sums_of_squares::<Self>(xs)
     }
 }
 

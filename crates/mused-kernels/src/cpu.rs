@@ -482,10 +482,9 @@ impl KernelBackend for Cpu {
         ema
     }
 
-    fn kernel_sum_of_squares(x: FlexTensor) -> f64 {
-        match floats([&x]) {
-            Some([x]) => adam::fast_sum_of_squares(x.storage()),
-            None => adam::plain_sum_of_squares::<Self>(x),
-        }
+    fn kernel_sums_of_squares(xs: Vec<FlexTensor>) -> Vec<f64> {
+        let fast = |x: &FlexTensor| Some(adam::fast_sum_of_squares(floats([x])?[0].storage()));
+        let sums: Option<Vec<f64>> = xs.iter().map(fast).collect();
+        sums.unwrap_or_else(|| adam::plain_sums_of_squares::<Self>(xs))
     }
 }

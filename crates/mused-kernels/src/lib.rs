@@ -28,8 +28,11 @@ mod batch_norm;
 mod batch_norm_cpu;
 mod conv3d;
 mod cpu;
+mod device;
 mod dropout;
 mod gelu;
+#[cfg(any(feature = "gpu", feature = "cuda"))]
+mod gpu;
 mod layer_norm;
 mod layer_norm_cpu;
 mod linear;
@@ -37,13 +40,18 @@ mod matmul;
 mod memory;
 mod simd;
 
-pub use adam::{AdamStep, adam_update, ema_update, sum_of_squares};
+pub use adam::{AdamStep, adam_update, ema_update, sums_of_squares};
 pub use attention::{attention, causal_attention};
-pub use backend::{Cpu, CpuTraining, KernelBackend, TrainBackend};
+pub use backend::{Cpu, CpuTraining, KernelBackend, TrainBackend, Training};
 pub use batch_norm::{BatchNormOutput, BatchNormState, BatchNormTail, batch_norm, batch_norm_with};
 pub use conv3d::{Window, conv3d};
+pub use device::{Device, Found, gpus};
 pub use dropout::{Dropout, dropout, dropout_add};
 pub use gelu::{gelu, quick_gelu};
+#[cfg(feature = "cuda")]
+pub use gpu::Cuda;
+#[cfg(feature = "gpu")]
+pub use gpu::Wgpu;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use memory::keep_freed_memory;

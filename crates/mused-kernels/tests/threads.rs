@@ -6,7 +6,7 @@ mod support;
 use burn::tensor::Tensor;
 use mused_kernels::{
     AdamStep, BatchNormTail, Cpu, Dropout, Window, adam_update, attention, batch_norm, conv3d,
-    dropout_add, gelu, layer_norm, linear, sum_of_squares,
+    dropout_add, gelu, layer_norm, linear, sums_of_squares,
 };
 use support::{Train, floats, random};
 
@@ -42,7 +42,7 @@ fn step() -> Vec<Vec<u32>> {
     let grads = (y.clone() * y.clone()).mean().backward();
     let gradient = qkv.grad(&grads).unwrap();
     let zero = gradient.zeros_like();
-    let norm = sum_of_squares(gradient.clone());
+    let norm = sums_of_squares([gradient.clone()])[0];
     let (param, _, _) = adam_update(
         qkv.clone().inner(),
         gradient,

@@ -123,6 +123,9 @@ pub struct Machine {
     pub cpus: usize,
     /// Threads that were used.
     pub threads: usize,
+    /// By what the GPU that networks ran on was reached, where it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 impl Machine {
@@ -133,6 +136,7 @@ impl Machine {
             architecture: std::env::consts::ARCH.to_owned(),
             cpus: std::thread::available_parallelism().map_or(1, usize::from),
             threads,
+            device: None,
         }
     }
 }

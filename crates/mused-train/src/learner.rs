@@ -29,6 +29,11 @@ pub(crate) trait Learner: Sync {
     /// More than the machine has, with what would fit.
     fn memory(&self, architecture: &Architecture, samples: usize) -> Result<u64>;
 
+    /// By what a device beside the processor is reached that fits models of the family; `None` of the processor.
+    fn device(&self) -> Option<String> {
+        None
+    }
+
     /// Steps on so many samples.
     fn steps(&self, samples: usize) -> usize;
 

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use mused_kernels::{AdamStep, TrainBackend, adam_update, ema_update, sum_of_squares};
+use mused_kernels::{AdamStep, TrainBackend, adam_update, ema_update, sums_of_squares};
 use mused_run::TrainConfig;
 
 use crate::Result;
@@ -86,8 +86,8 @@ impl<B: TrainBackend> Optimizer<B> {
     ) -> Option<M> {
         self.step += 1;
         let gradient_scale = if config.gradient_clip > 0.0 {
-            let squares = gradients.values().cloned().map(sum_of_squares);
-            let norm = squares.sum::<f64>().sqrt();
+            let squares = sums_of_squares(gradients.values().cloned());
+            let norm = squares.iter().sum::<f64>().sqrt();
             (config.gradient_clip / (norm + 1e-6)).min(1.0)
         } else {
             1.0
@@ -104,10 +104,14 @@ impl<B: TrainBackend> Optimizer<B> {
             gradients,
             config,
             step,
-            finite: true,
+            stepped: Vec::new(),
         };
         let module = module.map(&mut update);
-        update.finite.then_some(module)
+        // All at once: a GPU is waited for once a step.
+        let finite = sums_of_squares(update.stepped)
+            .iter()
+            .all(|sum| sum.is_finite());
+        finite.then_some(module)
     }
 
     /// The averaged weights, where they are kept.
@@ -182,8 +186,8 @@ struct Update<'o, B: TrainBackend> {
     gradients: Gradients<B::InnerBackend>,
     config: &'o TrainConfig,
     step: AdamStep,
-    /// Whether everything is, so far.
-    finite: bool,
+    /// What must be finite.
+    stepped: Vec<Tensor<B::InnerBackend, 1>>,
 }
 
 impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
@@ -230,8 +234,8 @@ impl<B: TrainBackend> ModuleMapper<B> for Update<'_, B> {
             adam_update(value, gradient, slot.exp_avg, slot.exp_avg_sq, &step);
         // Clipped gradients have small squares.
         let means = (self.config.gradient_clip == 0.0).then(|| exp_avg_sq.clone());
-        let mut checked = means.into_iter().chain([value.clone()]);
-        self.finite &= checked.all(|values| sum_of_squares(values).is_finite());
+        self.stepped
+            .extend(means.into_iter().chain([value.clone()]));
         let ema = slot
             .ema
             .map(|ema| ema_update(ema, value.clone(), warmed(self.config.ema_decay, step.step)));

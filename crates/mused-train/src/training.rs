@@ -77,6 +77,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     // The data as they were given: a control is made of them anew whenever the run is read.
     let mut record = record(request.dataset, &plan, Some(audit), threads)?;
     record.config = Some(asked);
+    record.machine.device = learner.device();
     let _alone = Run::claim(run)?;
     let run = Run::create(run, record, layers, dataset, &plan.folds)?;
     execute(
@@ -264,7 +265,11 @@ fn execute(
         .filter(|of| !of.finished)
         .map(|of| of.task)
         .collect();
-    let workers = memory::workers(plan.step_bytes, pending.len(), threads);
+    let workers = match learner.device() {
+        None => memory::workers(plan.step_bytes, pending.len(), threads),
+        // A kernel has all of a GPU.
+        Some(_) => 1,
+    };
     let bytes = plan.step_bytes.saturating_mul(workers as u64);
     progress.start(steps_done, steps_total, bytes);
     let maps = Maps::new(&run, pending.len() * plan.trained.len(), progress);

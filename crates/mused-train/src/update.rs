@@ -1,6 +1,6 @@
 use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use burn::tensor::{ElementConversion, Tensor};
 use mused_kernels::TrainBackend;
 use mused_model::{Decoder, LossConfig, LossTerms, TokenOutput};
 use mused_run::EpochLosses;
@@ -129,13 +129,20 @@ fn forward<B: mused_kernels::KernelBackend>(
 }
 
 fn read<B: TrainBackend>(terms: &LossTerms<B>) -> EpochLosses {
-    let read = |term: &Tensor<B, 1>| f64::from(term.clone().into_scalar().elem::<f32>());
+    let optional = [&terms.orthogonality, &terms.high, &terms.low];
+    let there = [&terms.total, &terms.classification]
+        .into_iter()
+        .chain(optional.into_iter().flatten());
+    // All at once: a GPU is waited for once.
+    let values = Tensor::cat(there.cloned().collect(), 0).into_data();
+    let mut values = values.iter::<f64>();
+    let mut next = || values.next().unwrap_or(f64::NAN);
     EpochLosses {
-        total: read(&terms.total),
-        classification: read(&terms.classification),
-        orthogonality: terms.orthogonality.as_ref().map(read),
-        high: terms.high.as_ref().map(read),
-        low: terms.low.as_ref().map(read),
+        total: next(),
+        classification: next(),
+        orthogonality: terms.orthogonality.as_ref().map(|_| next()),
+        high: terms.high.as_ref().map(|_| next()),
+        low: terms.low.as_ref().map(|_| next()),
     }
 }
 

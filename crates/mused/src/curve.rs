@@ -16,11 +16,11 @@ use std::path::{Path, PathBuf};
 use mused_data::Dataset;
 use mused_run::{Config, EACH, Family, Layers, Reading, Run, Trials};
 use mused_stats::metrics::{MultiLabelScores, Undefined};
-use mused_train::{AdaptRequest, Progress, adapt, training_trials};
+use mused_train::{AdaptRequest, Progress, training_trials};
 
 use crate::benchmark::Contender;
 use crate::kept::{complete, opened, refuse_other_data};
-use crate::{CpuTraining, Error, Result, ridge};
+use crate::{Error, Result, ridge, runs};
 
 pub use scores::{Estimate, Mean, Row};
 
@@ -357,7 +357,7 @@ impl Curve<'_> {
                     let why = format!("cannot start {} threads: {error}", self.threads);
                     Error::from(mused_run::Error::Request(why))
                 })?;
-                pool.install(|| adapt::<CpuTraining>(&request))?;
+                pool.install(|| runs::adapt(&request))?;
             }
             (Make::Adapt(_), None) => {}
         }

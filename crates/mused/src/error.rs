@@ -35,6 +35,16 @@ pub enum Error {
         /// The run.
         path: PathBuf,
     },
+    /// A device that networks cannot run on.
+    #[error("expected a device that is here, found --device {name}; here: {here}{build}")]
+    Device {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        here: String,
+        /// What this build lacks, if it does.
+        build: String,
+    },
     /// Training was asked to stop; everything is saved, and [`crate::Training::resume`] goes on.
     #[error("training of {} was stopped and saved", .0.display())]
     Interrupted(PathBuf),

@@ -14,6 +14,8 @@
 
 pub mod benchmark;
 pub mod curve;
+#[macro_use]
+mod device;
 mod error;
 pub mod features;
 mod kept;
@@ -21,10 +23,12 @@ mod ridge;
 mod runs;
 mod training;
 
+pub use device::{DEVICE_NAMES, devices, use_device};
 pub use error::{Error, Result};
 pub use mused_data as data;
 pub use mused_data::Dataset;
 pub use mused_formats as formats;
+pub use mused_kernels::{Device, Found};
 pub use mused_report as report;
 pub use mused_results::{
     Comparison, LabelComparison, LabelMetricDifference, MetricDifference, seeds,
@@ -41,7 +45,3 @@ pub use runs::{
     import_published, predict,
 };
 pub use training::{Training, train};
-
-/// The engine everything runs on.
-type Cpu = mused_kernels::Cpu;
-type CpuTraining = mused_kernels::CpuTraining;

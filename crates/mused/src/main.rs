@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Import(args) => commands::import::run(&args),
+        Command::Devices => commands::devices::run(),
         Command::Info(args) => commands::info::run(&args),
         Command::Audit(args) => commands::audit::run(&args),
         Command::Benchmark(args) => commands::benchmark::run(&args),

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use mused_data::{Arrangement, Dataset, Kind};
+use mused_kernels::CpuTraining;
 use mused_results::seeds::Seeded;
 use mused_results::verdict;
 use mused_run::{Config, Layers, Run, Standing, Tokenizer, Verdict};
@@ -10,7 +11,7 @@ use mused_stats::summary::mean;
 use mused_train::{Outcome, Progress, TrainRequest};
 
 use crate::benchmark::{Entry, by_model, opened};
-use crate::{CpuTraining, Error, Result};
+use crate::{Error, Result};
 
 /// Where the values of its configuration come from.
 const ORIGIN: &str = "the network beside it";
@@ -55,8 +56,8 @@ pub(crate) fn complete(
 pub(crate) fn layers(config: &Config, dataset: &Dataset) -> Result<(&'static str, Layers)> {
     let held_out = !config.split.holdout_subject.is_empty();
     if held_out && !dataset.shares_space() {
-        let why = "a subject is left out, and ridge regression of the others cannot read voxels in a space of its own";
-        return Err(Error::from(mused_run::Error::Request(why.to_owned())));
+        let why = Run::RIDGE_OF_OTHERS.to_owned();
+        return Err(Error::from(mused_run::Error::Request(why)));
     }
     let mut layers = Layers::inherited(config, ORIGIN)?;
     layers.insert("model.inputs", "voxels", ORIGIN)?;

@@ -10,7 +10,10 @@ use mused_run::{Results, Run};
 use mused_stats::metrics::Undefined;
 use mused_train::{AdaptRequest, Explanation, Probabilities, PublishedRequest};
 
-use crate::{Cpu, CpuTraining, Result};
+use mused_kernels::Training;
+
+use crate::Result;
+use crate::device::chosen;
 
 /// Scores the test predictions of a run, a subject at a time, and writes its `results.json`.
 ///
@@ -52,7 +55,7 @@ pub fn compare_seeds(a: &[Run], b: &[Run]) -> Result<Comparison> {
 /// # Errors
 /// As there.
 pub fn adapt(request: &AdaptRequest<'_>) -> Result<Run> {
-    Ok(mused_train::adapt::<CpuTraining>(request)?)
+    Ok(on_device!(chosen(), Engine => mused_train::adapt::<Training<Engine>>(request))?)
 }
 
 /// Label probabilities of every subject and stimulus of `dataset`, the mean over the run's models. Stimuli of the run's
@@ -61,7 +64,7 @@ pub fn adapt(request: &AdaptRequest<'_>) -> Result<Run> {
 /// # Errors
 /// When the run is not complete, a subject or region is unknown to it, or responses do not fit.
 pub fn predict(run: &Run, dataset: &Dataset) -> Result<Probabilities> {
-    Ok(mused_train::predict::<Cpu>(run, dataset)?)
+    Ok(on_device!(chosen(), Engine => mused_train::predict::<Engine>(run, dataset))?)
 }
 
 /// Writes the folder `explain/` of a run: see [`mused_train::explain`].
@@ -74,7 +77,9 @@ pub fn explain(
     fold: usize,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Explanation> {
-    Ok(mused_train::explain::<Cpu>(run, dataset, fold, progress)?)
+    Ok(
+        on_device!(chosen(), Engine => mused_train::explain::<Engine>(run, dataset, fold, progress))?,
+    )
 }
 
 /// Searches a complete run for ways in which test data reached training.
@@ -82,7 +87,7 @@ pub fn explain(
 /// # Errors
 /// A run that is not complete; a dataset that is not where it was, or not what it was.
 pub fn audit_run(run: &Run) -> Result<Report> {
-    Ok(mused_train::audit_run::<CpuTraining>(run)?)
+    Ok(mused_train::audit_run::<mused_kernels::CpuTraining>(run)?)
 }
 
 /// Makes a complete run of a checkpoint of the published code.
@@ -90,7 +95,9 @@ pub fn audit_run(run: &Run) -> Result<Report> {
 /// # Errors
 /// A file that is no state dict of the volume model; subjects or labels that are not those of the dataset.
 pub fn import_published(request: &PublishedRequest<'_>) -> Result<()> {
-    Ok(mused_train::import_published::<CpuTraining>(request)?)
+    Ok(mused_train::import_published::<mused_kernels::CpuTraining>(
+        request,
+    )?)
 }
 
 /// Writes the weights of a fold under the names and in the shapes of the published code.
@@ -98,5 +105,7 @@ pub fn import_published(request: &PublishedRequest<'_>) -> Result<()> {
 /// # Errors
 /// A run that is not complete or not of the volume model; a fold it does not have; a file that exists.
 pub fn export_published(run: &Run, fold: usize, out: &Path) -> Result<()> {
-    Ok(mused_train::export_published::<Cpu>(run, fold, out)?)
+    Ok(mused_train::export_published::<mused_kernels::Cpu>(
+        run, fold, out,
+    )?)
 }

@@ -5,7 +5,8 @@ use mused_data::Dataset;
 use mused_run::{Config, EpochLosses, Layers, Run, ValidationScores};
 use mused_train::{Cancel, Outcome, Progress, TrainRequest};
 
-use crate::{CpuTraining, Error, Result, ridge};
+use crate::device::chosen;
+use crate::{Error, Result, ridge};
 
 /// Trains a new run on all processors, in silence; beside a network, ridge regression. See [`Training`] for progress, threads and cancellation.
 ///
@@ -99,7 +100,9 @@ impl<'a> Training<'a> {
             run,
             threads: self.threads,
         };
-        let outcome = mused_train::train::<CpuTraining>(&request, &self.watched())?;
+        let outcome = on_device!(chosen(), Engine => {
+            mused_train::train::<mused_kernels::Training<Engine>>(&request, &self.watched())
+        })?;
         self.with_ridge(ended(run, outcome)?)
     }
 
@@ -111,8 +114,9 @@ impl<'a> Training<'a> {
     /// stopped again.
     pub fn resume(&self, run: impl AsRef<Path>) -> Result<Run> {
         let (run, watched) = (run.as_ref(), self.watched());
-        let outcome =
-            mused_train::resume::<CpuTraining>(self.dataset, run, self.threads, &watched)?;
+        let outcome = on_device!(chosen(), Engine => mused_train::resume::<mused_kernels::Training<Engine>>(
+            self.dataset, run, self.threads, &watched
+        ))?;
         self.with_ridge(ended(run, outcome)?)
     }
 
@@ -123,14 +127,14 @@ impl<'a> Training<'a> {
     /// When training fails; [`Error::Interrupted`] when it was stopped.
     pub fn relabelled(&self, run: &Run, index: u64, out: impl AsRef<Path>) -> Result<Run> {
         let (out, watched) = (out.as_ref(), self.watched());
-        let outcome = mused_train::retrain_relabelled::<CpuTraining>(
+        let outcome = on_device!(chosen(), Engine => mused_train::retrain_relabelled::<mused_kernels::Training<Engine>>(
             run,
             self.dataset,
             index,
             out,
             self.threads,
             &watched,
-        )?;
+        ))?;
         ended(out, outcome)
     }
 

@@ -17,6 +17,9 @@ pub struct RidgeBeside {
 }
 
 impl Run {
+    /// Why there is no ridge regression beside a network that is tested on somebody with voxels of their own.
+    pub const RIDGE_OF_OTHERS: &str = "a subject is left out, and ridge regression of the others cannot read voxels in a space of its own";
+
     /// The ridge regression that was trained beside a network, or why there is none. `None` of what is no network of mused.
     pub fn ridge(&self) -> Option<std::result::Result<RidgeBeside, String>> {
         let path = self.ridge_path();
@@ -25,9 +28,14 @@ impl Run {
         }
         let config = self.config().ok()?;
         let network = config.model.family.by_steps();
-        let model = match config.split.holdout_subject.is_empty() {
-            true => "ridge-stacked",
-            false => "ridge-pooled",
+        let held_out = !config.split.holdout_subject.is_empty();
+        let resolved = self.record.resolved.as_ref();
+        if network && held_out && resolved.is_some_and(|of| of.inputs.arrangement == "aligned") {
+            return Some(Err(Self::RIDGE_OF_OTHERS.to_owned()));
+        }
+        let model = match held_out {
+            false => "ridge-stacked",
+            true => "ridge-pooled",
         };
         let unrecorded = || {
             format!(

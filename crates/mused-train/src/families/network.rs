@@ -53,7 +53,15 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
             (DecoderConfig::Mlp(config), true) => 4 * samples as u64 * config.inputs as u64,
             _ => 0,
         };
-        memory::check(network, &self.config.train, kept)
+        match self.device() {
+            None => memory::check(network, &self.config.train, kept),
+            // What a GPU has left, it does not say.
+            Some(_) => Ok(kept),
+        }
+    }
+
+    fn device(&self) -> Option<String> {
+        B::device_name(&Default::default())
     }
 
     fn steps(&self, samples: usize) -> usize {

@@ -38,6 +38,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Describe and check a dataset
     Info(InfoArgs),
+    /// What networks can run on: the processor, and the GPUs that this build reaches
+    Devices,
     /// CLIP features of the stimuli, which guide training
     Features(FeaturesArgs),
     /// Dissimilarity matrix of stimulus features, and its correlation with responses
@@ -99,6 +101,8 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
@@ -109,6 +113,29 @@ pub(crate) struct ThreadArgs {
     /// CPU threads [default: all]; the result does not depend on it
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArgs {
+    /// What networks run on: the best GPU that this build reaches, else the processor; see `mused devices`
+    #[arg(long, value_name = "DEVICE", default_value = "auto", value_parser = mused::DEVICE_NAMES)]
+    device: String,
+}
+
+impl DeviceArgs {
+    /// Has networks run on what was asked for, and says so where that is a GPU.
+    pub(crate) fn choose(&self) -> anyhow::Result<()> {
+        let found = mused::use_device(&self.device)?;
+        if found.by != "cpu" {
+            eprintln!("networks run on {found}");
+        }
+        if found.software {
+            eprintln!(
+                "this is no GPU but a program that acts as one, for tests: --device cpu is faster"
+            );
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -282,6 +309,8 @@ pub(crate) struct FeaturesArgs {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) batch: u16,
     #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
     pub(crate) threads: ThreadArgs,
 }
 
@@ -362,6 +391,8 @@ pub(crate) struct TrainArgs {
     /// Continue an interrupted run with its own configuration, to the same result
     #[arg(long)]
     pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]
@@ -450,6 +481,8 @@ pub(crate) struct BenchmarkArgs {
     #[command(flatten)]
     pub(crate) layers: LayerArgs,
     #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
@@ -499,6 +532,8 @@ pub(crate) struct CurveArgs {
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
     #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
     pub(crate) threads: ThreadArgs,
 }
 
@@ -531,6 +566,8 @@ pub(crate) struct AdaptArgs {
     /// Run directory to create
     #[arg(long, value_name = "RUN")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 #[derive(Debug, Args)]
@@ -549,6 +586,8 @@ pub(crate) struct PredictArgs {
     /// Probabilities to write
     #[arg(long, value_name = "FILE.npy")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

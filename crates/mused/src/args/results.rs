@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{MemoryArgs, ThreadArgs};
+use super::{DeviceArgs, MemoryArgs, ThreadArgs};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum UndefinedArg {
@@ -95,6 +95,8 @@ pub(crate) struct ExplainArgs {
     /// Fold whose test samples tokens and RDMs are of; attention and occlusion are of all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) fold: usize,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +116,8 @@ pub(crate) struct PermuteArgs {
     /// Where the run's dataset is now [default: where it was]
     #[arg(long, value_name = "DATASET")]
     pub(crate) dataset: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]

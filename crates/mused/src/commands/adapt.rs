@@ -8,6 +8,7 @@ use mused::{AdaptRequest, Run, adapt};
 use crate::args::AdaptArgs;
 
 pub(crate) fn run(args: &AdaptArgs) -> anyhow::Result<ExitCode> {
+    args.device.choose()?;
     let trials = Trials::try_from(args.trials.clone())
         .map_err(|error| anyhow::anyhow!("--trials: {error}"))?;
     let dataset = Dataset::open(&args.dataset)?;

@@ -15,6 +15,7 @@ use crate::bars::TrainingBar;
 use crate::signals;
 
 pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
+    args.device.choose()?;
     let dataset = Dataset::open(&args.dataset)?;
     let layers = args.layers.over(args.layers.preset()?)?;
     if Run::exists(&args.out) {

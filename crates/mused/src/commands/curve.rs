@@ -13,6 +13,7 @@ use crate::bars::{Counted, Counter};
 use crate::signals;
 
 pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
+    args.device.choose()?;
     let trials = args.trials.iter().map(|text| number(text));
     let trials: Vec<Trials> = trials.collect::<anyhow::Result<_>>()?;
     anyhow::ensure!(

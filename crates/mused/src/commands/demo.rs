@@ -36,6 +36,7 @@ const RUNS: [(&str, &str, &str, bool); 2] = [
 ];
 
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    args.device.choose()?;
     let started = Instant::now();
     if args.out.exists() {
         anyhow::bail!(

@@ -10,6 +10,7 @@ use crate::args::ExplainArgs;
 use crate::bars::Counter;
 
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    args.device.choose()?;
     let explanation = explained(&args.run, args.dataset.as_deref(), args.fold)?;
     print!("{}", summary(&explanation));
     Ok(ExitCode::SUCCESS)

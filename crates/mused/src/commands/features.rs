@@ -12,6 +12,7 @@ use crate::args::{FeaturesArgs, GuideArg, TokensArg};
 use crate::{bars, signals};
 
 pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
+    args.device.choose()?;
     let plain = !args.name.is_empty() && !args.name.starts_with('.');
     ensure!(
         plain && !args.name.contains(['/', '\\']),

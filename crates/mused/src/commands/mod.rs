@@ -8,6 +8,7 @@ pub(crate) mod compare;
 pub(crate) mod config;
 pub(crate) mod curve;
 pub(crate) mod demo;
+pub(crate) mod devices;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod features;

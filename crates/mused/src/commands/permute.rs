@@ -14,6 +14,7 @@ use crate::bars::TrainingBar;
 use crate::signals;
 
 pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
+    args.device.choose()?;
     let run = Run::open(&args.run)?;
     run.refuse_incomplete()?;
     let dataset = run.dataset(args.dataset.as_deref())?;

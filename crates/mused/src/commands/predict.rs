@@ -6,6 +6,7 @@ use mused::{Probabilities, Run, predict};
 use crate::args::PredictArgs;
 
 pub(crate) fn run(args: &PredictArgs) -> anyhow::Result<ExitCode> {
+    args.device.choose()?;
     let dataset = Dataset::open(&args.dataset)?;
     let table = Probabilities::writable(&args.out)?;
     let probabilities = predict(&Run::open(&args.run)?, &dataset)?;

@@ -9,6 +9,7 @@ use crate::bars::TrainingBar;
 use crate::signals;
 
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    args.device.choose()?;
     let dataset = Dataset::open(&args.dataset)?;
     signals::stop_when_asked()?;
     args.memory.limit();

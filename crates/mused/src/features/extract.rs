@@ -16,7 +16,7 @@ use super::frames::{Frames, Source};
 use super::made::{Made, SETTINGS, reasons};
 use super::store::Store;
 use super::{Error, Result};
-use crate::Cpu;
+use crate::device::chosen;
 
 /// Layer of the low-level features: the output of the image encoder's first block.
 const LOW_LAYER: usize = 1;
@@ -114,7 +114,7 @@ pub fn extract(
     progress: impl FnMut(usize, usize) -> bool,
 ) -> Result<Outcome> {
     keep_freed_memory();
-    extract_on::<Cpu>(request, &Default::default(), progress)
+    on_device!(chosen(), Engine => extract_on::<Engine>(request, &Default::default(), progress))
 }
 
 fn extract_on<B: KernelBackend>(

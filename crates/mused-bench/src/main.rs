@@ -1,0 +1,108 @@
+//! Seconds of whole training steps, of single convolutions and of CLIP's image encoder, one JSON line each.
+//!
+//! `cargo run --release -p mused-bench -- roi` (`volume`, `layers`, `clip FOLDER`). The programs of `bench/` time PyTorch
+//! at the same work and put the two side by side.
+
+mod clip;
+mod layers;
+mod step;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+use mused_kernels::{Device, KernelBackend, Training, gpus, keep_freed_memory};
+use serde_json::{Value, json};
+
+#[derive(Debug, Parser)]
+#[command(about = "Seconds of training steps, convolutions and CLIP, one JSON line each")]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+    /// cpu, cuda or vulkan
+    #[arg(long, default_value = "cpu", global = true)]
+    device: String,
+    /// CPU threads
+    #[arg(long, default_value_t = 2, global = true)]
+    threads: usize,
+    /// Samples or pictures at once
+    #[arg(long, default_value_t = 2, global = true)]
+    batch: usize,
+    /// Times that count, after one that does not
+    #[arg(long, default_value_t = 5, global = true)]
+    runs: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// A training step of the ROI Transformer of the published size: 32 regions, dim 512, 8 heads, 6 blocks
+    Roi,
+    /// A training step of BrainFormer-18 on the published grid
+    Volume,
+    /// Every convolution of BrainFormer-18, by direction
+    Layers,
+    /// Pictures through CLIP's image encoder
+    Clip {
+        /// Folder of the model
+        folder: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    keep_freed_memory();
+    let cli = Cli::parse();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(cli.threads)
+        .build()?;
+    let found = gpus().into_iter().find(|found| found.by == cli.device);
+    let (device, name) = match found {
+        Some(found) => (found.device, found.to_string()),
+        None if cli.device == "cpu" => (Device::Cpu, format!("{} threads", cli.threads)),
+        None => anyhow::bail!("no device {} here", cli.device),
+    };
+    pool.install(|| match device {
+        Device::Cpu => measure::<mused_kernels::Cpu>(&cli, &name),
+        #[cfg(feature = "gpu")]
+        Device::Gpu => measure::<mused_kernels::Wgpu>(&cli, &name),
+        #[cfg(feature = "cuda")]
+        Device::Cuda => measure::<mused_kernels::Cuda>(&cli, &name),
+    })
+}
+
+fn measure<B: KernelBackend>(cli: &Cli, device: &str) -> anyhow::Result<()> {
+    let print = |what: &str, mut of: Value| {
+        of["what"] = json!(what);
+        of["device"] = json!(device);
+        of["batch"] = json!(cli.batch);
+        println!("{of}");
+    };
+    match &cli.what {
+        What::Roi => print("roi", step::roi::<Training<B>>(cli.batch, cli.runs)?),
+        What::Volume => print("volume", step::volume::<Training<B>>(cli.batch, cli.runs)?),
+        What::Clip { folder } => print("clip", clip::images::<B>(folder, cli.batch, cli.runs)?),
+        What::Layers => layers::all::<B>(cli.batch, cli.runs, |of| print("layer", of))?,
+    }
+    Ok(())
+}
+
+/// Median and all of the seconds that something takes, after once that does not count.
+fn seconds<B: KernelBackend>(
+    runs: usize,
+    mut run: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<(f64, Vec<f64>)> {
+    let device = Default::default();
+    let mut all = Vec::with_capacity(runs);
+    for number in 0..=runs.max(1) {
+        let start = Instant::now();
+        run()?;
+        B::sync(&device).map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let took = start.elapsed().as_secs_f64();
+        eprintln!("{number}: {took:.4} s");
+        if number > 0 {
+            all.push(took);
+        }
+    }
+    let mut sorted = all.clone();
+    sorted.sort_by(f64::total_cmp);
+    Ok((sorted[sorted.len() / 2], all))
+}
