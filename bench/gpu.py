@@ -142,7 +142,7 @@ def main():
         if done.returncode:
             keep(by="mused", what=arguments[0], failed=done.stderr[-2000:])
 
-    peers = [(False, "f32"), (False, "tf32"), (True, "tf32"), (False, "bf16"), (True, "bf16")]
+    peers = [(False, "f32"), (False, "tf32"), (False, "bf16"), (True, "tf32")]
     peers, size, runs = (peers[:1], 2, 2) if given.quick else (peers, 64, 10)
 
     def peer(what, measure, batch):

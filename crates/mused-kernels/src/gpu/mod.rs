@@ -32,6 +32,10 @@ impl<R: CubeRuntime, BT: BoolElement> KernelBackend for CubeBackend<R, f32, i32,
         Some(R::name(&client).to_owned())
     }
 
+    fn kernel_linear_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        normalise::column_sums(gradient)
+    }
+
     fn kernel_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         elementwise::gelu(x)
     }
@@ -62,7 +66,7 @@ impl<R: CubeRuntime, BT: BoolElement> KernelBackend for CubeBackend<R, f32, i32,
         gradient: FloatTensor<Self>,
         epsilon: f64,
     ) -> [FloatTensor<Self>; 3] {
-        normalise::layer_norm_gradient::<R, BT>(x, gamma, gradient, epsilon)
+        normalise::layer_norm_gradient(x, gamma, gradient, epsilon)
     }
 
     fn kernel_conv3d(

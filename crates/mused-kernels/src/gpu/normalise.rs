@@ -1,6 +1,6 @@
 //! Layer normalisation of rows and batch normalisation of columns.
 
-use burn::tensor::{Tensor, TensorMetadata as _};
+use burn::tensor::{Shape, Tensor, TensorMetadata as _};
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime};
 use cubecl::prelude::*;
@@ -120,7 +120,7 @@ fn layer_norm_gradient_kernel(
     }
 }
 
-pub(super) fn layer_norm_gradient<R: CubeRuntime, BT: BoolElement>(
+pub(super) fn layer_norm_gradient<R: CubeRuntime>(
     x: CubeTensor<R>,
     gamma: CubeTensor<R>,
     gradient: CubeTensor<R>,
@@ -145,17 +145,50 @@ pub(super) fn layer_norm_gradient<R: CubeRuntime, BT: BoolElement>(
     );
     [
         x_gradient,
-        column_sums::<R, BT>(products),
-        column_sums::<R, BT>(gradient),
+        column_sums(products),
+        column_sums(gradient),
     ]
 }
 
 type Engine<R, BT> = CubeBackend<R, f32, i32, BT>;
 
-fn column_sums<R: CubeRuntime, BT: BoolElement>(x: CubeTensor<R>) -> CubeTensor<R> {
-    let x: Tensor<Engine<R, BT>, 2> = wrap(x);
-    unwrap(x.sum_dim(0).squeeze_dim::<1>(0))
+/// Sums of each column over every so many rows: neighbouring units read neighbouring elements.
+#[cube(launch)]
+fn column_sums_kernel(x: &Array<f32>, sums: &mut Array<f32>) {
+    let unit = ABSOLUTE_POS;
+    if unit < sums.len() {
+        let mut sum = 0.0f32;
+        let mut index = unit;
+        while index < x.len() {
+            sum += x[index];
+            index += sums.len();
+        }
+        sums[unit] = sum;
+    }
 }
+
+/// Sums of the columns of `[rows, columns]`, in two rounds: enough units for a GPU, then one a column.
+pub(super) fn column_sums<R: CubeRuntime>(x: CubeTensor<R>) -> CubeTensor<R> {
+    let x = rows(x);
+    let (count, columns) = (x.shape()[0], x.shape()[1]);
+    let lanes = (UNITS / columns.max(1)).clamp(1, count.max(1));
+    let round = |x: CubeTensor<R>, shape: Shape| {
+        let sums = empty(&x, shape.clone());
+        let client = x.client.clone();
+        let (cubes, units) = elementwise(&client, shape.num_elements());
+        let (from, to) = (x.into_array_arg(), sums.clone().into_array_arg());
+        column_sums_kernel::launch::<R>(&client, cubes, units, from, to);
+        sums
+    };
+    let sums = match lanes {
+        1 => x,
+        lanes => round(x, [lanes, columns].into()),
+    };
+    round(sums, [columns].into())
+}
+
+/// Units that share the sums of columns in the first round.
+const UNITS: usize = 1 << 16;
 
 /// Partial sums are over rows so far apart: neighbouring units read neighbouring elements.
 const LANES: usize = 2048;
@@ -261,7 +294,7 @@ pub(super) fn batch_norm<R: CubeRuntime, BT: BoolElement>(
         channels,
     );
     let vector = |x: CubeTensor<R>| -> Tensor<Engine<R, BT>, 1> { wrap(x) };
-    let [sum, square] = [sums, squares].map(|x| vector(column_sums::<R, BT>(x)));
+    let [sum, square] = [sums, squares].map(|x| vector(column_sums(x)));
     let first = wrap::<Engine<R, BT>, 2>(x.clone())
         .narrow(0, 0, 1)
         .squeeze_dim::<1>(0);
@@ -367,7 +400,7 @@ pub(super) fn batch_norm_gradient<R: CubeRuntime, BT: BoolElement>(
         products.clone().into_array_arg(),
         relu,
     );
-    let [sum, product] = [sums, products].map(|x| rows(column_sums::<R, BT>(x)));
+    let [sum, product] = [sums, products].map(|x| rows(column_sums(x)));
     let x_gradient = empty(&x, x.shape());
     let passed = if relu {
         empty(&x, x.shape())
