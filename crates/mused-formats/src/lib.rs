@@ -27,5 +27,6 @@ mod xml;
 
 pub use error::{Error, ErrorKind, Result};
 pub use lock::{Lock, Locked};
+pub use recognise::{read, recognised};
 pub use shell::quoted;
 pub use whole_file::{WholeFile, replace_file, replace_folder};

@@ -11,7 +11,7 @@ use ndarray::ArrayD;
 
 use crate::fields::Fields;
 use crate::npy::{self, ByteOrder};
-use crate::{Error, Result};
+use crate::{Error, Result, recognise};
 
 const END_SIGNATURE: [u8; 4] = *b"PK\x05\x06";
 const END_BYTES: usize = 22;
@@ -51,9 +51,7 @@ impl NpzFile {
     /// An unreadable file; as [`Self::parse`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = std::fs::read(path)
-            .map_err(Error::from)
-            .and_then(Self::parse);
+        let file = recognise::read(path).and_then(Self::parse);
         let file = file.map_err(|error| error.in_file(path))?;
         Ok(Self {
             path: Some(path.to_owned()),

@@ -3,14 +3,13 @@
 //! A cell that is blank or `n/a` is missing; blanks around a number do not count. Cells may be quoted with `"`, as pandas does where a cell holds a quote.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 
-use crate::{Error, Result, WholeFile};
+use crate::{Error, Result, WholeFile, recognise};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -41,7 +40,7 @@ impl Table {
     }
 
     fn read_separated(path: &Path, separator: u8) -> Result<Self> {
-        let table = File::open(path).map_err(Error::from);
+        let table = recognise::open(path);
         let table = table.and_then(|file| Self::parse_separated(file, separator));
         let table = table.map_err(|error| error.in_file(path))?;
         Ok(Self {
@@ -70,6 +69,11 @@ impl Table {
     fn parse_separated(mut reader: impl Read, separator: u8) -> Result<Self> {
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes)?;
+        if !bytes.is_empty()
+            && let Some(other) = recognise::instead_of("a table", &bytes)
+        {
+            return Err(other);
+        }
         let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
         check_quotes(text, separator)?;
         let mut lines = Lines {
@@ -237,14 +241,13 @@ impl<'t> Column<'t> {
 
     fn value<T: FromStr>(&self, row: usize, cell: &str) -> Result<T> {
         cell.trim().parse().map_err(|_| {
-            let name = std::any::type_name::<T>();
-            self.invalid(
-                row,
-                format!(
-                    "a value of type {}",
-                    name.rsplit("::").next().unwrap_or(name)
-                ),
-            )
+            let expected = match std::any::type_name::<T>().as_bytes() {
+                [b'u', ..] => "a whole number from 0",
+                [b'i', ..] => "a whole number",
+                [b'f', ..] => "a number",
+                _ => "a value of its kind",
+            };
+            self.invalid(row, expected)
         })
     }
 }

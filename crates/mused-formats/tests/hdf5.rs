@@ -153,7 +153,9 @@ fn what_is_not_read_says_why() {
             Err(error) => error.to_string(),
         };
         assert!(
-            message("lzf").contains("filter id 32000 is not supported"),
+            message("lzf").contains(
+                "filter id 32000 (lzf; `h5repack -f GZIP=4` makes gzip of it) is not supported"
+            ),
             "{}",
             message("lzf")
         );

@@ -132,7 +132,9 @@ impl DataFolder {
             }
             found = deeper;
         }
-        found.retain(|(relative, _)| self.root.join(relative).is_file());
+        // A link that leads nowhere is named when it is opened.
+        let is_file = |path: PathBuf| path.is_file() || path.is_symlink() && !path.is_dir();
+        found.retain(|(relative, _)| is_file(self.root.join(relative)));
         found.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
     }

@@ -10,7 +10,7 @@ use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use super::{DataArray, Gifti, Label, Transform};
 use crate::npy::{ByteOrder, Dtype};
 use crate::xml::Element;
-use crate::{Error, Result, number};
+use crate::{Error, Result, number, recognise};
 
 const MAX_DIMENSIONS: usize = 6;
 /// The most that deflate shrinks anything, rounded up.
@@ -50,8 +50,7 @@ impl Gifti {
             let path = folder.join(name);
             part_of(&path, offset, count).map_err(|error| error.in_file(&path))
         };
-        std::fs::read(path)
-            .map_err(Error::from)
+        recognise::read(path)
             .and_then(|bytes| parse(&bytes, &external))
             .map_err(|error| error.in_file(path))
     }

@@ -11,6 +11,7 @@ mod number_type;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -18,14 +19,26 @@ use hdf5_reader::group::Group;
 use hdf5_reader::storage::{BytesStorage, DynStorage, FileStorage};
 use hdf5_reader::{Hdf5File, OpenOptions};
 
-use crate::{Error, Result};
+use crate::{Error, Result, recognise};
 pub use dataset::{Attribute, DataType, Dataset};
 
 /// Nothing that is read at once takes more than this and what gzip could make of the whole file.
 const LEAST_READ_LIMIT: u64 = 1 << 24;
 const MAX_INFLATION: u64 = 1040;
+const MAGIC: &[u8] = b"\x89HDF";
+/// Bytes by which a file of another kind is recognised.
+const RECOGNISED: u64 = 512;
 const MAX_CHUNK_BYTES: usize = 1 << 28;
 const MAX_HEADER_BYTES: usize = 1 << 24;
+/// Filters that are registered, not read, and met.
+const FILTERS: [(u16, &str); 6] = [
+    (307, "bzip2"),
+    (32000, "lzf"),
+    (32001, "blosc"),
+    (32004, "lz4"),
+    (32008, "bitshuffle"),
+    (32015, "zstd"),
+];
 /// Groups within groups that are searched for what a reference points to.
 const MAX_DEPTH: usize = 32;
 
@@ -57,11 +70,19 @@ impl File {
     /// An unreadable file; not an HDF5 file; a version of the format that is not read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let storage = FileStorage::open(path);
-        storage
-            .map_err(|error| from_hdf5(error, "file"))
-            .and_then(|storage| Self::new(Arc::new(storage), Some(path.to_owned())))
-            .map_err(|error| error.in_file(path))
+        let open = || {
+            let mut start = Vec::new();
+            let file = recognise::open(path)?;
+            file.take(RECOGNISED).read_to_end(&mut start)?;
+            let storage = FileStorage::open(path).map_err(|error| from_hdf5(error, "file"))?;
+            let open = Self::new(Arc::new(storage), Some(path.to_owned()));
+            // A file of MATLAB has its own mark before that of HDF5.
+            open.map_err(|error| match start.starts_with(MAGIC) {
+                true => error,
+                false => recognise::instead_of("an HDF5 file", &start).unwrap_or(error),
+            })
+        };
+        open().map_err(|error| error.in_file(path))
     }
 
     /// Opens the bytes of a whole file.
@@ -214,8 +235,15 @@ fn from_hdf5(error: hdf5_reader::error::Error, place: &str) -> Error {
     let text = innermost(&error).to_string();
     match innermost(&error) {
         Hdf5::InvalidMagic => Error::malformed(place, "the mark of an HDF5 file", "none"),
-        Hdf5::UnsupportedFilter(_)
-        | Hdf5::UnsupportedEncoding(_)
+        Hdf5::UnsupportedFilter(filter) => {
+            let known = FILTERS
+                .iter()
+                .find(|(id, _)| filter.ends_with(&format!("id {id}")));
+            let name = known.map_or("unknown", |(_, name)| name);
+            let advice = "`h5repack -f GZIP=4` makes gzip of it";
+            Error::unsupported(place, format!("{filter} ({name}; {advice})"))
+        }
+        Hdf5::UnsupportedEncoding(_)
         | Hdf5::UnsupportedSuperblockVersion(_)
         | Hdf5::UnsupportedDatatypeClass(_)
         | Hdf5::UnsupportedLayoutClass(_) => {

@@ -11,7 +11,6 @@ mod object;
 mod selector;
 mod value;
 
-use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -158,7 +157,7 @@ impl Entry {
 impl Stored {
     fn read(path: &Path) -> Result<Self> {
         let mut header = Vec::new();
-        let mut file = File::open(path)?;
+        let mut file = recognise::open(path)?;
         (&mut file)
             .take(HEADER_BYTES as u64)
             .read_to_end(&mut header)?;

@@ -1,5 +1,4 @@
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Cursor, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -57,7 +56,7 @@ impl Nifti {
             Some((header, image)) => {
                 Self::open_pair(&header, &image).map_err(|error| error.in_file(&header))
             }
-            None => open_file(path).and_then(Self::new),
+            None => recognise::open(path).and_then(Self::new),
         };
         let file = file.map_err(|error| error.in_file(path))?;
         Ok(Self {
@@ -67,8 +66,8 @@ impl Nifti {
     }
 
     fn open_pair(header: &Path, image: &Path) -> Result<Self> {
-        let header = open_file(header)?;
-        let image = open_file(image).map_err(|error| error.in_file(image))?;
+        let header = recognise::open(header)?;
+        let image = recognise::open(image).map_err(|error| error.in_file(image))?;
         Self::new_pair(header, image)
     }
 
@@ -408,19 +407,6 @@ fn read_header(source: &mut ByteSource) -> Result<(Header, Vec<Extension>)> {
     let start = Header::bytes(version) as u64;
     let extensions = header::extensions(&between, header.byte_order, start)?;
     Ok((header, extensions))
-}
-
-fn open_file(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| match path.read_link() {
-        Ok(target) if error.kind() == io::ErrorKind::NotFound => {
-            let found = format!(
-                "none at {}: in a git-annex dataset `git annex get` fetches it",
-                target.display()
-            );
-            Error::malformed("link", "a file that it leads to", found)
-        }
-        _ => error.into(),
-    })
 }
 
 /// Header and image file, where the name is of a pair.

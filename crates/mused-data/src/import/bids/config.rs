@@ -83,6 +83,8 @@ pub struct BidsConfig {
     pub task: Option<String>,
     /// The space, where there are several.
     pub space: Option<String>,
+    /// Other entities that the recordings must have, as `res` and `2`; `none` = must not have.
+    pub entities: Vec<(String, String)>,
     /// Regions; empty = every voxel, as region `brain`.
     pub regions: Vec<Region>,
     /// How responses are read.
@@ -120,6 +122,7 @@ impl Default for BidsConfig {
             subjects: Vec::new(),
             task: None,
             space: None,
+            entities: Vec::new(),
             regions: Vec::new(),
             estimate: Estimate::Window(None),
             drift: Drift::Cosine { high_pass: 0.01 },

@@ -1,6 +1,6 @@
 //! The events of a run: which of them are trials, of which stimulus, with which labels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use mused_formats::table::{Column, Table};
 
@@ -94,6 +94,8 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
     };
 
     let mut events = RunEvents::default();
+    let mut seen = HashSet::new();
+    let mut twice = Vec::new();
     for row in 0..table.rows() {
         let kind = kinds[row].unwrap_or(MISSING);
         let own: BTreeSet<&str> = labels
@@ -128,6 +130,12 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
                 .invalid(row, "a finite onset and a duration of 0 seconds or more")
                 .into());
         }
+        let stimulus = stimuli.as_ref().and_then(|column| column[row]);
+        let times = [interval.onset, interval.duration].map(f64::to_bits);
+        if !seen.insert((times, kind, stimulus, own.clone())) {
+            twice.push(table.line(row).unwrap_or_default());
+            continue;
+        }
         if nuisance {
             let group = events.nuisance.entry(kind.to_owned()).or_default();
             group.push(interval);
@@ -141,7 +149,6 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
             );
             return Err(Error::invalid(&run.events, message));
         }
-        let stimulus = stimuli.as_ref().and_then(|column| column[row]);
         events.trials.push(Event {
             interval,
             stimulus: stimulus.unwrap_or_default().to_owned(),
@@ -149,6 +156,14 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
             labels: own.into_iter().map(str::to_owned).collect(),
             kind: kind.to_owned(),
         });
+    }
+    if let Some(first) = twice.first() {
+        findings.warn(format!(
+            "{}: taken once are events that occur twice with the same onset, duration and values: {}, the first in line \
+             {first}",
+            run.events.display(),
+            twice.len()
+        ));
     }
     events
         .trials
