@@ -110,6 +110,14 @@ impl Header {
         self.shape.iter().skip(3).product()
     }
 
+    /// Number of volumes of a time series, which has four dimensions; further ones of length 1 say nothing. `None` for
+    /// another shape.
+    pub fn series(&self) -> Option<usize> {
+        let (series, further) = self.shape.split_at_checked(4)?;
+        let four = further.iter().all(|length| *length == 1);
+        series.last().copied().filter(|_| four)
+    }
+
     /// Bytes of the header itself.
     pub(crate) fn bytes(version: u8) -> usize {
         if version == 1 { BYTES_1 } else { BYTES_2 }

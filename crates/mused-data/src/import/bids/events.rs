@@ -268,21 +268,10 @@ fn check_times(
     let slack = 1e-6 * timing.tr;
     // What came shortly before the first volume still acts in the run: a model has it.
     let modelled = |onset: f64| onset >= timing.start + design::GRID_START;
-    let mut report = |onset: f64, from: f64, to: f64| {
-        let message = format!(
-            "{}: expected responses between {} and {} s ({} volumes of {} s), found an event at {onset} s whose \
-             response is taken from {from} to {to} s",
-            run.events.display(),
-            timing.start,
-            timing.end(),
-            timing.volumes,
-            timing.tr
-        );
-        findings.report(Check::EventsOutside, message)
-    };
+    let mut outside: Vec<[f64; 3]> = Vec::new();
     for group in events.nuisance.values_mut() {
         for &Interval { onset, .. } in group.iter().filter(|event| !modelled(event.onset)) {
-            report(onset, onset, onset + LEAST_RESPONSE)?;
+            outside.push([onset, onset, onset + LEAST_RESPONSE]);
         }
         group.retain(|event| modelled(event.onset));
     }
@@ -304,7 +293,7 @@ fn check_times(
             }
         };
         if from < timing.start - slack || to > timing.end() + slack {
-            report(onset, from, to)?;
+            outside.push([onset, from, to]);
         }
         let usable = match config.estimate {
             Estimate::Window(window) => {
@@ -324,5 +313,21 @@ fn check_times(
         }
     }
     events.trials = kept;
-    Ok(())
+    let Some([onset, from, to]) = outside.first() else {
+        return Ok(());
+    };
+    let others = match outside.len() {
+        1 => String::new(),
+        all => format!(", and {} more", all - 1),
+    };
+    let message = format!(
+        "{}: expected responses between {} and {} s ({} volumes of {} s), found an event at {onset} s whose response is \
+         taken from {from} to {to} s{others}",
+        run.events.display(),
+        timing.start,
+        timing.end(),
+        timing.volumes,
+        timing.tr
+    );
+    findings.report(Check::EventsOutside, message)
 }

@@ -363,9 +363,8 @@ impl Found {
     ) -> Result<Run> {
         let file = Nifti::open(&self.bold)?;
         let header = file.header();
-        let further = header.shape.get(4..).unwrap_or_default();
-        let four = header.shape.len() > 3 && further.iter().all(|length| *length == 1);
-        if !four || header.volumes() < 2 || header.voxels() == 0 {
+        let series = header.series().filter(|volumes| *volumes > 1);
+        let Some(volumes) = series.filter(|_| header.voxels() > 0) else {
             return Err(Error::invalid(
                 &self.bold,
                 format!(
@@ -373,10 +372,10 @@ impl Found {
                     header.shape
                 ),
             ));
-        }
+        };
         let tr = repetition_time(&self, header, config, findings)?;
         let timing = Timing {
-            volumes: header.volumes(),
+            volumes,
             tr,
             start: self.sidecar.start.unwrap_or(0.0),
         };
