@@ -386,7 +386,7 @@ fn what_belongs_to_nothing_is_kept_as_a_warning() {
     }
     let dataset = try_import(folder.path(), &[]).unwrap();
     let expected = [
-        "carl.npy is not read: a subject has a carl_trials.tsv beside it",
+        "carl.npy is not read: it has no carl_trials.tsv beside it",
         "participants.tsv is not read",
     ];
     assert_eq!(dataset.description.warnings, expected);

@@ -71,13 +71,6 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     let aligned = settle(&mut config, dataset)?;
     let learner = learner::<B>(&config);
     let mut plan = Plan::new(dataset, &config, learner.as_ref())?;
-    let selects = config.model.family.by_steps() && config.split.validation_fraction > 0.0;
-    if selects && plan.folds.iter().any(|fold| fold.validation.is_empty()) {
-        progress.note(
-            "the training stimuli of a fold are of one group, which stays whole: no validation part selects the weights, \
-             the last ones are kept",
-        );
-    }
     plan.resolved.inputs.aligned = aligned;
     plan.resolved.relabelling = relabelling;
     let audit = searched(dataset, &plan, &config)?;

@@ -258,7 +258,7 @@ fn own_files(
         if is_array_or_table(stray) {
             let subject = stray.strip_suffix(".npy");
             let why = subject.map_or_else(String::new, |subject| {
-                format!(": a subject has a {subject}_trials.tsv beside it")
+                format!(": it has no {subject}_trials.tsv beside it")
             });
             unread.insert(format!("{stray} is not read{why}"));
         }

@@ -232,7 +232,8 @@ fn check_complete(
         listed.push(format!("{more} more"));
     }
     let message = format!(
-        "{}: expected a recording as the others' of every run that has events, found none of {}",
+        "{}: expected a recording of every run that has events, preprocessed as the others are, found none of {} (--subject \
+         chooses subjects)",
         folder.display(),
         listed.join(", ")
     );
