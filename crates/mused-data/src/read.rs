@@ -13,6 +13,21 @@ use crate::{
     Description, Error, FeatureSet, Labels, Part, Response, Result, Stimulus, Subject, Trial, Voxel,
 };
 
+/// The text of a file, without its byte order mark.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let bytes = mused_formats::read(path)?;
+    if let Some(other) = mused_formats::recognised(&bytes) {
+        return Err(Error::invalid(
+            path,
+            format!("expected text, found {other}"),
+        ));
+    }
+    let text = String::from_utf8(bytes);
+    let text =
+        text.map_err(|_| Error::invalid(path, "expected text in UTF-8, found other bytes"))?;
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
+}
+
 pub(crate) fn matrix<T>(path: &Path, array: ArrayD<T>) -> Result<Array2<T>> {
     let shape = array.shape().to_vec();
     array.into_dimensionality::<Ix2>().map_err(|_| {

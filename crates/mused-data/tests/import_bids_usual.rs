@@ -281,12 +281,15 @@ fn a_run_that_was_not_preprocessed_does_not_vanish() {
     assert_eq!(open(folder.path(), &config).unwrap().subjects.len(), 2);
 }
 
+/// The value of a voxel, inside of a region or not.
+type Mask<'m> = &'m dyn Fn(bool, usize) -> f32;
+
 #[test]
 fn a_mask_is_what_has_one_value() {
     let folder = raw();
     let root = folder.path();
     let voxels: usize = GRID.iter().product();
-    let import = |value: &dyn Fn(bool, usize) -> f32, atlas: bool| {
+    let import = |value: Mask<'_>, atlas: bool| {
         let values = (0..voxels).map(|voxel| value([1, 4, 7].contains(&voxel), voxel));
         image(&root.join("V1.nii"), &GRID, &[values.collect()]);
         let path = "V1.nii".to_owned();
@@ -305,7 +308,7 @@ fn a_mask_is_what_has_one_value() {
     };
     let expected = import(&|inside, _| f32::from(u8::from(inside)), false).unwrap();
     let or = |inside, value, other| if inside { value } else { other };
-    let masks: [&dyn Fn(bool, usize) -> f32; 5] = [
+    let masks: [Mask<'_>; 5] = [
         &|inside, _| or(inside, 255.0, 0.0),
         &|inside, _| or(inside, 1.0, f32::NAN),
         &|inside, _| or(inside, 1.0, 1e-16),
@@ -317,7 +320,7 @@ fn a_mask_is_what_has_one_value() {
     }
     let atlas = import(&|inside, _| or(inside, 1.0, f32::NAN), true).unwrap();
     assert_eq!(atlas, expected);
-    let wrong: [(&dyn Fn(bool, usize) -> f32, &str); 4] = [
+    let wrong: [(Mask<'_>, &str); 4] = [
         (
             &|inside, voxel| or(inside, 1.0, if voxel == 0 { 2.0 } else { 0.0 }),
             "found 1 and 2",
