@@ -550,3 +550,20 @@ fn sessions_may_have_names() {
         .collect();
     assert_eq!(sessions, [1, 1, 1, 1, 2, 2, 2, 2]);
 }
+
+#[test]
+fn events_outside_a_run_are_counted_in_one_message() {
+    let folder = raw();
+    let root = folder.path();
+    let late = "400\t2\tface\n500\t2\tface\n600\t2\thouse\n";
+    let events = root.join(stem("01", "_run-1_events.tsv"));
+    fs::write(events, format!("{EVENTS}{late}")).unwrap();
+    let mut config = BidsConfig::default();
+    let found = message(root, &config);
+    let expected = "found an event at 400 s whose response is taken from 404 to 408 s, and 2 more";
+    assert!(found.contains(expected), "{found}");
+    config.allow = vec![Check::EventsOutside];
+    let dataset = open(root, &config).unwrap();
+    assert_eq!(dataset.description.warnings.len(), 1);
+    assert_eq!(dataset.subjects[0].trials.len(), 8);
+}
