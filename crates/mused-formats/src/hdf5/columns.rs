@@ -60,6 +60,8 @@ impl Dataset {
             Some([rows, chunk @ ..]) if chunk.len() == lengths.len() => (*rows, chunk.to_vec()),
             _ => (1, lengths.to_vec()),
         };
+        let count = rows.checked_mul(columns.len()).unwrap_or(usize::MAX);
+        self.take_memory(count, VALUE_BYTES)?;
         let mut values = Array2::zeros((rows, columns.len()));
         let mut tiles = tiles(columns, lengths, &chunk);
         if tiles.len() > FEW_TILES {
