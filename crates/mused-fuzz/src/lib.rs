@@ -62,6 +62,15 @@ thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// [`execute`] for `cargo fuzz`, which keeps inputs that end the process.
+///
+/// # Panics
+/// With what went wrong.
+pub fn check(name: &str, input: &[u8]) {
+    let fault = Target::named(name).and_then(|target| execute(target, input).err());
+    assert_eq!(fault, None, "{name}");
+}
+
 /// Gives an input to a target. One at a time in a process: memory is counted for all threads.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::fs;
 use mused_fuzz::{TARGETS, execute, mutated};
 
 /// Mutated inputs of each target.
-const INPUTS: u64 = 1500;
+const INPUTS: u64 = 1000;
 
 #[test]
 fn no_parser_panics_or_takes_more_memory_than_its_budget() {

@@ -73,10 +73,10 @@ impl File {
 
     fn new(storage: DynStorage, path: Option<PathBuf>) -> Result<Self> {
         let budget = Budget::of(storage.len());
-        let limit = usize::try_from(budget.left()).unwrap_or(usize::MAX);
+        // What is read at once is held as it is stored and as it is wanted, beside the parser's own.
+        let limit = usize::try_from(budget.left() / 2).unwrap_or(usize::MAX);
         let options = OpenOptions {
             max_read_bytes: limit,
-            // A chunk is held as it is stored and unpacked.
             max_chunk_bytes: (limit / 2).min(MAX_CHUNK_BYTES),
             max_object_header_bytes: MAX_HEADER_BYTES,
             ..OpenOptions::default()

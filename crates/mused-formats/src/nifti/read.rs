@@ -112,14 +112,15 @@ impl Nifti {
     }
 
     fn checked(header: Header, extensions: Vec<Extension>, source: ByteSource) -> Result<Self> {
+        // Before anything is multiplied.
+        let bytes = number::byte_count(&header.shape, header.dtype.size());
+        let end = bytes.and_then(|bytes| header.data_offset.checked_add(bytes as u64));
+        source.check_holds("header fields dim and datatype", end)?;
         if header.voxels() > MAX_VOXELS {
             let expected = format!("at most {MAX_VOXELS} voxels a volume");
             let found = header.voxels().to_string();
             return Err(Error::malformed("header field dim", expected, found));
         }
-        let bytes = number::byte_count(&header.shape, header.dtype.size());
-        let end = bytes.and_then(|bytes| header.data_offset.checked_add(bytes as u64));
-        source.check_holds("header fields dim and datatype", end)?;
         Ok(Self {
             path: None,
             header,

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use mused_clip::{ClipConfig, Preprocess, Tokenizer};
 use mused_data::{Dataset, FeatureSet, Guidance, Labels, Level, Stimulus, Voxel};
-use mused_results::scores_by_subject;
+use mused_report::{NoImages, Report, Request, RunFiles};
+use mused_results::{evaluate, scores_by_subject};
 use mused_run::{Config, Layers, Run, RunRecord, Task};
 use mused_stats::metrics::Undefined;
 use ndarray::{Array2, arr2};
@@ -47,23 +48,33 @@ impl Folder {
         let Some((number, content)) = input.split_first() else {
             return false;
         };
-        let (path, good) = &self.files[usize::from(*number) % self.files.len()];
-        fs::write(path, content).expect("a file");
-        // Mended also where reading panics.
-        let _mended = Mended { path, good };
+        let replaced = &self.files[usize::from(*number) % self.files.len()];
+        fs::write(&replaced.0, content).expect("a file");
+        let written = |(path, _): &&(PathBuf, _)| path.ends_with("results.json");
+        // Also where reading panics.
+        let _mended = Mended {
+            files: self
+                .files
+                .iter()
+                .filter(written)
+                .chain([replaced])
+                .collect(),
+        };
         read(self.place.path())
     }
 }
 
+/// Makes the files good again that an input, or its reading, has written.
 struct Mended<'f> {
-    path: &'f Path,
-    good: &'f [u8],
+    files: Vec<&'f (PathBuf, Vec<u8>)>,
 }
 
 impl Drop for Mended<'_> {
     fn drop(&mut self) {
-        // A file that cannot be written is noticed at the next input.
-        let _ = fs::write(self.path, self.good);
+        for (path, good) in &self.files {
+            // A file that cannot be written is noticed at the next input.
+            let _ = fs::write(path, good);
+        }
     }
 }
 
@@ -71,6 +82,7 @@ thread_local! {
     static VOCABULARY: Folder = Folder::of(vocabulary_files());
     static TOKENIZER: Tokenizer = VOCABULARY.with(|folder| good_tokenizer(folder.place.path()));
     static RUN: Folder = Folder::of(run_files());
+    static SCORED: Folder = Folder::of(scored_files());
     static DATASET: Folder = Folder::of(dataset_files());
 }
 
@@ -195,7 +207,8 @@ fn run_files() -> Vec<(&'static str, Vec<u8>)> {
         trials += &format!("{}\t{}\ts{}\n", row % 2, 1 + row / 4, row % 4);
     }
     let probabilities: Vec<f32> = (0..16).map(|value| value as f32 / 16.0).collect();
-    let targets: Vec<u8> = (0..16).map(|value| u8::from(value % 3 == 0)).collect();
+    // Of four stimuli, which both subjects saw.
+    let targets = [1_u8, 0, 0, 1, 1, 1, 0, 0].repeat(2);
     let epoch = json!({"fold": 0, "epoch": 1, "step": 3, "learning_rate": 0.1,
         "train": {"total": 0.5, "classification": 0.4, "orthogonality": null, "high": 0.1, "low": null},
         "validation": {"average_precision": 0.5, "roc_auc": 0.6}, "seconds": 0.1});
@@ -245,6 +258,44 @@ pub(super) fn run(input: &[u8]) -> bool {
             let predictions = run.predictions();
             let scores = predictions.map(|rows| scores_by_subject(&rows, Undefined::Exclude));
             scores.is_ok_and(|scores| scores.is_ok())
+        })
+    })
+}
+
+/// The same with its scores.
+#[allow(clippy::expect_used)]
+fn scored_files() -> Vec<(&'static str, Vec<u8>)> {
+    let mut files = run_files();
+    let folder = Folder::of(files.clone());
+    let run = Run::open(folder.place.path()).expect("a run");
+    let results = evaluate(&run, Undefined::Exclude).expect("scores");
+    for (name, content) in &mut files {
+        if *name == "results.json" {
+            *content = serde_json::to_vec(&results).expect("scores as JSON");
+        }
+    }
+    files
+}
+
+pub(super) fn report_seeds() -> Vec<Vec<u8>> {
+    SCORED.with(Folder::seeds)
+}
+
+pub(super) fn report(input: &[u8]) -> bool {
+    SCORED.with(|folder| {
+        folder.with(input, |path| {
+            let Ok(run) = RunFiles::read(path) else {
+                return false;
+            };
+            let report = Report::new(Request {
+                run: &run,
+                others: &[],
+                images: &mut NoImages,
+                tsne: false,
+                command: "mused report run",
+                out: &path.join("report.html"),
+            });
+            report.is_ok_and(|report| !report.html().is_empty())
         })
     })
 }

@@ -298,7 +298,7 @@ pub(super) fn config(bytes: &[u8]) -> bool {
         return false;
     };
     let read = done(layers.text(&text, Path::new("config.toml")));
-    for line in text.lines().take(100) {
+    for line in text.lines().take(4) {
         done(layers.set(line));
     }
     if let Ok(config) = layers.config() {

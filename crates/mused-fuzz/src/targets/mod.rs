@@ -50,5 +50,6 @@ targets! {
     "config": formats::config, formats::config_seeds();
     "vocabulary": folders::vocabulary, folders::vocabulary_seeds();
     "run": folders::run, folders::run_seeds();
+    "report": folders::report, folders::report_seeds();
     "dataset": folders::dataset, folders::dataset_seeds();
 }
