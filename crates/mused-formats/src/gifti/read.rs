@@ -20,12 +20,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// Finds bytes of a file: its name, the first byte, how many.
+type Part<'e> = dyn Fn(&str, u64, usize) -> Result<Vec<u8>> + 'e;
+
 /// Files that hold arrays, by name.
 struct External<'e> {
     /// Bytes of one.
     length: &'e dyn Fn(&str) -> Result<u64>,
     /// So many bytes from an offset.
-    part: &'e dyn Fn(&str, u64, usize) -> Result<Vec<u8>>,
+    part: &'e Part<'e>,
 }
 
 impl Gifti {

@@ -64,7 +64,7 @@ impl Dataset {
             let expected = "chunks that fit in memory";
             return Err(self.malformed(expected, format!("chunks of {chunk:?}")));
         }
-        let count = rows.checked_mul(columns.len()).unwrap_or(usize::MAX);
+        let count = rows.saturating_mul(columns.len());
         self.take_memory(count, VALUE_BYTES)?;
         let mut values = Array2::zeros((rows, columns.len()));
         let mut tiles = tiles(columns, lengths, &chunk);
