@@ -18,7 +18,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub struct Table {
     path: Option<PathBuf>,
     columns: Vec<String>,
-    records: Vec<StringRecord>,
+    /// All cells, row by row: a record for each row would take many times the bytes of a short one.
+    cells: StringRecord,
     lines: Vec<u64>,
 }
 
@@ -104,7 +105,7 @@ impl Table {
         let mut table = Self {
             path: None,
             columns,
-            records: Vec::new(),
+            cells: StringRecord::new(),
             lines: Vec::new(),
         };
         for record in reader.records() {
@@ -116,7 +117,7 @@ impl Table {
                 let expected = format!("{} cells", table.columns.len());
                 return Err(malformed(expected, record.len().to_string()));
             }
-            table.records.push(record);
+            table.cells.extend(&record);
             table.lines.push(line);
         }
         Ok(table)
@@ -129,12 +130,17 @@ impl Table {
 
     /// Number of rows, the header not counted.
     pub fn rows(&self) -> usize {
-        self.records.len()
+        self.lines.len()
     }
 
     /// The cells of a row as they stand, `n/a` and all.
     pub fn row(&self, row: usize) -> Option<impl Iterator<Item = &str>> {
-        self.records.get(row).map(|record| record.iter())
+        let cells = |columns| (0..columns).filter_map(move |column| self.cell(row, column));
+        (row < self.rows()).then(|| cells(self.columns.len()))
+    }
+
+    fn cell(&self, row: usize, column: usize) -> Option<&str> {
+        self.cells.get(row * self.columns.len() + column)
     }
 
     /// The line of the file, from 1, that a row stands on.
@@ -183,11 +189,8 @@ impl<'t> Column<'t> {
     /// Its cells from top to bottom; `None` where one is missing (blank or `n/a`).
     pub fn cells(&self) -> impl Iterator<Item = Option<&'t str>> + use<'t> {
         let index = self.index;
-        let cells = self
-            .table
-            .records
-            .iter()
-            .map(move |record| record.get(index));
+        let table = self.table;
+        let cells = (0..table.rows()).map(move |row| table.cell(row, index));
         cells.map(|cell| cell.filter(|cell| !matches!(cell.trim(), "" | "n/a")))
     }
 
@@ -226,14 +229,11 @@ impl<'t> Column<'t> {
 
     /// An error that says where this column's cell of a row stands and what it holds, for a caller's own rules.
     pub fn invalid(&self, row: usize, expected: impl Into<String>) -> Error {
-        let record = self.table.records.get(row);
         let line = self
             .table
             .line(row)
             .map_or_else(|| "?".to_owned(), |line| line.to_string());
-        let cell = record
-            .and_then(|record| record.get(self.index))
-            .unwrap_or_default();
+        let cell = self.table.cell(row, self.index).unwrap_or_default();
         let place = format!("line {line}, column {}", self.name());
         self.table
             .located(Error::malformed(place, expected, format!("{cell:?}")))

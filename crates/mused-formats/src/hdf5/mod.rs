@@ -19,12 +19,9 @@ use hdf5_reader::group::Group;
 use hdf5_reader::storage::{BytesStorage, DynStorage, FileStorage};
 use hdf5_reader::{Hdf5File, OpenOptions};
 
-use crate::{Error, Result, recognise};
+use crate::{Budget, Error, Result, recognise};
 pub use dataset::{Attribute, DataType, Dataset};
 
-/// Nothing that is read at once takes more than this and what gzip could make of the whole file.
-const LEAST_READ_LIMIT: u64 = 1 << 24;
-const MAX_INFLATION: u64 = 1040;
 const MAGIC: &[u8] = b"\x89HDF";
 /// Bytes by which a file of another kind is recognised.
 const RECOGNISED: u64 = 512;
@@ -51,6 +48,8 @@ pub struct File {
 struct Inner {
     path: Option<PathBuf>,
     file: Hdf5File,
+    /// For each reading.
+    budget: Budget,
     /// Paths by the address of their object header, once a reference is followed.
     paths: OnceLock<HashMap<u64, String>>,
 }
@@ -94,11 +93,12 @@ impl File {
     }
 
     fn new(storage: DynStorage, path: Option<PathBuf>) -> Result<Self> {
-        let limit = storage.len().saturating_mul(MAX_INFLATION);
-        let limit = usize::try_from(limit.max(LEAST_READ_LIMIT)).unwrap_or(usize::MAX);
+        let budget = Budget::of(storage.len());
+        // What is read at once is held as it is stored and as it is wanted, beside the parser's own.
+        let limit = usize::try_from(budget.left() / 2).unwrap_or(usize::MAX);
         let options = OpenOptions {
             max_read_bytes: limit,
-            max_chunk_bytes: limit.min(MAX_CHUNK_BYTES),
+            max_chunk_bytes: (limit / 2).min(MAX_CHUNK_BYTES),
             max_object_header_bytes: MAX_HEADER_BYTES,
             ..OpenOptions::default()
         };
@@ -108,6 +108,7 @@ impl File {
             inner: Arc::new(Inner {
                 path,
                 file,
+                budget,
                 paths: OnceLock::new(),
             }),
         })
@@ -170,6 +171,11 @@ impl File {
     fn all_paths(&self) -> HashMap<u64, String> {
         let mut paths = HashMap::new();
         let mut seen = HashSet::new();
+        let mut budget = self.inner.budget;
+        let mut fits = |path: &str| {
+            let bytes = 2 * size_of::<(u64, String)>() + 2 * path.len();
+            budget.take(path, Some(bytes as u64)).is_ok()
+        };
         let root = self.inner.file.root_group();
         let mut groups: Vec<_> = root
             .into_iter()
@@ -183,10 +189,17 @@ impl File {
                 continue;
             };
             for dataset in datasets {
-                paths.insert(dataset.address(), format!("{path}/{}", dataset.name()));
+                let path = format!("{path}/{}", dataset.name());
+                if !fits(&path) {
+                    return paths;
+                }
+                paths.insert(dataset.address(), path);
             }
             for child in children {
                 let path = format!("{path}/{}", child.name());
+                if !fits(&path) {
+                    return paths;
+                }
                 paths.insert(child.address(), path.clone());
                 groups.push((child, path, depth + 1));
             }

@@ -12,7 +12,7 @@ const PAIR_1: &[u8] = b"ni1\0";
 const SINGLE_2: &[u8] = b"n+2\0\r\n\x1a\n";
 const PAIR_2: &[u8] = b"ni2\0\r\n\x1a\n";
 /// Extensions are text; a CIFTI-2 header of 91,282 brain models takes 4 MB.
-pub(super) const MAX_EXTENSION_BYTES: usize = 1 << 28;
+pub(super) const MAX_EXTENSION_BYTES: usize = 1 << 26;
 
 /// What stands before the values.
 #[derive(Clone, Debug, PartialEq)]

@@ -157,7 +157,7 @@ settings! {
         batch_size: usize = 64, in Range::AtLeast(1), from "published code";
         /// Samples that pass the network at once, to bound memory; 0 = the whole batch. Losses and guidance are of the
         /// whole batch all the same; batch normalisation sees this many.
-        micro_batch: usize = 0;
+        micro_batch: usize = 0, in Range::AtLeast(0);
         /// Optimiser.
         optimizer: Optimizer = Optimizer::AdamW, from "published: adam";
         /// Highest learning rate.
