@@ -190,3 +190,25 @@ fn published_sample_within_one_level() {
         );
     }
 }
+
+/// A picture of one colour shrinks a thousand times: nobody's stimulus, and gigabytes of memory.
+#[test]
+fn a_small_file_does_not_become_a_large_picture() {
+    let picture = |side: usize| {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, side as u32, side as u32);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&vec![0; side * side]).unwrap();
+        writer.finish().unwrap();
+        bytes
+    };
+    let read = |side| RgbImage::parse(&picture(side), Path::new("black.png"));
+    assert_eq!(read(4000).unwrap().width(), 4000);
+    let message = read(9000).unwrap_err().to_string();
+    assert!(
+        message.contains("black.png") && message.contains("of memory"),
+        "{message}"
+    );
+}

@@ -130,12 +130,16 @@ pub(crate) fn check_names<'n>(what: &str, names: impl IntoIterator<Item = &'n st
 }
 
 impl Stimulus {
-    /// Ids that are some and differ.
+    /// Ids that are some and differ, groups and captions that are some.
     pub(crate) fn check_ids(stimuli: &[Self]) -> Result<()> {
         check_names(
             "id of a stimulus",
             stimuli.iter().map(|stimulus| &*stimulus.id),
         )?;
+        let groups = stimuli.iter().map(|stimulus| &*stimulus.group);
+        check_names("group of a stimulus", groups)?;
+        let captions = stimuli.iter().flat_map(|stimulus| &stimulus.captions);
+        check_names("caption", captions.map(String::as_str))?;
         let mut ids = HashSet::new();
         match stimuli.iter().find(|stimulus| !ids.insert(&stimulus.id)) {
             None => Ok(()),

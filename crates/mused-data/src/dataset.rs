@@ -6,8 +6,9 @@ use mused_formats::npy;
 use ndarray::{ArcArray2, Array2};
 use serde::{Deserialize, Serialize};
 
+use crate::json::read_json;
 use crate::read::{
-    Unread, folders, matrix, read_feature_set, read_json, read_labels, read_stimuli, read_subject,
+    Unread, folders, matrix, read_feature_set, read_labels, read_stimuli, read_subject,
 };
 use crate::{Error, Responses, Result};
 

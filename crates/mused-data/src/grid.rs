@@ -74,6 +74,17 @@ impl Grid {
         if distance <= SAME_PLACE {
             return Ok(());
         }
+        if !distance.is_finite() {
+            let nowhere = [(own, self), (path, other)];
+            let is_nowhere = |grid: &Self| !grid.affine.iter().flatten().all(|v| v.is_finite());
+            let mut nowhere = nowhere.into_iter().filter(|(_, grid)| is_nowhere(grid));
+            let at = nowhere.next().map_or(path, |(path, _)| path);
+            let message = format!(
+                "{}: expected an affine of finite numbers (sform or qform), found others: where its voxels lie is not known",
+                at.display()
+            );
+            return findings.report(Check::Affine, message);
+        }
         let message = format!(
             "{}: expected the position of {}, found voxels up to {distance:.2} mm away from theirs",
             path.display(),
@@ -96,6 +107,8 @@ impl Grid {
                 .sum::<f64>()
                 .sqrt()
         };
-        (0..8).map(corner).fold(0.0, f64::max)
+        // NaN, which `f64::max` passes over, is no distance at all.
+        let corners = (0..8).map(corner);
+        corners.fold(0.0, |most, d| if d <= most { most } else { d })
     }
 }

@@ -27,6 +27,7 @@ mod guidance;
 mod identity;
 pub mod import;
 mod inputs;
+mod json;
 pub mod map;
 mod order;
 mod places;

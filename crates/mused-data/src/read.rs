@@ -7,15 +7,25 @@ use std::path::{Path, PathBuf};
 use mused_formats::npy::{self, NpyMatrix};
 use mused_formats::table::{Column, Table};
 use ndarray::{Array2, ArrayD, Ix2};
-use serde::de::DeserializeOwned;
 
+use crate::json::read_json;
 use crate::{
     Description, Error, FeatureSet, Labels, Part, Response, Result, Stimulus, Subject, Trial, Voxel,
 };
 
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
-    serde_json::from_str(&text).map_err(|error| Error::invalid(path, error.to_string()))
+/// The text of a file, without its byte order mark.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let bytes = mused_formats::read(path)?;
+    if let Some(other) = mused_formats::recognised(&bytes) {
+        return Err(Error::invalid(
+            path,
+            format!("expected text, found {other}"),
+        ));
+    }
+    let text = String::from_utf8(bytes);
+    let text =
+        text.map_err(|_| Error::invalid(path, "expected text in UTF-8, found other bytes"))?;
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 pub(crate) fn matrix<T>(path: &Path, array: ArrayD<T>) -> Result<Array2<T>> {
@@ -104,7 +114,7 @@ pub(crate) fn read_table(path: &Path, known: &[&str], unread: &mut Unread) -> Re
 }
 
 /// Whether a name is `known` in other letter case, or a slip or two away: two of a long name, none of one letter.
-fn misspells(name: &str, known: &str) -> bool {
+pub(crate) fn misspells(name: &str, known: &str) -> bool {
     let slips = match known.len() {
         ..3 => 0,
         3..8 => 1,
@@ -265,13 +275,15 @@ pub(crate) fn read_trials(
         ));
     }
     let ids = table.column("stimulus_id")?;
-    let counted = |name: &str| -> Result<Vec<Option<u32>>> {
-        match table.optional_column(name) {
-            Some(column) => Ok(column.parse_optional()?),
-            None => Ok(vec![None; table.rows()]),
-        }
+    let numbers = |name: &str| match table.optional_column(name) {
+        Some(column) => numbered(column),
+        None => Ok(vec![None; table.rows()]),
     };
-    let (sessions, runs, repeats) = (counted("session")?, counted("run")?, counted("repeat")?);
+    let (sessions, runs) = (numbers("session")?, numbers("run")?);
+    let repeats = match table.optional_column("repeat") {
+        Some(column) => wholes(column)?,
+        None => vec![None; table.rows()],
+    };
     let onsets: Vec<Option<f64>> = match table.optional_column("onset") {
         Some(column) => column.parse_optional()?,
         None => vec![None; table.rows()],
@@ -290,6 +302,58 @@ pub(crate) fn read_trials(
         });
     }
     Ok(trials)
+}
+
+/// A whole number from 0, also as pandas writes it of a column with missing cells: `1.0`.
+fn whole(cell: &str) -> Option<u32> {
+    let cell = cell.trim();
+    cell.strip_suffix(".0").unwrap_or(cell).parse().ok()
+}
+
+fn wholes(column: Column<'_>) -> Result<Vec<Option<u32>>> {
+    let cells = column.cells().enumerate();
+    let number = |(row, cell): (usize, Option<&str>)| {
+        let Some(cell) = cell else { return Ok(None) };
+        whole(cell)
+            .map(Some)
+            .ok_or_else(|| column.invalid(row, "a whole number from 0").into())
+    };
+    cells.map(number).collect()
+}
+
+/// The numbers of sessions or runs, and those that names stand for: the number at the end of each (`run1`, `ses-02`), or
+/// else their order in the table.
+fn numbered(column: Column<'_>) -> Result<Vec<Option<u32>>> {
+    let cells: Vec<Option<&str>> = column.cells().map(|cell| cell.map(str::trim)).collect();
+    if cells.iter().flatten().all(|cell| whole(cell).is_some()) {
+        return wholes(column);
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for (row, cell) in cells.iter().enumerate() {
+        let name = cell.filter(|name| whole(name).is_some() || name.parse::<f64>().is_err());
+        let expected = "a whole number from 0 in all rows, or a name in all rows";
+        let name = name.ok_or_else(|| column.invalid(row, expected))?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let start = |name: &&str| {
+        name.trim_end_matches(|letter: char| letter.is_ascii_digit())
+            .len()
+    };
+    let starts: BTreeSet<&str> = names.iter().map(|name| &name[..start(name)]).collect();
+    let ends: Vec<Option<u32>> = names
+        .iter()
+        .map(|name| name[start(name)..].parse().ok())
+        .collect();
+    let distinct: BTreeSet<u32> = ends.iter().copied().flatten().collect();
+    let numbers = match starts.len() == 1 && distinct.len() == names.len() {
+        true => ends,
+        false => (1..).take(names.len()).map(Some).collect(),
+    };
+    let number_of: HashMap<&str, Option<u32>> = names.into_iter().zip(numbers).collect();
+    let number = |cell: Option<&str>| number_of.get(cell?).copied().flatten();
+    Ok(cells.into_iter().map(number).collect())
 }
 
 pub(crate) fn read_voxels(

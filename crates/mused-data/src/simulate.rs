@@ -43,6 +43,7 @@ mod names;
 mod scanner;
 mod scenes;
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use mused_formats::npy::Dtype;
@@ -197,26 +198,24 @@ impl SimulateConfig {
     /// # Errors
     /// Names the first value out of its range, the range, and what was found.
     pub fn check(&self) -> Result<()> {
-        let at_least = |name: &str, least: usize, value: usize| {
-            if value >= least {
+        let count = |name: &str, range: RangeInclusive<usize>, value: usize| {
+            if range.contains(&value) {
                 return Ok(());
             }
+            let (least, most) = (range.start(), range.end());
             Err(Error::Request(format!(
-                "{name} is {value}, expected at least {least}"
+                "{name} is {value}, expected from {least} to {most}"
             )))
         };
-        at_least("subjects", 1, self.subjects)?;
-        at_least("stimuli", 10, self.stimuli)?;
-        at_least("labels", 2, self.labels)?;
-        at_least("repeats", 1, self.repeats)?;
-        at_least("sessions", 1, self.sessions)?;
-        at_least("number of rois", 1, self.rois.len())?;
-        at_least("fewest voxels of a region", 2, self.voxels_per_roi.0)?;
-        at_least(
-            "most voxels of a region",
-            self.voxels_per_roi.0,
-            self.voxels_per_roi.1,
-        )?;
+        count("subjects", 1..=10_000, self.subjects)?;
+        count("stimuli", 10..=1_000_000, self.stimuli)?;
+        count("labels", 2..=100_000, self.labels)?;
+        count("repeats", 1..=1000, self.repeats)?;
+        count("sessions", 1..=1000, self.sessions)?;
+        count("number of rois", 1..=1000, self.rois.len())?;
+        let (fewest, most) = self.voxels_per_roi;
+        count("fewest voxels of a region", 2..=1_000_000, fewest)?;
+        count("most voxels of a region", fewest..=1_000_000, most)?;
         let within = |name: &str, value: f64, least: f64, most: f64| {
             // Written so that NaN fails too.
             if value >= least && value <= most {
@@ -227,6 +226,23 @@ impl SimulateConfig {
             )))
         };
         within("shared", self.shared, 0.0, 1.0)?;
+        let factors = [
+            self.subjects,
+            self.stimuli,
+            self.repeats,
+            self.rois.len(),
+            most,
+        ];
+        let responses = factors
+            .iter()
+            .fold(1, |values: u128, n| values * *n as u128);
+        let labels = self.pictures() as u128 * self.labels as u128;
+        if responses > MOST_VALUES || labels > MOST_VALUES {
+            return Err(Error::Request(format!(
+                "expected at most {MOST_VALUES} responses and as many labels of pictures, asked for {responses} and \
+                 {labels}: fewer subjects, stimuli, repeats, voxels or labels"
+            )));
+        }
         within("signal_to_noise", self.signal_to_noise, 0.0, 100.0)?;
         within("gain_spread", self.gain_spread, 0.0, 3.0)?;
         within("agreement", self.agreement, 0.0, 1.0)?;
@@ -251,6 +267,8 @@ impl SimulateConfig {
     }
 }
 
+/// Several times the Natural Scenes Dataset.
+const MOST_VALUES: u128 = 1 << 34;
 const STIMULI: u64 = 0;
 const ENCODERS: u64 = 1;
 const TOPOGRAPHY: u64 = 2;

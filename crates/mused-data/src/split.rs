@@ -31,7 +31,8 @@ pub struct SplitPlan {
     pub published: Published,
     /// Share of the stimuli tested when there are neither folds nor a published test part.
     pub test_fraction: f64,
-    /// Share of each fold's training side set apart for model selection; 0 = none.
+    /// Share of each fold's training side set apart for model selection; 0 = none. Of a training side of one group there
+    /// is none.
     pub validation_fraction: f64,
     /// Seed of the assignment.
     pub seed: u64,
@@ -96,7 +97,9 @@ impl SplitPlan {
                 "every stimulus is in the test part; none is left to train on".to_owned(),
             ));
         }
-        let validation = if self.validation_fraction != 0.0 {
+        // One group stays whole: of two runs, one tested, none can be set apart.
+        let divides = groups(dataset, &training_side).len() > 1;
+        let validation = if self.validation_fraction != 0.0 && divides {
             let (share, key) = (self.validation_fraction, "split.validation_fraction");
             // A stream of its own: the outer assignment must not move with this fraction.
             let seed = self.seed ^ (index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -215,8 +218,8 @@ pub fn partition(
     let groups = groups(dataset, stimuli);
     if parts < 2 || groups.len() < parts {
         return Err(Error::Request(format!(
-            "cannot divide {} stimuli in {} groups into {parts} parts: at least 2 parts and as \
-             many groups as parts are needed",
+            "cannot divide {} stimuli in {} groups into {parts} parts: expected from 2 parts to one a group, for a group \
+             (a run, a film) stays whole",
             stimuli.len(),
             groups.len(),
         )));

@@ -9,7 +9,7 @@ use mused_formats::{Lock, Locked, replace_file};
 use ndarray::ArrayView2;
 
 use crate::checks::check_names;
-use crate::read::read_json;
+use crate::json::read_json;
 use crate::{
     Description, Error, FeatureSet, Grid, Labels, Part, Response, Result, Source, Stimulus, Trial,
     Voxel, places,

@@ -486,3 +486,26 @@ fn names_that_are_no_folder_names_are_refused() {
     features("clip").unwrap();
     says(&features("clip").unwrap_err(), &["\"clip\"", "unique"]);
 }
+
+/// What is written must be read again.
+#[test]
+fn groups_and_captions_that_tables_take_for_missing_ones_are_refused() {
+    for name in ["n/a", "", " "] {
+        let folder = TempDir::new().unwrap();
+        let start = |stimuli| {
+            let path = folder.path().join("dataset");
+            DatasetWriter::create(path, description(), stimuli, &labels())
+        };
+        let mut grouped = stimuli();
+        grouped[1].group = name.to_owned();
+        let found = start(grouped).unwrap_err().to_string();
+        assert!(
+            found.contains("expected a group of a stimulus, found"),
+            "{found}"
+        );
+        let mut described = stimuli();
+        described[1].captions = vec![name.to_owned()];
+        let found = start(described).unwrap_err().to_string();
+        assert!(found.contains("expected a caption, found"), "{found}");
+    }
+}

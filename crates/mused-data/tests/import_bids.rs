@@ -377,14 +377,14 @@ fn mistakes_are_named() {
                 derivatives: None,
                 ..base.clone()
             },
-            "found none of 0 recordings",
+            "expected *_bold.nii.gz below sub-*, found none",
         ),
         (
             BidsConfig {
                 space: Some("MNI".to_owned()),
                 ..base.clone()
             },
-            "found none of 4 recordings",
+            "--space MNI: expected a recording that has it, found as space: T1w",
         ),
         (
             BidsConfig {
@@ -471,7 +471,7 @@ fn mistakes_are_named() {
                 }],
                 ..base.clone()
             },
-            "expected a mask of 0 and 1",
+            "regions of a value each are an atlas",
         ),
     ];
     for (config, expected) in cases {
@@ -906,6 +906,6 @@ fn a_subject_that_is_not_there_is_named() {
         ..config(&files())
     };
     let found = message(&files(), &config);
-    let expected = "--subject 99: expected runs of it, found those of 01 alone";
+    let expected = "--subject 99: expected runs of it, found those of 01, 02";
     assert!(found.contains(expected), "{found}");
 }

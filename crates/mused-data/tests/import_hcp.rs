@@ -414,7 +414,7 @@ fn what_cannot_be_imported_says_why() {
         (&|c| c.label_frequency = 0.99, "choose a lower frequency"),
         (
             &|c| c.subjects = vec!["1".to_owned()],
-            "subject 1: expected the run",
+            "--subjects 1: expected movie runs of it, found those of 100610, 102311",
         ),
         (
             &|c| c.mask = text("mask_{subject}.nii"),
@@ -672,6 +672,20 @@ fn volumes_that_are_regions_have_one_volume_and_whole_numbers() {
     let found = message(folder.path(), &atlas);
     assert!(
         found.contains("expected an atlas of whole numbers from 0"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_subject_that_is_not_there_is_named_beside_those_that_are() {
+    let config = HcpConfig {
+        subjects: vec![SUBJECT.to_owned(), "999".to_owned()],
+        ..config()
+    };
+    let found = message(&files(), &config);
+    let expected = "--subjects 999: expected movie runs of it, found those of ";
+    assert!(
+        found.contains(expected) && found.contains(SUBJECT),
         "{found}"
     );
 }

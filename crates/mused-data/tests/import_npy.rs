@@ -337,3 +337,166 @@ fn names_that_tables_take_for_missing_ones_are_refused() {
         );
     }
 }
+
+#[test]
+fn a_mask_may_be_compressed_or_not() {
+    let folder = folder();
+    let mask = folder.path().join("anna_mask.nii");
+    let new = mused_formats::nifti::NewNifti {
+        shape: vec![3, 1, 1],
+        affine: std::array::from_fn(|i| std::array::from_fn(|j| f64::from(u8::from(i == j)))),
+        tr: None,
+        dtype: mused_formats::npy::Dtype::U8,
+    };
+    let mut writer = mused_formats::nifti::NiftiWriter::create(mask, &new).unwrap();
+    writer.write_volume(&[1.0; 3]).unwrap();
+    writer.finish().unwrap();
+    let table = "roi\ti\tj\tk\nV1\t0\t0\t0\nV1\t1\t0\t0\nV2\t2\t0\t0\n";
+    fs::write(folder.path().join("anna_voxels.tsv"), table).unwrap();
+    let out = TempDir::new().unwrap();
+    let path = out.path().join("dataset");
+    import(folder.path(), &path, &NpyConfig::default(), &mut |_, _| {}).unwrap();
+    assert!(path.join("subjects/anna/mask.nii.gz").is_file());
+}
+
+#[test]
+fn a_table_in_another_format_or_under_another_name_is_not_passed_over() {
+    for (name, meant) in [
+        ("ben_voxels.csv", "expected ben_voxels.tsv"),
+        ("captions.xlsx", "expected captions.tsv"),
+        ("carl_trials.csv", "expected carl_trials.tsv"),
+        ("ben_voxel.tsv", "expected ben_voxels.tsv"),
+        ("label.npy", "expected labels.npy"),
+        ("carl_voxels.tsv", "expected a file of one of the subjects"),
+        ("carl_mask.nii", "expected a file of one of the subjects"),
+    ] {
+        let folder = folder();
+        fs::write(folder.path().join(name), "roi\nV1\nV1\nV1\n").unwrap();
+        let found = message(folder.path());
+        assert!(found.contains(name) && found.contains(meant), "{found}");
+    }
+}
+
+#[test]
+fn what_belongs_to_nothing_is_kept_as_a_warning() {
+    let folder = folder();
+    array_of(folder.path(), "carl", &responses(1.0));
+    for name in ["participants.tsv", "stimuli.csv", "notes.txt", "make.py"] {
+        fs::write(folder.path().join(name), "x\n").unwrap();
+    }
+    let dataset = try_import(folder.path(), &[]).unwrap();
+    let expected = [
+        "carl.npy is not read: it has no carl_trials.tsv beside it",
+        "participants.tsv is not read",
+    ];
+    assert_eq!(dataset.description.warnings, expected);
+    assert_eq!(dataset.subjects.len(), 2);
+    let sources = dataset.description.sources;
+    assert!(sources.iter().all(|source| source.path != "carl.npy"));
+}
+
+#[test]
+fn sessions_and_runs_may_have_names() {
+    let places = |text: &str| {
+        let folder = folder();
+        fs::write(folder.path().join("ben_trials.tsv"), text).unwrap();
+        let dataset = try_import(folder.path(), &[]).map_err(|error| error.to_string())?;
+        let trials = dataset.subjects[1].trials.iter();
+        Ok::<_, String>(
+            trials
+                .map(|trial| (trial.session, trial.run))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let table = |cells: [&str; 4]| {
+        let [a, b, c, d] = cells;
+        places(&format!(
+            "stimulus_id\tsession\trun\na\t{a}\nb\t{b}\nc\t{c}\na\t{d}\n"
+        ))
+    };
+    let numbered = Ok(vec![(1, 2), (1, 3), (2, 2), (2, 10)]);
+    assert_eq!(table(["1\t2", "1\t3", "2\t2", "2\t10"]), numbered);
+    assert_eq!(table(["1.0\t2", "1.0\t3", "2.0\t2", "2.0\t10"]), numbered);
+    assert_eq!(
+        table([
+            "ses-01\trun2",
+            "ses-01\trun3",
+            "ses-02\trun2",
+            "ses-02\trun10"
+        ]),
+        numbered
+    );
+    let ordered = Ok(vec![(1, 1), (1, 2), (2, 1), (2, 3)]);
+    assert_eq!(
+        table(["pre\tb1", "pre\ta1", "post\tb1", "post\t7"]),
+        ordered
+    );
+    let wrong = table(["1\trun1", "1\trun2", "1\t", "1\trun3"]).unwrap_err();
+    assert!(
+        wrong.contains("line 4, column run: expected a whole number from 0 in all rows"),
+        "{wrong}"
+    );
+    let wrong = table(["1\t1", "1\t2.5", "1\t3", "1\t4"]).unwrap_err();
+    assert!(
+        wrong.contains("line 3, column run: expected a whole number"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn a_label_is_true_or_false_however_it_is_spelt() {
+    let expected = try_import(folder().path(), &[])
+        .unwrap()
+        .labels
+        .matrix
+        .clone();
+    for (no, yes) in [
+        ("FALSE", "TRUE"),
+        ("false", "True"),
+        (" 0", "1 "),
+        ("0.00", "1.0"),
+        ("0", "1e0"),
+    ] {
+        let folder = folder();
+        let table =
+            format!("stimulus_id\tcat\tdog\nb\t{no}\t{yes}\na\t{yes}\t{no}\nc\t{yes}\t{yes}\n");
+        fs::write(folder.path().join("labels.tsv"), table).unwrap();
+        let dataset = try_import(folder.path(), &[]).unwrap();
+        assert_eq!(dataset.labels.matrix, expected, "{no} {yes}");
+    }
+}
+
+#[test]
+fn an_array_that_is_something_else_is_called_by_its_name() {
+    for (bytes, expected) in [
+        (
+            b"version https://git-lfs.github.com/spec/v1\n".as_slice(),
+            "a Git LFS pointer",
+        ),
+        (b"PK\x03\x04abcdefgh", "a zip file"),
+        (b"", "an empty file"),
+    ] {
+        let folder = folder();
+        fs::write(folder.path().join("ben.npy"), bytes).unwrap();
+        let found = message(folder.path());
+        let expected = format!("expected a NumPy array (.npy), found {expected}");
+        assert!(
+            found.contains("ben.npy") && found.contains(&expected),
+            "{found}"
+        );
+    }
+}
+
+/// git-annex leaves links that lead nowhere.
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_is_named() {
+    for name in ["ben.npy", "ben_trials.tsv"] {
+        let folder = folder();
+        let path = folder.path().join(name);
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("../.git/annex/objects/ab", &path).unwrap();
+        let found = message(folder.path());
+        assert!(found.contains("`git annex get` fetches it"), "{found}");
+    }
+}

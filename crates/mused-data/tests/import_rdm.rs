@@ -753,3 +753,23 @@ fn one_subjects_rdms_under_two_names_are_refused_unless_allowed() {
     let imported = import(&manifest, &small.path("out"), &config, &mut |_, _| ()).unwrap();
     assert_eq!(imported.warnings.len(), 1);
 }
+
+#[test]
+fn texts_are_read_as_others_write_them_or_called_by_their_name() {
+    let small = Small::new();
+    let words = "\u{feff}dog, cat\ncat,it\n dog ,cat, \n";
+    fs::write(small.path("words.txt"), words).unwrap();
+    small.write_manifest(&format!("\u{feff}{MANIFEST}"));
+    assert_eq!(small.import().unwrap().labels, ["cat", "dog"]);
+    let small = Small::new();
+    fs::write(
+        small.path("words.txt"),
+        "version https://git-lfs.github.com/spec/v1\n\n\n",
+    )
+    .unwrap();
+    let message = small.message();
+    assert!(
+        message.contains("words.txt: expected text, found a Git LFS pointer"),
+        "{message}"
+    );
+}

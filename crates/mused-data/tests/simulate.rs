@@ -278,14 +278,14 @@ fn impossible_experiments_are_refused() {
                 subjects: 0,
                 ..small()
             },
-            "subjects is 0, expected at least 1",
+            "subjects is 0, expected from 1 to 10000",
         ),
         (
             SimulateConfig {
                 stimuli: 3,
                 ..small()
             },
-            "stimuli is 3, expected at least 10",
+            "stimuli is 3, expected from 10 to 1000000",
         ),
         (
             SimulateConfig {
@@ -300,6 +300,22 @@ fn impossible_experiments_are_refused() {
                 ..small()
             },
             "shared is 1.5, expected from 0 to 1",
+        ),
+        (
+            SimulateConfig {
+                voxels_per_roi: (2, usize::MAX),
+                ..small()
+            },
+            "most voxels of a region is 18446744073709551615",
+        ),
+        (
+            SimulateConfig {
+                subjects: 10_000,
+                stimuli: 1_000_000,
+                repeats: 1000,
+                ..small()
+            },
+            "fewer subjects, stimuli, repeats, voxels or labels",
         ),
         (twice, "roi \"V1\" occurs twice"),
     ] {

@@ -273,3 +273,23 @@ fn folds_do_not_mix_a_published_test_part_into_training_unless_told_to() {
             .unwrap()
     );
 }
+
+#[test]
+fn a_training_side_of_one_group_has_no_validation_part() {
+    // Two runs, one of them tested.
+    let dataset = neighbours(60, 30);
+    for plan in [
+        plan(0.2, 0.1, 0),
+        SplitPlan {
+            folds: Some(2),
+            ..plan(0.2, 0.1, 0)
+        },
+    ] {
+        for fold in plan.folds(&dataset).unwrap() {
+            assert_eq!(
+                [fold.train.len(), fold.validation.len(), fold.test.len()],
+                [30, 0, 30]
+            );
+        }
+    }
+}

@@ -3,11 +3,10 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use flate2::bufread::GzDecoder;
 
+use crate::budget::{Budget, most_unpacked};
 use crate::{Error, Result};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-/// The most that deflate shrinks anything (RFC 1951: 258 bytes in 2 bits), rounded up.
-const MAX_INFLATION: u64 = 1040;
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// Where bytes come from: a file, or bytes in memory.
@@ -30,6 +29,7 @@ enum Stream {
 pub(crate) struct ByteSource {
     stream: Stream,
     position: u64,
+    budget: Budget,
     most: u64,
     compressed: bool,
 }
@@ -56,16 +56,22 @@ impl ByteSource {
         let (stream, most) = match compressed {
             true => (
                 Stream::Gzip(Box::new(GzDecoder::new(input))),
-                length.saturating_mul(MAX_INFLATION),
+                most_unpacked(length),
             ),
             false => (Stream::Plain(input), length),
         };
         Ok(Self {
             stream,
             position: 0,
+            budget: Budget::of(length),
             most,
             compressed,
         })
+    }
+
+    /// The memory that one thing read from the file may take.
+    pub(crate) fn budget(&self) -> Budget {
+        self.budget
     }
 
     /// That the file can hold `bytes` up to some end, before anything of that size is allocated. Exact for a plain file,

@@ -38,6 +38,20 @@ pub enum ErrorKind {
         /// What was found.
         what: String,
     },
+    /// A small file that would take much memory, as damaged and hostile ones do ([`Budget`](crate::Budget)).
+    #[error(
+        "{place}: expected at most {most} bytes of memory (64 times the file, 256 MiB at least), found {}; if the file \
+         is right, save it without compression",
+        .needed.map_or("more".to_owned(), |needed| needed.to_string())
+    )]
+    TooLarge {
+        /// Field, row or byte.
+        place: String,
+        /// Bytes that it would take, where they can be told before they are taken.
+        needed: Option<u64>,
+        /// Bytes that the file may take.
+        most: u64,
+    },
     /// Something asked for by name is not there.
     #[error("no {what} `{name}`; there is: {}", .available.join(", "))]
     Missing {
@@ -122,7 +136,8 @@ impl Error {
 
     /// The same error, its byte offset now said to be one within `part` of the file.
     pub(crate) fn within(mut self, part: &str) -> Self {
-        if let ErrorKind::Malformed { place, .. } = &mut *self.kind
+        if let ErrorKind::Malformed { place, .. } | ErrorKind::TooLarge { place, .. } =
+            &mut *self.kind
             && place.starts_with("byte ")
         {
             *place = format!("{part}, {place}");
@@ -131,7 +146,7 @@ impl Error {
     }
 
     /// The same error, now naming its file.
-    pub(crate) fn in_file(mut self, path: &Path) -> Self {
+    pub fn in_file(mut self, path: &Path) -> Self {
         self.path.get_or_insert_with(|| path.to_owned());
         self
     }

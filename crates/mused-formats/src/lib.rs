@@ -2,8 +2,10 @@
 //!
 //! Parsers take bytes and know no path; the `read_*` functions around them add the file to their errors. Nothing that a
 //! file can hold makes them panic, and no length a file states is allocated before it is checked against what is there.
+//! What a file unpacks to has a bound in proportion to it, the [`Budget`].
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod budget;
 mod byte_source;
 pub mod cifti;
 mod error;
@@ -18,6 +20,7 @@ pub mod npy;
 pub mod npz;
 mod number;
 mod recognise;
+pub mod safetensors;
 pub mod sha256;
 mod shell;
 pub mod table;
@@ -25,7 +28,9 @@ pub mod torch_pickle;
 mod whole_file;
 mod xml;
 
+pub use budget::Budget;
 pub use error::{Error, ErrorKind, Result};
 pub use lock::{Lock, Locked};
+pub use recognise::{read, recognised};
 pub use shell::quoted;
 pub use whole_file::{WholeFile, replace_file, replace_folder};

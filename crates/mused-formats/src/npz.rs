@@ -2,7 +2,6 @@
 //!
 //! Format: PKWARE's APPNOTE 6.3, sections 4.3 and 4.5.3 (zip64). Not read: encryption, several volumes, other methods.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use flate2::Crc;
@@ -11,7 +10,7 @@ use ndarray::ArrayD;
 
 use crate::fields::Fields;
 use crate::npy::{self, ByteOrder};
-use crate::{Error, Result};
+use crate::{Budget, Error, Result, recognise};
 
 const END_SIGNATURE: [u8; 4] = *b"PK\x05\x06";
 const END_BYTES: usize = 22;
@@ -22,8 +21,6 @@ const ENTRY_SIGNATURE: u32 = u32::from_le_bytes(*b"PK\x01\x02");
 const LOCAL_SIGNATURE: u32 = u32::from_le_bytes(*b"PK\x03\x04");
 const ZIP64_FIELD: u16 = 1;
 const ENCRYPTED: u16 = 1;
-/// The most that deflate shrinks anything, rounded up.
-const MAX_INFLATION: u64 = 1040;
 
 /// A file whose arrays are known by name and inflated when asked for.
 #[derive(Debug)]
@@ -51,9 +48,7 @@ impl NpzFile {
     /// An unreadable file; as [`Self::parse`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = std::fs::read(path)
-            .map_err(Error::from)
-            .and_then(Self::parse);
+        let file = recognise::read(path).and_then(Self::parse);
         let file = file.map_err(|error| error.in_file(path))?;
         Ok(Self {
             path: Some(path.to_owned()),
@@ -85,7 +80,7 @@ impl NpzFile {
     /// No array of that name (the message gives those that exist); damaged or unsupported compression; as
     /// [`npy::parse`].
     pub fn array(&self, name: &str) -> Result<ArrayD<f64>> {
-        self.with(name, npy::parse)
+        self.with(name, size_of::<f64>(), npy::parse)
     }
 
     /// The array of that name, of any type, as f32.
@@ -93,7 +88,7 @@ impl NpzFile {
     /// # Errors
     /// As [`Self::array`].
     pub fn array_f32(&self, name: &str) -> Result<ArrayD<f32>> {
-        self.with(name, npy::parse_f32)
+        self.with(name, size_of::<f32>(), npy::parse_f32)
     }
 
     /// The array of that name, of uint8 or bool.
@@ -101,15 +96,25 @@ impl NpzFile {
     /// # Errors
     /// As [`Self::array`].
     pub fn array_u8(&self, name: &str) -> Result<ArrayD<u8>> {
-        self.with(name, npy::parse_u8)
+        self.with(name, 1, npy::parse_u8)
     }
 
-    fn with<T>(&self, name: &str, parse: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
+    /// `size` is that of an element as it is decoded.
+    fn with<T>(
+        &self,
+        name: &str,
+        size: usize,
+        parse: impl FnOnce(&[u8]) -> Result<T>,
+    ) -> Result<T> {
+        let mut budget = Budget::of(self.bytes.len() as u64);
         let entry = self.entries.iter().find(|entry| entry.name == name);
         let value = entry
             .ok_or_else(|| Error::missing("array", name, self.names()))
             .and_then(|entry| {
-                let bytes = self.unpack(entry)?;
+                let bytes = self.unpack(entry, &mut budget)?;
+                let header = npy::Header::parse(&bytes).map_err(|error| error.within(name))?;
+                // Decoded, and put in C order.
+                budget.take_elements(name, header.shape.iter().product(), 2 * size)?;
                 parse(&bytes).map_err(|error| error.within(name))
             });
         value.map_err(|error| match &self.path {
@@ -118,7 +123,7 @@ impl NpzFile {
         })
     }
 
-    fn unpack(&self, entry: &Entry) -> Result<Vec<u8>> {
+    fn unpack(&self, entry: &Entry, budget: &mut Budget) -> Result<Vec<u8>> {
         if entry.flags & ENCRYPTED != 0 {
             return Err(Error::unsupported(entry.name.as_str(), "encryption"));
         }
@@ -130,7 +135,7 @@ impl NpzFile {
         let packed = local.take(usize::try_from(entry.packed).unwrap_or(usize::MAX))?;
         let unpacked = match entry.method {
             0 => packed.to_vec(),
-            8 => inflate(packed, entry)?,
+            8 => inflate(packed, entry, budget)?,
             other => {
                 let what = format!("zip's compression method {other}");
                 return Err(Error::unsupported(entry.name.as_str(), what));
@@ -147,25 +152,11 @@ impl NpzFile {
     }
 }
 
-fn inflate(packed: &[u8], entry: &Entry) -> Result<Vec<u8>> {
-    let most = (packed.len() as u64).saturating_mul(MAX_INFLATION);
-    if entry.unpacked > most {
-        let expected = format!("at most {most} bytes from {}", packed.len());
-        return Err(Error::malformed(
-            entry.name.as_str(),
-            expected,
-            entry.unpacked.to_string(),
-        ));
-    }
-    let mut unpacked = Vec::new();
+fn inflate(packed: &[u8], entry: &Entry, budget: &mut Budget) -> Result<Vec<u8>> {
+    let damaged = |found| Error::malformed(entry.name.as_str(), "a deflate stream", found);
     // One byte more shows a stream that is longer than it says.
-    let read = DeflateDecoder::new(packed)
-        .take(entry.unpacked.saturating_add(1))
-        .read_to_end(&mut unpacked);
-    read.map_err(|error| {
-        Error::malformed(entry.name.as_str(), "a deflate stream", error.to_string())
-    })?;
-    Ok(unpacked)
+    let most = entry.unpacked.saturating_add(1);
+    budget.unpack(&entry.name, DeflateDecoder::new(packed), most, damaged)
 }
 
 fn directory(bytes: &[u8]) -> Result<Vec<Entry>> {

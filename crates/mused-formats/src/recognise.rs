@@ -1,9 +1,13 @@
-//! What a file is that is not of the format it was taken for.
+//! What a file is that is not of the format it was taken for, or not there.
 
-use crate::Error;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::{Error, Result};
 
 /// Starts of files that are met in the place of others.
-const STARTS: [(&[u8], &str); 10] = [
+const STARTS: [(&[u8], &str); 11] = [
     (
         b"version https://git-lfs",
         "a Git LFS pointer: `git lfs pull` fetches the file",
@@ -20,6 +24,7 @@ const STARTS: [(&[u8], &str); 10] = [
     (b"\x93NUMPY", "a NumPy array (.npy)"),
     (b"PK\x03\x04", "a zip file (.npz is one)"),
     (&[0x1f, 0x8b], "a file compressed by gzip"),
+    (b"\xff\xfe", "text in UTF-16: save it as UTF-8"),
     (
         &[0, 0, 0, 1, 0, 0],
         "a FreeSurfer volume (.mgh, .mgz): `mri_convert` makes NIfTI of it",
@@ -28,8 +33,33 @@ const STARTS: [(&[u8], &str); 10] = [
     (b"\xff\xff\xff", "a FreeSurfer quantity on a surface"),
 ];
 
+/// Opens a file; a link that leads nowhere is named, for git-annex leaves them.
+pub(crate) fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|error| match path.read_link() {
+        Ok(target) if error.kind() == io::ErrorKind::NotFound => {
+            let found = format!(
+                "none at {}: in a git-annex dataset `git annex get` fetches it",
+                target.display()
+            );
+            Error::malformed("link", "a file that it leads to", found)
+        }
+        _ => error.into(),
+    })
+}
+
+/// The bytes of a whole file.
+///
+/// # Errors
+/// An unreadable file; a link that leads nowhere.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = open(path).and_then(|mut file| Ok(file.read_to_end(&mut bytes)?));
+    read.map_err(|error| error.in_file(path))?;
+    Ok(bytes)
+}
+
 /// What a file with these first bytes is, where it is something well known.
-pub(crate) fn recognised(bytes: &[u8]) -> Option<&'static str> {
+pub fn recognised(bytes: &[u8]) -> Option<&'static str> {
     if bytes.is_empty() {
         return Some("an empty file");
     }

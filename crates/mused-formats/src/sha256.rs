@@ -1,12 +1,11 @@
 //! SHA-256 of files, and digests as text.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, recognise};
 
 /// Digest of a file's bytes, read piece by piece.
 ///
@@ -15,7 +14,7 @@ use crate::{Error, Result};
 pub fn of_file(path: impl AsRef<Path>) -> Result<[u8; 32]> {
     let path = path.as_ref();
     let digest = || {
-        let mut file = File::open(path)?;
+        let mut file = recognise::open(path)?;
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -25,7 +24,7 @@ pub fn of_file(path: impl AsRef<Path>) -> Result<[u8; 32]> {
             }
         }
     };
-    digest().map_err(|error: std::io::Error| Error::from(error).in_file(path))
+    digest().map_err(|error: Error| error.in_file(path))
 }
 
 /// Two lower-case digits a byte.

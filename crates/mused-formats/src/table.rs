@@ -3,14 +3,13 @@
 //! A cell that is blank or `n/a` is missing; blanks around a number do not count. Cells may be quoted with `"`, as pandas does where a cell holds a quote.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use csv::{ReaderBuilder, StringRecord, WriterBuilder};
 
-use crate::{Error, Result, WholeFile};
+use crate::{Error, Result, WholeFile, recognise};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -19,7 +18,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 pub struct Table {
     path: Option<PathBuf>,
     columns: Vec<String>,
-    records: Vec<StringRecord>,
+    /// All cells, row by row: a record for each row would take many times the bytes of a short one.
+    cells: StringRecord,
     lines: Vec<u64>,
 }
 
@@ -41,7 +41,7 @@ impl Table {
     }
 
     fn read_separated(path: &Path, separator: u8) -> Result<Self> {
-        let table = File::open(path).map_err(Error::from);
+        let table = recognise::open(path);
         let table = table.and_then(|file| Self::parse_separated(file, separator));
         let table = table.map_err(|error| error.in_file(path))?;
         Ok(Self {
@@ -70,6 +70,11 @@ impl Table {
     fn parse_separated(mut reader: impl Read, separator: u8) -> Result<Self> {
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes)?;
+        if !bytes.is_empty()
+            && let Some(other) = recognise::instead_of("a table", &bytes)
+        {
+            return Err(other);
+        }
         let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
         check_quotes(text, separator)?;
         let mut lines = Lines {
@@ -100,7 +105,7 @@ impl Table {
         let mut table = Self {
             path: None,
             columns,
-            records: Vec::new(),
+            cells: StringRecord::new(),
             lines: Vec::new(),
         };
         for record in reader.records() {
@@ -112,7 +117,7 @@ impl Table {
                 let expected = format!("{} cells", table.columns.len());
                 return Err(malformed(expected, record.len().to_string()));
             }
-            table.records.push(record);
+            table.cells.extend(&record);
             table.lines.push(line);
         }
         Ok(table)
@@ -125,12 +130,17 @@ impl Table {
 
     /// Number of rows, the header not counted.
     pub fn rows(&self) -> usize {
-        self.records.len()
+        self.lines.len()
     }
 
     /// The cells of a row as they stand, `n/a` and all.
     pub fn row(&self, row: usize) -> Option<impl Iterator<Item = &str>> {
-        self.records.get(row).map(|record| record.iter())
+        let cells = |columns| (0..columns).filter_map(move |column| self.cell(row, column));
+        (row < self.rows()).then(|| cells(self.columns.len()))
+    }
+
+    fn cell(&self, row: usize, column: usize) -> Option<&str> {
+        self.cells.get(row * self.columns.len() + column)
     }
 
     /// The line of the file, from 1, that a row stands on.
@@ -179,11 +189,8 @@ impl<'t> Column<'t> {
     /// Its cells from top to bottom; `None` where one is missing (blank or `n/a`).
     pub fn cells(&self) -> impl Iterator<Item = Option<&'t str>> + use<'t> {
         let index = self.index;
-        let cells = self
-            .table
-            .records
-            .iter()
-            .map(move |record| record.get(index));
+        let table = self.table;
+        let cells = (0..table.rows()).map(move |row| table.cell(row, index));
         cells.map(|cell| cell.filter(|cell| !matches!(cell.trim(), "" | "n/a")))
     }
 
@@ -222,14 +229,11 @@ impl<'t> Column<'t> {
 
     /// An error that says where this column's cell of a row stands and what it holds, for a caller's own rules.
     pub fn invalid(&self, row: usize, expected: impl Into<String>) -> Error {
-        let record = self.table.records.get(row);
         let line = self
             .table
             .line(row)
             .map_or_else(|| "?".to_owned(), |line| line.to_string());
-        let cell = record
-            .and_then(|record| record.get(self.index))
-            .unwrap_or_default();
+        let cell = self.table.cell(row, self.index).unwrap_or_default();
         let place = format!("line {line}, column {}", self.name());
         self.table
             .located(Error::malformed(place, expected, format!("{cell:?}")))
@@ -237,14 +241,13 @@ impl<'t> Column<'t> {
 
     fn value<T: FromStr>(&self, row: usize, cell: &str) -> Result<T> {
         cell.trim().parse().map_err(|_| {
-            let name = std::any::type_name::<T>();
-            self.invalid(
-                row,
-                format!(
-                    "a value of type {}",
-                    name.rsplit("::").next().unwrap_or(name)
-                ),
-            )
+            let expected = match std::any::type_name::<T>().as_bytes() {
+                [b'u', ..] => "a whole number from 0",
+                [b'i', ..] => "a whole number",
+                [b'f', ..] => "a number",
+                _ => "a value of its kind",
+            };
+            self.invalid(row, expected)
         })
     }
 }

@@ -6,12 +6,12 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
-use crate::{Error, Result};
+use crate::{Budget, Error, Result};
 
 /// The formats nest some six deep.
 const MAX_DEPTH: usize = 32;
-/// A scene of all HCP parcels takes some ten thousand.
-const MAX_ELEMENTS: usize = 1 << 20;
+/// The formats have a handful. To find two of one name takes time that grows with the square of their number.
+const MAX_ATTRIBUTES: usize = 64;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// An element with all that is in it.
@@ -28,12 +28,13 @@ pub(crate) struct Element {
 
 impl Element {
     /// Parses a document; the result is its root, which must be of that name.
-    pub(crate) fn parse(bytes: &[u8], root: &str) -> Result<Self> {
+    pub(crate) fn parse(bytes: &[u8], root: &str, budget: &mut Budget) -> Result<Self> {
         let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let place = format!("byte {}", error.valid_up_to());
             Error::malformed(place, "UTF-8 text", "other bytes")
         })?;
+        budget.take("XML", Some(memory(text)))?;
         let document = tree(text)?;
         match document.children.into_iter().next() {
             Some(element) if element.name == root => Ok(element),
@@ -111,23 +112,27 @@ impl Element {
     }
 }
 
+/// What a tree of this text, and the numbers in it, take at most: a vector of one has room for four, and two characters
+/// are a number and the blank behind it.
+fn memory(text: &str) -> u64 {
+    let count = |mark| text.bytes().filter(|byte| *byte == mark).count();
+    let elements = count(b'<') * 2 * size_of::<Element>();
+    let attributes = count(b'=') * 4 * size_of::<(String, String)>();
+    (elements + attributes + text.len() * size_of::<f64>()) as u64
+}
+
 fn tree(text: &str) -> Result<Element> {
     let mut reader = Reader::from_str(text);
     let mut open = vec![Element::default()];
-    let mut elements = 0;
     loop {
         let event = reader.read_event().map_err(|error| {
             let place = format!("byte {}", reader.error_position());
             Error::malformed(place, "well-formed XML", error.to_string())
         })?;
         let at = reader.buffer_position();
-        if matches!(event, Event::Start(_) | Event::Empty(_)) {
-            elements += 1;
-            if elements > MAX_ELEMENTS || open.len() > MAX_DEPTH {
-                let expected =
-                    format!("at most {MAX_ELEMENTS} elements, {MAX_DEPTH} within each other");
-                return Err(Error::malformed(format!("byte {at}"), expected, "more"));
-            }
+        if matches!(event, Event::Start(_) | Event::Empty(_)) && open.len() > MAX_DEPTH {
+            let expected = format!("at most {MAX_DEPTH} elements within each other");
+            return Err(Error::malformed(format!("byte {at}"), expected, "more"));
         }
         let Some(current) = open.last_mut() else {
             return Err(Error::malformed(format!("byte {at}"), "the end", "more"));
@@ -167,6 +172,9 @@ fn element(start: &BytesStart<'_>, at: u64) -> Result<Element> {
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|error| malformed(error.to_string()))?;
+        if attributes.len() == MAX_ATTRIBUTES {
+            return Err(malformed(format!("more than {MAX_ATTRIBUTES}")));
+        }
         let value = attribute
             .normalized_value(XmlVersion::Implicit1_0)
             .map_err(|error| malformed(error.to_string()))?;

@@ -228,7 +228,7 @@ fn broken_files_say_why() {
             "Dim0=\"5\"",
             "20 bytes, the values of shape [5], found 16",
         ),
-        ("Dim0=\"4\"", "Dim0=\"99999999999\"", "compressed ones"),
+        ("Dim0=\"4\"", "Dim0=\"99999999999\"", "found 16"),
         (
             "Dim0=\"4\"",
             "Dim0=\"9999999999999999999\"",

@@ -153,7 +153,9 @@ fn what_is_not_read_says_why() {
             Err(error) => error.to_string(),
         };
         assert!(
-            message("lzf").contains("filter id 32000 is not supported"),
+            message("lzf").contains(
+                "filter id 32000 (lzf; `h5repack -f GZIP=4` makes gzip of it) is not supported"
+            ),
             "{}",
             message("lzf")
         );
@@ -191,7 +193,7 @@ fn what_is_not_read_says_why() {
 #[test]
 fn no_damage_panics_or_allocates_hugely() {
     for name in ["tiny_old", "tiny_new"] {
-        damage(&bytes(&format!("hdf5/{name}.h5")), 64 << 20, |bytes| {
+        damage(&bytes(&format!("hdf5/{name}.h5")), 1 << 28, |bytes| {
             let Ok(file) = File::parse(bytes) else {
                 return;
             };

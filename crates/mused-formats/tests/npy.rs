@@ -100,7 +100,8 @@ fn malformed_files_are_refused_with_what_was_expected() {
     let many = format!("({})", "1, ".repeat(65));
     let long_header = [b"\x93NUMPY\x02\x00".as_slice(), &u32::MAX.to_le_bytes()].concat();
     for (bytes, expected) in [
-        (b"\x89HDF\r\n\x1a\n".to_vec(), "magic"),
+        (b"\x89HDF\r\n\x1a\n".to_vec(), "found an HDF5 file"),
+        (b"abcdefgh, abcd".to_vec(), "magic"),
         (b"\x93NUMPY\x04\x00\x00\x00".to_vec(), "1, 2 or 3"),
         (long_header, "at most 65536 bytes"),
         (shape("(5,)"), "20 bytes"),

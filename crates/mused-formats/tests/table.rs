@@ -46,7 +46,7 @@ fn errors_name_file_line_and_column() {
         ),
         (
             duration.parse::<f64>().unwrap_err(),
-            "line 4, column duration: expected a value of type f64, found \"n/a\"",
+            "line 4, column duration: expected a number, found \"n/a\"",
         ),
         (
             table.column("trial_type").unwrap().strings().unwrap_err(),

@@ -77,7 +77,6 @@ fn unaligned(config: &Config, dataset: &Dataset) -> Option<&'static str> {
     };
     let asked = config.model.inputs.inputs != Reading::Auto;
     let arrangement = config.arrangement(dataset.description.kind);
-    let groups: BTreeSet<&str> = dataset.stimuli.iter().map(|s| s.group.as_str()).collect();
     match arrangement {
         Arrangement::Grid { .. } | Arrangement::Patches { .. } => {
             Some("responses are read as a volume, not by regions")
@@ -91,10 +90,25 @@ fn unaligned(config: &Config, dataset: &Dataset) -> Option<&'static str> {
         Arrangement::Regions if asked => None,
         Arrangement::Regions if !shared => Some("subjects share no network over regions"),
         Arrangement::Regions if dataset.shares_space() => Some("subjects share one space"),
-        // A part to be mapped, one to fit the map on, and one to test.
-        Arrangement::Regions if groups.len() < 4 => Some("there are too few groups of stimuli"),
+        Arrangement::Regions if has_few_groups(config, dataset) => {
+            Some("there are too few groups of stimuli")
+        }
         Arrangement::Regions => None,
     }
+}
+
+/// Whether there are fewer groups than a part to be mapped, one to fit the map on, and one to test need.
+fn has_few_groups(config: &Config, dataset: &Dataset) -> bool {
+    let groups = |stimuli: &[usize]| {
+        let names = stimuli
+            .iter()
+            .map(|&stimulus| dataset.stimuli[stimulus].group.as_str());
+        names.collect::<BTreeSet<_>>().len()
+    };
+    let everything: Vec<usize> = (0..dataset.stimuli.len()).collect();
+    // Whatever is wrong with the folds is said where they are needed.
+    let folds = config.split_plan().folds(dataset).unwrap_or_default();
+    groups(&everything) < 4 || folds.iter().any(|fold| groups(&fold.train) < 2)
 }
 
 fn chosen(config: &Config, dataset: &Dataset) -> Result<(Onto, &'static str)> {

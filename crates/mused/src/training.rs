@@ -4,6 +4,7 @@ use std::time::Duration;
 use mused_data::Dataset;
 use mused_run::{Config, EpochLosses, Layers, Run, ValidationScores};
 use mused_train::{Cancel, Outcome, Progress, TrainRequest};
+use ndarray::{ArrayView1, Axis};
 
 use crate::device::chosen;
 use crate::{Error, Result, ridge};
@@ -94,6 +95,7 @@ impl<'a> Training<'a> {
             Some(layers) => layers.clone(),
             None => Layers::preset("default")?,
         };
+        note_small_parts(self.dataset, &layers.config()?, self.progress);
         let request = TrainRequest {
             dataset: self.dataset,
             layers: &layers,
@@ -162,6 +164,31 @@ impl<'a> Training<'a> {
             progress: self.progress,
             cancel: self.cancel,
         }
+    }
+}
+
+/// Says what a few groups of stimuli are too few for.
+fn note_small_parts(dataset: &Dataset, config: &Config, progress: &dyn Progress) {
+    // Whatever is wrong with the folds, training says.
+    let Ok(folds) = config.split_plan().folds(dataset) else {
+        return;
+    };
+    let selects = config.model.family.by_steps() && config.split.validation_fraction > 0.0;
+    if selects && folds.iter().any(|fold| fold.validation.is_empty()) {
+        progress.note(
+            "the training stimuli of a fold are of one group, which stays whole: no validation part selects the weights, \
+             the last ones are kept",
+        );
+    }
+    let tested: Vec<usize> = folds.into_iter().flat_map(|fold| fold.test).collect();
+    let labels = dataset.labels.matrix.select(Axis(0), &tested);
+    let scored = |label: ArrayView1<'_, u8>| label.iter().any(|value| Some(value) != label.first());
+    if !labels.columns().into_iter().any(scored) {
+        progress.note(&format!(
+            "no label is had by some and not by others of the {} test stimuli: it cannot be scored how well labels are \
+             ranked; with --folds every stimulus is tested once",
+            tested.len()
+        ));
     }
 }
 

@@ -423,12 +423,33 @@ fn sizes_that_no_machine_has_are_refused() {
     )
     .success();
     for setting in [
-        "model.depth=9223372036854775807",
-        "train.batch_size=9223372036854775807",
-        "model.mlp_ratio=1e30",
+        "model.depth=16777216",
+        "train.batch_size=16777216",
+        "model.mlp_ratio=1e18",
+        "model.mlp_ratio=1e300",
     ] {
         let message = refusal(&folder, &format!("train data --out a --set {setting}"));
         assert!(message.contains("GB"), "{setting}: {message}");
+    }
+    for setting in [
+        "model.components=9223372036854775807",
+        "model.patch_size=16777216",
+        "train.micro_batch=16777217",
+        "model.dim=0",
+    ] {
+        let message = refusal(&folder, &format!("train data --out a --set {setting}"));
+        let key = setting.split('=').next().unwrap();
+        assert!(
+            message.contains(key) && message.contains("from "),
+            "{message}"
+        );
+    }
+    let everywhere = "[-2147483648,2147483647]";
+    let grid = format!("model.grid=[{everywhere},{everywhere},{everywhere}]");
+    for layout in ["model.tokenizer=patches", "model.family=brainformer"] {
+        let command = format!("train data --out a --set {layout} --set {grid}");
+        let message = refusal(&folder, &command);
+        assert!(message.contains("voxels"), "{message}");
     }
     let message = refusal(&folder, "benchmark data --out b --seeds 0,0");
     assert!(message.contains("twice"), "{message}");

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
+use mused_formats::Budget;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -14,6 +15,12 @@ use crate::{Error, Result};
 
 /// Most pixels accepted, as many as Pillow takes without a warning and a half.
 const MOST_PIXELS: usize = 1 << 27;
+
+/// Bytes that a pixel takes at most while a PNG is decoded: with transparency, then without.
+const PNG_BYTES: u64 = 8;
+
+/// The same of a JPEG whose coefficients come in several passes: those of three colours, then the colours.
+const JPEG_BYTES: u64 = 12;
 
 /// An image of 8-bit red, green and blue, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,13 +74,22 @@ impl RgbImage {
     ///
     /// # Errors
     /// A file that cannot be read, is damaged, ends before the picture does or is of another format; 16-bit grayscale (Pillow clips it at 255, which
-    /// is hardly ever what was meant); CMYK.
+    /// is hardly ever what was meant); CMYK; more pixels than the [`Budget`] of such a file has memory for.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(Error::io(path))?;
-        Self::decode(&bytes).map_err(|refusal| match refusal {
+        Self::parse(&bytes, path)
+    }
+
+    /// [`Self::open`] from the bytes of a whole file, which errors call `path`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self> {
+        Self::decode(bytes).map_err(|refusal| match refusal {
             Refusal::Malformed(found) => Error::malformed(path, "a PNG or JPEG image", found),
             Refusal::Unsupported(what) => Error::unsupported(path, what),
+            Refusal::TooLarge(error) => error.in_file(path).into(),
         })
     }
 
@@ -100,25 +116,37 @@ impl RgbImage {
 enum Refusal {
     Malformed(String),
     Unsupported(String),
+    TooLarge(mused_formats::Error),
 }
 
-fn checked_pixels(width: usize, height: usize) -> std::result::Result<usize, Refusal> {
+/// The pixels of an image that takes so many bytes for each.
+fn checked_pixels(
+    width: usize,
+    height: usize,
+    mut budget: Budget,
+    bytes: u64,
+) -> std::result::Result<usize, Refusal> {
+    let place = format!("an image of {width} × {height} pixels");
     match width.checked_mul(height) {
-        Some(0) => Err(Refusal::Malformed(format!("{width} × {height} pixels"))),
-        Some(pixels) if pixels <= MOST_PIXELS => Ok(pixels),
-        _ => Err(Refusal::Unsupported(format!(
-            "an image of {width} × {height} pixels"
-        ))),
+        Some(0) => Err(Refusal::Malformed(place)),
+        Some(pixels) if pixels <= MOST_PIXELS => {
+            let taken = budget.take(&place, Some(pixels as u64 * bytes));
+            taken.map(|()| pixels).map_err(Refusal::TooLarge)
+        }
+        _ => Err(Refusal::Unsupported(place)),
     }
 }
 
 fn png(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
     let damaged = |error: png::DecodingError| Refusal::Malformed(format!("a damaged PNG: {error}"));
+    let budget = Budget::of(bytes.len() as u64);
     let limits = png::Limits {
-        // Eight bytes a pixel at most.
-        bytes: 8 * MOST_PIXELS,
+        bytes: usize::try_from(budget.left()).unwrap_or(usize::MAX),
     };
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    // Compressed as well, and not looked at.
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
     decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
     let mut reader = decoder.read_info().map_err(damaged)?;
     let info = reader.info();
@@ -131,7 +159,7 @@ fn png(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
         let found = format!("a damaged PNG: a palette of {length} bytes, no whole colours");
         return Err(Refusal::Malformed(found));
     }
-    let pixels = checked_pixels(width, height)?;
+    let pixels = checked_pixels(width, height, budget, PNG_BYTES)?;
     let size = reader
         .output_buffer_size()
         .ok_or_else(|| Refusal::Malformed("a PNG of impossible size".into()))?;
@@ -181,7 +209,8 @@ fn jpeg(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
         Some(info) => (usize::from(info.width), usize::from(info.height)),
         None => return Err(Refusal::Malformed("a JPEG without a size".into())),
     };
-    let pixels = checked_pixels(width, height)?;
+    let budget = Budget::of(bytes.len() as u64);
+    let pixels = checked_pixels(width, height, budget, JPEG_BYTES)?;
     // What cannot be decoded would become grey. Stray bytes between headers harm nothing.
     decoder.set_options(options.set_strict_mode(true));
     let values = decoder.decode().map_err(|error| damaged(&error))?;

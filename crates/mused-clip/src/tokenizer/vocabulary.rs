@@ -2,11 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
+use mused_formats::Budget;
 use serde::Deserialize;
 
 use super::{END, START};
@@ -18,9 +18,6 @@ const WORD_END: &str = "</w>";
 /// Merges of OpenAI's file that its vocabulary of 49,152 has room for, beside 256 bytes and 2 special tokens (the
 /// other form of the bytes, at a word's end, comes on top).
 const MERGES: usize = 49_152 - 256 - 2;
-
-/// Largest vocabulary file accepted, unpacked.
-const LONGEST: u64 = 1 << 27;
 
 #[derive(Debug)]
 pub(super) struct Vocabulary {
@@ -270,11 +267,14 @@ fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
 }
 
 fn unpacked(path: &Path) -> Result<String> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut bytes = vec![];
-    GzDecoder::new(file)
-        .take(LONGEST)
-        .read_to_end(&mut bytes)
-        .map_err(Error::io(path))?;
+    let packed = fs::read(path).map_err(Error::io(path))?;
+    let malformed = |found| Error::malformed(path, "a gzip stream", found);
+    let mut budget = Budget::of(packed.len() as u64);
+    let stream = GzDecoder::new(&packed[..]);
+    let bytes = budget.unpack("vocabulary", stream, u64::MAX, malformed);
+    let bytes = bytes.map_err(|error| match error {
+        Error::Format(error) => error.in_file(path).into(),
+        error => error,
+    })?;
     utf8(path, bytes)
 }

@@ -1,20 +1,16 @@
 //! Named tensors of a model directory, read one at a time.
 
-mod safetensors_file;
-mod torch_file;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
+use mused_formats::safetensors::SafetensorsFile;
+use mused_formats::torch_pickle::{self, StateDict, TensorEntry};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::{Error, Result};
-use safetensors_file::SafetensorsFile;
-use torch_file::TorchFile;
 
 /// Files of weights, in order of preference.
 const FILES: [&str; 4] = [
@@ -24,54 +20,9 @@ const FILES: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// Data types weights are stored in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    F16,
-    Bf16,
-    F32,
-    F64,
-}
-
-impl Kind {
-    fn size(self) -> usize {
-        match self {
-            Self::F16 | Self::Bf16 => 2,
-            Self::F32 => 4,
-            Self::F64 => 8,
-        }
-    }
-
-    /// Little-endian values; `bytes` is a multiple of [`Self::size`] long.
-    fn decode(self, bytes: &[u8]) -> Vec<f32> {
-        match self {
-            Self::F16 => {
-                let words = bytes.as_chunks().0.iter();
-                words
-                    .map(|word| f16::from_le_bytes(*word).to_f32())
-                    .collect()
-            }
-            Self::Bf16 => {
-                let words = bytes.as_chunks().0.iter();
-                words
-                    .map(|word| bf16::from_le_bytes(*word).to_f32())
-                    .collect()
-            }
-            Self::F32 => {
-                let words = bytes.as_chunks().0.iter();
-                words.map(|word| f32::from_le_bytes(*word)).collect()
-            }
-            Self::F64 => {
-                let words = bytes.as_chunks().0.iter();
-                words.map(|word| f64::from_le_bytes(*word) as f32).collect()
-            }
-        }
-    }
-}
-
 enum Part {
     Safetensors(SafetensorsFile),
-    Torch(TorchFile),
+    Torch(StateDict),
 }
 
 impl Part {
@@ -79,22 +30,27 @@ impl Part {
         if path.extension().is_some_and(|end| end == "safetensors") {
             Ok(Self::Safetensors(SafetensorsFile::open(path)?))
         } else {
-            Ok(Self::Torch(TorchFile::open(path)?))
+            Ok(Self::Torch(torch_pickle::open(path)?))
         }
     }
 
     fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         match self {
             Self::Safetensors(file) => file.shapes(),
-            Self::Torch(file) => file.shapes(),
+            Self::Torch(file) => {
+                let shape = |(name, tensor): (&str, &TensorEntry)| {
+                    (name.to_owned(), tensor.shape().to_vec())
+                };
+                file.tensors().map(shape).collect()
+            }
         }
     }
 
     fn read(&self, name: &str) -> Result<Vec<f32>> {
-        match self {
-            Self::Safetensors(file) => file.read(name),
-            Self::Torch(file) => file.read(name),
-        }
+        Ok(match self {
+            Self::Safetensors(file) => file.read_f32(name)?,
+            Self::Torch(file) => file.read_f32(name)?,
+        })
     }
 }
 

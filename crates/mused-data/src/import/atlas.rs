@@ -1,4 +1,5 @@
-//! Atlases: images of whole numbers, one a region, with a table of the regions' names.
+//! Masks, images of one value inside a region, and atlases, images of whole numbers, one a region, with a table of the
+//! regions' names. Outside is 0, or no number at all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +10,7 @@ use super::checks::Findings;
 use crate::{Error, Result};
 
 /// How far from a whole number a key may lie: resampling and scaling round.
-const ROUNDING: f32 = 1e-3;
+pub(crate) const ROUNDING: f32 = 1e-3;
 /// Largest key that f32 tells from the next.
 const MOST: f32 = 16_777_215.0;
 /// Keys that a message lists.
@@ -20,6 +21,34 @@ pub(crate) fn key(value: f32) -> Option<i32> {
     let whole = value.round();
     let near = (value - whole).abs() <= ROUNDING && whole.abs() <= MOST;
     near.then_some(whole as i32)
+}
+
+/// The voxels of a mask: those of its one value above 0, which is 1, 255 or any other. -1 marks what was not scanned in
+/// some published masks.
+pub(crate) fn mask(path: &Path, values: &[f32]) -> Result<Vec<usize>> {
+    let inside = |value: f32| value.is_finite() && value.abs() > ROUNDING;
+    let largest = values.iter().copied().filter(|value| inside(*value));
+    let largest = largest.fold(0.0_f32, f32::max);
+    let mut voxels = Vec::new();
+    for (voxel, value) in values.iter().copied().enumerate() {
+        if (value - largest).abs() <= ROUNDING * largest && inside(value) {
+            voxels.push(voxel);
+        } else if inside(value) && key(value) != Some(-1) {
+            let message = format!(
+                "expected a mask, 0 outside (-1 and NaN are taken for it) and one value inside, found {value} and \
+                 {largest}: regions of a value each are an atlas (--atlas), and where a mask was resampled or has \
+                 probabilities, make it 0 or 1 at a threshold"
+            );
+            return Err(Error::invalid(path, message));
+        }
+    }
+    match voxels.is_empty() {
+        false => Ok(voxels),
+        true => Err(Error::invalid(
+            path,
+            "expected a mask with voxels of a value above 0, found none",
+        )),
+    }
 }
 
 /// Names the keys that have no name, with how many voxels each: they are left out.
@@ -51,6 +80,9 @@ pub(crate) fn voxels(
     let names = names.map(read_names).transpose()?;
     let mut regions: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
     for (voxel, value) in values.iter().enumerate() {
+        if value.is_nan() {
+            continue;
+        }
         let Some(key) = key(*value).filter(|key| *key >= 0) else {
             let message = format!("expected an atlas of whole numbers from 0, found {value}");
             return Err(Error::invalid(path, message));

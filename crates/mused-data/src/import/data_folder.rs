@@ -10,6 +10,7 @@ use ndarray::ArrayD;
 
 use super::driver::SourceFile;
 use super::pattern::{Captured, Component};
+use crate::read::read_text;
 use crate::{Error, Result};
 
 /// Reads files below one folder; MATLAB files stay open, for they hold many arrays.
@@ -56,8 +57,7 @@ impl DataFolder {
     }
 
     pub(crate) fn text(&self, relative: &str) -> Result<String> {
-        let path = self.path(relative)?;
-        fs::read_to_string(&path).map_err(Error::io("cannot read", &path))
+        read_text(&self.path(relative)?)
     }
 
     /// Reads a .npy file, or the value `select` of a .mat file.
@@ -132,7 +132,9 @@ impl DataFolder {
             }
             found = deeper;
         }
-        found.retain(|(relative, _)| self.root.join(relative).is_file());
+        // A link that leads nowhere is named when it is opened.
+        let is_file = |path: PathBuf| path.is_file() || path.is_symlink() && !path.is_dir();
+        found.retain(|(relative, _)| is_file(self.root.join(relative)));
         found.sort_by(|a, b| a.0.cmp(&b.0));
         Ok(found)
     }

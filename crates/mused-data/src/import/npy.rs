@@ -7,7 +7,7 @@
 //! <subject>.npy          trials × voxels, float16, float32 or float64
 //! <subject>_trials.tsv   stimulus_id, optional session, run, onset, repeat
 //! <subject>_voxels.tsv   optional: roi, optional i j k
-//! <subject>_mask.nii.gz  optional: an image on the grid that i j k count in, so that maps can be written
+//! <subject>_mask.nii.gz  optional (or .nii): an image on the grid that i j k count in, so that maps can be written
 //! ```
 
 use std::collections::{BTreeSet, HashMap};
@@ -26,15 +26,19 @@ use super::driver::{
 use super::{count_repeats, name_of};
 use crate::checks::check_names;
 use crate::read::{
-    LABEL_COLUMNS, Unread, VOXEL_COLUMNS, matrix, read_stimuli, read_table, read_trials,
+    LABEL_COLUMNS, Unread, VOXEL_COLUMNS, matrix, misspells, read_stimuli, read_table, read_trials,
     read_voxels, unique,
 };
 use crate::{Description, Error, Grid, Imported, Kind, Labels, Response, Result, Trial, Voxel};
 
 /// Region of voxels that no table assigns to one.
 const WHOLE: &str = "brain";
-/// Ends the name of an image on the grid of a subject's voxels.
-const MASK: &str = "_mask.nii.gz";
+/// End the name of an image on the grid of a subject's voxels.
+const MASKS: [&str; 2] = ["_mask.nii.gz", "_mask.nii"];
+/// Tables of the whole dataset.
+const TABLES: [&str; 4] = ["stimuli.tsv", "captions.tsv", "labels.tsv", "labels.npy"];
+/// Ends of the names of a subject's tables.
+const OWN_TABLES: [&str; 2] = ["_trials.tsv", "_voxels.tsv"];
 
 /// Share of a voxel's variance that storing float64 in single precision may change.
 const MOST_LOST: f64 = 0.01;
@@ -73,11 +77,14 @@ pub fn import(
     config: &NpyConfig,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported> {
-    if !folder.is_dir() || files(folder)?.is_empty() {
-        let found = if folder.is_dir() {
-            "neither .npy nor .tsv"
-        } else {
-            "no such folder"
+    let names = match folder.is_dir() {
+        true => files(folder)?,
+        false => BTreeSet::new(),
+    };
+    if !names.iter().any(|name| is_array_or_table(name)) {
+        let found = match folder.is_dir() {
+            true => "neither .npy nor .tsv",
+            false => "no such folder",
         };
         return Err(Error::invalid(
             folder,
@@ -86,12 +93,14 @@ pub fn import(
     }
     let mut findings = Findings::new(&config.allow);
     let mut unread = Unread::new();
+    let subjects = subjects(folder, &names)?;
+    let own = own_files(folder, &subjects, &names, &mut unread)?;
     let stimuli = read_stimuli(folder, &mut unread)?;
-    let ids: Vec<String> = stimuli.iter().map(|stimulus| stimulus.id.clone()).collect();
-    let index: HashMap<&str, usize> = ids.iter().map(String::as_str).zip(0..).collect();
+    let shown: Vec<String> = stimuli.iter().map(|stimulus| stimulus.id.clone()).collect();
+    let index: HashMap<&str, usize> = shown.iter().map(String::as_str).zip(0..).collect();
     let labels = read_labels(folder, &index, &mut unread)?;
     let mut plan = Plan::new(describe(folder, config), stimuli, labels);
-    for id in subjects(folder)? {
+    for id in subjects {
         let trials = trials(folder, &id, &index, &mut unread)?;
         let voxels = folder.join(format!("{id}_voxels.tsv"));
         if voxels.exists() {
@@ -108,7 +117,7 @@ pub fn import(
         });
     }
     findings.warnings.extend(unread);
-    let files = files(folder)?.into_iter().map(|name| SourceFile {
+    let files = own.into_iter().map(|name| SourceFile {
         path: folder.join(&name),
         name,
     });
@@ -155,78 +164,117 @@ impl Recipe for Npy<'_> {
                 ),
             ));
         }
-        let mask = self.folder.join(format!("{id}{MASK}"));
+        let masks = MASKS.map(|end| self.folder.join(format!("{id}{end}")));
+        let mask = masks.iter().find(|mask| mask.exists());
         Ok(Responses {
             voxels,
             flaws: flaws(&copy, shape)?,
             dtype,
-            space: match mask.exists() {
-                true => Space::Volume(Grid::of(Nifti::open(&mask)?.header())),
-                false => Space::Unknown,
+            space: match mask {
+                Some(mask) => Space::Volume(Grid::of(Nifti::open(mask)?.header())),
+                None => Space::Unknown,
             },
             rows: copied_rows(shape, copy),
         })
     }
 }
 
-/// Names of the visible files, sorted.
+/// Names of the visible files, sorted. A link that leads nowhere is one: it is named when it is opened.
 fn files(folder: &Path) -> Result<BTreeSet<String>> {
     let refused = || Error::io("cannot list", folder);
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(folder).map_err(refused())? {
         let entry = entry.map_err(refused())?;
         let name = entry.file_name().into_string().unwrap_or_default();
-        let ours = [".npy", ".tsv", MASK].iter().any(|end| name.ends_with(end));
-        if ours && !name.starts_with('.') && entry.path().is_file() {
+        if !name.is_empty() && !name.starts_with('.') && !entry.path().is_dir() {
             names.insert(name);
         }
     }
     Ok(names)
 }
 
-/// Whoever has a table of trials; an array or table that belongs to nobody is a spelling mistake.
-fn subjects(folder: &Path) -> Result<Vec<String>> {
-    let files = files(folder)?;
+fn is_array_or_table(name: &str) -> bool {
+    name.ends_with(".npy") || name.ends_with(".tsv")
+}
+
+/// Whoever has a table of trials.
+fn subjects(folder: &Path, files: &BTreeSet<String>) -> Result<Vec<String>> {
     let subjects: Vec<String> = files
         .iter()
         .filter_map(|file| file.strip_suffix("_trials.tsv").map(str::to_owned))
         .collect();
     if subjects.is_empty() {
-        let found = files.iter().cloned().collect::<Vec<_>>().join(", ");
-        let found = if found.is_empty() {
-            "no .npy or .tsv"
-        } else {
-            &found
-        };
+        let found = files.iter().filter(|name| is_array_or_table(name));
+        let found = found.cloned().collect::<Vec<_>>().join(", ");
         let expected = "expected <subject>.npy and <subject>_trials.tsv for each subject";
         return Err(Error::invalid(folder, format!("{expected}, found {found}")));
     }
-    let mut known: BTreeSet<String> = ["stimuli.tsv", "captions.tsv", "labels.tsv", "labels.npy"]
-        .map(str::to_owned)
-        .into();
     for subject in &subjects {
         let array = format!("{subject}.npy");
         if !files.contains(&array) {
             let message = format!("expected {array} beside {subject}_trials.tsv, found none");
             return Err(Error::invalid(folder, message));
         }
-        known.extend([
-            array,
-            format!("{subject}_trials.tsv"),
-            format!("{subject}_voxels.tsv"),
-            format!("{subject}{MASK}"),
-        ]);
     }
-    match files.difference(&known).next() {
-        None => Ok(subjects),
-        Some(stray) => Err(Error::invalid(
-            folder.join(stray),
-            format!(
+    Ok(subjects)
+}
+
+/// The files that are read. Another that was meant to be one of them is refused, or it would be missing without a word;
+/// further arrays and tables are added to `unread`.
+fn own_files(
+    folder: &Path,
+    subjects: &[String],
+    files: &BTreeSet<String>,
+    unread: &mut Unread,
+) -> Result<BTreeSet<String>> {
+    let ends = || [".npy"].into_iter().chain(OWN_TABLES).chain(MASKS);
+    let own = subjects.iter();
+    let own = own.flat_map(|subject| ends().map(move |end| format!("{subject}{end}")));
+    let known: BTreeSet<String> = TABLES.map(str::to_owned).into_iter().chain(own).collect();
+    for stray in files.difference(&known) {
+        let misspelt = |known: &&String| {
+            let alike = is_array_or_table(stray) && misspells(stray, known);
+            alike && !files.contains(*known)
+        };
+        let meant = table_meant(stray).or_else(|| known.iter().find(misspelt).cloned());
+        if let Some(meant) = meant.filter(|meant| !files.contains(meant)) {
+            let message = format!(
+                "expected {meant}, found this one: tables are separated by tabs (in pandas sep=\"\\t\") and arrays saved \
+                 by np.save"
+            );
+            return Err(Error::invalid(folder.join(stray), message));
+        }
+        if OWN_TABLES
+            .iter()
+            .chain(&MASKS)
+            .any(|end| stray.ends_with(end))
+        {
+            let message = format!(
                 "expected a file of one of the subjects that have a _trials.tsv ({}), found this one",
                 subjects.join(", ")
-            ),
-        )),
+            );
+            return Err(Error::invalid(folder.join(stray), message));
+        }
+        if is_array_or_table(stray) {
+            let subject = stray.strip_suffix(".npy");
+            let why = subject.map_or_else(String::new, |subject| {
+                format!(": it has no {subject}_trials.tsv beside it")
+            });
+            unread.insert(format!("{stray} is not read{why}"));
+        }
     }
+    Ok(known.intersection(files).cloned().collect())
+}
+
+/// The table that a file of another format was meant to be.
+fn table_meant(name: &str) -> Option<String> {
+    const FORMATS: [&str; 5] = [".csv", ".txt", ".xlsx", ".tsv.gz", ".csv.gz"];
+    let stem = FORMATS
+        .iter()
+        .find_map(|format| name.strip_suffix(format))?;
+    let table = format!("{stem}.tsv");
+    let is_own = OWN_TABLES.iter().any(|end| table.ends_with(end));
+    (is_own || TABLES.contains(&table.as_str())).then_some(table)
 }
 
 /// A subject's trials; `repeat` is counted where the table has no such column.
@@ -273,7 +321,7 @@ fn read_array(path: &Path) -> Result<(CopyRow, Dtype, [usize; 2])> {
         let copy = move |row: usize, out: &mut [f32]| Ok(matrix.read_row(row, out)?);
         return Ok((Box::new(copy), dtype, shape));
     }
-    let bytes = fs::read(path).map_err(Error::io("cannot read", path))?;
+    let bytes = mused_formats::read(path)?;
     let located = |error: mused_formats::Error| Error::invalid(path, error.to_string());
     let header = Header::parse(&bytes).map_err(located)?;
     let stored = match header.dtype {
@@ -379,6 +427,17 @@ fn read_labels(
     Ok(Labels { names, matrix })
 }
 
+/// What a cell of a label says, however it is spelt.
+fn truth(cell: &str) -> Option<bool> {
+    let cell = cell.trim();
+    match cell.parse::<f64>() {
+        Ok(number) => (number == 0.0 || number == 1.0).then_some(number == 1.0),
+        Err(_) if cell.eq_ignore_ascii_case("true") => Some(true),
+        Err(_) if cell.eq_ignore_ascii_case("false") => Some(false),
+        Err(_) => None,
+    }
+}
+
 /// A row for every stimulus, in any order, and a column for every label.
 fn wide_labels(path: &Path, table: &Table, stimuli: &HashMap<&str, usize>) -> Result<Labels> {
     let ids = table.column("stimulus_id")?;
@@ -413,11 +472,9 @@ fn wide_labels(path: &Path, table: &Table, stimuli: &HashMap<&str, usize>) -> Re
     for (label, name) in names.iter().enumerate() {
         let column = table.column(name)?;
         for ((row, cell), place) in column.cells().enumerate().zip(&places) {
-            matrix[[*place, label]] = match cell {
-                Some("0" | "0.0" | "False" | "false") => 0,
-                Some("1" | "1.0" | "True" | "true") => 1,
-                _ => return Err(column.invalid(row, "0 or 1").into()),
-            };
+            let value = cell.and_then(truth);
+            let value = value.ok_or_else(|| column.invalid(row, "0 or 1, or true or false"))?;
+            matrix[[*place, label]] = u8::from(value);
         }
     }
     Ok(Labels { names, matrix })

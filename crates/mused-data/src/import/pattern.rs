@@ -45,8 +45,7 @@ impl Place {
         match self {
             Self::Subject => character.is_alphanumeric() || character == '-',
             Self::Roi => character.is_alphanumeric() || "-_.".contains(character),
-            Self::Session => character.is_ascii_digit(),
-            Self::Task | Self::Run => character.is_alphanumeric(),
+            Self::Session | Self::Task | Self::Run => character.is_alphanumeric(),
         }
     }
 }

@@ -52,6 +52,9 @@ pub struct Cuboid {
     pub shape: [usize; 3],
 }
 
+/// 512 voxels on each axis: a brain at half a millimetre.
+const MOST_VOXELS: i128 = 1 << 27;
+
 impl Cuboid {
     /// The box of `range`, or the smallest one around the voxels of `subjects`.
     fn around(dataset: &Dataset, subjects: &[usize], range: Option<[[i32; 2]; 3]>) -> Result<Self> {
@@ -62,10 +65,7 @@ impl Cuboid {
                     "expected [from, to] with from below to on every axis of the grid, found {range:?}"
                 )));
             }
-            return Ok(Self {
-                origin: range.map(|[from, _]| from),
-                shape: shape.map(|length| length as usize),
-            });
+            return Self::of(range.map(|[from, _]| from), shape);
         }
         let mut bounds: Option<([i32; 3], [i32; 3])> = None;
         for &subject in subjects {
@@ -80,11 +80,22 @@ impl Cuboid {
             }
         }
         let (least, most) = bounds.unwrap_or(([0; 3], [0; 3]));
+        let length = |axis: usize| i64::from(most[axis]) - i64::from(least[axis]) + 1;
+        Self::of(least, std::array::from_fn(length))
+    }
+
+    /// Lengths are 1 at least.
+    fn of(origin: [i32; 3], shape: [i64; 3]) -> Result<Self> {
+        let voxels: i128 = shape.into_iter().map(i128::from).product();
+        if voxels > MOST_VOXELS {
+            return Err(Error::Request(format!(
+                "expected a part of the volume of at most {MOST_VOXELS} voxels, found one of {shape:?}: look at \
+                 model.grid, and at the columns i, j, k of voxels.tsv"
+            )));
+        }
         Ok(Self {
-            origin: least,
-            shape: std::array::from_fn(|axis| {
-                (i64::from(most[axis]) - i64::from(least[axis]) + 1) as usize
-            }),
+            origin,
+            shape: shape.map(|length| length as usize),
         })
     }
 

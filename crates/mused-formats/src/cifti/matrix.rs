@@ -12,7 +12,7 @@ use crate::{Error, Result, number};
 /// Code of the header extension that holds the XML.
 pub(super) const EXTENSION_CODE: i32 = 32;
 /// A row is held in memory. The longest are those of connectivity matrices, 91,282.
-const MAX_COLUMNS: usize = 1 << 24;
+const MAX_COLUMNS: usize = 1 << 22;
 /// NIfTI's dimensions before those of the matrix.
 const LEADING: [usize; 4] = [1; 4];
 
@@ -83,7 +83,8 @@ impl Cifti {
         }
         let end = extension.data.iter().rposition(|&byte| byte != 0);
         let xml = extension.data.get(..end.map_or(0, |end| end + 1));
-        let root = Element::parse(xml.unwrap_or_default(), "CIFTI")?;
+        let mut budget = source.budget();
+        let root = Element::parse(xml.unwrap_or_default(), "CIFTI", &mut budget)?;
         let version = root.attribute("Version")?;
         if !matches!(version, "2" | "2.0") {
             let what = format!("CIFTI version {version}");
@@ -189,7 +190,11 @@ impl Cifti {
     /// # Errors
     /// A file cut short.
     pub fn read_all(&mut self) -> Result<Array2<f32>> {
-        let mut values = Vec::new();
+        let mut budget = self.source.budget();
+        let count = self.rows * self.columns;
+        let room = budget.take_elements("header field dim", count, size_of::<f32>());
+        self.located(room)?;
+        let mut values = Vec::with_capacity(count);
         self.for_each_row(|_, row| {
             values.extend_from_slice(row);
             Ok::<_, Error>(())

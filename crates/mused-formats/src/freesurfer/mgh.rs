@@ -1,4 +1,3 @@
-use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 
@@ -6,7 +5,7 @@ use crate::byte_source::ByteSource;
 use crate::fields::Fields;
 use crate::nifti::{Affine, Header, Nifti};
 use crate::npy::{ByteOrder, Dtype};
-use crate::{Error, Result};
+use crate::{Error, Result, recognise};
 
 const DATA_OFFSET: usize = 284;
 /// What FreeSurfer's `mghRead` takes for a file that says nothing of its space: coronal slices, x to the left, y down, z to
@@ -21,7 +20,7 @@ const DEFAULT_COSINES: [[f64; 3]; 3] = [[-1., 0., 0.], [0., 0., -1.], [0., 1., 0
 /// An unreadable file; as [`new_mgh`].
 pub fn open_mgh(path: impl AsRef<Path>) -> Result<Nifti> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(Error::from).and_then(new_mgh);
+    let file = recognise::open(path).and_then(new_mgh);
     file.map(|file| file.at_path(path))
         .map_err(|error| error.in_file(path))
 }

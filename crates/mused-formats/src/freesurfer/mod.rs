@@ -12,7 +12,7 @@ use ndarray::Array2;
 
 use crate::fields::Fields;
 use crate::npy::{ByteOrder, Dtype};
-use crate::{Error, Result, number};
+use crate::{Error, Result, number, recognise};
 pub use annotation::{Annotation, Region, parse_annotation, read_annotation};
 pub use mgh::{new_mgh, open_mgh};
 
@@ -65,7 +65,7 @@ pub fn read_label(path: impl AsRef<Path>) -> Result<VertexLabel> {
 }
 
 fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|error| Error::from(error).in_file(path))?;
+    let bytes = recognise::read(path)?;
     parse(&bytes).map_err(|error| error.in_file(path))
 }
 

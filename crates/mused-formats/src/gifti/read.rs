@@ -1,6 +1,7 @@
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -10,19 +11,25 @@ use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 use super::{DataArray, Gifti, Label, Transform};
 use crate::npy::{ByteOrder, Dtype};
 use crate::xml::Element;
-use crate::{Error, Result, number};
+use crate::{Budget, Error, Result, number, recognise};
 
 const MAX_DIMENSIONS: usize = 6;
-/// The most that deflate shrinks anything, rounded up.
-const MAX_INFLATION: usize = 1040;
 /// Writers pad or do not.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Finds the bytes of an external file: its name, the first byte, how many.
-type External<'e> = dyn Fn(&str, u64, usize) -> Result<Vec<u8>> + 'e;
+/// Finds bytes of a file: its name, the first byte, how many.
+type Part<'e> = dyn Fn(&str, u64, usize) -> Result<Vec<u8>> + 'e;
+
+/// Files that hold arrays, by name.
+struct External<'e> {
+    /// Bytes of one.
+    length: &'e dyn Fn(&str) -> Result<u64>,
+    /// So many bytes from an offset.
+    part: &'e Part<'e>,
+}
 
 impl Gifti {
     /// Reads a file. Arrays in external files are looked for in the same folder.
@@ -32,26 +39,14 @@ impl Gifti {
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let folder = path.parent().unwrap_or(Path::new(""));
-        let external = |name: &str, offset, count| {
-            let name = Path::new(name);
-            // No way out of the folder.
-            if !name
-                .components()
-                .all(|part| matches!(part, Component::Normal(_)))
-            {
-                let found = name.display().to_string();
-                let expected = "a name within the file's folder";
-                return Err(Error::malformed(
-                    "attribute ExternalFileName",
-                    expected,
-                    found,
-                ));
-            }
-            let path = folder.join(name);
-            part_of(&path, offset, count).map_err(|error| error.in_file(&path))
+        let external = External {
+            length: &|name| Ok(std::fs::metadata(beside(folder, name)?)?.len()),
+            part: &|name, offset, count| {
+                let path = beside(folder, name)?;
+                part_of(&path, offset, count).map_err(|error| error.in_file(&path))
+            },
         };
-        std::fs::read(path)
-            .map_err(Error::from)
+        recognise::read(path)
             .and_then(|bytes| parse(&bytes, &external))
             .map_err(|error| error.in_file(path))
     }
@@ -60,14 +55,34 @@ impl Gifti {
     ///
     /// # Errors
     /// XML that is not well-formed or has entities of its own; a missing attribute or one of no known value, named; values
-    /// that are not as many as the dimensions say; damaged compression; an array in an external file.
+    /// that are not as many as the dimensions say; damaged compression; an array in an external file; arrays that take more
+    /// memory than the [`Budget`] of such a file.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        parse(bytes, &|name, _, _| {
-            Err(Error::unsupported(
+        let refused = |name: &str| {
+            let what = format!("the file {name} beside bytes");
+            Error::unsupported("attribute ExternalFileName", what)
+        };
+        let external = External {
+            length: &|name| Err(refused(name)),
+            part: &|name, _, _| Err(refused(name)),
+        };
+        parse(bytes, &external)
+    }
+}
+
+/// The path of an external file; there is no way out of the folder.
+fn beside(folder: &Path, name: &str) -> Result<PathBuf> {
+    let inside = |part| matches!(part, Component::Normal(_));
+    match Path::new(name).components().all(inside) {
+        true => Ok(folder.join(name)),
+        false => {
+            let expected = "a name within the file's folder";
+            Err(Error::malformed(
                 "attribute ExternalFileName",
-                format!("the file {name} beside bytes"),
+                expected,
+                name,
             ))
-        })
+        }
     }
 }
 
@@ -92,10 +107,20 @@ fn part_of(path: &Path, offset: u64, count: usize) -> Result<Vec<u8>> {
 }
 
 fn parse(bytes: &[u8], external: &External<'_>) -> Result<Gifti> {
-    let root = Element::parse(bytes, "GIFTI")?;
+    let mut budget = Budget::of(bytes.len() as u64);
+    let root = Element::parse(bytes, "GIFTI", &mut budget)?;
+    let names = root.all("DataArray");
+    let names: BTreeSet<&str> = names
+        .filter_map(|array| array.optional("ExternalFileName"))
+        .filter(|name| !name.is_empty())
+        .collect();
+    for name in names {
+        // Once each: to name a file often makes it no larger. One that is not there is missed where it is read.
+        budget.add_file((external.length)(name).unwrap_or(0));
+    }
     let arrays = root
         .all("DataArray")
-        .map(|array| data_array(array, external));
+        .map(|array| data_array(array, external, &mut budget));
     Ok(Gifti {
         metadata: root.metadata(),
         labels: labels(&root)?,
@@ -135,7 +160,7 @@ pub(crate) fn labels(parent: &Element) -> Result<Vec<Label>> {
         .collect()
 }
 
-fn data_array(array: &Element, external: &External<'_>) -> Result<DataArray> {
+fn data_array(array: &Element, external: &External<'_>, budget: &mut Budget) -> Result<DataArray> {
     let dtype = dtype(array)?;
     let shape = shape(array)?;
     let bytes = number::byte_count(&shape, dtype.size()).ok_or_else(|| {
@@ -150,28 +175,30 @@ fn data_array(array: &Element, external: &External<'_>) -> Result<DataArray> {
             return Err(array.malformed(expected, other));
         }
     };
-    let decode = |data: Vec<u8>| match data.len() == bytes {
-        true => Ok(number::decode(&data, dtype, order, |value| value)),
-        false => {
+    let decode = |data: Vec<u8>, budget: &mut Budget| {
+        if data.len() != bytes {
             let expected = format!("{bytes} bytes, the values of shape {shape:?}");
-            Err(array.malformed(expected, data.len().to_string()))
+            return Err(array.malformed(expected, data.len().to_string()));
         }
+        // Decoded, and put in the order of rows.
+        let count = bytes / dtype.size();
+        budget.take_elements(&array.place(), count, 2 * size_of::<f64>())?;
+        Ok(number::decode(&data, dtype, order, |value| value))
     };
     // Old writers took names out of the C library's source.
     let values = match array.attribute("Encoding")? {
         "ASCII" | "GIFTI_ENCODING_ASCII" => ascii(array, dtype)?,
-        "Base64Binary" | "GIFTI_ENCODING_B64BIN" => decode(base64_of(array)?)?,
-        "GZipBase64Binary" | "GIFTI_ENCODING_B64GZ" => decode(inflated(array, bytes)?)?,
+        "Base64Binary" | "GIFTI_ENCODING_B64BIN" => decode(base64_of(array)?, budget)?,
+        "GZipBase64Binary" | "GIFTI_ENCODING_B64GZ" => {
+            decode(inflated(array, bytes, budget)?, budget)?
+        }
         "ExternalFileBinary" | "GIFTI_ENCODING_EXTBIN" => {
             let offset = match array.optional("ExternalFileOffset").map(str::trim) {
                 None | Some("") => 0,
                 Some(_) => array.number("ExternalFileOffset")?,
             };
-            decode(external(
-                array.attribute("ExternalFileName")?,
-                offset,
-                bytes,
-            )?)?
+            let name = array.attribute("ExternalFileName")?;
+            decode((external.part)(name, offset, bytes)?, budget)?
         }
         other => {
             return Err(Error::unsupported(
@@ -258,21 +285,17 @@ fn base64_of(array: &Element) -> Result<Vec<u8>> {
         .map_err(|error| array.malformed("base64".to_owned(), error.to_string()))
 }
 
-fn inflated(array: &Element, bytes: usize) -> Result<Vec<u8>> {
+fn inflated(array: &Element, bytes: usize, budget: &mut Budget) -> Result<Vec<u8>> {
     let packed = base64_of(array)?;
-    if bytes / MAX_INFLATION > packed.len() {
-        let expected = format!("{bytes} bytes of values");
-        return Err(array.malformed(expected, format!("{} compressed ones", packed.len())));
-    }
-    let mut values = Vec::new();
+    let damaged = |found| array.malformed("a zlib stream".to_owned(), found);
     // One byte more shows a stream that is too long.
-    let read = ZlibDecoder::new(packed.as_slice())
-        .take(bytes as u64 + 1)
-        .read_to_end(&mut values);
-    match read {
-        Ok(_) => Ok(values),
-        Err(error) => Err(array.malformed("a zlib stream".to_owned(), error.to_string())),
-    }
+    let most = bytes as u64 + 1;
+    budget.unpack(
+        &array.place(),
+        ZlibDecoder::new(packed.as_slice()),
+        most,
+        damaged,
+    )
 }
 
 fn transform(element: &Element) -> Result<Transform> {

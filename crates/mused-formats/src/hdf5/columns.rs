@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayD};
 use super::dataset::{DataType, Dataset};
 use super::number_type::number_type;
 use crate::npy::{ByteOrder, Dtype};
-use crate::{Error, Result};
+use crate::{Error, Result, number};
 
 /// What is read at once of a dataset without chunks, or of one chunk and its followers in the rows.
 const BLOCK_BYTES: usize = 1 << 25;
@@ -60,6 +60,12 @@ impl Dataset {
             Some([rows, chunk @ ..]) if chunk.len() == lengths.len() => (*rows, chunk.to_vec()),
             _ => (1, lengths.to_vec()),
         };
+        if number::byte_count(&chunk, VALUE_BYTES).is_none() {
+            let expected = "chunks that fit in memory";
+            return Err(self.malformed(expected, format!("chunks of {chunk:?}")));
+        }
+        let count = rows.saturating_mul(columns.len());
+        self.take_memory(count, VALUE_BYTES)?;
         let mut values = Array2::zeros((rows, columns.len()));
         let mut tiles = tiles(columns, lengths, &chunk);
         if tiles.len() > FEW_TILES {

@@ -150,6 +150,11 @@ impl Dataset {
         if !matches!(self.dtype, DataType::Number(_)) {
             return Err(self.malformed("numbers", self.dtype.to_string()));
         }
+        let length = self.shape.first().copied().unwrap_or(1);
+        let read = rows.as_ref().map_or(length, |rows| rows.len().min(length));
+        let row: usize = self.shape.iter().skip(1).product();
+        // As they are read, and as the caller wants them.
+        self.take_memory(read * row, 2 * size_of::<T>())?;
         let values = match rows {
             None => self.dataset.read_array::<T>(),
             Some(rows) => {
@@ -174,6 +179,13 @@ impl Dataset {
         values.map_err(|error| self.file.located(error, &self.path))
     }
 
+    /// That `count` elements of `size` bytes, beside the chunks they are in, are within what the file may take.
+    pub(super) fn take_memory(&self, count: usize, size: usize) -> Result<()> {
+        let mut budget = self.file.inner.budget;
+        let taken = budget.take_elements(&self.path, count, size);
+        taken.map_err(|error| self.file.in_file(error))
+    }
+
     /// Reads all text, last index fastest.
     ///
     /// # Errors
@@ -182,6 +194,8 @@ impl Dataset {
         if self.dtype != DataType::Text {
             return Err(self.malformed("text", self.dtype.to_string()));
         }
+        let count = self.shape.iter().product();
+        self.take_memory(count, 2 * size_of::<String>())?;
         let strings = self.dataset.read_strings();
         strings.map_err(|error| self.file.located(error, &self.path))
     }
@@ -194,14 +208,23 @@ impl Dataset {
         if self.dtype != DataType::Reference {
             return Err(self.malformed("references", self.dtype.to_string()));
         }
+        let count = self.shape.iter().product();
+        self.take_memory(count, 3 * size_of::<Option<String>>())?;
         let size = self.file.inner.file.superblock().offset_size;
         let addresses = self
             .dataset
             .read_raw_bytes()
             .and_then(|raw| hdf5_reader::reference::read_object_references(&raw, size));
         let addresses = addresses.map_err(|error| self.file.located(error, &self.path))?;
-        let path = |address: &u64| self.file.path_of(*address).map(str::to_owned);
-        Ok(addresses.iter().map(path).collect())
+        let paths = addresses
+            .iter()
+            .map(|address| self.file.path_of(*address))
+            .collect::<Vec<_>>();
+        // Many may lead to one object.
+        let bytes = paths.iter().flatten().map(|path| path.len()).sum();
+        self.take_memory(bytes, 1)?;
+        let owned = |path: Option<&str>| path.map(str::to_owned);
+        Ok(paths.into_iter().map(owned).collect())
     }
 
     pub(super) fn stored_attributes(&self) -> Vec<hdf5_reader::Attribute> {

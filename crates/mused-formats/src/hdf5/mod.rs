@@ -11,6 +11,7 @@ mod number_type;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -18,14 +19,23 @@ use hdf5_reader::group::Group;
 use hdf5_reader::storage::{BytesStorage, DynStorage, FileStorage};
 use hdf5_reader::{Hdf5File, OpenOptions};
 
-use crate::{Error, Result};
+use crate::{Budget, Error, Result, recognise};
 pub use dataset::{Attribute, DataType, Dataset};
 
-/// Nothing that is read at once takes more than this and what gzip could make of the whole file.
-const LEAST_READ_LIMIT: u64 = 1 << 24;
-const MAX_INFLATION: u64 = 1040;
+const MAGIC: &[u8] = b"\x89HDF";
+/// Bytes by which a file of another kind is recognised.
+const RECOGNISED: u64 = 512;
 const MAX_CHUNK_BYTES: usize = 1 << 28;
 const MAX_HEADER_BYTES: usize = 1 << 24;
+/// Filters that are registered, not read, and met.
+const FILTERS: [(u16, &str); 6] = [
+    (307, "bzip2"),
+    (32000, "lzf"),
+    (32001, "blosc"),
+    (32004, "lz4"),
+    (32008, "bitshuffle"),
+    (32015, "zstd"),
+];
 /// Groups within groups that are searched for what a reference points to.
 const MAX_DEPTH: usize = 32;
 
@@ -38,6 +48,8 @@ pub struct File {
 struct Inner {
     path: Option<PathBuf>,
     file: Hdf5File,
+    /// For each reading.
+    budget: Budget,
     /// Paths by the address of their object header, once a reference is followed.
     paths: OnceLock<HashMap<u64, String>>,
 }
@@ -57,11 +69,19 @@ impl File {
     /// An unreadable file; not an HDF5 file; a version of the format that is not read.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let storage = FileStorage::open(path);
-        storage
-            .map_err(|error| from_hdf5(error, "file"))
-            .and_then(|storage| Self::new(Arc::new(storage), Some(path.to_owned())))
-            .map_err(|error| error.in_file(path))
+        let open = || {
+            let mut start = Vec::new();
+            let file = recognise::open(path)?;
+            file.take(RECOGNISED).read_to_end(&mut start)?;
+            let storage = FileStorage::open(path).map_err(|error| from_hdf5(error, "file"))?;
+            let open = Self::new(Arc::new(storage), Some(path.to_owned()));
+            // A file of MATLAB has its own mark before that of HDF5.
+            open.map_err(|error| match start.starts_with(MAGIC) {
+                true => error,
+                false => recognise::instead_of("an HDF5 file", &start).unwrap_or(error),
+            })
+        };
+        open().map_err(|error| error.in_file(path))
     }
 
     /// Opens the bytes of a whole file.
@@ -73,11 +93,12 @@ impl File {
     }
 
     fn new(storage: DynStorage, path: Option<PathBuf>) -> Result<Self> {
-        let limit = storage.len().saturating_mul(MAX_INFLATION);
-        let limit = usize::try_from(limit.max(LEAST_READ_LIMIT)).unwrap_or(usize::MAX);
+        let budget = Budget::of(storage.len());
+        // What is read at once is held as it is stored and as it is wanted, beside the parser's own.
+        let limit = usize::try_from(budget.left() / 2).unwrap_or(usize::MAX);
         let options = OpenOptions {
             max_read_bytes: limit,
-            max_chunk_bytes: limit.min(MAX_CHUNK_BYTES),
+            max_chunk_bytes: (limit / 2).min(MAX_CHUNK_BYTES),
             max_object_header_bytes: MAX_HEADER_BYTES,
             ..OpenOptions::default()
         };
@@ -87,6 +108,7 @@ impl File {
             inner: Arc::new(Inner {
                 path,
                 file,
+                budget,
                 paths: OnceLock::new(),
             }),
         })
@@ -149,6 +171,11 @@ impl File {
     fn all_paths(&self) -> HashMap<u64, String> {
         let mut paths = HashMap::new();
         let mut seen = HashSet::new();
+        let mut budget = self.inner.budget;
+        let mut fits = |path: &str| {
+            let bytes = 2 * size_of::<(u64, String)>() + 2 * path.len();
+            budget.take(path, Some(bytes as u64)).is_ok()
+        };
         let root = self.inner.file.root_group();
         let mut groups: Vec<_> = root
             .into_iter()
@@ -162,10 +189,17 @@ impl File {
                 continue;
             };
             for dataset in datasets {
-                paths.insert(dataset.address(), format!("{path}/{}", dataset.name()));
+                let path = format!("{path}/{}", dataset.name());
+                if !fits(&path) {
+                    return paths;
+                }
+                paths.insert(dataset.address(), path);
             }
             for child in children {
                 let path = format!("{path}/{}", child.name());
+                if !fits(&path) {
+                    return paths;
+                }
                 paths.insert(child.address(), path.clone());
                 groups.push((child, path, depth + 1));
             }
@@ -214,8 +248,15 @@ fn from_hdf5(error: hdf5_reader::error::Error, place: &str) -> Error {
     let text = innermost(&error).to_string();
     match innermost(&error) {
         Hdf5::InvalidMagic => Error::malformed(place, "the mark of an HDF5 file", "none"),
-        Hdf5::UnsupportedFilter(_)
-        | Hdf5::UnsupportedEncoding(_)
+        Hdf5::UnsupportedFilter(filter) => {
+            let known = FILTERS
+                .iter()
+                .find(|(id, _)| filter.ends_with(&format!("id {id}")));
+            let name = known.map_or("unknown", |(_, name)| name);
+            let advice = "`h5repack -f GZIP=4` makes gzip of it";
+            Error::unsupported(place, format!("{filter} ({name}; {advice})"))
+        }
+        Hdf5::UnsupportedEncoding(_)
         | Hdf5::UnsupportedSuperblockVersion(_)
         | Hdf5::UnsupportedDatatypeClass(_)
         | Hdf5::UnsupportedLayoutClass(_) => {

@@ -104,6 +104,11 @@ impl<'a> Cursor<'a> {
         Self { bytes, at, order }
     }
 
+    /// Bytes behind it.
+    pub(super) fn left(&self) -> usize {
+        self.bytes.len().saturating_sub(self.at)
+    }
+
     pub(super) fn at_end(&self) -> bool {
         self.at >= self.bytes.len()
     }

@@ -11,7 +11,6 @@ mod object;
 mod selector;
 mod value;
 
-use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,17 +18,16 @@ use std::path::{Path, PathBuf};
 use flate2::read::ZlibDecoder;
 use ndarray::ArrayD;
 
-use crate::{Error, Result, hdf5, recognise};
+use crate::{Budget, Error, Result, hdf5, recognise};
 use element::{ByteOrder, Cursor, DataType};
 use object::Object;
 use selector::{Selector, Step};
 use value::Matrix;
 
 const HEADER_BYTES: usize = 128;
+const TAG_BYTES: usize = 8;
 /// Enough of a compressed variable to hold its name: 16 bytes of flags, 32 dimensions and 63 characters fit twice.
 const NAME_PREFIX_BYTES: u64 = 1024;
-/// MATLAB itself writes no larger variable to files of these versions.
-const MAX_VARIABLE_BYTES: u64 = 1 << 31;
 
 /// Reads the numeric or logical array that `selector` names.
 ///
@@ -112,7 +110,8 @@ impl MatFile {
     /// Reads a variable; of version 7.3 what a selector asks of it later.
     ///
     /// # Errors
-    /// No variable of that name (the message gives those that exist); damaged compression; more than 2 GiB.
+    /// No variable of that name (the message gives those that exist); damaged compression; a variable that takes more
+    /// memory than the [`Budget`] of such a file.
     pub fn variable(&self, name: &str) -> Result<Variable> {
         let located = |error: Error| match &self.path {
             Some(path) => error.in_file(path),
@@ -128,8 +127,15 @@ impl MatFile {
                 entries,
             } => {
                 let entry = entries.iter().find(|entry| entry.name == name);
-                let contents = entry.map_or(Ok(Vec::new()), |entry| entry.read(bytes, *order));
-                Contents::Bytes(contents.map_err(located)?, *order)
+                let mut budget = Budget::of(bytes.len() as u64);
+                let contents = entry.map_or(Ok(Vec::new()), |entry| {
+                    entry.read(bytes, *order, &mut budget)
+                });
+                Contents::Bytes {
+                    bytes: contents.map_err(located)?,
+                    order: *order,
+                    budget,
+                }
             }
             Stored::Version73 { file, .. } => Contents::Hdf5(file.clone()),
         };
@@ -143,12 +149,15 @@ impl MatFile {
 }
 
 impl Entry {
-    fn read(&self, bytes: &[u8], order: ByteOrder) -> Result<Vec<u8>> {
+    fn read(&self, bytes: &[u8], order: ByteOrder, budget: &mut Budget) -> Result<Vec<u8>> {
         let stored = bytes.get(self.contents.clone()).unwrap_or_default();
         match self.compressed {
             true => {
-                let inflated = inflate(stored, MAX_VARIABLE_BYTES, self.contents.start)?;
-                Ok(matrix_contents(&inflated, order)?.to_vec())
+                let mut inflated = inflate(stored, u64::MAX, self.contents.start, budget)?;
+                let contents = matrix_contents(&inflated, order)?.len();
+                inflated.truncate(TAG_BYTES + contents);
+                inflated.drain(..TAG_BYTES);
+                Ok(inflated)
             }
             false => Ok(stored.to_vec()),
         }
@@ -158,7 +167,7 @@ impl Entry {
 impl Stored {
     fn read(path: &Path) -> Result<Self> {
         let mut header = Vec::new();
-        let mut file = File::open(path)?;
+        let mut file = recognise::open(path)?;
         (&mut file)
             .take(HEADER_BYTES as u64)
             .read_to_end(&mut header)?;
@@ -198,8 +207,9 @@ impl Stored {
                 }
             };
             let contents = element.start..element.start + element.data.len();
+            let mut budget = Budget::of(bytes.len() as u64);
             let name = match compressed {
-                true => inflate(element.data, NAME_PREFIX_BYTES, element.start)
+                true => inflate(element.data, NAME_PREFIX_BYTES, element.start, &mut budget)
                     .and_then(|prefix| value::name_of(matrix_contents(&prefix, order)?, order)),
                 false => value::name_of(element.data, order),
             };
@@ -230,7 +240,12 @@ pub struct Variable {
 
 #[derive(Clone, Debug)]
 enum Contents {
-    Bytes(Vec<u8>, ByteOrder),
+    Bytes {
+        bytes: Vec<u8>,
+        order: ByteOrder,
+        /// What is left for what is decoded of them.
+        budget: Budget,
+    },
     Hdf5(hdf5::File),
 }
 
@@ -290,7 +305,11 @@ impl Variable {
         let value = Selector::parse(&self.name, selector).and_then(|selector| {
             let name = self.name.clone();
             let mut value = match &self.contents {
-                Contents::Bytes(bytes, order) => Value::Matrix(Matrix::parse(bytes, *order, name)?),
+                Contents::Bytes {
+                    bytes,
+                    order,
+                    budget,
+                } => Value::Matrix(Matrix::parse(bytes, *order, *budget, name)?),
                 Contents::Hdf5(file) => {
                     let path = format!("/{name}");
                     Value::Object(Object::new(file.clone(), path, name)?)
@@ -355,24 +374,16 @@ fn check_header(bytes: &[u8]) -> Result<(ByteOrder, Version)> {
     }
 }
 
-/// Inflates at most `limit` bytes. A stream that is longer is cut, and found short when it is parsed.
-fn inflate(compressed: &[u8], limit: u64, at: usize) -> Result<Vec<u8>> {
-    let mut inflated = Vec::new();
-    let result = ZlibDecoder::new(compressed)
-        .take(limit)
-        .read_to_end(&mut inflated);
-    match result {
-        Ok(_) => Ok(inflated),
-        Err(error) => {
-            let place = format!("compressed variable at byte {at}");
-            Err(Error::malformed(place, "a zlib stream", error.to_string()))
-        }
-    }
+/// Inflates at most `limit` bytes: the beginning of a stream that is longer.
+fn inflate(compressed: &[u8], limit: u64, at: usize, budget: &mut Budget) -> Result<Vec<u8>> {
+    let place = format!("compressed variable at byte {at}");
+    let damaged = |found| Error::malformed(place.as_str(), "a zlib stream", found);
+    budget.unpack(&place, ZlibDecoder::new(compressed), limit, damaged)
 }
 
 /// What follows the tag of the one matrix in an inflated variable: as much of it as was inflated.
 fn matrix_contents(inflated: &[u8], order: ByteOrder) -> Result<&[u8]> {
-    match inflated.split_first_chunk::<8>() {
+    match inflated.split_first_chunk::<TAG_BYTES>() {
         Some((&[a, b, c, d, size @ ..], contents))
             if order.u32([a, b, c, d]) == element::MATRIX =>
         {

@@ -2,10 +2,12 @@ use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 use super::element::{ByteOrder, Cursor, DataType, Element};
 use super::selector::Step;
-use crate::{Error, Result};
+use crate::{Budget, Error, Result};
 
 /// MATLAB's own limit is memory; real arrays have a handful.
 const MAX_DIMENSIONS: usize = 32;
+/// What a byte of text takes at most while it becomes UTF-16 and then a string.
+const TEXT_BYTES: usize = 12;
 const COMPLEX_FLAG: u32 = 0x0800;
 
 /// Classes of arrays (table 1-3).
@@ -43,6 +45,8 @@ pub(super) struct Matrix<'a> {
     complex: bool,
     pub(super) shape: Vec<usize>,
     order: ByteOrder,
+    /// For what is decoded.
+    budget: Budget,
     /// Stands behind the name.
     cursor: Cursor<'a>,
     /// For a structure array, the element that an index has picked.
@@ -95,7 +99,12 @@ fn flags(cursor: &mut Cursor<'_>, order: ByteOrder) -> Result<(Class, bool)> {
 
 impl<'a> Matrix<'a> {
     /// Parses what stands before an array's values.
-    pub(super) fn parse(contents: &'a [u8], order: ByteOrder, place: String) -> Result<Self> {
+    pub(super) fn parse(
+        contents: &'a [u8],
+        order: ByteOrder,
+        budget: Budget,
+        place: String,
+    ) -> Result<Self> {
         let mut cursor = Cursor::new(contents, 0, order);
         let empty = Self {
             place,
@@ -103,6 +112,7 @@ impl<'a> Matrix<'a> {
             complex: false,
             shape: vec![0, 0],
             order,
+            budget,
             cursor: cursor.clone(),
             picked: None,
         };
@@ -217,7 +227,7 @@ impl<'a> Matrix<'a> {
             cursor.next()?.require("an array", DataType::Matrix)?;
         }
         let contents = cursor.next()?.require("an array", DataType::Matrix)?;
-        Self::parse(contents, self.order, place)
+        Self::parse(contents, self.order, self.budget, place)
     }
 
     /// The values of a numeric array, in standard layout.
@@ -230,7 +240,10 @@ impl<'a> Matrix<'a> {
         }
         let values = match self.cursor.at_end() {
             true => Vec::new(),
-            false => decode(self.cursor.next()?, self.order)?,
+            false => {
+                let element = self.cursor.next()?;
+                decode(element, self.order, &self.place, &mut self.budget)?
+            }
         };
         if volume(&self.shape) != Some(values.len()) {
             return Err(self.wrong_count(values.len()));
@@ -253,6 +266,9 @@ impl<'a> Matrix<'a> {
         match self.class {
             Class::Characters => self.rows(),
             Class::Cell => {
+                // A cell of 8 bytes at least becomes a string; text is decoded in two steps.
+                self.budget
+                    .take_elements(&self.place, self.cursor.left(), TEXT_BYTES)?;
                 let mut strings = Vec::new();
                 for index in 0..volume(&self.shape).unwrap_or(0) {
                     let cell = self.child(
@@ -290,6 +306,10 @@ impl<'a> Matrix<'a> {
             return Ok(Vec::new());
         }
         let element = self.cursor.next()?;
+        let rows_bytes = rows.min(element.data.len()) * 2 * size_of::<String>();
+        self.budget.take(&self.place, Some(rows_bytes as u64))?;
+        self.budget
+            .take_elements(&self.place, element.data.len(), TEXT_BYTES)?;
         let units = utf16_units(element, self.order).ok_or_else(|| {
             Error::malformed(
                 self.place.as_str(),
@@ -352,10 +372,17 @@ pub(super) fn volume(shape: &[usize]) -> Option<usize> {
 }
 
 /// The stored type may be narrower than the array's class: MATLAB writes whole numbers in few bytes.
-fn decode(element: Element<'_>, order: ByteOrder) -> Result<Vec<f64>> {
+fn decode(
+    element: Element<'_>,
+    order: ByteOrder,
+    place: &str,
+    budget: &mut Budget,
+) -> Result<Vec<f64>> {
     macro_rules! values {
         ($type:ty) => {{
             let (chunks, _) = element.data.as_chunks::<{ size_of::<$type>() }>();
+            // Decoded, and put in standard layout.
+            budget.take_elements(place, chunks.len(), 2 * size_of::<f64>())?;
             let read = match order {
                 ByteOrder::Little => <$type>::from_le_bytes,
                 ByteOrder::Big => <$type>::from_be_bytes,

@@ -12,7 +12,7 @@ const PAIR_1: &[u8] = b"ni1\0";
 const SINGLE_2: &[u8] = b"n+2\0\r\n\x1a\n";
 const PAIR_2: &[u8] = b"ni2\0\r\n\x1a\n";
 /// Extensions are text; a CIFTI-2 header of 91,282 brain models takes 4 MB.
-pub(super) const MAX_EXTENSION_BYTES: usize = 1 << 28;
+pub(super) const MAX_EXTENSION_BYTES: usize = 1 << 26;
 
 /// What stands before the values.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +108,14 @@ impl Header {
     /// Number of volumes: the product of the dimensions from the fourth on.
     pub fn volumes(&self) -> usize {
         self.shape.iter().skip(3).product()
+    }
+
+    /// Number of volumes of a time series, which has four dimensions; further ones of length 1 say nothing. `None` for
+    /// another shape.
+    pub fn series(&self) -> Option<usize> {
+        let (series, further) = self.shape.split_at_checked(4)?;
+        let four = further.iter().all(|length| *length == 1);
+        series.last().copied().filter(|_| four)
     }
 
     /// Bytes of the header itself.

@@ -1,5 +1,4 @@
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Cursor, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,8 +17,6 @@ const BLOCK_BYTES: usize = 256 * 1024;
 const BLOCKS: usize = 4;
 /// Bytes by which a file of another kind is recognised.
 const RECOGNISED: usize = 512;
-/// Values that memory is set aside for before any is read.
-const MAX_RESERVED: usize = 1 << 22;
 /// More than any volume that was ever measured: 2048 × 2048 × 1024.
 const MAX_VOXELS: usize = 1 << 32;
 
@@ -57,7 +54,7 @@ impl Nifti {
             Some((header, image)) => {
                 Self::open_pair(&header, &image).map_err(|error| error.in_file(&header))
             }
-            None => open_file(path).and_then(Self::new),
+            None => recognise::open(path).and_then(Self::new),
         };
         let file = file.map_err(|error| error.in_file(path))?;
         Ok(Self {
@@ -67,8 +64,8 @@ impl Nifti {
     }
 
     fn open_pair(header: &Path, image: &Path) -> Result<Self> {
-        let header = open_file(header)?;
-        let image = open_file(image).map_err(|error| error.in_file(image))?;
+        let header = recognise::open(header)?;
+        let image = recognise::open(image).map_err(|error| error.in_file(image))?;
         Self::new_pair(header, image)
     }
 
@@ -114,14 +111,15 @@ impl Nifti {
     }
 
     fn checked(header: Header, extensions: Vec<Extension>, source: ByteSource) -> Result<Self> {
+        // Before anything is multiplied.
+        let bytes = number::byte_count(&header.shape, header.dtype.size());
+        let end = bytes.and_then(|bytes| header.data_offset.checked_add(bytes as u64));
+        source.check_holds("header fields dim and datatype", end)?;
         if header.voxels() > MAX_VOXELS {
             let expected = format!("at most {MAX_VOXELS} voxels a volume");
             let found = header.voxels().to_string();
             return Err(Error::malformed("header field dim", expected, found));
         }
-        let bytes = number::byte_count(&header.shape, header.dtype.size());
-        let end = bytes.and_then(|bytes| header.data_offset.checked_add(bytes as u64));
-        source.check_holds("header fields dim and datatype", end)?;
         Ok(Self {
             path: None,
             header,
@@ -151,24 +149,36 @@ impl Nifti {
     }
 
     fn volume(&mut self, volume: usize) -> Result<Vec<f32>> {
+        let mut values = self.reserved(self.header.voxels())?;
+        self.append_volume(volume, &mut values)?;
+        Ok(values)
+    }
+
+    /// Room for so many values.
+    fn reserved(&self, count: usize) -> Result<Vec<f32>> {
+        let mut budget = self.source.budget();
+        budget.take_elements("header field dim", count, size_of::<f32>())?;
+        Ok(Vec::with_capacity(count))
+    }
+
+    fn append_volume(&mut self, volume: usize, values: &mut Vec<f32>) -> Result<()> {
         let Header {
             dtype, byte_order, ..
         } = self.header;
         let bytes = self.header.voxels() * dtype.size();
         let start = self.volume_start(volume)?;
         let convert = scaled(self.header.scaling);
-        let mut values = Vec::with_capacity(self.header.voxels().min(MAX_RESERVED));
         let mut block = Vec::new();
         self.source.seek(start)?;
         for span in spans(bytes) {
             block.resize(span.len(), 0);
             self.source.read_exact(&mut block)?;
-            number::extend(&mut values, &block, dtype, byte_order, &convert);
+            number::extend(values, &block, dtype, byte_order, &convert);
         }
         if volume + 1 == self.header.volumes() {
             self.source.finish()?;
         }
-        Ok(values)
+        Ok(())
     }
 
     /// Byte of the file at which a volume starts.
@@ -267,16 +277,22 @@ impl Nifti {
     /// # Errors
     /// As [`Self::read_volume`].
     pub fn read_all(&mut self) -> Result<ArrayD<f32>> {
-        let mut values = Vec::new();
-        for volume in 0..self.header.volumes() {
-            values.append(&mut self.read_volume(volume)?);
-        }
+        let values = self.all();
+        let values = self.located(values)?;
         let shape = IxDyn(&self.header.shape).f();
         let array = ArrayD::from_shape_vec(shape, values);
         array.map_err(|error| {
             let expected = "as many values as the shape has";
             self.located_error(Error::malformed("values", expected, error.to_string()))
         })
+    }
+
+    fn all(&mut self) -> Result<Vec<f32>> {
+        let mut values = self.reserved(self.header.shape.iter().product())?;
+        for volume in 0..self.header.volumes() {
+            self.append_volume(volume, &mut values)?;
+        }
+        Ok(values)
     }
 
     fn located<T>(&self, result: Result<T>) -> Result<T> {
@@ -408,19 +424,6 @@ fn read_header(source: &mut ByteSource) -> Result<(Header, Vec<Extension>)> {
     let start = Header::bytes(version) as u64;
     let extensions = header::extensions(&between, header.byte_order, start)?;
     Ok((header, extensions))
-}
-
-fn open_file(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| match path.read_link() {
-        Ok(target) if error.kind() == io::ErrorKind::NotFound => {
-            let found = format!(
-                "none at {}: in a git-annex dataset `git annex get` fetches it",
-                target.display()
-            );
-            Error::malformed("link", "a file that it leads to", found)
-        }
-        _ => error.into(),
-    })
 }
 
 /// Header and image file, where the name is of a pair.

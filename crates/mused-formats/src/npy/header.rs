@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Error, Result};
+use crate::{Error, Result, recognise};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Real headers take some hundred bytes; a longer one is refused before it is looked at.
@@ -129,6 +129,11 @@ impl Header {
 
     /// [`Self::parse`] of the start of a file, at least [`START`] bytes of it, and the length of the whole.
     pub(super) fn of_start(bytes: &[u8], file_bytes: u64) -> Result<Self> {
+        if !bytes.starts_with(MAGIC)
+            && let Some(other) = recognise::instead_of("a NumPy array (.npy)", bytes)
+        {
+            return Err(other);
+        }
         let Some((preamble, rest)) = bytes.split_at_checked(MAGIC.len() + 2) else {
             return Err(too_short("magic and version", MAGIC.len() + 2, bytes.len()));
         };

@@ -1,5 +1,5 @@
 use std::cell::RefCell;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -9,7 +9,7 @@ use half::f16;
 use super::header::START;
 use super::{ByteOrder, Dtype, Header};
 use crate::lock::is_at;
-use crate::{Error, Result};
+use crate::{Error, Result, recognise};
 
 /// A matrix of float16 or float32 in C order in a file, of which a row is read when it is asked for.
 ///
@@ -47,11 +47,11 @@ impl NpyMatrix {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let open = || {
-            if !fs::metadata(path)?.is_file() {
+            if path.exists() && !path.is_file() {
                 // A pipe would be waited for.
                 return Err(Error::malformed("the path", "a file", "something else"));
             }
-            let file = File::open(path)?;
+            let file = recognise::open(path)?;
             let length = file.metadata()?.len();
             let mut start = Vec::new();
             (&file).take(START as u64).read_to_end(&mut start)?;

@@ -4,7 +4,7 @@ use ndarray::{ArrayD, IxDyn, ShapeBuilder};
 
 use super::{Dtype, Header};
 use crate::number::decode;
-use crate::{Error, Result};
+use crate::{Error, Result, recognise};
 
 /// Reads an array of any [`Dtype`] and order as f64; whole numbers beyond 2^53 are rounded.
 ///
@@ -73,7 +73,7 @@ pub fn parse_u8(bytes: &[u8]) -> Result<ArrayD<u8>> {
 }
 
 fn read<T>(path: &Path, parse: impl FnOnce(&[u8]) -> Result<T>) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|error| Error::from(error).in_file(path))?;
+    let bytes = recognise::read(path)?;
     parse(&bytes).map_err(|error| error.in_file(path))
 }
 

@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use flate2::read::DeflateDecoder;
 
-use crate::{Error, Result};
+use crate::{Budget, Error, Result};
 
 /// Longest table of contents accepted.
 const LONGEST_DIRECTORY: u64 = 1 << 28;
@@ -80,6 +80,11 @@ impl<R: Read + Seek> Archive<R> {
             .read_directory(&directory, count)
             .ok_or_else(|| damaged("table of contents"))?;
         Ok(archive)
+    }
+
+    /// The memory that one thing read from the file may take.
+    pub(super) fn budget(&self) -> Budget {
+        Budget::of(self.length)
     }
 
     /// `len` bytes from `start`; checked against the file before they are allocated.
@@ -215,11 +220,17 @@ impl<R: Read + Seek> Archive<R> {
             .then(|| Some((u16_at(&header, 26)?, u16_at(&header, 28)?)))
             .flatten();
         let (name, extra) = lengths.ok_or_else(|| damaged(&format!("byte {}", entry.header)))?;
+        // Within the file, of which the header is a part: no overflow.
         Ok(entry.header + 30 + u64::from(name) + u64::from(extra))
     }
 
     /// All of an entry, `limit` bytes at most.
-    pub(super) fn read(&mut self, entry: &Entry, limit: u64) -> Result<Vec<u8>> {
+    pub(super) fn read(
+        &mut self,
+        entry: &Entry,
+        limit: u64,
+        budget: &mut Budget,
+    ) -> Result<Vec<u8>> {
         if entry.unpacked > limit {
             let found = format!("{} bytes", entry.unpacked);
             return Err(Error::malformed(
@@ -233,10 +244,11 @@ impl<R: Read + Seek> Archive<R> {
             STORED if entry.packed == entry.unpacked => self.bytes(data, entry.unpacked),
             DEFLATED => {
                 let packed = self.bytes(data, entry.packed)?;
-                let mut bytes = vec![];
-                DeflateDecoder::new(&packed[..])
-                    .take(entry.unpacked + 1)
-                    .read_to_end(&mut bytes)?;
+                let place = format!("byte {data}");
+                let broken = |found| Error::malformed(place.as_str(), "a deflate stream", found);
+                let most = entry.unpacked.saturating_add(1);
+                let bytes =
+                    budget.unpack(&place, DeflateDecoder::new(&packed[..]), most, broken)?;
                 if bytes.len() as u64 != entry.unpacked {
                     return Err(damaged(&format!("byte {data}")));
                 }

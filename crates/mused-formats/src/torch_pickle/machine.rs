@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::{ElementType, TensorEntry};
-use crate::{Error, Result};
+use crate::{Budget, Error, Result};
 
 #[derive(Clone, Debug)]
 pub(super) enum Value {
@@ -66,15 +66,27 @@ pub(super) struct Storage {
     len: usize,
 }
 
+/// As many as PyTorch itself takes.
+const MAX_DIMENSIONS: usize = 64;
+/// Bytes of a storage's key, which is a number in the files of PyTorch; every tensor has a copy.
+const LONGEST_KEY: usize = 64;
+
 /// Runs a pickle up to its STOP.
 ///
 /// # Errors
 /// A pickle that is cut short, uses an opcode or mentions a name that no state dict needs, or is inconsistent.
-pub(super) fn run(bytes: &[u8]) -> Result<Machine> {
+pub(super) fn run(bytes: &[u8], budget: &mut Budget) -> Result<Machine> {
+    // For text, which is copied.
+    budget.take_elements("data.pkl", bytes.len(), 1)?;
     let mut machine = Machine::default();
     let mut reader = Reader { bytes, position: 0 };
     loop {
         let at = reader.position;
+        let Some(&code) = bytes.get(at) else {
+            let place = format!("byte {at}");
+            return Err(Error::malformed(place, "STOP", "the end of the pickle"));
+        };
+        budget.take_elements("data.pkl", memory(code), 1)?;
         match machine.step(&mut reader) {
             Ok(false) => {}
             Ok(true) => return Ok(machine),
@@ -85,6 +97,19 @@ pub(super) fn run(bytes: &[u8]) -> Result<Machine> {
                 return Err(Error::unsupported(format!("data.pkl, byte {at}"), what));
             }
         }
+    }
+}
+
+/// What an opcode adds at most, beside text that is as long in the pickle: vectors have room for twice what they hold.
+fn memory(code: u8) -> usize {
+    match code {
+        b'q' | b'r' | 0x94 => 4 * size_of::<(usize, Value)>(),
+        b')' | b']' | b'}' | b't' | 0x85..=0x87 => 2 * size_of::<(Node, Value)>(),
+        // A vector of one has room for four.
+        b'a' | b's' => 4 * size_of::<(Value, Value)>(),
+        b'R' => 2 * MAX_DIMENSIONS * size_of::<usize>() + size_of::<TensorEntry>() + LONGEST_KEY,
+        b'e' | b'u' | b'Q' => 8 * size_of::<Value>(),
+        _ => 2 * size_of::<Value>(),
     }
 }
 
@@ -384,7 +409,7 @@ impl Machine {
                 Value::Text(key),
                 Value::Text(_),
                 Value::Int(len),
-            ] if &**kind == "storage" => Ok(Storage {
+            ] if &**kind == "storage" && key.len() <= LONGEST_KEY => Ok(Storage {
                 element_type: *element_type,
                 key: key.clone(),
                 len: count(*len)?,
@@ -432,7 +457,12 @@ impl Machine {
         strides: &Value,
     ) -> Step<TensorEntry> {
         let counts = |value: &Value| {
-            let items = self.tuple(value)?.iter().map(|item| match item {
+            let items = self.tuple(value)?;
+            if items.len() > MAX_DIMENSIONS {
+                let wanted = format!("{MAX_DIMENSIONS} dimensions at most");
+                return expected(wanted, items.len().to_string());
+            }
+            let items = items.iter().map(|item| match item {
                 Value::Int(value) => count(*value),
                 other => expected("a size", format!("{other:?}")),
             });

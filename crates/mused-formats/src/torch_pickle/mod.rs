@@ -16,7 +16,7 @@ use std::io::{Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::{Error, Result};
+use crate::{Budget, Error, Result};
 use archive::Archive;
 use machine::{Machine, Node, Value};
 
@@ -26,8 +26,8 @@ const LONGEST_PICKLE: u64 = 1 << 26;
 /// Deepest nesting of dictionaries and lists that is looked into.
 const DEEPEST: usize = 32;
 
-/// Most values looked at: a list may hold another one many times.
-const MOST_VALUES: usize = 1 << 22;
+/// What a tensor takes beside its names and numbers: an entry in a tree of them.
+const ENTRY_BYTES: usize = 2 * size_of::<(String, TensorEntry)>();
 
 /// Data type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,20 +149,21 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<StateDict> {
 
 fn load(source: Box<dyn Source>) -> Result<StateDict> {
     let mut archive = Archive::open(source)?;
+    let mut budget = archive.budget();
     let pickle = archive.find_suffix("data.pkl")?;
     if let Some(order) = archive.find("byteorder")? {
-        let order = archive.read(&order, 64)?;
+        let order = archive.read(&order, 64, &mut budget)?;
         if order.trim_ascii() != b"little" {
             let found = String::from_utf8_lossy(&order).into_owned();
             return Err(Error::unsupported("byteorder", format!("`{found}`")));
         }
     }
-    let pickle = archive.read(&pickle, LONGEST_PICKLE)?;
-    let machine = machine::run(&pickle).map_err(|error| error.within("data.pkl"))?;
+    let pickle = archive.read(&pickle, LONGEST_PICKLE, &mut budget)?;
+    let machine = machine::run(&pickle, &mut budget).map_err(|error| error.within("data.pkl"))?;
     let mut flat = Flat {
         machine: &machine,
         tensors: BTreeMap::new(),
-        left: MOST_VALUES,
+        budget,
     };
     flat.add(String::new(), machine.result(), 0)?;
     let tensors = flat.tensors;
@@ -177,18 +178,23 @@ fn load(source: Box<dyn Source>) -> Result<StateDict> {
 struct Flat<'a> {
     machine: &'a Machine,
     tensors: BTreeMap<String, TensorEntry>,
-    left: usize,
+    /// A list may hold another one many times: every way to a value counts.
+    budget: Budget,
 }
 
 impl Flat<'_> {
     fn add(&mut self, name: String, value: &Value, depth: usize) -> Result<()> {
-        self.left = self.left.saturating_sub(1);
-        if self.left == 0 || depth > DEEPEST {
+        self.budget
+            .take_elements("data.pkl", name.len() + ENTRY_BYTES, 1)?;
+        if depth > DEEPEST {
             let expected = format!("a state dict, nested {DEEPEST} deep at most");
             return Err(Error::malformed("data.pkl", expected, "more"));
         }
         match value {
             Value::Tensor(tensor) => {
+                let lengths = 2 * tensor.shape.len() * size_of::<usize>();
+                let bytes = lengths + tensor.storage.len();
+                self.budget.take_elements("data.pkl", bytes, 1)?;
                 self.tensors.insert(name, (**tensor).clone());
             }
             Value::Node(node) => match self.machine.node(*node) {
@@ -302,7 +308,11 @@ impl StateDict {
             let start = (tensor.offset * size) as u64;
             return archive.read_part(&entry, start, tensor.elements() * size);
         }
-        let storage = archive.read(&entry, entry.len())?;
+        let mut budget = archive.budget();
+        let storage = archive.read(&entry, entry.len(), &mut budget)?;
+        // Its elements in order, and as f32.
+        let bytes = size.max(size_of::<f32>()) * 2;
+        budget.take_elements(&place(), tensor.elements(), bytes)?;
         gather(tensor, &storage)
             .ok_or_else(|| Error::malformed(place(), "all elements of its tensors", "fewer"))
     }

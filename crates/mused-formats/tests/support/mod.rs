@@ -17,43 +17,59 @@ pub(crate) fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(file(name)).unwrap()
 }
 
-/// Remembers the largest single allocation of each thread.
+/// Remembers the largest single allocation of each thread, and the most that it held at a time.
 pub(crate) struct Watched;
 
 thread_local! {
     // Needs neither memory nor a destructor of its own, so that the allocator may use it.
     static LARGEST: Cell<usize> = const { Cell::new(0) };
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
-fn note(size: usize) {
+fn note(size: usize, freed: usize) {
     let _ = LARGEST.try_with(|largest| largest.set(largest.get().max(size)));
+    let held = HELD.try_with(|held| {
+        held.set(held.get() + size as isize - freed as isize);
+        held.get()
+    });
+    let _ = PEAK.try_with(|peak| peak.set(peak.get().max(held.unwrap_or(0))));
 }
 
 // SAFETY: hands everything on to the system's allocator.
 #[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Watched {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
+        note(layout.size(), 0);
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
+        note(layout.size(), 0);
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        note(0, layout.size());
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size);
+        note(size, layout.size());
         unsafe { System.realloc(pointer, layout, size) }
     }
 }
 
 #[global_allocator]
 static ALLOCATOR: Watched = Watched;
+
+/// The most bytes that `work` holds at a time.
+pub(crate) fn peak_of(work: impl FnOnce()) -> usize {
+    let before = HELD.get();
+    PEAK.set(before);
+    work();
+    (PEAK.get() - before) as usize
+}
 
 /// Cuts `bytes` at every length and damages every byte in four ways; nothing may panic or allocate more than `most`
 /// bytes at once.

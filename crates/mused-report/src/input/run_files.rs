@@ -26,13 +26,22 @@ impl RunFiles {
     pub fn read(path: &Path) -> Result<Self> {
         let run = Run::open(path)?;
         let predictions = part(run.predictions());
+        let division = part(run.division());
+        let dataset = part(run.dataset(None));
+        let explain = Explain::read(&run);
         let split = sha256::of_file(run.division_path()).ok();
+        let scored = ScoredRun::of(run, &predictions)?;
+        // Predictions that cannot be scored are not shown either: names of labels and subjects are those of the scores.
+        let predictions = match &scored.results {
+            Ok(_) => predictions,
+            Err(why) => Err(why.clone()),
+        };
         Ok(Self {
-            division: part(run.division()),
+            division,
             split_sha256: split.map(|digest| sha256::hexadecimal(&digest)),
-            dataset: part(run.dataset(None)),
-            explain: Explain::read(&run),
-            scored: ScoredRun::of(run, &predictions)?,
+            dataset,
+            explain,
+            scored,
             predictions,
         })
     }

@@ -214,6 +214,21 @@ fn what_is_missing_is_said_in_its_place() {
     assert!(!shown.contains("NaN") && !shown.contains("inf\""));
 }
 
+/// There are predictions, and no names of labels and subjects that scores would bring.
+#[test]
+fn predictions_that_cannot_be_scored_are_said_to_be() {
+    let folder = TempDir::new().unwrap();
+    let run = Example::default().write(folder.path());
+    fs::create_dir_all(run.join("permutations")).unwrap();
+    let broken = "index\tmacro_ap\tmacro_auc\n1\tx\t0.5\n";
+    fs::write(run.join("permutations/scores.tsv"), broken).unwrap();
+    fs::remove_file(run.join("results.json")).ok();
+    let text = page(&run);
+    assert!(text.contains("scores.tsv") && text.contains("macro_ap"));
+    let figures = folder.path().join("figures");
+    report(&run, &[]).write_figures(&figures).unwrap();
+}
+
 #[test]
 fn results_of_another_version_are_made_anew() {
     let folder = TempDir::new().unwrap();

@@ -56,7 +56,7 @@ settings! {
         published: Published = Published::Use;
         /// Share of stimuli tested when there is one fold and no `split` column.
         test_fraction: f64 = 0.2, in Range::ProperShare;
-        /// Share of each training side that selects the weights; 0 = keep the last weights.
+        /// Share of each training side that selects the weights; 0 = keep the last weights, as where the side is of one group.
         validation_fraction: f64 = 0.1, in Range::Share;
         /// Subject tested but never trained on; empty = none; `each` = every subject by a model trained on the others.
         holdout_subject: String = String::new();
@@ -157,7 +157,7 @@ settings! {
         batch_size: usize = 64, in Range::AtLeast(1), from "published code";
         /// Samples that pass the network at once, to bound memory; 0 = the whole batch. Losses and guidance are of the
         /// whole batch all the same; batch normalisation sees this many.
-        micro_batch: usize = 0;
+        micro_batch: usize = 0, in Range::AtLeast(0);
         /// Optimiser.
         optimizer: Optimizer = Optimizer::AdamW, from "published: adam";
         /// Highest learning rate.

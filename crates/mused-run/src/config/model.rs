@@ -104,7 +104,7 @@ settings! {
         /// Most components of guidance, and of consensus, that regions are mapped onto.
         components: usize = 24, in super::Range::AtLeast(1);
         /// Voxels a side of a cube.
-        patch_size: usize = 8, in super::Range::AtLeast(1);
+        patch_size: usize = 8, in super::Range::Within(1, 512);
         /// Part of the volume that is read: [from, to] on each axis, in voxels of the dataset; beyond the brain it is
         /// zero. Empty = the smallest box around all brains.
         grid: Vec<[i32; 2]> = Vec::new();
@@ -114,7 +114,7 @@ settings! {
         zscore: bool = true;
         /// Regions as this many principal components, fitted on each subject's training samples; 0 = voxels, with zeros
         /// where a subject has fewer than others.
-        roi_components: usize = 0, from "own choice: the paper does not say how lengths became common";
+        roi_components: usize = 0, in super::Range::AtLeast(0), from "own choice: the paper does not say how lengths became common";
         /// Control: each subject's responses are dealt anew to the stimuli of the same run.
         shuffled_brain: bool = false;
     }
@@ -187,7 +187,7 @@ settings! {
         hidden: usize = 1024, in super::Range::AtLeast(1), from "chosen on validation parts (docs/models-compared.md)";
         /// Values that a subject's layer makes of its voxels, from which one map for everybody makes the shared width; 0 =
         /// the shared width at once.
-        rank: usize = 0;
+        rank: usize = 0, in super::Range::AtLeast(0);
         /// Residual layers for everybody.
         depth: usize = 1, in super::Range::AtLeast(1), from "MindEye2 (Scotti et al. 2024) has 4, of width 4,096";
         /// Dropout in the residual layers.

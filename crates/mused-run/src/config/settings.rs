@@ -5,11 +5,17 @@ use std::fmt;
 use serde::Serialize;
 use toml::Value;
 
+/// The largest size or count that a setting takes: products of a few of them still fit into 64 bits, and no machine has
+/// memory or time for more.
+const MOST: i64 = 1 << 24;
+
 /// Values that a number may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Range {
-    /// Whole numbers from this one.
+    /// Whole numbers from this one to [`MOST`].
     AtLeast(i64),
+    /// Whole numbers from the one to the other.
+    Within(i64, i64),
     /// 0 or more, finite.
     NotNegative,
     /// Above 0, finite.
@@ -26,7 +32,8 @@ impl Range {
     fn holds(self, value: f64) -> bool {
         value.is_finite()
             && match self {
-                Self::AtLeast(least) => value >= least as f64,
+                Self::AtLeast(least) => Self::Within(least, MOST).holds(value),
+                Self::Within(least, most) => (least as f64..=most as f64).contains(&value),
                 Self::NotNegative => value >= 0.0,
                 Self::Positive => value > 0.0,
                 Self::Share => (0.0..1.0).contains(&value),
@@ -50,7 +57,8 @@ impl Range {
 impl fmt::Display for Range {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtLeast(least) => write!(formatter, "at least {least}"),
+            Self::AtLeast(least) => Self::Within(*least, MOST).fmt(formatter),
+            Self::Within(least, most) => write!(formatter, "from {least} to {most}"),
             Self::NotNegative => formatter.write_str("0 or more"),
             Self::Positive => formatter.write_str("above 0"),
             Self::Share => formatter.write_str("0 or more and below 1"),

@@ -139,6 +139,13 @@ fn window(text: &str) -> Result<[f64; 2], String> {
     numbers.ok_or_else(|| "expected two numbers of seconds, as 4,8".to_owned())
 }
 
+fn entity(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=');
+    let parts = parts.filter(|(key, value)| !key.is_empty() && !value.is_empty());
+    let (key, value) = parts.ok_or("expected KEY=VALUE, as res=2")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum BetasArg {
     /// All trials of a run in one model
@@ -180,9 +187,12 @@ pub(crate) struct ImportBidsArgs {
     /// Task, where there are several
     #[arg(long)]
     pub(crate) task: Option<String>,
-    /// Space, where there are several
+    /// Space, where there are several; none = the scanner's own, which names leave out
     #[arg(long)]
     pub(crate) space: Option<String>,
+    /// Another entity the recordings must have, as res=2; none = must not have
+    #[arg(long, value_name = "KEY=VALUE", value_parser = entity, conflicts_with = "bold")]
+    pub(crate) entity: Vec<(String, String)>,
     /// Region: a mask, with {subject} [default: all voxels]
     #[arg(long, value_name = "NAME=PATTERN")]
     pub(crate) roi: Vec<String>,

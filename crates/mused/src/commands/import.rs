@@ -65,6 +65,7 @@ fn bids_config(args: &ImportBidsArgs) -> anyhow::Result<BidsConfig> {
         subjects: args.subject.clone(),
         task: args.task.clone(),
         space: args.space.clone(),
+        entities: args.entity.clone(),
         regions,
         estimate: match (args.betas, args.window) {
             (Some(BetasArg::Lsa), _) => Estimate::Lsa,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::entities::NONE;
 use crate::import::{Check, name_of};
 use crate::{Description, Error, Kind, Response, Result};
 
@@ -83,6 +84,8 @@ pub struct BidsConfig {
     pub task: Option<String>,
     /// The space, where there are several.
     pub space: Option<String>,
+    /// Other entities that the recordings must have, as `res` and `2`; `none` = must not have.
+    pub entities: Vec<(String, String)>,
     /// Regions; empty = every voxel, as region `brain`.
     pub regions: Vec<Region>,
     /// How responses are read.
@@ -120,6 +123,7 @@ impl Default for BidsConfig {
             subjects: Vec::new(),
             task: None,
             space: None,
+            entities: Vec::new(),
             regions: Vec::new(),
             estimate: Estimate::Window(None),
             drift: Drift::Cosine { high_pass: 0.01 },
@@ -165,6 +169,11 @@ pub(super) fn check(config: &BidsConfig) -> Result<()> {
                        mean has no model";
         return refuse(message.to_owned());
     }
+    if config.patterns.is_some() && !config.entities.is_empty() {
+        let message =
+            "entities choose among files with BIDS names: with patterns for others, leave them out";
+        return refuse(message.to_owned());
+    }
     let mut nuisance = config.nuisance.iter();
     if let Some(both) = nuisance.find(|name| config.exclude.contains(name)) {
         return refuse(format!(
@@ -181,7 +190,8 @@ pub(super) fn check(config: &BidsConfig) -> Result<()> {
 pub(super) fn describe(root: &Path, config: &BidsConfig, tr: Option<f64>) -> Description {
     let name = config.name.clone().unwrap_or_else(|| name_of(root));
     let mut description = Description::new(name, Kind::Roi, Response::Voxels);
-    description.space.clone_from(&config.space);
+    let space = config.space.as_ref();
+    description.space = space.filter(|space| *space != NONE).cloned();
     description.tr = tr;
     description.licence.clone_from(&config.licence);
     description.citation.clone_from(&config.citation);

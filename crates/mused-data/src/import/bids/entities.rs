@@ -9,6 +9,29 @@ use crate::{Error, Result};
 /// Deepest folder a recording stands in below its root: sub, ses, func and one to spare.
 const MAX_DEPTH: usize = 5;
 
+/// Stands for an entity that a name does not have, e.g. the space of a recording in that of its scanner.
+pub(super) const NONE: &str = "none";
+
+/// Entities whose values are numbers: `run-01` is `run-1`.
+const INDICES: [&str; 6] = ["run", "echo", "flip", "inv", "split", "chunk"];
+
+/// The value of an entity without zeros before its number, where it is one.
+pub(super) fn plain<'v>(key: &str, value: &'v str) -> &'v str {
+    let digits = value.trim_start_matches('0');
+    match INDICES.contains(&key) && !digits.is_empty() && value.parse::<u64>().is_ok() {
+        true => digits,
+        false => value,
+    }
+}
+
+/// Whether two values of an entity say the same.
+pub(super) fn same(key: &str, a: &str, b: &str) -> bool {
+    plain(key, a) == plain(key, b)
+}
+
+/// Entities of a preprocessed run that its events, confounds and raw sidecars do not have.
+pub(super) const DERIVED: &[&str] = &["space", "res", "den", "desc"];
+
 /// A file name taken apart, e.g. `sub-01_task-faces_run-2_bold.nii.gz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BidsName {
@@ -53,32 +76,38 @@ impl BidsName {
     /// Whether a file of this name, standing at the recording's folder or above, speaks of it.
     fn applies_to(&self, recording: &Self, ignored: &[&str]) -> bool {
         self.entities.iter().all(|(key, value)| {
-            ignored.contains(&key.as_str()) || recording.entities.get(key) == Some(value)
+            let own = recording.get(key);
+            ignored.contains(&key.as_str()) || own.is_some_and(|own| same(key, own, value))
         })
     }
 }
 
-/// All recordings (`*_bold.nii`, `*_bold.nii.gz`) below `root/sub-*`, sorted by path.
-pub(super) fn recordings(root: &Path) -> Result<Vec<(PathBuf, BidsName)>> {
+/// The files below `root/sub-*` whose names are `wanted`, sorted by path.
+pub(super) fn below(
+    root: &Path,
+    wanted: impl Fn(&BidsName) -> bool,
+) -> Result<Vec<(PathBuf, BidsName)>> {
     let mut found = Vec::new();
     for (path, name) in entries(root)? {
         if name.starts_with("sub-") && path.is_dir() {
-            descend(&path, 1, &mut found)?;
+            descend(&path, 1, &wanted, &mut found)?;
         }
     }
     Ok(found)
 }
 
-fn descend(folder: &Path, depth: usize, found: &mut Vec<(PathBuf, BidsName)>) -> Result<()> {
+fn descend(
+    folder: &Path,
+    depth: usize,
+    wanted: &impl Fn(&BidsName) -> bool,
+    found: &mut Vec<(PathBuf, BidsName)>,
+) -> Result<()> {
     for (path, name) in entries(folder)? {
         if path.is_dir() {
             if depth < MAX_DEPTH {
-                descend(&path, depth + 1, found)?;
+                descend(&path, depth + 1, wanted, found)?;
             }
-        } else if let Some(name) = BidsName::parse(&name)
-            && name.suffix == "bold"
-            && matches!(name.extension.as_str(), ".nii" | ".nii.gz")
-        {
+        } else if let Some(name) = BidsName::parse(&name).filter(wanted) {
             found.push((path, name));
         }
     }
@@ -108,6 +137,28 @@ pub(super) struct Wanted<'a> {
     pub(super) extension: &'a str,
     /// Entities of the file that need not be the recording's.
     pub(super) ignored: &'a [&'a str],
+    /// What `desc` must be, where the file has one and it counts.
+    pub(super) desc: Option<&'a str>,
+}
+
+impl Wanted<'_> {
+    /// Events, which a preprocessed run has of the raw one.
+    pub(super) fn events() -> Self {
+        Self {
+            suffixes: &["events"],
+            extension: ".tsv",
+            ignored: DERIVED,
+            desc: None,
+        }
+    }
+
+    pub(super) fn confounds() -> Self {
+        Self {
+            suffixes: &["timeseries", "regressors"],
+            desc: Some("confounds"),
+            ..Self::events()
+        }
+    }
 }
 
 /// Where files that apply to a recording may stand, from `root` down to the recording's folder.
@@ -143,6 +194,9 @@ pub(super) fn applicable(
                 && wanted.suffixes.contains(&name.suffix.as_str())
                 && name.extension == wanted.extension
                 && name.applies_to(recording, wanted.ignored)
+                && wanted
+                    .desc
+                    .is_none_or(|desc| name.get("desc").is_none_or(|own| own == desc))
             {
                 here.push((name.entities.len(), path));
             }
@@ -154,7 +208,7 @@ pub(super) fn applicable(
             return Err(Error::invalid(
                 first,
                 format!(
-                    "expected one {} file for a recording, found {} too",
+                    "expected one {} file for a recording, found {} too: remove the one that is not of it",
                     wanted.suffixes.join(" or "),
                     second.display()
                 ),

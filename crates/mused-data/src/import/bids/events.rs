@@ -1,6 +1,6 @@
 //! The events of a run: which of them are trials, of which stimulus, with which labels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use mused_formats::table::{Column, Table};
 
@@ -94,6 +94,8 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
     };
 
     let mut events = RunEvents::default();
+    let mut seen = HashSet::new();
+    let mut twice = Vec::new();
     for row in 0..table.rows() {
         let kind = kinds[row].unwrap_or(MISSING);
         let own: BTreeSet<&str> = labels
@@ -128,6 +130,12 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
                 .invalid(row, "a finite onset and a duration of 0 seconds or more")
                 .into());
         }
+        let stimulus = stimuli.as_ref().and_then(|column| column[row]);
+        let times = [interval.onset, interval.duration].map(f64::to_bits);
+        if !seen.insert((times, kind, stimulus, own.clone())) {
+            twice.push(table.line(row).unwrap_or_default());
+            continue;
+        }
         if nuisance {
             let group = events.nuisance.entry(kind.to_owned()).or_default();
             group.push(interval);
@@ -141,7 +149,6 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
             );
             return Err(Error::invalid(&run.events, message));
         }
-        let stimulus = stimuli.as_ref().and_then(|column| column[row]);
         events.trials.push(Event {
             interval,
             stimulus: stimulus.unwrap_or_default().to_owned(),
@@ -149,6 +156,14 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
             labels: own.into_iter().map(str::to_owned).collect(),
             kind: kind.to_owned(),
         });
+    }
+    if let Some(first) = twice.first() {
+        findings.warn(format!(
+            "{}: taken once are events that occur twice with the same onset, duration and values: {}, the first in line \
+             {first}",
+            run.events.display(),
+            twice.len()
+        ));
     }
     events
         .trials
@@ -253,21 +268,10 @@ fn check_times(
     let slack = 1e-6 * timing.tr;
     // What came shortly before the first volume still acts in the run: a model has it.
     let modelled = |onset: f64| onset >= timing.start + design::GRID_START;
-    let mut report = |onset: f64, from: f64, to: f64| {
-        let message = format!(
-            "{}: expected responses between {} and {} s ({} volumes of {} s), found an event at {onset} s whose \
-             response is taken from {from} to {to} s",
-            run.events.display(),
-            timing.start,
-            timing.end(),
-            timing.volumes,
-            timing.tr
-        );
-        findings.report(Check::EventsOutside, message)
-    };
+    let mut outside: Vec<[f64; 3]> = Vec::new();
     for group in events.nuisance.values_mut() {
         for &Interval { onset, .. } in group.iter().filter(|event| !modelled(event.onset)) {
-            report(onset, onset, onset + LEAST_RESPONSE)?;
+            outside.push([onset, onset, onset + LEAST_RESPONSE]);
         }
         group.retain(|event| modelled(event.onset));
     }
@@ -289,7 +293,7 @@ fn check_times(
             }
         };
         if from < timing.start - slack || to > timing.end() + slack {
-            report(onset, from, to)?;
+            outside.push([onset, from, to]);
         }
         let usable = match config.estimate {
             Estimate::Window(window) => {
@@ -309,5 +313,21 @@ fn check_times(
         }
     }
     events.trials = kept;
-    Ok(())
+    let Some([onset, from, to]) = outside.first() else {
+        return Ok(());
+    };
+    let others = match outside.len() {
+        1 => String::new(),
+        all => format!(", and {} more", all - 1),
+    };
+    let message = format!(
+        "{}: expected responses between {} and {} s ({} volumes of {} s), found an event at {onset} s whose response is \
+         taken from {from} to {to} s{others}",
+        run.events.display(),
+        timing.start,
+        timing.end(),
+        timing.volumes,
+        timing.tr
+    );
+    findings.report(Check::EventsOutside, message)
 }

@@ -12,6 +12,7 @@ mod config;
 mod design;
 mod entities;
 mod events;
+mod recordings;
 mod regions;
 mod responses;
 mod runs;

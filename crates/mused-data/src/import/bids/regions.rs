@@ -60,21 +60,8 @@ pub(super) fn select(
             Region::Mask { name, path } => {
                 let path = locate(path)?;
                 let values = read(&path, run, findings)?;
-                for (voxel, value) in values.iter().enumerate() {
-                    // -1 marks what was not scanned in some published masks.
-                    if *value == 1.0 {
-                        chosen.push(voxel, grid, name);
-                    } else if *value != 0.0 && *value != -1.0 {
-                        let message = format!(
-                            "expected a mask of 0 and 1 (-1 is taken for 0), found {value}: several \
-                             regions in one image are an atlas"
-                        );
-                        return Err(Error::invalid(path, message));
-                    }
-                }
-                if !chosen.voxels.iter().any(|voxel| voxel.roi == *name) {
-                    let message = "expected a mask with voxels of value 1, found none";
-                    return Err(Error::invalid(path, message));
+                for voxel in atlas::mask(&path, &values)? {
+                    chosen.push(voxel, grid, name);
                 }
                 chosen.files.push(path);
             }
@@ -106,8 +93,10 @@ fn locate(pattern: &str, root: &Path, config: &BidsConfig, subject: &str) -> Res
         .iter()
         .map(PathBuf::as_path)
         .chain([root]);
-    let mut paths = folders.map(|folder| folder.join(&filled));
-    paths.find(|path| path.is_file()).ok_or_else(|| {
+    let paths = folders.map(|folder| folder.join(&filled));
+    // A link that leads nowhere is named when it is opened.
+    let mut paths = paths.filter(|path| path.is_file() || path.is_symlink());
+    paths.next().ok_or_else(|| {
         let message = format!("expected {filled} (a region of subject {subject}), found none");
         Error::invalid(root, message)
     })

@@ -80,7 +80,15 @@ fn weights(run: &Run, events: &RunEvents, config: &BidsConfig) -> Result<Array2<
         nuisance.push(design::regressor(group, run.timing));
     }
     design::beta_weights(&trials, &nuisance, estimate, config.drift, run.timing).map_err(|trial| {
-        let onset = trials.get(trial).map_or(f64::NAN, |trial| trial.onset);
+        let own = trials.get(trial);
+        let onset = own.map_or(f64::NAN, |trial| trial.onset);
+        if trials.iter().filter(|other| Some(*other) == own).count() > 1 {
+            let message = format!(
+                "expected events of a model of betas at times of their own, found several at {onset} s of the same \
+                 duration: what was shown once with several labels is one row, its labels separated by `;`"
+            );
+            return Error::invalid(&run.events, message);
+        }
         Error::invalid(
             &run.events,
             format!(

@@ -8,17 +8,16 @@ use mused_formats::nifti::{Header, Nifti};
 use serde_json::Value;
 
 use super::design::Timing;
-use super::entities::{self, BidsName, Wanted};
+use super::entities::{self, BidsName, DERIVED, Wanted};
+use super::recordings;
 use super::{BidsConfig, FilePatterns};
 use crate::grid::Grid;
 use crate::import::checks::{Check, Findings};
 use crate::import::data_folder::DataFolder;
 use crate::import::pattern::{self, Captured, Place};
-use crate::read::read_json;
+use crate::json::read_json;
 use crate::{Error, Result};
 
-/// Entities of a preprocessed run that its events, confounds and raw sidecars do not have.
-const DERIVED: &[&str] = &["space", "res", "den", "desc"];
 /// Repetition times that anyone has measured with, in seconds.
 const PLAUSIBLE_TR: std::ops::RangeInclusive<f64> = 0.05..=20.0;
 /// Relative difference up to which two repetition times are one, rounded differently.
@@ -52,7 +51,9 @@ struct Found {
 #[derive(Default)]
 struct Sidecar {
     tr: Option<(f64, PathBuf)>,
-    start: f64,
+    start: Option<f64>,
+    /// Where it is said that slices were brought to one time.
+    slice_timing_corrected: Option<PathBuf>,
 }
 
 /// Runs by subject, in the order of sessions and runs.
@@ -63,8 +64,9 @@ pub(super) fn find(
 ) -> Result<BTreeMap<String, Vec<Run>>> {
     let mut found = match &config.patterns {
         Some(patterns) => by_pattern(root, patterns, config)?,
-        None => by_name(root, config)?,
+        None => by_name(root, config, findings)?,
     };
+    warn_of_times(&found, findings);
     let order = |text: &Option<String>| {
         let text = text.clone().unwrap_or_default();
         (text.parse::<u64>().unwrap_or(u64::MAX), text)
@@ -82,20 +84,9 @@ pub(super) fn find(
         let subject = run.place.subject.clone().unwrap_or_default();
         subjects.entry(subject).or_default().push(run);
     }
-    if let Some(missing) = config
-        .subjects
-        .iter()
-        .find(|&wanted| !subjects.contains_key(wanted))
-    {
-        let known: Vec<&str> = subjects.keys().map(String::as_str).collect();
-        return Err(Error::Request(format!(
-            "--subject {missing}: expected runs of it, found those of {} alone",
-            known.join(", ")
-        )));
-    }
     let mut finished = BTreeMap::new();
     for (subject, runs) in subjects {
-        let numbers = numbers(&runs)?;
+        let numbers = numbers(&runs);
         let mut complete: Vec<Run> = Vec::with_capacity(runs.len());
         for (run, numbers) in runs.into_iter().zip(numbers) {
             let run = run.complete(&subject, tasks.len() > 1, numbers, config, findings)?;
@@ -110,6 +101,20 @@ pub(super) fn find(
     }
     check_trs(&finished, findings)?;
     Ok(finished)
+}
+
+/// Slices that were brought to one time have it in `StartTime`; older preprocessing does not say which.
+fn warn_of_times(found: &[Found], findings: &mut Findings) {
+    let unsaid = found.iter().filter(|run| run.sidecar.start.is_none());
+    let mut unsaid = unsaid.filter_map(|run| run.sidecar.slice_timing_corrected.as_ref());
+    if let Some(first) = unsaid.next() {
+        findings.warn(format!(
+            "{}: SliceTimingCorrected without StartTime, in {} runs: a volume is taken for the start of its repetition \
+             time; where slices were brought to the middle, as fMRIPrep does, write half of RepetitionTime as StartTime",
+            first.display(),
+            1 + unsaid.count()
+        ));
+    }
 }
 
 fn check_trs(subjects: &BTreeMap<String, Vec<Run>>, findings: &mut Findings) -> Result<()> {
@@ -132,20 +137,7 @@ fn check_trs(subjects: &BTreeMap<String, Vec<Run>>, findings: &mut Findings) -> 
 }
 
 /// Session and run a run; labels that are numbers keep them, others are counted.
-fn numbers(runs: &[Found]) -> Result<Vec<[u32; 2]>> {
-    let mut places: BTreeMap<&Captured, &Path> = BTreeMap::new();
-    for run in runs {
-        if let Some(other) = places.insert(&run.place, &run.bold) {
-            return Err(Error::invalid(
-                &run.bold,
-                format!(
-                    "expected one recording of a subject, session, task and run, found {} too: \
-                     choose with --task or --space",
-                    other.display()
-                ),
-            ));
-        }
-    }
+fn numbers(runs: &[Found]) -> Vec<[u32; 2]> {
     let sessions: Vec<Option<&str>> = runs
         .iter()
         .map(|run| run.place.session.as_deref())
@@ -177,10 +169,10 @@ fn numbers(runs: &[Found]) -> Result<Vec<[u32; 2]>> {
         .collect();
     let unique: BTreeSet<_> = labelled.iter().flatten().collect();
     if unique.len() == runs.len() {
-        return Ok(labelled.into_iter().flatten().collect());
+        return labelled.into_iter().flatten().collect();
     }
     let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
-    Ok(sessions
+    sessions
         .into_iter()
         .map(|session| {
             let session = session_of(session);
@@ -188,11 +180,7 @@ fn numbers(runs: &[Found]) -> Result<Vec<[u32; 2]>> {
             *count += 1;
             [session, *count]
         })
-        .collect())
-}
-
-fn wanted_subject(config: &BidsConfig, subject: &str) -> bool {
-    config.subjects.is_empty() || config.subjects.iter().any(|wanted| wanted == subject)
+        .collect()
 }
 
 fn by_pattern(root: &Path, patterns: &FilePatterns, config: &BidsConfig) -> Result<Vec<Found>> {
@@ -202,8 +190,15 @@ fn by_pattern(root: &Path, patterns: &FilePatterns, config: &BidsConfig) -> Resu
     let components = pattern::parse(&patterns.bold, &[Place::Subject])
         .map_err(|message| invalid(format!("pattern of the runs: {message}")))?;
     let mut found = Vec::new();
-    for (relative, place) in data.matching(&components)? {
-        if !wanted_subject(config, place.subject.as_deref().unwrap_or_default())
+    let matching = data.matching(&components)?;
+    let subjects = matching
+        .iter()
+        .filter_map(|(_, place)| place.subject.as_deref());
+    if !matching.is_empty() {
+        recordings::check_subjects(config, subjects.collect())?;
+    }
+    for (relative, place) in matching {
+        if !recordings::is_wanted(config, place.subject.as_deref().unwrap_or_default())
             || config.task.is_some() && place.task != config.task
         {
             continue;
@@ -265,39 +260,10 @@ fn sidecars_by_pattern(root: &Path, relative: &str) -> Result<Vec<PathBuf>> {
     Ok(sidecars)
 }
 
-fn by_name(root: &Path, config: &BidsConfig) -> Result<Vec<Found>> {
+fn by_name(root: &Path, config: &BidsConfig, findings: &mut Findings) -> Result<Vec<Found>> {
     let folder = config.derivatives.as_deref().unwrap_or(root);
-    let mut recordings = entities::recordings(folder)?;
-    let all = recordings.len();
-    recordings.retain(|(_, name)| {
-        wanted_subject(config, name.get("sub").unwrap_or_default())
-            && config
-                .task
-                .as_deref()
-                .is_none_or(|task| name.get("task") == Some(task))
-            && config
-                .space
-                .as_deref()
-                .is_none_or(|space| name.get("space") == Some(space))
-    });
-    // Raw and preprocessed runs may lie side by side.
-    let preprocessed = |name: &BidsName| name.get("desc") == Some("preproc");
-    if recordings.iter().any(|(_, name)| preprocessed(name)) {
-        recordings.retain(|(_, name)| preprocessed(name));
-    } else {
-        recordings.retain(|(_, name)| name.get("desc").is_none());
-    }
-    if recordings.is_empty() {
-        return Err(Error::invalid(
-            folder,
-            format!(
-                "expected *_bold.nii.gz below sub-* of the wanted subjects, task and space, found none \
-                 of {all} recordings; for other names give patterns (--bold, --events)"
-            ),
-        ));
-    }
     let mut found = Vec::new();
-    for (bold, name) in recordings {
+    for (bold, name) in recordings::choose(root, folder, config, findings)? {
         let value = |key: &str| name.get(key).map(str::to_owned);
         let place = Captured {
             subject: value("sub"),
@@ -306,18 +272,13 @@ fn by_name(root: &Path, config: &BidsConfig) -> Result<Vec<Found>> {
             run: value("run"),
             ..Captured::default()
         };
-        let last = |root: &Path, suffixes: &[&str], extension: &str| {
-            let wanted = Wanted {
-                suffixes,
-                extension,
-                ignored: DERIVED,
-            };
+        let last = |root: &Path, wanted: Wanted<'_>| {
             let folders = entities::folders(root, &name);
             Ok::<_, Error>(entities::applicable(&folders, &name, wanted)?.pop())
         };
-        let events = match last(root, &["events"], ".tsv")? {
+        let events = match last(root, Wanted::events())? {
             Some(events) => events,
-            None => last(folder, &["events"], ".tsv")?.ok_or_else(|| {
+            None => last(folder, Wanted::events())?.ok_or_else(|| {
                 Error::invalid(
                     &bold,
                     format!(
@@ -328,7 +289,10 @@ fn by_name(root: &Path, config: &BidsConfig) -> Result<Vec<Found>> {
                 )
             })?,
         };
-        let confounds = last(folder, &["timeseries", "regressors"], ".tsv")?;
+        let confounds = match config.confounds.is_empty() {
+            true => None,
+            false => last(folder, Wanted::confounds())?,
+        };
         let sidecar_below = |root: &Path, ignored: &[&str]| {
             let folders = entities::folders(root, &name);
             Sidecar::read(&entities::applicable(&folders, &name, sidecar(ignored))?)
@@ -353,6 +317,7 @@ fn sidecar<'a>(ignored: &'a [&'a str]) -> Wanted<'a> {
         suffixes: &["bold"],
         extension: ".json",
         ignored,
+        desc: None,
     }
 }
 
@@ -376,8 +341,11 @@ impl Sidecar {
             if let Some(tr) = number("RepetitionTime")? {
                 sidecar.tr = Some((tr, path.clone()));
             }
+            if fields.get("SliceTimingCorrected") == Some(&Value::Bool(true)) {
+                sidecar.slice_timing_corrected = Some(path.clone());
+            }
             if let Some(start) = number("StartTime")? {
-                sidecar.start = start;
+                sidecar.start = Some(start);
             }
         }
         Ok(sidecar)
@@ -395,7 +363,8 @@ impl Found {
     ) -> Result<Run> {
         let file = Nifti::open(&self.bold)?;
         let header = file.header();
-        if header.shape.len() != 4 || header.volumes() < 2 || header.voxels() == 0 {
+        let series = header.series().filter(|volumes| *volumes > 1);
+        let Some(volumes) = series.filter(|_| header.voxels() > 0) else {
             return Err(Error::invalid(
                 &self.bold,
                 format!(
@@ -403,12 +372,12 @@ impl Found {
                     header.shape
                 ),
             ));
-        }
+        };
         let tr = repetition_time(&self, header, config, findings)?;
         let timing = Timing {
-            volumes: header.volumes(),
+            volumes,
             tr,
-            start: self.sidecar.start,
+            start: self.sidecar.start.unwrap_or(0.0),
         };
         let place = &self.place;
         let parts = [

@@ -7,6 +7,7 @@ use ndarray::{Array2, Ix2};
 
 use super::clips::{MOVIES, Movie, Second};
 use crate::import::checks::{Check, Findings};
+use crate::read::read_text;
 use crate::{Error, Labels, Result};
 
 /// Dataset with the names.
@@ -126,7 +127,7 @@ fn matrix(path: &Path, file: &File, movie: &Movie, findings: &mut Findings) -> R
 fn names(path: &Path, file: &File, own: Option<&Path>, count: usize) -> Result<Vec<String>> {
     let (place, names) = match own {
         Some(own) => {
-            let text = std::fs::read_to_string(own).map_err(Error::io("cannot read", own))?;
+            let text = read_text(own)?;
             (
                 own,
                 text.lines()

@@ -52,17 +52,23 @@ pub(super) fn find(
     findings: &mut Findings,
 ) -> Result<BTreeMap<String, Vec<Recording>>> {
     let results = |subject: &str| root.join(subject).join("MNINonLinear").join("Results");
-    let mut names = subjects.to_vec();
-    if names.is_empty() {
-        for folder in folders(root)? {
-            let name = folder.file_name().and_then(|name| name.to_str());
-            names.extend(name.map(str::to_owned));
-        }
-        names.retain(|name| {
-            let mut runs = MOVIES.iter().map(|movie| results(name).join(movie.run));
-            runs.any(|run| run.is_dir())
-        });
+    let mut names = Vec::new();
+    for folder in folders(root)? {
+        let name = folder.file_name().and_then(|name| name.to_str());
+        names.extend(name.map(str::to_owned));
     }
+    names.retain(|name| {
+        let mut runs = MOVIES.iter().map(|movie| results(name).join(movie.run));
+        runs.any(|run| run.is_dir())
+    });
+    if let Some(missing) = subjects.iter().find(|asked| !names.contains(asked)) {
+        let message = format!(
+            "--subjects {missing}: expected movie runs of it, found those of {}",
+            names.join(", ")
+        );
+        return Err(Error::invalid(root, message));
+    }
+    names.retain(|name| subjects.is_empty() || subjects.contains(name));
     let mut found = BTreeMap::new();
     for name in names {
         let runs = subject(&results(&name), &name, variant, findings)?;
@@ -169,12 +175,11 @@ fn open(path: PathBuf, movie: usize, findings: &mut Findings) -> Result<Recordin
     } else {
         let file = Nifti::open(&path)?;
         let header = file.header();
-        if header.shape.len() != 4 {
+        let volumes = header.series().ok_or_else(|| {
             let message = format!("expected 4 dimensions, found shape {:?}", header.shape);
-            return Err(Error::invalid(&path, message));
-        }
-        let space = Space::Volume(Grid::of(header));
-        (space, header.volumes(), header.tr)
+            Error::invalid(&path, message)
+        })?;
+        (Space::Volume(Grid::of(header)), volumes, header.tr)
     };
     if tr.is_none_or(|tr| (tr - TR).abs() > SAME_TR) {
         let found = tr.map_or_else(|| "none".to_owned(), |tr| format!("{tr} s"));

@@ -120,7 +120,11 @@ impl Files {
         };
         let mask = self.mask.as_deref();
         let mask = mask.map(|path| image(path, findings)).transpose()?;
-        let inside = |voxel: usize| mask.as_ref().is_none_or(|mask| mask[voxel] > 0.0);
+        // Noise of resampling around 0 is outside.
+        let inside = |voxel: usize| {
+            mask.as_ref()
+                .is_none_or(|mask| mask[voxel] > atlas::ROUNDING)
+        };
         let mut chosen = Chosen::default();
         if let Some(path) = &self.atlas {
             let values = image(path, findings)?;

@@ -55,13 +55,13 @@ pub(super) fn trials(path: &Path, regions: &Regions, findings: &mut Findings) ->
         let found = format!("{}, scaling {:?}", header.dtype, header.scaling);
         return wrong("header", "int16 without scaling", found);
     }
-    if header.shape.len() != 4 {
+    let Some(trials) = header.series() else {
         let found = format!("shape {:?}", header.shape);
         return wrong("header", "x × y × z × trials", found);
-    }
+    };
     let grid = Grid::of(header);
     regions.grid.check(&regions.origin, &grid, path, findings)?;
-    Ok(header.volumes())
+    Ok(trials)
 }
 
 /// Stored values of the regions' voxels: trials × voxels.

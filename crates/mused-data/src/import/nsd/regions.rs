@@ -1,7 +1,6 @@
 //! Which voxels are imported, and the region of each.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use mused_formats::nifti::Nifti;
@@ -9,6 +8,7 @@ use mused_formats::nifti::Nifti;
 use super::{NsdConfig, tree};
 use crate::Grid;
 use crate::import::checks::{Check, Findings};
+use crate::read::read_text;
 use crate::{Error, Result, Voxel};
 
 /// The region that all of NSD's visual responses lie in: a mask, no atlas.
@@ -170,7 +170,7 @@ fn found(path: &Path, members: Members) -> Result<Members> {
 
 /// Lines of an index and a name; FreeSurfer puts colours behind them.
 fn read_names(path: &Path) -> Result<BTreeMap<i32, String>> {
-    let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
+    let text = read_text(path)?;
     let mut names = BTreeMap::new();
     for (line, content) in text.lines().enumerate() {
         let mut words = content.split_whitespace();

@@ -1,10 +1,10 @@
 //! The manifest: a TOML file that says what the files of a published data set mean.
 
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::read::read_text;
 use crate::{Error, Level, Result};
 
 /// More stimuli than any data set has; a larger number in a manifest is a slip of the pen.
@@ -168,7 +168,7 @@ impl Manifest {
     /// # Errors
     /// When it cannot be read, is not TOML, or a field is missing, unknown or of the wrong type.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
+        let text = read_text(path)?;
         toml::from_str(&text)
             .map_err(|error| Error::invalid(path, error.to_string().trim_end().to_owned()))
     }

@@ -57,11 +57,14 @@ fn discover(
     data.path(path)?;
     let components = pattern::parse(path, &[Place::Subject, Place::Roi])
         .map_err(|message| invalid(format!("responses.path: {message}, found {path:?}")))?;
-    let files = data.matching(&components)?;
+    let mut files = data.matching(&components)?;
+    // What has a name in the place of a number, as a mean over sessions, is no session.
+    let number = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit());
+    files.retain(|(_, captured)| captured.session.as_ref().is_none_or(number));
     if files.is_empty() {
         let root = data.path(".")?;
         return Err(invalid(format!(
-            "responses.path: expected files like {path:?} in {}, found none",
+            "responses.path: expected files like {path:?} in {}, with a number as session, found none",
             root.display()
         )));
     }

@@ -71,6 +71,14 @@ impl Layers {
     /// When the file cannot be read, is not TOML, or has an unknown key.
     pub fn file(&mut self, path: &Path) -> Result<()> {
         let text = fs::read_to_string(path).map_err(Error::io("cannot read", path))?;
+        self.text(&text, path)
+    }
+
+    /// Lays the text of the TOML file `path` over what there is.
+    ///
+    /// # Errors
+    /// As [`Self::file`].
+    pub fn text(&mut self, text: &str, path: &Path) -> Result<()> {
         let table: Table = text
             .parse()
             .map_err(|error| Error::invalid(path, format!("{error}")))?;

@@ -177,7 +177,7 @@ fn wrong_values_are_refused_with_their_origin() {
         ),
         (
             "train.epochs=0",
-            "train.epochs must be at least 1, found 0 (--set)",
+            "train.epochs must be from 1 to 16777216, found 0 (--set)",
         ),
         (
             "model.heads=5",
