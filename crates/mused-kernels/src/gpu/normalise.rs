@@ -143,11 +143,7 @@ pub(super) fn layer_norm_gradient<R: CubeRuntime>(
         epsilon as f32,
         units(dim),
     );
-    [
-        x_gradient,
-        column_sums(products),
-        column_sums(gradient),
-    ]
+    [x_gradient, column_sums(products), column_sums(gradient)]
 }
 
 type Engine<R, BT> = CubeBackend<R, f32, i32, BT>;
