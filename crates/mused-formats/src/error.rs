@@ -40,7 +40,7 @@ pub enum ErrorKind {
     },
     /// A small file that would take much memory, as damaged and hostile ones do ([`Budget`](crate::Budget)).
     #[error(
-        "{place}: expected at most {most} bytes of memory (64 times the file, 256 MiB at least), found {}; if the file \
+        "{place}: expected at most {most} bytes of memory (320 times the file, 256 MiB at least), found {}; if the file \
          is right, save it without compression",
         .needed.map_or("more".to_owned(), |needed| needed.to_string())
     )]

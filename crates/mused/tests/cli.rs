@@ -339,3 +339,22 @@ mod interrupted {
         assert!(!left, "the state of a complete fold is left");
     }
 }
+
+/// A device that is not here, or that the build does not reach, and one that is.
+#[test]
+fn networks_run_on_devices_that_are_here() {
+    let bench = Bench::new();
+    let listed = bench.mused(&["devices"]).assert().success();
+    let listed = String::from_utf8(listed.get_output().stdout.clone()).unwrap();
+    assert!(listed.contains("processors (cpu)"), "{listed}");
+    if cfg!(not(any(feature = "gpu", feature = "cuda"))) {
+        let refused = bench.train("run", &["--device", "cuda"]).failure().code(1);
+        let said = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+        for part in ["--device cuda", "processors (cpu)", "--features cuda"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(!bench.path("run").exists());
+    }
+    bench.train("run", &["--device", "gpu"]).failure().code(2);
+    bench.train("run", &["--device", "cpu"]).success();
+}

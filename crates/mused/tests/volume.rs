@@ -136,6 +136,6 @@ fn grids_that_cannot_be_are_refused_before_anything_is_created() {
     let flat = train("--set model.grid=[[0,9]]");
     bench.refused(&flat, &["model.grid must be empty or three pairs"]);
     let huge = train("--set model.grid=[[0,4000],[0,4000],[0,4000]]");
-    bench.refused(&huge, &["larger than any"]);
+    bench.refused(&huge, &["at most 134217728 voxels", "model.grid"]);
     assert!(!bench.0.path().join("run").exists());
 }
