@@ -22,7 +22,7 @@ fn fill(mut packer: impl Write, head: &[u8], repeated: &[u8], megabytes: usize) 
 
 fn zlib(head: &[u8], repeated: &[u8], megabytes: usize) -> Vec<u8> {
     let mut packed = Vec::new();
-    let mut packer = ZlibEncoder::new(&mut packed, Compression::fast());
+    let mut packer = ZlibEncoder::new(&mut packed, Compression::best());
     fill(&mut packer, head, repeated, megabytes);
     packer.finish().unwrap();
     packed
