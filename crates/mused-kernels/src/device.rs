@@ -8,7 +8,7 @@ pub enum Device {
     /// The processor.
     #[default]
     Cpu,
-    /// A GPU by Vulkan, Metal or DirectX 12.
+    /// A GPU by Vulkan, or by Metal on macOS.
     #[cfg(feature = "gpu")]
     Gpu,
     /// A GPU of NVIDIA by CUDA.
@@ -23,7 +23,7 @@ pub struct Found {
     pub device: Device,
     /// What its maker calls it.
     pub name: String,
-    /// By what it is reached: `cuda`, `vulkan`, `metal`, `dx12`.
+    /// By what it is reached: `cpu`, `cuda`, `vulkan`, `metal`.
     pub by: String,
     /// A program that computes as a GPU would, on the processor: for tests.
     pub software: bool,
@@ -76,7 +76,11 @@ fn cuda() -> Vec<Found> {
 fn graphics() -> Vec<Found> {
     use wgpu::{Backends, DeviceType, Instance, InstanceDescriptor};
 
-    let backends = Backends::VULKAN | Backends::METAL | Backends::DX12;
+    // What the engine takes.
+    let backends = match cfg!(target_os = "macos") {
+        true => Backends::METAL,
+        false => Backends::VULKAN,
+    };
     let instance = Instance::new(InstanceDescriptor {
         backends,
         ..InstanceDescriptor::new_without_display_handle()

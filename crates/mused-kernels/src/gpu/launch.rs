@@ -65,25 +65,17 @@ pub(super) fn units(length: usize) -> u32 {
 /// The sum of a value over the units of a cube, the same for all of them.
 #[cube]
 pub(super) fn cube_sum(value: f32, #[comptime] units: u32) -> f32 {
-    let mut shared = SharedMemory::<f32>::new(units as usize);
-    let unit = UNIT_POS as usize;
-    shared[unit] = value;
-    sync_cube();
-    let mut half = CUBE_DIM / 2;
-    while half > 0 {
-        if UNIT_POS < half {
-            let other = shared[unit + half as usize];
-            shared[unit] += other;
-        }
-        sync_cube();
-        half /= 2;
-    }
-    shared[0]
+    over_cube(value, units, false)
 }
 
 /// The largest of a value over the units of a cube, the same for all of them.
 #[cube]
 pub(super) fn cube_max(value: f32, #[comptime] units: u32) -> f32 {
+    over_cube(value, units, true)
+}
+
+#[cube]
+fn over_cube(value: f32, #[comptime] units: u32, #[comptime] largest: bool) -> f32 {
     let mut shared = SharedMemory::<f32>::new(units as usize);
     let unit = UNIT_POS as usize;
     shared[unit] = value;
@@ -92,10 +84,17 @@ pub(super) fn cube_max(value: f32, #[comptime] units: u32) -> f32 {
     while half > 0 {
         if UNIT_POS < half {
             let other = shared[unit + half as usize];
-            shared[unit] = max(shared[unit], other);
+            if largest {
+                shared[unit] = max(shared[unit], other);
+            } else {
+                shared[unit] += other;
+            }
         }
         sync_cube();
         half /= 2;
     }
-    shared[0]
+    let result = shared[0];
+    // The memory may be another's from here on, once all have read it.
+    sync_cube();
+    result
 }

@@ -21,10 +21,10 @@ use crate::batch_norm::BatchNormState;
 use crate::conv3d::Window;
 use crate::dropout::Dropout;
 
-/// The backends of GPUs, without gradients.
+/// GPUs of NVIDIA, without gradients.
 #[cfg(feature = "cuda")]
 pub type Cuda = burn_cuda::Cuda;
-/// Vulkan, Metal and DirectX 12.
+/// GPUs by Vulkan, by Metal on macOS.
 #[cfg(feature = "gpu")]
 pub type Wgpu = burn_wgpu::Wgpu;
 
