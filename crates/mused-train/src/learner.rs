@@ -78,7 +78,8 @@ pub(crate) trait Model: Send + Sync {
 pub(crate) struct Outputs {
     /// samples × labels
     pub(crate) probabilities: Array2<f32>,
-    /// The subject tokens that the network has, the high-level one first: its name, and samples × dim.
+    /// The subject tokens that the network has, the high-level one first: its name, and samples × dim, those of
+    /// several networks side by side.
     pub(crate) tokens: Vec<(&'static str, Array2<f32>)>,
 }
 

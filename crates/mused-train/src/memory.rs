@@ -18,11 +18,15 @@ pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig, kept: u64) -> Re
         0 => train.batch_size,
         size => size.min(train.batch_size),
     };
-    let needed = model.step_bytes(at_once)?.saturating_add(kept);
+    let needed = bytes(model, train.ensemble, at_once, kept)?;
     match available() {
-        Some(available) if needed > available => {
-            Err(Error::Request(advice(model, at_once, kept, available)?))
-        }
+        Some(available) if needed > available => Err(Error::Request(advice(
+            model,
+            train.ensemble,
+            at_once,
+            kept,
+            available,
+        )?)),
         // Where the system does not say, the step itself will tell.
         _ => Ok(needed),
     }
@@ -46,8 +50,20 @@ pub(crate) fn check_inputs(width: usize, samples: usize) -> Result<u64> {
     }
 }
 
-fn advice(model: &DecoderConfig, at_once: usize, kept: u64, available: u64) -> Result<String> {
-    let needs = |samples| Ok::<_, Error>(model.step_bytes(samples)?.saturating_add(kept));
+/// Bytes of a step of so many networks side by side.
+fn bytes(model: &DecoderConfig, networks: usize, samples: usize, kept: u64) -> Result<u64> {
+    let step = model.step_bytes(samples)?;
+    Ok(step.saturating_mul(networks as u64).saturating_add(kept))
+}
+
+fn advice(
+    model: &DecoderConfig,
+    networks: usize,
+    at_once: usize,
+    kept: u64,
+    available: u64,
+) -> Result<String> {
+    let needs = |samples| bytes(model, networks, samples, kept);
     let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let (needed, free) = (gigabytes(needs(at_once)?), gigabytes(available));
     let mut fitting = at_once.checked_next_power_of_two().unwrap_or(usize::MAX) / 2;
@@ -168,10 +184,10 @@ mod tests {
     fn too_large_a_step_says_what_fits() {
         let model =
             DecoderConfig::BrainFormer(BrainFormerConfig::published(Depth::Eighteen, 9, 53));
-        let text = advice(&model, 64, 0, 3_000_000_000).unwrap();
+        let text = advice(&model, 1, 64, 0, 3_000_000_000).unwrap();
         assert!(text.contains("3.0 GB are free"), "{text}");
         assert!(text.contains("train.micro_batch to 8"), "{text}");
-        let text = advice(&model, 64, 0, 1000).unwrap();
+        let text = advice(&model, 1, 64, 0, 1000).unwrap();
         assert!(text.contains("not even one fits"), "{text}");
 
         let mut train = Config::default().train;

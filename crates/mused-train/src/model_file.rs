@@ -13,6 +13,21 @@ pub(crate) struct ModelDescription {
     /// Subjects trained on, in the order of their tokens.
     pub(crate) subjects: Vec<String>,
     pub(crate) labels: Vec<String>,
+    /// Networks whose logits are averaged; 1 of a closed form.
+    #[serde(default = "alone", skip_serializing_if = "is_alone")]
+    pub(crate) members: usize,
+}
+
+fn alone() -> usize {
+    1
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_alone(members: &usize) -> bool {
+    *members == 1
 }
 
 impl ModelDescription {

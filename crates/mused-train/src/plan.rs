@@ -254,6 +254,10 @@ impl Plan {
                 model: model.clone(),
                 subjects: subjects.clone(),
                 labels: labels.clone(),
+                members: match config.model.family.by_steps() {
+                    true => config.train.ensemble,
+                    false => 1,
+                },
             },
             transform,
         })

@@ -132,7 +132,7 @@ pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Resu
         &made,
         task,
         &data,
-        &Network::<B::InnerBackend>::new(model, device),
+        &Network::<B::InnerBackend>::new(vec![model], device),
         0,
         &config,
     )?;
@@ -238,8 +238,15 @@ pub fn export_published<B: KernelBackend>(run: &Run, fold: usize, out: &Path) ->
         })?;
     let path = run.model_path(task);
     let (description, weights) = checkpoint::read_of::<ModelDescription>(run, &path)?;
-    let network = Network::<B>::restore(description.model.network()?, weights)?;
-    let state = network.decoder().state()?;
+    let model = description.model.network()?;
+    let network = Network::<B>::restore(model, description.members, weights)?;
+    let state = match network.single() {
+        Some(network) => network.state()?,
+        None => {
+            let message = "a checkpoint is one network: train with train.ensemble=1";
+            return Err(Error::Request(message.to_owned()));
+        }
+    };
     let counts: Vec<String> = state
         .keys()
         .filter_map(|name| name.strip_suffix("running_mean"))

@@ -71,11 +71,12 @@ fn arrays_in_memory_are_trained_on_scored_and_predicted() {
 #[test]
 fn a_handle_stops_training_which_goes_on_to_the_same_bits() {
     let (folder, dataset) = (TempDir::new().unwrap(), in_memory());
-    let whole = train(&dataset, config(), folder.path().join("whole")).unwrap();
+    let config = config().set("train.ensemble=2").unwrap();
+    let whole = train(&dataset, config.clone(), folder.path().join("whole")).unwrap();
     let stop = Cancel::default();
     stop.clone().cancel();
     let path = folder.path().join("stopped");
-    let training = Training::new(&dataset).config(&config()).unwrap();
+    let training = Training::new(&dataset).config(&config).unwrap();
     let stopped = training.cancel(&stop).train(&path);
     assert!(matches!(stopped, Err(Error::Interrupted(at)) if at == path));
     let resumed = Training::new(&dataset).threads(1).resume(&path).unwrap();

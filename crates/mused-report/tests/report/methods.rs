@@ -284,6 +284,9 @@ fn weights_are_chosen_as_they_were() {
     let mut last = run_of(&Config::default());
     (last.validation, last.resolved) = (false, None);
     assert!(words(&last).contains("The weights of the last epoch were kept."));
+    let averaged = "Each model is 3 such networks with initial weights of their own, whose logits were averaged.";
+    assert!(!words(&run_of(&Config::default())).contains("such networks"));
+    assert!(words(&run_of(&with(&["train.ensemble=3"]))).contains(averaged));
     let text = words(&run_of(&with(&["model.family=ridge"])));
     assert!(text.contains("One penalty for all labels was chosen inside the training stimuli"));
     assert!(text.contains("Validation stimuli were not used.") && !text.contains(chosen));

@@ -178,6 +178,8 @@ settings! {
         gradient_clip: f64 = 1.0, in Range::NotNegative, from "published: 0";
         /// Decay a step of the averaged weights that are evaluated; 0 = evaluate the raw weights.
         ema_decay: f64 = 0.99, in Range::Share, from "published: 0";
+        /// Networks of a model, trained from weights of their own on the same batches; the model's logits are their mean.
+        ensemble: usize = 1, in Range::AtLeast(1);
         /// Whether a ridge regression is trained beside a network, in the folder `ridge` of its run, to be held against it.
         ridge: bool = true;
     }

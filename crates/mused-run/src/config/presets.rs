@@ -83,6 +83,7 @@ impl Config {
             weight_decay: 0.0,
             gradient_clip: 0.0,
             ema_decay: 0.0,
+            ensemble: 1,
             ridge: true,
         };
         config

@@ -53,7 +53,8 @@ pub(crate) fn restore<B: KernelBackend>(
     }
     let model = match &description.model {
         Architecture::Network(network) => {
-            Network::<B>::restore(network, tensors).map(|model| Box::new(model) as Box<dyn Model>)
+            Network::<B>::restore(network, description.members, tensors)
+                .map(|model| Box::new(model) as Box<dyn Model>)
         }
         Architecture::Linear(linear) => {
             linear::LinearModel::restore(linear, tensors).map(|model| Box::new(model) as _)

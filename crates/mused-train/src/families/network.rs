@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use burn::tensor::Tensor;
 use mused_data::Layout;
 use mused_kernels::{KernelBackend, TrainBackend};
-use mused_model::{Decoder, DecoderConfig};
+use mused_model::{Batch, Decoder, DecoderConfig, TokenOutput};
 use mused_run::Config;
 use ndarray::{Array2, Array3, ArrayView2};
 use rand::SeedableRng;
@@ -84,31 +84,90 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
     }
 }
 
-/// A trained network.
+/// Trained networks of one architecture whose logits are averaged, often one.
 pub(crate) struct Network<B: KernelBackend> {
-    decoder: Decoder<B>,
+    members: Vec<Decoder<B>>,
     device: B::Device,
 }
 
 impl<B: KernelBackend> Network<B> {
-    pub(crate) fn new(decoder: Decoder<B>, device: B::Device) -> Self {
-        Self { decoder, device }
+    pub(crate) fn new(members: Vec<Decoder<B>>, device: B::Device) -> Self {
+        Self { members, device }
     }
 
-    /// The network of stored tensors.
+    /// The networks of stored tensors.
     ///
     /// # Errors
     /// Every missing, surplus and mis-shaped tensor.
-    pub(crate) fn restore(config: &DecoderConfig, tensors: NamedTensors) -> Result<Self> {
+    pub(crate) fn restore(
+        config: &DecoderConfig,
+        members: usize,
+        tensors: NamedTensors,
+    ) -> Result<Self> {
         let device = B::Device::default();
+        if !(1..=tensors.len().max(1)).contains(&members) {
+            let message = format!("{} tensors are not of {members} networks", tensors.len());
+            return Err(Error::Request(message));
+        }
         // The drawn weights are all replaced.
         let drawn = config.init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device)?;
-        Ok(Self::new(restore(drawn, tensors)?, device))
+        let members = members_of(tensors, members).into_iter();
+        let members = members.map(|tensors| restore(drawn.clone(), tensors));
+        Ok(Self::new(members.collect::<Result<_>>()?, device))
     }
 
-    pub(crate) fn decoder(&self) -> &Decoder<B> {
-        &self.decoder
+    /// The network, where there is but one.
+    pub(crate) fn single(&self) -> Option<&Decoder<B>> {
+        match self.members.as_slice() {
+            [decoder] => Some(decoder),
+            _ => None,
+        }
     }
+
+    /// What each network makes of a batch.
+    fn forward(&self, batch: &Batch<B>) -> Vec<TokenOutput<B>> {
+        let members = self.members.iter();
+        members
+            .map(|member| member.forward(batch.clone()))
+            .collect()
+    }
+}
+
+/// Tensors of several networks under one name each: `N.name` of the N-th, the plain name of one that is alone.
+pub(crate) fn joined(members: Vec<NamedTensors>) -> NamedTensors {
+    let alone = members.len() == 1;
+    let named = members
+        .into_iter()
+        .enumerate()
+        .flat_map(|(index, tensors)| {
+            let name = move |name| match alone {
+                true => name,
+                false => format!("{index}.{name}"),
+            };
+            tensors
+                .into_iter()
+                .map(move |(own, tensor)| (name(own), tensor))
+        });
+    named.collect()
+}
+
+/// The tensors of each network of [`joined`] ones; what is none of theirs stays with the first, as it is.
+pub(crate) fn members_of(tensors: NamedTensors, members: usize) -> Vec<NamedTensors> {
+    if members == 1 {
+        return vec![tensors];
+    }
+    let mut parts = vec![NamedTensors::new(); members];
+    for (name, tensor) in tensors {
+        let member = name.split_once('.').and_then(|(index, own)| {
+            let index: usize = index.parse().ok()?;
+            Some((index, own.to_owned())).filter(|(index, _)| *index < members)
+        });
+        let (index, name) = member.unwrap_or((0, name));
+        if let Some(part) = parts.get_mut(index) {
+            part.insert(name, tensor);
+        }
+    }
+    parts
 }
 
 impl<B: KernelBackend> Model for Network<B> {
@@ -119,7 +178,8 @@ impl<B: KernelBackend> Model for Network<B> {
         for chosen in rows.chunks(evaluation_batch(set.width())) {
             let inputs = set.inputs(chosen)?;
             let batch = set.batch::<B>(chosen, inputs.view(), &self.device);
-            let logits = self.decoder.forward(batch).logits;
+            let logits = self.forward(&batch).into_iter().map(|output| output.logits);
+            let logits = mean(logits)?;
             labels = logits.dims()[1];
             values.extend(to_host(logits)?.into_iter().map(probability));
         }
@@ -133,14 +193,19 @@ impl<B: KernelBackend> Model for Network<B> {
         inputs: ArrayView2<'_, f32>,
     ) -> Result<Outputs> {
         let batch = set.batch::<B>(chosen, inputs, &self.device);
-        let output = self.decoder.forward(batch);
+        let outputs = self.forward(&batch);
         let mut tokens = Vec::new();
-        for (level, token) in [("high", output.high_level), ("low", output.low_level)] {
-            if let Some(token) = token {
-                tokens.push((level, matrix(token)?));
+        let levels: [(_, fn(&TokenOutput<B>) -> _); 2] = [
+            ("high", |output| output.high_level.clone()),
+            ("low", |output| output.low_level.clone()),
+        ];
+        for (level, token) in levels {
+            let of_members: Option<Vec<_>> = outputs.iter().map(token).collect();
+            if let Some(of_members) = of_members {
+                tokens.push((level, matrix(Tensor::cat(of_members, 1))?));
             }
         }
-        let mut probabilities = matrix(output.logits)?;
+        let mut probabilities = matrix(mean(outputs.into_iter().map(|output| output.logits))?)?;
         probabilities.mapv_inplace(probability);
         Ok(Outputs {
             probabilities,
@@ -155,16 +220,20 @@ impl<B: KernelBackend> Model for Network<B> {
         inputs: ArrayView2<'_, f32>,
     ) -> Result<Option<Array3<f32>>> {
         let batch = set.batch::<B>(chosen, inputs, &self.device);
-        let Some(found) = self.decoder.attention(batch) else {
+        let members = self.members.iter();
+        let found: Option<Vec<_>> = members.map(|one| one.attention(batch.clone())).collect();
+        let Some(found) = found else {
             return Ok(None);
         };
+        let found = mean(found)?;
         let [samples, tokens, slots] = found.dims();
         let values = Array3::from_shape_vec((samples, tokens, slots), to_host(found)?);
         values.map(Some).map_err(unexpected)
     }
 
     fn tensors(&self) -> Result<NamedTensors> {
-        collect(&self.decoder)
+        let members = self.members.iter().map(collect);
+        Ok(joined(members.collect::<Result<_>>()?))
     }
 }
 
@@ -172,6 +241,20 @@ impl<B: KernelBackend> Model for Network<B> {
 pub(crate) fn evaluation_batch(width: usize) -> usize {
     let (samples, most_values) = EVALUATION_BATCH;
     (most_values / width.max(1)).clamp(1, samples)
+}
+
+/// Mean over networks of what they make of the same samples.
+fn mean<B: KernelBackend, const D: usize>(
+    of_members: impl IntoIterator<Item = Tensor<B, D>>,
+) -> Result<Tensor<B, D>> {
+    let of_members: Vec<_> = of_members.into_iter().collect();
+    let count = of_members.len() as f64;
+    let sum = of_members.into_iter().reduce(|sum, one| sum + one);
+    match sum {
+        Some(sum) if count > 1.0 => Ok(sum / count),
+        Some(one) => Ok(one),
+        None => Err(Error::Request("a model of no networks".to_owned())),
+    }
 }
 
 fn probability(logit: f32) -> f32 {
@@ -185,4 +268,75 @@ fn matrix<B: KernelBackend>(tensor: Tensor<B, 2>) -> Result<Array2<f32>> {
 
 fn unexpected(error: ndarray::ShapeError) -> Error {
     Error::Request(format!("model output of unexpected shape: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mused_data::simulate::{SimulateConfig, simulate};
+    use mused_data::{Dataset, InputReader, InputTransform, Kind, samples};
+    use mused_kernels::Cpu;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_model_of_several_networks_is_their_mean() {
+        let folder = TempDir::new().unwrap();
+        let data = SimulateConfig {
+            kind: Kind::Roi,
+            subjects: 2,
+            stimuli: 12,
+            labels: 5,
+            ..SimulateConfig::common_space()
+        };
+        simulate(&data, &folder.path().join("data"), &mut |_, _| ()).unwrap();
+        let dataset = Dataset::open(folder.path().join("data")).unwrap();
+        let config = Config::default().set("model.dim=16").unwrap();
+        let stimuli: Vec<usize> = (0..12).collect();
+        let everyone = samples(&dataset, &[0, 1], &stimuli);
+        let arrangement = config.arrangement(dataset.description.kind);
+        let transform = InputTransform::fit(&dataset, arrangement, true, &everyone, &[]).unwrap();
+        let decoder = network(&config, &transform.layout, 2, 5).unwrap();
+        let reader = InputReader::new(&dataset, Arc::new(transform), &[0, 1]).unwrap();
+        let ids: Vec<String> = dataset.subjects.iter().map(|s| s.id.clone()).collect();
+        let set = SampleSet::new(Arc::new(reader), everyone, &ids, 2).unwrap();
+
+        let device = Default::default();
+        let drawn = |seed| {
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            decoder.init::<Cpu>(rng, &device).unwrap()
+        };
+        let (one, other) = (drawn(1), drawn(2));
+        let alone = |decoder: &Decoder<Cpu>| Network::new(vec![decoder.clone()], device);
+        let both = Network::new(vec![one.clone(), other.clone()], device);
+        let (one, other) = (alone(&one), alone(&other));
+        let logit = |p: f32| (p / (1.0 - p)).ln();
+        let of = |network: &Network<Cpu>| network.predict(&set).unwrap().mapv(logit);
+        let mean = (of(&one) + of(&other)) / 2.0;
+        assert!((of(&both) - mean).iter().all(|off| off.abs() < 1e-5));
+        assert!((of(&both) - of(&one)).iter().any(|off| off.abs() > 1e-3));
+
+        let chosen = [3, 20];
+        let inputs = set.inputs(&chosen).unwrap();
+        let tokens = |network: &Network<Cpu>| {
+            let outputs = network.outputs(&set, &chosen, inputs.view()).unwrap();
+            outputs.tokens[0].1.dim()
+        };
+        assert_eq!((tokens(&one), tokens(&both)), ((2, 16), (2, 32)));
+        let attention = |network: &Network<Cpu>| {
+            let found = network.attention(&set, &chosen, inputs.view()).unwrap();
+            found.unwrap()
+        };
+        let mean = (attention(&one) + attention(&other)) / 2.0;
+        assert!((attention(&both) - mean).iter().all(|off| off.abs() < 1e-6));
+
+        let stored = both.tensors().unwrap();
+        let restored = Network::<Cpu>::restore(&decoder, 2, stored.clone()).unwrap();
+        assert_eq!(restored.predict(&set).unwrap(), both.predict(&set).unwrap());
+        for members in [0, 1, 3, usize::MAX] {
+            assert!(Network::<Cpu>::restore(&decoder, members, stored.clone()).is_err());
+        }
+    }
 }

@@ -10,10 +10,11 @@ use ndarray::{Array2, ArrayView1};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
 use super::architecture::losses;
-use super::network::Network;
+use super::network::{Network, joined, members_of};
 use crate::fold_data::{FoldData, Guides};
 use crate::journal::Journal;
 use crate::learner::{Epoch, Fit, Model as _, record};
@@ -86,7 +87,13 @@ pub(crate) fn forget_states(run: &Run, task: &Task) {
     }
 }
 
-/// One network in training.
+/// One network of a model, and what its optimiser remembers.
+struct Member<B: TrainBackend> {
+    decoder: Decoder<B>,
+    optimizer: Optimizer<B>,
+}
+
+/// The networks of a model in training: they pass the same batches, each with weights and dropout masks of its own.
 pub(crate) struct Trainer<'f, B: TrainBackend> {
     run: &'f Run,
     task: &'f Task,
@@ -99,10 +106,10 @@ pub(crate) struct Trainer<'f, B: TrainBackend> {
     /// Steps in all.
     total: usize,
     device: B::Device,
-    model: Decoder<B>,
-    optimizer: Optimizer<B>,
+    members: Vec<Member<B>>,
     standing: Standing,
-    best: Option<NamedTensors>,
+    /// Weights of each network when they did best together.
+    best: Option<Vec<NamedTensors>>,
     /// Order of the training samples in the current epoch.
     order: Vec<usize>,
     /// Inputs of the step after this one, read while this one was computed.
@@ -118,13 +125,17 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         let folder = run.task_folder(task);
         fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
         let device = B::Device::default();
-        let seed = stream(config.train.seed, task.index, Purpose::Weights, 0);
         let network = fit.data.description.model.network()?;
-        let mut model = network.init::<B>(&mut ChaCha8Rng::seed_from_u64(seed), &device)?;
-        model.set_prior(Tensor::from_floats(
-            prior(&fit.data.train).as_slice(),
-            &device,
-        ));
+        let prior = prior(&fit.data.train);
+        let member = |index| {
+            let seed = stream(config.train.seed, task.index, Purpose::Weights, index);
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            let mut decoder = network.init::<B>(rng, &device)?;
+            decoder.set_prior(Tensor::from_floats(prior.as_slice(), &device));
+            let optimizer = Optimizer::new();
+            Ok(Member { decoder, optimizer })
+        };
+        let members = (0..fit.data.description.members).map(member);
         let mut trainer = Self {
             run,
             task,
@@ -135,9 +146,8 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             journal: fit.journal,
             watch: fit.watch,
             total,
-            model,
+            members: members.collect::<Result<_>>()?,
             device,
-            optimizer: Optimizer::new(),
             standing: Standing::default(),
             best: None,
             order: Vec::new(),
@@ -202,16 +212,38 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
                 cause,
             });
         }
-        let chosen = Chosen {
-            set,
-            samples: &samples,
-            inputs: &inputs,
-            seed: stream(config.train.seed, self.task.index, Purpose::Dropout, step),
+        let dropout = stream(config.train.seed, self.task.index, Purpose::Dropout, step);
+        let rate = learning_rate(&config.train, step, total_steps, per_epoch);
+        let (members, guides, device) = (&mut self.members, self.guides, &self.device);
+        let (of_batch, micro_batch) = (&self.losses, config.train.micro_batch);
+        let one = |(index, member): (usize, &mut Member<B>)| {
+            let chosen = Chosen {
+                set,
+                samples: &samples,
+                inputs: &inputs,
+                seed: match index {
+                    0 => dropout,
+                    index => stream(dropout, 0, Purpose::Dropout, index),
+                },
+            };
+            let decoder = &mut member.decoder;
+            let (losses, gradients) =
+                losses_and_gradients(decoder, &chosen, guides, of_batch, micro_batch, device);
+            if !losses.total.is_finite() {
+                return Err(format!("the loss is {}", losses.total));
+            }
+            let stepped = (member.optimizer).step(decoder.clone(), gradients, rate, &config.train);
+            *decoder = stepped.ok_or_else(|| "its update overflows the weights".to_owned())?;
+            Ok(losses)
         };
-        let (model, guides, device) = (&mut self.model, self.guides, &self.device);
-        let (losses, micro_batch) = (&self.losses, config.train.micro_batch);
-        let ((losses, gradients), ahead) = rayon::join(
-            || losses_and_gradients(model, &chosen, guides, losses, micro_batch, device),
+        let (losses, ahead) = rayon::join(
+            || {
+                members
+                    .par_iter_mut()
+                    .enumerate()
+                    .map(one)
+                    .collect::<Vec<_>>()
+            },
             || {
                 (step + 1 < total_steps)
                     .then(|| set.inputs(&next))
@@ -219,19 +251,15 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             },
         );
         self.ahead = ahead?;
-
-        let rate = learning_rate(&config.train, step, total_steps, per_epoch);
         self.standing.step += 1;
-        if !losses.total.is_finite() {
-            return Err(self.diverged(format!("the loss is {}", losses.total), rate));
+        let share = 1.0 / losses.len() as f64;
+        let mut mean = EpochLosses::default();
+        for losses in losses {
+            let losses = losses.map_err(|broken| self.diverged(broken, rate))?;
+            add(&mut mean, &losses, share);
         }
-        let model = self.model.clone();
-        let Some(model) = self.optimizer.step(model, gradients, rate, &config.train) else {
-            return Err(self.diverged("its update overflows the weights".to_owned(), rate));
-        };
-        self.model = model;
-        add(&mut self.standing.sums, &losses, 1.0);
-        self.watch.progress.step(&self.task.name(), &losses);
+        add(&mut self.standing.sums, &mean, 1.0);
+        self.watch.progress.step(&self.task.name(), &mean);
         if last {
             self.end_epoch(rate)?;
         }
@@ -303,17 +331,15 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         Ok(scores)
     }
 
-    /// The averaged weights, or the raw ones where no average is kept.
-    fn evaluated_weights(&self) -> Result<NamedTensors> {
-        match self.optimizer.averaged()? {
-            Some(averaged) if !averaged.is_empty() => {
-                // A parameter without a gradient (guidance off, one subject) has no average.
-                let mut weights = collect(&self.model)?;
-                weights.extend(averaged);
-                Ok(weights)
-            }
-            _ => collect(&self.model),
-        }
+    /// The averaged weights of each network, or the raw ones where no average is kept.
+    fn evaluated_weights(&self) -> Result<Vec<NamedTensors>> {
+        let weights = |member: &Member<B>| {
+            // A parameter without a gradient (guidance off, one subject) has no average.
+            let mut weights = collect(&member.decoder)?;
+            weights.extend(member.optimizer.averaged()?.unwrap_or_default());
+            Ok(weights)
+        };
+        self.members.iter().map(weights).collect()
     }
 
     /// Saves everything needed to go on later to the same bits.
@@ -323,18 +349,20 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
     pub(crate) fn save(&mut self) -> Result<()> {
         self.watch.check(self.run)?;
         let start = Instant::now();
-        let mut tensors = self.optimizer.state()?;
-        let mut put = |prefix: &str, named: NamedTensors| {
-            tensors.extend(
-                named
-                    .into_iter()
-                    .map(|(name, t)| (format!("{prefix}.{name}"), t)),
-            );
+        let state = |(index, member): (usize, &Member<B>)| {
+            let mut tensors = member.optimizer.state()?;
+            let mut put = |prefix: &str, named: NamedTensors| {
+                let named = named.into_iter();
+                tensors.extend(named.map(|(name, t)| (format!("{prefix}.{name}"), t)));
+            };
+            put("model", collect(&member.decoder)?);
+            if let Some(best) = self.best.as_ref().and_then(|best| best.get(index)) {
+                put("best", best.clone());
+            }
+            Ok(tensors)
         };
-        put("model", collect(&self.model)?);
-        if let Some(best) = &self.best {
-            put("best", best.clone());
-        }
+        let states = self.members.iter().enumerate().map(state);
+        let tensors = joined(states.collect::<Result<_>>()?);
         let path = self.run.state_path(self.task);
         if path.is_file() {
             let before = self.run.state_before_path(self.task);
@@ -348,23 +376,29 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
 
     fn load(&mut self) -> Result<()> {
         let path = self.run.state_path(self.task);
-        let (standing, mut tensors) = checkpoint::read::<Standing>(&path)?;
-        let mut take = |prefix: &str| -> NamedTensors {
-            let prefix = format!("{prefix}.");
-            let names: Vec<String> = tensors
-                .keys()
-                .filter(|name| name.starts_with(&prefix))
-                .cloned()
-                .collect();
-            names
-                .into_iter()
-                .filter_map(|name| Some((name[prefix.len()..].to_owned(), tensors.remove(&name)?)))
-                .collect()
-        };
-        let (weights, best) = (take("model"), take("best"));
-        self.model = restore(self.model.clone(), weights)?;
-        self.best = (!best.is_empty()).then_some(best);
-        self.optimizer = Optimizer::from_state(tensors, standing.step as u64, &self.device);
+        let (standing, tensors) = checkpoint::read::<Standing>(&path)?;
+        let mut of_members = Vec::new();
+        let states = members_of(tensors, self.members.len());
+        for (member, mut tensors) in self.members.iter_mut().zip(states) {
+            let mut take = |prefix: &str| -> NamedTensors {
+                let of_prefix =
+                    |name: &str| Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_owned());
+                let (taken, rest) = std::mem::take(&mut tensors)
+                    .into_iter()
+                    .partition(|(name, _)| of_prefix(name).is_some());
+                tensors = rest;
+                let taken: NamedTensors = taken;
+                let named = taken
+                    .into_iter()
+                    .filter_map(|(name, t)| Some((of_prefix(&name)?, t)));
+                named.collect()
+            };
+            let (weights, best) = (take("model"), take("best"));
+            member.decoder = restore(member.decoder.clone(), weights)?;
+            of_members.push(best);
+            member.optimizer = Optimizer::from_state(tensors, standing.step as u64, &self.device);
+        }
+        self.best = (of_members.iter().all(|best| !best.is_empty())).then_some(of_members);
         self.standing = standing;
         Ok(())
     }
@@ -378,9 +412,13 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         self.network(weights)
     }
 
-    fn network(&self, weights: NamedTensors) -> Result<Network<B::InnerBackend>> {
-        let model = restore(self.model.valid(), weights)?;
-        Ok(Network::new(model, self.device.clone()))
+    fn network(&self, weights: Vec<NamedTensors>) -> Result<Network<B::InnerBackend>> {
+        let members = self.members.iter().zip(weights);
+        let members = members.map(|(member, weights)| restore(member.decoder.valid(), weights));
+        Ok(Network::new(
+            members.collect::<Result<_>>()?,
+            self.device.clone(),
+        ))
     }
 }
 

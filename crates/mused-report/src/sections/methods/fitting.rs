@@ -51,6 +51,12 @@ fn by_steps(made: &Made<'_>) -> Vec<String> {
             train.ema_decay
         ));
     }
+    if train.ensemble > 1 {
+        sentences.push(format!(
+            "Each model is {} such networks with initial weights of their own, whose logits were averaged.",
+            train.ensemble
+        ));
+    }
     let kept = match made.chosen_by_validation {
         true => {
             "Of each model the weights of the epoch with the highest macro average precision on the validation stimuli \
