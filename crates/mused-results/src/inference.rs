@@ -1,13 +1,13 @@
 use mused_run::{
-    Calibration, Inference, IntervalResult, LabelTest, MetricInference, Predictions, Retrained,
-    Stated, TestResult,
+    AccuracyResult, Calibration, Inference, IntervalResult, LabelTest, MetricInference,
+    OverSubjects, Predictions, Retrained, Stated, TestResult,
 };
 use mused_stats::calibration::{Bins, brier, expected_calibration_error, reliability};
 use mused_stats::interval::{Interval, label_intervals, score_interval};
 use mused_stats::metrics::ByMetric;
 use mused_stats::multiple::benjamini_hochberg;
 use mused_stats::permutation::{Exchange, ScoreTest, fixed_predictions, retrained_p_value};
-use mused_stats::{Answer, summary};
+use mused_stats::{Answer, accuracy, summary};
 
 use crate::Result;
 
@@ -26,19 +26,20 @@ pub(crate) fn infer(
     retrained: &Retrained,
 ) -> Result<(Inference, LabelInference)> {
     let samples = predictions.samples()?;
-    let exchange = samples.exchange();
     let (scores, targets) = (predictions.probabilities.view(), predictions.targets.view());
+    let exchange = samples.exchange(targets)?;
     let intervals = score_interval(scores, targets, &samples)?;
     let tests = fixed_predictions(scores, targets, &samples, exchange, PERMUTATIONS, SEED)?;
     let metric = |interval: Answer<Interval>, test: &ScoreTest, null: &[f64]| MetricInference {
         interval: Stated::of(interval, IntervalResult::from),
         permutation: Stated::of(test.overall, TestResult::from),
-        retrained: retrained_test(test.overall.ok().map(|test| test.observed), null),
+        retrained: retrained_test(test.observed, null),
     };
     let by_metric = &tests.scores;
     let inference = Inference {
         exchanged: match exchange {
             Exchange::Groups => "groups",
+            Exchange::Blocks => "blocks",
             Exchange::Shift => "shift",
             Exchange::Stimuli => "stimuli",
         }
@@ -64,6 +65,32 @@ pub(crate) fn infer(
         roc_auc: stated(intervals.roc_auc, &by_metric.roc_auc)?,
     };
     Ok((inference, labels))
+}
+
+/// Of a design with one label a stimulus.
+pub(crate) fn accuracy(predictions: &Predictions) -> Result<Option<AccuracyResult>> {
+    let samples = predictions.samples()?;
+    let (scores, targets) = (predictions.probabilities.view(), predictions.targets.view());
+    let exchange = samples.exchange(targets)?;
+    let found = accuracy::accuracy(scores, targets, &samples, exchange, PERMUTATIONS, SEED)?;
+    Ok(found.map(|found| {
+        let subjects = predictions.rows_by_subject().into_keys();
+        AccuracyResult {
+            scores: OverSubjects {
+                mean: summary::mean(&found.per_subject),
+                sd: summary::sample_sd(&found.per_subject),
+                per_subject: subjects
+                    .zip(found.per_subject.into_iter().map(Some))
+                    .collect(),
+            },
+            interval: Stated::of(found.interval, IntervalResult::from),
+            permutation: Stated::of(found.permutation, TestResult::from),
+            most_frequent: found.most_frequent,
+            confusion: (found.confusion.rows().into_iter())
+                .map(|row| row.to_vec())
+                .collect(),
+        }
+    }))
 }
 
 fn retrained_test(observed: Option<f64>, null: &[f64]) -> Stated<TestResult> {

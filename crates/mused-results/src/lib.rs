@@ -1,4 +1,4 @@
-//! Scores of a run directory's predictions: `results.json` (schema `mused-results/4`), and differences between runs.
+//! Scores of a run directory's predictions: `results.json` (schema `mused-results/5`), and differences between runs.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod ceiling;
@@ -79,6 +79,7 @@ pub fn evaluate(run: &Run, undefined: Undefined) -> Result<Results> {
             subset_accuracy: over(&|s| Some(s.subset_accuracy)),
             micro_average_precision: over(&|s| s.micro_average_precision),
         },
+        accuracy: inference::accuracy(predictions)?,
         inference,
         calibration: inference::calibration(predictions)?,
         ridge: ridge::against_ridge(run, undefined),

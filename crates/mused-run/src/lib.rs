@@ -49,9 +49,9 @@ pub use record::{
     RunRecord,
 };
 pub use results::{
-    Calibration, FloorScores, GeometryCeiling, Inference, IntervalResult, LabelResult, LabelTest,
-    Macro, MetricInference, NoiseCeiling, OverSubjects, RESULTS_SCHEMA, Results, Stated,
-    SubjectResult, TestResult,
+    AccuracyResult, Calibration, FloorScores, GeometryCeiling, Inference, IntervalResult,
+    LabelResult, LabelTest, Macro, MetricInference, NoiseCeiling, OverSubjects, RESULTS_SCHEMA,
+    Results, Stated, SubjectResult, TestResult,
 };
 pub use retrained::Retrained;
 pub use run::{RidgeBeside, Run, run_directories};

@@ -113,8 +113,8 @@ impl Predictions {
         rows
     }
 
-    /// Who saw what; subjects in alphabetical order. A permutation test that shifts stimuli along a circle finds them in
-    /// the order shown, whatever their names.
+    /// Who saw what; subjects in alphabetical order. A permutation test that moves stimuli in time finds them in the
+    /// order shown, whatever their names.
     ///
     /// # Errors
     /// A stimulus of two groups, or a subject with two rows of one stimulus.
@@ -142,9 +142,13 @@ impl Predictions {
         let named = Samples::new(&subjects, &by_name(&stimuli), &by_name(&groups));
         let (timed, named) = (timed.map_err(contradict)?, named.map_err(contradict)?);
         // Other exchanges do not ask for time: there a seed gives the p that it always gave.
-        Ok(match (timed.exchange(), named.exchange()) {
-            (Exchange::Shift, _) | (_, Exchange::Shift) => timed,
-            _ => named,
+        let asks_for_time = |samples: &Samples| {
+            let exchange = samples.exchange(self.targets.view()).map_err(contradict)?;
+            Ok::<_, Error>([Exchange::Shift, Exchange::Blocks].contains(&exchange))
+        };
+        Ok(match asks_for_time(&timed)? || asks_for_time(&named)? {
+            true => timed,
+            false => named,
         })
     }
 }

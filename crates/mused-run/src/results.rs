@@ -1,4 +1,4 @@
-//! `results.json`, schema `mused-results/4`.
+//! `results.json`, schema `mused-results/5`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::AgainstRidge;
 
 /// The `schema` of a `results.json` that this version writes.
-pub const RESULTS_SCHEMA: &str = "mused-results/4";
+pub const RESULTS_SCHEMA: &str = "mused-results/5";
 
 /// A number, or why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,8 +127,8 @@ pub struct MetricInference {
 /// Intervals and permutation tests of the macro scores.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inference {
-    /// What changed places under the null hypothesis: `groups` of stimuli, `stimuli`, or all stimuli in their order by a
-    /// `shift` along a circle.
+    /// What changed places under the null hypothesis: `groups` of stimuli, `blocks` of them within groups, `stimuli`, or
+    /// all stimuli in their order by a `shift` along a circle.
     pub exchanged: String,
     /// Relabellings that were tried.
     pub permutations: usize,
@@ -227,6 +227,21 @@ pub struct LabelResult {
     pub roc_auc_test: Stated<LabelTest>,
 }
 
+/// Of a design with one label a stimulus: how often the likeliest label is the right one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccuracyResult {
+    /// Share of right ones over subjects.
+    pub scores: OverSubjects,
+    /// Of the mean over subjects.
+    pub interval: Stated<IntervalResult>,
+    /// Fixed predictions, relabelled stimuli.
+    pub permutation: Stated<TestResult>,
+    /// What naming the most frequent label always would reach, mean over subjects.
+    pub most_frequent: f64,
+    /// Samples of all subjects by label, in the order of `labels.tsv`, and within by the label named instead.
+    pub confusion: Vec<Vec<usize>>,
+}
+
 /// What knowing nothing scores, means over subjects.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FloorScores {
@@ -262,7 +277,7 @@ pub struct SubjectResult {
 /// The content of `results.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// `mused-results/4`.
+    /// `mused-results/5`.
     pub schema: String,
     /// `exclude`, `sklearn` or `reference`: what undefined scores count as.
     pub undefined: String,
@@ -271,6 +286,9 @@ pub struct Results {
     /// Every metric over subjects.
     #[serde(rename = "macro")]
     pub macro_scores: Macro,
+    /// `None` where a test stimulus has no label or several, and of schemas 3 and 4.
+    #[serde(default)]
+    pub accuracy: Option<AccuracyResult>,
     /// Intervals and permutation tests of the macro scores, undefined labels left out.
     pub inference: Inference,
     /// Whether probabilities come true, all samples and labels together.

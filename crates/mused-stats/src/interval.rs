@@ -136,7 +136,7 @@ pub(crate) struct Jackknifed {
 /// One number a subject: with all stimuli, and without each group of them.
 pub(crate) struct Values {
     pub(crate) observed: Vec<Option<f64>>,
-    without: Vec<Vec<Option<f64>>>,
+    pub(crate) without: Vec<Vec<Option<f64>>>,
 }
 
 impl Jackknifed {

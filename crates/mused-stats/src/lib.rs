@@ -5,6 +5,7 @@
 //! numpy, and the tests hold them to those programs' numbers.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod accuracy;
 pub mod anchors;
 pub mod banded;
 pub mod calibration;

@@ -8,14 +8,14 @@
 //! Subjects share stimuli, so a relabelling is one of stimuli, the same for all subjects: were subjects relabelled one
 //! by one, a label's peculiarities that all subjects meet would count as evidence several times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use crate::metrics::{ByMetric, check};
 use crate::relabelled_scores::{Labelled, Scored};
-use crate::relabelling::Blocks;
+use crate::relabelling::{Blocks, Distinct};
 use crate::{Answer, Result, Samples, Unavailable, summary};
 
 /// What may change places under the null hypothesis: the design of the experiment decides it, not the data.
@@ -30,22 +30,36 @@ pub enum Exchange {
     /// differ in length: every second keeps its neighbours, but where a clip or the circle ends. There are no more
     /// shifts than stimuli.
     Shift,
+    /// Within each group, blocks with others of as many stimuli: stimuli shown one after the other that are labelled
+    /// alike are a block. For designs with one label a stimulus, whose groups are runs that hold several.
+    Blocks,
 }
 
 /// Fewest orders of groups from which a test by them can be sure of anything.
 const FEWEST_ORDERS: f64 = 100.0;
 
 impl Exchange {
-    /// What may change places, for the groups of stimuli in the order they were shown: stimuli where each is its own
-    /// group, whole groups where they hold several, and all along a circle where too few groups are of the same size
-    /// and each was shown in one piece.
-    pub fn of(groups: &[usize]) -> Self {
+    /// What may change places, for the groups of stimuli and their labels in the order they were shown: stimuli where
+    /// each is its own group; blocks within groups where each has one label and groups hold several; else whole groups
+    /// where they hold several stimuli, and all along a circle where too few groups are of the same size and each was
+    /// shown in one piece.
+    pub fn of(groups: &[usize], labels: &[Vec<u32>]) -> Self {
         let mut sizes: BTreeMap<usize, usize> = BTreeMap::new();
         for &group in groups {
             *sizes.entry(group).or_default() += 1;
         }
         if sizes.len() == groups.len() {
             return Self::Stimuli;
+        }
+        let mut labels_of: BTreeMap<usize, BTreeSet<&[u32]>> = BTreeMap::new();
+        for (&group, labels) in groups.iter().zip(labels) {
+            labels_of.entry(group).or_default().insert(labels);
+        }
+        let of_runs = !labels.is_empty()
+            && labels.iter().all(|labels| labels.len() == 1)
+            && (labels_of.iter()).all(|(group, labels)| labels.len() > 1 || sizes[group] == 1);
+        if of_runs {
+            return Self::Blocks;
         }
         let pieces = groups.chunk_by(|a, b| a == b).count();
         let whole = pieces == sizes.len();
@@ -91,6 +105,8 @@ pub struct Tested {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoreTest {
     /// The mean over subjects of the macro mean over labels.
+    pub observed: Option<f64>,
+    /// It, held against its null distribution.
     pub overall: Answer<Tested>,
     /// The overall score under each relabelling, without those that leave it undefined.
     pub null: Vec<f64>,
@@ -130,22 +146,10 @@ pub fn fixed_predictions(
 ) -> Result<PermutationTest> {
     check(&scores, &targets)?;
     let labelled = Labelled::new(scores, samples.positives(targets)?, samples);
-    let blocks = Blocks::new(&samples.groups, exchange);
-    let mut label_sets: Vec<Vec<u32>> = vec![Vec::new(); samples.stimuli()];
-    for (label, stimuli) in labelled.positives.iter().enumerate() {
-        for &stimulus in stimuli {
-            label_sets[stimulus as usize].push(label as u32);
-        }
-    }
+    let label_sets = samples.label_sets(&labelled.positives);
+    let blocks = Blocks::new(&samples.pools(exchange), &label_sets, exchange);
     let distinct = blocks.distinct(&label_sets);
-    let all = distinct
-        .count()
-        .filter(|&count| count <= permutations as u128);
-    let relabellings = Relabellings {
-        attainable_log2: distinct.log2(),
-        tried: all.map_or(permutations, |count| count as usize),
-        exhaustive: all.is_some(),
-    };
+    let relabellings = Relabellings::of(&distinct, permutations);
 
     let straight: Vec<u32> = (0..samples.stimuli() as u32).collect();
     let observed = labelled.score(&[straight]);
@@ -153,13 +157,8 @@ pub fn fixed_predictions(
         .into_par_iter()
         .map(|block| {
             let numbers = block * BLOCK..((block + 1) * BLOCK).min(relabellings.tried);
-            let moved: Vec<Vec<u32>> = numbers
-                .map(|number| match relabellings.exhaustive {
-                    true => distinct.nth(number as u128),
-                    false => blocks.draw(seed, number as u64),
-                })
-                .collect();
-            labelled.score(&moved)
+            let moved = numbers.map(|number| relabellings.number(&distinct, seed, number));
+            labelled.score(&moved.collect::<Vec<_>>())
         })
         .collect();
 
@@ -184,6 +183,7 @@ pub fn fixed_predictions(
         let null = null_of(&|block| &block.overall[metric]);
         let smallest = relabellings.smallest_p(distinct.probability());
         ScoreTest {
+            observed: observed.overall[metric][0],
             overall: relabellings.test(observed.overall[metric][0], &null, smallest),
             null: null.into_iter().flatten().collect(),
             labels: (0..scores.ncols())
@@ -206,9 +206,16 @@ pub fn fixed_predictions(
 
 /// A relabelling for a full-pipeline permutation: entry s is the stimulus whose labels stimulus s takes.
 ///
-/// `groups` has one entry a stimulus, of training and test parts together. The same for the same `seed` and `index`.
-pub fn relabelling(groups: &[usize], exchange: Exchange, seed: u64, index: u64) -> Vec<usize> {
-    let moved = Blocks::new(groups, exchange).draw(seed, index);
+/// `groups` and `labels` have one entry a stimulus, of training and test parts together; for [`Exchange::Blocks`] a group
+/// is of stimuli that the same subjects saw. The same for the same `seed` and `index`.
+pub fn relabelling(
+    groups: &[usize],
+    labels: &[Vec<u32>],
+    exchange: Exchange,
+    seed: u64,
+    index: u64,
+) -> Vec<usize> {
+    let moved = Blocks::new(groups, labels, exchange).draw(seed, index);
     let mut source = vec![0; groups.len()];
     for (from, to) in moved.into_iter().enumerate() {
         source[to as usize] = from;
@@ -237,14 +244,38 @@ pub(crate) fn reaches(score: f64, observed: f64) -> bool {
 }
 
 impl Relabellings {
-    fn smallest_p(&self, probability: f64) -> f64 {
+    /// All that differ, or so many of them.
+    pub(crate) fn of(distinct: &Distinct<'_>, permutations: usize) -> Self {
+        let all = distinct.count();
+        let all = all.filter(|&count| count <= permutations as u128);
+        Self {
+            attainable_log2: distinct.log2(),
+            tried: all.map_or(permutations, |count| count as usize),
+            exhaustive: all.is_some(),
+        }
+    }
+
+    /// The relabelling of a number below those tried, in the form of [`Blocks::draw`].
+    pub(crate) fn number(&self, distinct: &Distinct<'_>, seed: u64, number: usize) -> Vec<u32> {
+        match self.exhaustive {
+            true => distinct.nth(number as u128),
+            false => distinct.draw(seed, number as u64),
+        }
+    }
+
+    pub(crate) fn smallest_p(&self, probability: f64) -> f64 {
         match self.exhaustive {
             true => probability,
             false => probability.max(1.0 / (1 + self.tried) as f64),
         }
     }
 
-    fn test(&self, observed: Option<f64>, null: &[Option<f64>], smallest_p: f64) -> Answer<Tested> {
+    pub(crate) fn test(
+        &self,
+        observed: Option<f64>,
+        null: &[Option<f64>],
+        smallest_p: f64,
+    ) -> Answer<Tested> {
         let observed = observed.ok_or(Unavailable::NotScorable)?;
         if smallest_p >= 1.0 {
             return Err(Unavailable::NothingToExchange);

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::permutation::Exchange;
 
-/// Things that may change places: stimuli, or groups of equally many stimuli.
+/// Things that may change places: stimuli, or groups or blocks of equally many stimuli.
 pub(crate) struct Blocks {
     /// Units change places within a block; a unit is its stimuli in order.
     blocks: Vec<Vec<Vec<u32>>>,
@@ -18,20 +18,20 @@ pub(crate) struct Blocks {
 }
 
 impl Blocks {
-    /// `groups` has one entry a stimulus.
-    pub(crate) fn new(groups: &[usize], exchange: Exchange) -> Self {
+    /// `groups` and `labels` have one entry a stimulus; labels decide where blocks end, and nothing else.
+    pub(crate) fn new<L: PartialEq>(groups: &[usize], labels: &[L], exchange: Exchange) -> Self {
         let mut members: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         for (stimulus, &group) in groups.iter().enumerate() {
             members.entry(group).or_default().push(stimulus as u32);
         }
         let blocks = match exchange {
             Exchange::Stimuli => vec![(0..groups.len() as u32).map(|alone| vec![alone]).collect()],
-            Exchange::Groups => {
-                let mut of_size: BTreeMap<usize, Vec<Vec<u32>>> = BTreeMap::new();
-                for stimuli in members.into_values() {
-                    of_size.entry(stimuli.len()).or_default().push(stimuli);
-                }
-                of_size.into_values().collect()
+            Exchange::Groups => by_size(members.into_values()),
+            Exchange::Blocks => {
+                let alike = |a: &u32, b: &u32| labels[*a as usize] == labels[*b as usize];
+                let blocks =
+                    |stimuli: Vec<u32>| by_size(stimuli.chunk_by(alike).map(<[u32]>::to_vec));
+                members.into_values().flat_map(blocks).collect()
             }
             Exchange::Shift => Vec::new(),
         };
@@ -96,6 +96,15 @@ impl Blocks {
     }
 }
 
+/// Units of equally many stimuli together.
+fn by_size(units: impl Iterator<Item = Vec<u32>>) -> Vec<Vec<Vec<u32>>> {
+    let mut of_size: BTreeMap<usize, Vec<Vec<u32>>> = BTreeMap::new();
+    for stimuli in units {
+        of_size.entry(stimuli.len()).or_default().push(stimuli);
+    }
+    of_size.into_values().collect()
+}
+
 /// The different relabellings of labelled stimuli, all equally likely.
 pub(crate) struct Distinct<'a> {
     blocks: &'a Blocks,
@@ -137,6 +146,11 @@ impl Distinct<'_> {
         }
         let mut counts = self.alike.iter().map(|alike| multinomial(&sizes(alike)));
         counts.try_fold(1_u128, |product, count| product.checked_mul(count?))
+    }
+
+    /// See [`Blocks::draw`].
+    pub(crate) fn draw(&self, seed: u64, index: u64) -> Vec<u32> {
+        self.blocks.draw(seed, index)
     }
 
     /// The relabelling of a number below [`Self::count`], in the form of [`Blocks::draw`].
@@ -211,7 +225,7 @@ mod tests {
         // Four groups of 1 and three of 2 stimuli: 4!/(2! 2!) · 3!/(2! 1!) = 18 arrangements of these labels.
         let groups = [0, 1, 2, 3, 4, 4, 5, 5, 6, 6];
         let labels = ["a", "b", "b", "a", "c", "d", "c", "d", "a", "d"];
-        let blocks = Blocks::new(&groups, Exchange::Groups);
+        let blocks = Blocks::new(&groups, &labels, Exchange::Groups);
         let distinct = blocks.distinct(&labels);
         assert_eq!(distinct.count(), Some(18));
         assert!((distinct.log2() - 18_f64.log2()).abs() < 1e-12);
@@ -232,8 +246,8 @@ mod tests {
     #[test]
     fn groups_move_whole_among_groups_of_their_size() {
         let groups = [0, 0, 1, 1, 2, 2, 2, 3, 3];
-        let blocks = Blocks::new(&groups, Exchange::Groups);
         let labels: Vec<usize> = (0..9).collect();
+        let blocks = Blocks::new(&groups, &labels, Exchange::Groups);
         assert_eq!(blocks.distinct(&labels).count(), Some(6));
         for index in 0..6 {
             let moved = blocks.distinct(&labels).nth(index);
@@ -245,9 +259,32 @@ mod tests {
         }
     }
 
+    /// A run of blocks a a b b c d d, another of a b c: pairs change places with pairs, single ones with single ones.
+    #[test]
+    fn blocks_move_within_their_group() {
+        let groups = [0, 0, 0, 0, 0, 0, 0, 1, 1, 1];
+        let labels = ["a", "a", "b", "b", "c", "d", "d", "a", "b", "c"];
+        let blocks = Blocks::new(&groups, &labels, Exchange::Blocks);
+        let distinct = blocks.distinct(&labels);
+        assert_eq!(distinct.count(), Some(36));
+        let arrangements: BTreeSet<Vec<&str>> = (0..36)
+            .map(|index| {
+                let mut arranged = vec![""; labels.len()];
+                for (from, to) in distinct.nth(index).into_iter().enumerate() {
+                    arranged[to as usize] = labels[from];
+                }
+                assert_eq!(arranged[4], "c");
+                assert!([0, 2, 5].iter().all(|&at| arranged[at] == arranged[at + 1]));
+                assert!(!arranged[7..].contains(&"d"));
+                arranged
+            })
+            .collect();
+        assert_eq!(arrangements.len(), 36);
+    }
+
     #[test]
     fn a_circle_has_as_many_shifts_as_its_labels_tell_apart() {
-        let blocks = Blocks::new(&[0, 0, 0, 1, 1, 2], Exchange::Shift);
+        let blocks = Blocks::new(&[0, 0, 0, 1, 1, 2], &[(); 6], Exchange::Shift);
         assert_eq!(blocks.distinct(&[1, 2, 3, 1, 2, 3]).count(), Some(3));
         let distinct = blocks.distinct(&[0, 1, 1, 0, 0, 0]);
         assert_eq!(distinct.count(), Some(6));
@@ -259,7 +296,7 @@ mod tests {
     #[test]
     fn large_numbers_have_a_logarithm() {
         let labels: Vec<usize> = (0..1000).collect();
-        let blocks = Blocks::new(&labels, Exchange::Stimuli);
+        let blocks = Blocks::new(&labels, &labels, Exchange::Stimuli);
         let distinct = blocks.distinct(&labels);
         assert_eq!(distinct.count(), None);
         // scipy.special.gammaln(1001) / numpy.log(2)

@@ -91,8 +91,45 @@ impl Samples {
     }
 
     /// What of these stimuli may change places, see [`Exchange::of`].
-    pub fn exchange(&self) -> Exchange {
-        Exchange::of(&self.groups)
+    ///
+    /// # Errors
+    /// As [`Self::positives`].
+    pub fn exchange(&self, targets: ArrayView2<u8>) -> Result<Exchange> {
+        let labels = self.label_sets(&self.positives(targets)?);
+        Ok(Exchange::of(&self.groups, &labels))
+    }
+
+    /// The labels of each stimulus, of the stimuli that have each.
+    pub(crate) fn label_sets(&self, positives: &[Vec<u32>]) -> Vec<Vec<u32>> {
+        let mut labels: Vec<Vec<u32>> = vec![Vec::new(); self.stimuli()];
+        for (label, stimuli) in (0..).zip(positives) {
+            for &stimulus in stimuli {
+                labels[stimulus as usize].push(label);
+            }
+        }
+        labels
+    }
+
+    /// For each stimulus the number of those it may change places with: its group, and where blocks do within groups, of
+    /// those the stimuli that the same subjects saw.
+    pub(crate) fn pools(&self, exchange: Exchange) -> Vec<usize> {
+        if exchange != Exchange::Blocks {
+            return self.groups.clone();
+        }
+        let mut viewers: Vec<Vec<usize>> = vec![Vec::new(); self.stimuli()];
+        for (subject, samples) in self.subjects.iter().enumerate() {
+            for &(_, stimulus) in samples {
+                viewers[stimulus].push(subject);
+            }
+        }
+        let pools = self.groups.iter().zip(viewers);
+        let mut number = BTreeMap::new();
+        pools
+            .map(|pool| {
+                let next = number.len();
+                *number.entry(pool).or_insert(next)
+            })
+            .collect()
     }
 
     /// These samples, followed by the same again as samples of stimuli of their own.

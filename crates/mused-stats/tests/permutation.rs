@@ -82,7 +82,7 @@ proptest! {
             }
         }
         if !test.relabellings.exhaustive {
-            let sources: Vec<Vec<usize>> = (0..9).map(|index| relabelling(groups, exchange, 5, index)).collect();
+            let sources: Vec<Vec<usize>> = (0..9).map(|index| relabelling(groups, &[], exchange, 5, index)).collect();
             for (metric, test) in by_metric.iter().enumerate() {
                 let expected: Vec<f64> = sources
                     .iter()
@@ -290,12 +290,21 @@ fn five_percent_of_null_data_are_significant() {
 
 #[test]
 fn the_design_says_what_may_change_places() {
-    assert_eq!(Exchange::of(&[3, 1, 2]), Exchange::Stimuli);
+    assert_eq!(Exchange::of(&[3, 1, 2], &[]), Exchange::Stimuli);
     let clips: Vec<usize> = (0..20).map(|second| second / 4).collect();
-    assert_eq!(Exchange::of(&clips), Exchange::Groups);
-    assert_eq!(Exchange::of(&[0, 0, 0, 1, 1, 2]), Exchange::Shift);
-    assert_eq!(Exchange::of(&[0, 0, 1, 1]), Exchange::Shift);
-    assert_eq!(Exchange::of(&[0, 1, 0, 1]), Exchange::Groups);
+    assert_eq!(Exchange::of(&clips, &[]), Exchange::Groups);
+    assert_eq!(Exchange::of(&[0, 0, 0, 1, 1, 2], &[]), Exchange::Shift);
+    assert_eq!(Exchange::of(&[0, 0, 1, 1], &[]), Exchange::Shift);
+    assert_eq!(Exchange::of(&[0, 1, 0, 1], &[]), Exchange::Groups);
+    let runs = [0, 0, 0, 1, 1, 1];
+    let one_each = [0, 1, 2, 1, 2, 0].map(|label| vec![label]);
+    assert_eq!(Exchange::of(&runs, &one_each), Exchange::Blocks);
+    // A stimulus of two labels, a group of one kind: no runs of blocks.
+    let mut two = one_each.clone();
+    two[0] = vec![0, 1];
+    let of_a_kind = [0, 0, 0, 1, 1, 1].map(|label| vec![label]);
+    assert_eq!(Exchange::of(&runs, &two), Exchange::Shift);
+    assert_eq!(Exchange::of(&runs, &of_a_kind), Exchange::Shift);
 }
 
 /// Seconds that resemble their neighbours (first-order autoregression), in clips of unequal length, seen by two subjects
@@ -389,7 +398,7 @@ fn five_percent_of_null_pipelines_are_significant() {
         let groups: Vec<usize> = (0..stimuli).collect();
         let null: Vec<f64> = (0..19)
             .map(|index| {
-                let taken = relabelling(&groups, Exchange::Stimuli, 1_000_000 + seed, index);
+                let taken = relabelling(&groups, &[], Exchange::Stimuli, 1_000_000 + seed, index);
                 pipeline(
                     &taken
                         .iter()

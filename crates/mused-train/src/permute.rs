@@ -51,13 +51,23 @@ fn relabelled(dataset: &Dataset, seed: u64, index: u64) -> Result<Dataset> {
     let mut by_time: Vec<usize> = (0..places.len()).collect();
     by_time.sort_by_key(|&stimulus| places[stimulus]);
     let by_row: Vec<usize> = (0..places.len()).collect();
-    let (timed, rows) = (groups(dataset, &by_time), groups(dataset, &by_row));
-    let shifts = |groups: &[usize]| Exchange::of(groups) == Exchange::Shift;
-    let (order, groups) = match shifts(&timed) || shifts(&rows) {
-        true => (by_time, timed),
-        false => (by_row, rows),
+    let exchange = |order: &[usize]| {
+        let exchange = Exchange::of(&groups(dataset, order), &labels(dataset, order));
+        (exchange != Exchange::Stimuli && exchange != Exchange::Groups).then_some(exchange)
     };
-    let taken = relabelling(&groups, Exchange::of(&groups), seed, index);
+    // Where time decides, stimuli count in the order shown.
+    let (order, exchange) = match exchange(&by_time).or_else(|| exchange(&by_row)) {
+        Some(exchange) => (by_time, exchange),
+        None => {
+            let exchange = Exchange::of(&groups(dataset, &by_row), &labels(dataset, &by_row));
+            (by_row, exchange)
+        }
+    };
+    let groups = match exchange {
+        Exchange::Blocks => pools(dataset, &order),
+        _ => groups(dataset, &order),
+    };
+    let taken = relabelling(&groups, &labels(dataset, &order), exchange, seed, index);
     let mut of = vec![0; order.len()];
     for (&stimulus, taken) in order.iter().zip(taken) {
         of[stimulus] = order[taken];
@@ -66,6 +76,33 @@ fn relabelled(dataset: &Dataset, seed: u64, index: u64) -> Result<Dataset> {
         names: dataset.labels.names.clone(),
         matrix: dataset.labels.matrix.select(Axis(0), &of),
     })?)
+}
+
+/// Labels of each stimulus of a list.
+fn labels(dataset: &Dataset, stimuli: &[usize]) -> Vec<Vec<u32>> {
+    let labels = |&stimulus: &usize| {
+        let row = dataset.labels.matrix.row(stimulus);
+        let there = (0..).zip(row).filter(|(_, has)| **has == 1);
+        there.map(|(label, _)| label).collect()
+    };
+    stimuli.iter().map(labels).collect()
+}
+
+/// Numbers of the groups of each stimulus of a list, apart where other subjects saw it.
+fn pools(dataset: &Dataset, stimuli: &[usize]) -> Vec<usize> {
+    let mut viewers = vec![BTreeSet::new(); dataset.stimuli.len()];
+    for (subject, data) in dataset.subjects.iter().enumerate() {
+        for trial in data.trials.iter() {
+            viewers[trial.stimulus].insert(subject);
+        }
+    }
+    let mut number = HashMap::new();
+    let pools = stimuli.iter().map(|&stimulus| {
+        let next = number.len();
+        let group = &dataset.stimuli[stimulus].group;
+        *number.entry((group, &viewers[stimulus])).or_insert(next)
+    });
+    pools.collect()
 }
 
 /// Group of each stimulus of a list, numbered in alphabetical order.
@@ -84,6 +121,47 @@ mod tests {
     use ndarray::Array2;
 
     use super::*;
+
+    /// Two people, two runs each of three blocks of two stimuli of their own: labels move in blocks, within a run of one.
+    #[test]
+    fn labels_of_runs_move_in_blocks() {
+        let all = (0..24).map(|row| (row / 12, row / 6 % 2, row / 2 % 3));
+        let all: Vec<(usize, usize, usize)> = all.collect();
+        let stimuli: Vec<Stimulus> = (all.iter().enumerate())
+            .map(|(row, (_, run, _))| Stimulus {
+                group: format!("run{run}"),
+                ..Stimulus::new(format!("{row:02}"))
+            })
+            .collect();
+        let ids: Vec<String> = stimuli.iter().map(|stimulus| stimulus.id.clone()).collect();
+        let labels = Labels {
+            names: ["a", "b", "c"].map(str::to_owned).to_vec(),
+            matrix: Array2::from_shape_fn((24, 3), |(row, label)| u8::from(all[row].2 == label)),
+        };
+        let mut builder = Dataset::builder("blocks", stimuli, labels);
+        for (subject, of) in [("01", 0..12), ("02", 12..24)] {
+            let trials = builder.trials(&ids[of]).unwrap();
+            let responses = Array2::from_shape_fn((12, 1), |(row, _)| row as f32);
+            builder
+                .subject(subject, trials, Voxel::in_regions(["V1"]), responses)
+                .unwrap();
+        }
+        let dataset = builder.build().unwrap();
+        let mut moved = false;
+        for index in 0..5 {
+            let relabelled = relabelled(&dataset, 0, index).unwrap();
+            let after = &relabelled.labels.matrix;
+            moved |= *after != dataset.labels.matrix;
+            for (run, label) in (0..4).flat_map(|run| (0..3).map(move |label| (run, label))) {
+                let rows = (6 * run..6 * run + 6).filter(|&row| after[[row, label]] == 1);
+                let [first, second] = rows.collect::<Vec<_>>()[..] else {
+                    panic!("label {label} left its run");
+                };
+                assert_eq!((first % 2, second), (0, first + 1));
+            }
+        }
+        assert!(moved);
+    }
 
     /// Three clips of unequal length, shown in another order than the rows of their table.
     #[test]

@@ -1,10 +1,10 @@
-use mused_run::Predictions;
+use mused_run::{AccuracyResult, Predictions};
 use ndarray::Array2;
 
 use crate::colour::{diverging, hex};
 use crate::escape::shortened;
 use crate::figure::Figure;
-use crate::number::difference;
+use crate::number::{difference, three};
 use crate::svg::{Anchor, Ink, Svg, colour_bar};
 use crate::table::Table;
 
@@ -15,11 +15,50 @@ const LEFT: f64 = 170.0;
 const TOP: f64 = 118.0;
 const SIDE: f64 = 25.0;
 
-/// How much likelier one label is predicted, wrongly, where another is there.
+/// What is predicted where a label is there.
 struct Confusion<'a> {
     names: Vec<&'a String>,
-    /// there × predicted; NaN on the diagonal and where no sample tells.
-    excess: Array2<f64>,
+    /// there × predicted; NaN where nothing tells.
+    values: Array2<f64>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// How much likelier one label is predicted, wrongly, where another is there.
+    Excess,
+    /// Of the samples of one label the share for which another is named.
+    Named,
+}
+
+/// Of designs with one label a stimulus: which is named for which.
+pub(crate) fn named(accuracy: &AccuracyResult, labels: &[String]) -> Figure {
+    let totals: Vec<usize> = accuracy
+        .confusion
+        .iter()
+        .map(|row| row.iter().sum())
+        .collect();
+    let order = most(&totals);
+    let share = |(row, column): (usize, usize)| {
+        let count = accuracy.confusion.get(row).and_then(|row| row.get(column));
+        count.map_or(f64::NAN, |&count| count as f64 / totals[row] as f64)
+    };
+    let found = Confusion {
+        names: order
+            .iter()
+            .filter_map(|&label| labels.get(label))
+            .collect(),
+        values: Array2::from_shape_fn([order.len(); 2], |(i, j)| share((order[i], order[j]))),
+        kind: Kind::Named,
+    };
+    let title = "Which label is named for which";
+    Figure::new("named", title, found.alt(), found.draw(), found.table())
+        .caption(format!(
+            "Of the {} most frequent labels: the share of the test samples of the row's label, of all subjects, for which \
+             the column's is the likeliest. The diagonal is right.",
+            order.len()
+        ))
+        .wide()
 }
 
 /// For frequent labels: how much likelier label j is predicted, wrongly, where label i is there. `None` with fewer
@@ -32,7 +71,8 @@ pub(crate) fn confusion(predictions: &Predictions) -> Option<Figure> {
     let names = order.iter().map(|&label| &predictions.labels[label]);
     let found = Confusion {
         names: names.collect(),
-        excess: excess(predictions, &order),
+        values: excess(predictions, &order),
+        kind: Kind::Excess,
     };
     let title = "What is taken for what";
     Some(
@@ -52,17 +92,22 @@ fn most_frequent(predictions: &Predictions) -> Vec<usize> {
     let positives: Vec<usize> = columns
         .map(|column| column.iter().filter(|value| **value == 1).count())
         .collect();
-    let mut order: Vec<usize> = (0..positives.len())
-        .filter(|&label| positives[label] > 0)
+    most(&positives)
+}
+
+/// The labels of most samples, none of none.
+fn most(samples: &[usize]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..samples.len())
+        .filter(|&label| samples[label] > 0)
         .collect();
-    order.sort_by_key(|&label| std::cmp::Reverse(positives[label]));
+    order.sort_by_key(|&label| std::cmp::Reverse(samples[label]));
     order.truncate(LABELS);
     order
 }
 
 impl Confusion<'_> {
     fn draw(&self) -> Svg {
-        let finite = self.excess.iter().filter(|value| value.is_finite());
+        let finite = self.values.iter().filter(|value| value.is_finite());
         let most = finite.fold(1e-9f64, |most, value| most.max(value.abs()));
         let size = SIDE * self.names.len() as f64;
         let mut svg = Svg::new((LEFT + size + 60.0).max(420.0), TOP + size + 50.0);
@@ -71,14 +116,24 @@ impl Confusion<'_> {
         for row in 0..self.names.len() {
             self.draw_row(&mut svg, row, most);
         }
-        let (low, high) = (difference(-most), difference(most));
-        colour_bar(
-            &mut svg,
-            (LEFT, TOP + size + 16.0),
-            220.0,
-            |share| diverging(2.0 * share - 1.0),
-            [&low, "probability", &high],
-        );
+        let at = (LEFT, TOP + size + 16.0);
+        match self.kind {
+            Kind::Excess => {
+                let (low, high) = (difference(-most), difference(most));
+                let colour = |share| diverging(2.0 * share - 1.0);
+                colour_bar(&mut svg, at, 220.0, colour, [&low, "probability", &high]);
+            }
+            Kind::Named => {
+                let high = three(most);
+                colour_bar(
+                    &mut svg,
+                    at,
+                    220.0,
+                    diverging,
+                    ["0", "share of the row", &high],
+                );
+            }
+        }
         svg
     }
 
@@ -89,13 +144,16 @@ impl Confusion<'_> {
         let at = (LEFT + (row as f64 + 0.5) * SIDE + 4.0, TOP - 6.0);
         svg.turned_text(at, Anchor::Start, -55.0, &shortened(name, 17));
         for (column, other) in self.names.iter().enumerate() {
-            let value = self.excess[[row, column]];
+            let value = self.values[[row, column]];
             if value.is_finite() {
                 let colour = hex(diverging(value / most));
-                let title = format!(
-                    "{name} there, {other} not: {other} {} likelier predicted",
-                    difference(value)
-                );
+                let title = match self.kind {
+                    Kind::Excess => format!(
+                        "{name} there, {other} not: {other} {} likelier predicted",
+                        difference(value)
+                    ),
+                    Kind::Named => format!("{name} there: {other} named for {}", three(value)),
+                };
                 let x = LEFT + column as f64 * SIDE;
                 svg.cell(x, y, (SIDE - 1.0, SIDE - 1.0), &colour, &title);
             }
@@ -103,9 +161,13 @@ impl Confusion<'_> {
     }
 
     fn table(&self) -> Table {
-        let mut table = Table::new(&["label_there", "label_predicted", "excess_probability"]);
-        for ((row, column), value) in self.excess.indexed_iter() {
-            if row != column {
+        let value = match self.kind {
+            Kind::Excess => "excess_probability",
+            Kind::Named => "share",
+        };
+        let mut table = Table::new(&["label_there", "label_predicted", value]);
+        for ((row, column), value) in self.values.indexed_iter() {
+            if row != column || self.kind == Kind::Named {
                 let (there, predicted) = (self.names[row], self.names[column]);
                 table.push([there.into(), predicted.into(), (*value).into()]);
             }
@@ -114,16 +176,20 @@ impl Confusion<'_> {
     }
 
     fn alt(&self) -> String {
-        let finite = self.excess.indexed_iter();
-        let finite = finite.filter(|(_, value)| value.is_finite());
+        let finite = self.values.indexed_iter();
+        let finite = finite.filter(|((row, column), value)| row != column && value.is_finite());
         let largest = finite.max_by(|a, b| a.1.total_cmp(b.1));
         let worst = largest.map_or(String::new(), |((row, column), value)| {
-            format!(
-                "; most: where {} is there, {} is {} likelier predicted",
-                self.names[row],
-                self.names[column],
-                difference(*value)
-            )
+            let (there, named) = (self.names[row], self.names[column]);
+            match self.kind {
+                Kind::Excess => {
+                    let value = difference(*value);
+                    format!("; most: where {there} is there, {named} is {value} likelier predicted")
+                }
+                Kind::Named => {
+                    format!("; most: {named} is named for {} of {there}", three(*value))
+                }
+            }
         });
         format!(
             "Which of {} frequent labels is taken for which{worst}",

@@ -16,7 +16,7 @@ mod trials;
 pub(crate) use brain::{Volume, slices};
 pub(crate) use calibration::calibration;
 pub(crate) use card::{Decoding, card};
-pub(crate) use confusion::confusion;
+pub(crate) use confusion::{confusion, named};
 pub(crate) use curves::{Kind, curves};
 pub(crate) use label_subject::label_subject;
 pub(crate) use learning::{Line, learning};

@@ -1,5 +1,8 @@
 use mused_data::audit::Report;
-use mused_run::{MetricInference, NoiseCeiling, OverSubjects, Results, Stated};
+use mused_run::{
+    AccuracyResult, IntervalResult, MetricInference, NoiseCeiling, OverSubjects, Results, Stated,
+    TestResult,
+};
 use mused_stats::summary::mean;
 
 use super::{Input, against_best_ridge};
@@ -24,7 +27,8 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
                 section.push(Block::Html(verdict));
             }
             let metrics = metrics(results);
-            let mut all: Vec<Tile> = metrics.iter().map(tile).collect();
+            let mut all: Vec<Tile> = results.accuracy.iter().map(accuracy).collect();
+            all.extend(metrics.iter().map(tile));
             all.extend([found(results), audit]);
             section.push(tiles(&all));
             section.figures(metrics.iter().filter_map(figure));
@@ -111,16 +115,31 @@ fn tile(metric: &Metric<'_>) -> Tile {
         name: metric.name,
         big: three_or_dash(metric.scores.mean),
         lines: vec![
-            interval(metric.inferred),
-            test(metric.inferred),
+            interval(&metric.inferred.interval),
+            test(&metric.inferred.permutation),
             retrained(metric.inferred),
             format!("knowing nothing: {}", three_or_dash(metric.floor)),
         ],
     }
 }
 
-fn interval(inferred: &MetricInference) -> String {
-    match &inferred.interval {
+fn accuracy(found: &AccuracyResult) -> Tile {
+    Tile {
+        name: "Accuracy",
+        big: three_or_dash(found.scores.mean),
+        lines: vec![
+            interval(&found.interval),
+            test(&found.permutation),
+            format!(
+                "naming the most frequent label always: {}",
+                three(found.most_frequent)
+            ),
+        ],
+    }
+}
+
+fn interval(interval: &Stated<IntervalResult>) -> String {
+    match interval {
         Stated::Value(interval) => format!(
             "95 % interval {} to {}",
             three(interval.low),
@@ -130,8 +149,8 @@ fn interval(inferred: &MetricInference) -> String {
     }
 }
 
-fn test(inferred: &MetricInference) -> String {
-    match &inferred.permutation {
+fn test(test: &Stated<TestResult>) -> String {
+    match test {
         Stated::Value(test) => format!("p {} against relabelled stimuli", p_value(test.p)),
         Stated::Unavailable { unavailable } => format!("no p: {unavailable}"),
     }
@@ -156,7 +175,10 @@ fn found(results: &Results) -> Tile {
     };
     Tile {
         name: "Labels found (AUC)",
-        big: format!("{found} of {}", results.labels.len()),
+        big: match tested.is_empty() {
+            true => "not tested".to_owned(),
+            false => format!("{found} of {}", results.labels.len()),
+        },
         lines: vec!["at a false discovery rate of 0.05".to_owned(), untested],
     }
 }
@@ -206,6 +228,7 @@ fn reading(results: &Results) -> String {
     };
     let exchanged = match results.inference.exchanged.as_str() {
         "shift" => "shifted along a circle".to_owned(),
+        "blocks" => "of blocks within their groups".to_owned(),
         other => format!("of {}", escaped(other)),
     };
     format!(

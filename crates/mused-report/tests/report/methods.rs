@@ -305,6 +305,10 @@ fn relabellings_are_told_as_they_were_made() {
         ),
         ("stimuli", ", in which test stimuli exchanged their labels"),
         (
+            "blocks",
+            "blocks of test stimuli labelled alike exchanged their labels within their group",
+        ),
+        (
             "shift",
             "the labels of all test stimuli, in the order shown, were shifted along a circle",
         ),

@@ -28,7 +28,7 @@ use places::{CHECKPOINTS, CONFIG, LABELS, PREDICTIONS, RIDGE, RUN, SHOWN, SPLIT,
 const KNOWN_SCHEMAS: [&str; 2] = ["mused-run/1", RunRecord::SCHEMA];
 
 /// Generations of `results.json` that this version reads.
-const KNOWN_RESULTS: [&str; 2] = ["mused-results/3", RESULTS_SCHEMA];
+const KNOWN_RESULTS: [&str; 3] = ["mused-results/3", "mused-results/4", RESULTS_SCHEMA];
 
 /// A run directory.
 #[derive(Clone, Debug)]

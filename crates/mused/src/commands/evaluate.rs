@@ -77,6 +77,9 @@ fn table(results: &Results) -> String {
         let (mean, sd) = (three(metric.mean), three(metric.sd));
         let _ = writeln!(text, "{name:<24} {mean:>7} {sd:>7} {:>9}", three(floor));
     };
+    if let Some(accuracy) = &results.accuracy {
+        row("accuracy", &accuracy.scores, Some(accuracy.most_frequent));
+    }
     row(
         "macro AP",
         &scores.average_precision,
@@ -84,21 +87,27 @@ fn table(results: &Results) -> String {
     );
     row("macro ROC-AUC", &scores.roc_auc, Some(floors.roc_auc));
     row("Hamming loss", &scores.hamming_loss, floors.hamming_loss);
-    row("subset accuracy", &scores.subset_accuracy, None);
+    if results.accuracy.is_none() {
+        row("subset accuracy", &scores.subset_accuracy, None);
+    }
     row("micro AP", &scores.micro_average_precision, None);
     let inference = &results.inference;
-    for (name, metric) in [
+    let accuracy = results.accuracy.iter();
+    let accuracy = accuracy.map(|found| ("accuracy", &found.interval, &found.permutation));
+    let macros = [
         ("macro AP", &inference.average_precision),
         ("macro ROC-AUC", &inference.roc_auc),
-    ] {
-        let interval = match &metric.interval {
+    ];
+    let macros = macros.map(|(name, metric)| (name, &metric.interval, &metric.permutation));
+    for (name, interval, permutation) in accuracy.chain(macros) {
+        let interval = match interval {
             Stated::Value(interval) => format!(
                 "95 % interval {:.3} to {:.3} for other {}",
                 interval.low, interval.high, interval.generalises_to
             ),
             Stated::Unavailable { unavailable } => format!("no interval: {unavailable}"),
         };
-        let test = match &metric.permutation {
+        let test = match permutation {
             Stated::Value(test) => format!("p = {}", p_value(test.p)),
             Stated::Unavailable { unavailable } => format!("no p: {unavailable}"),
         };
@@ -111,14 +120,19 @@ fn table(results: &Results) -> String {
         match inference.exchanged.as_str() {
             "shift" => "shifted along a circle",
             "groups" => "whole groups exchanged",
+            "blocks" => "blocks exchanged within their groups",
             _ => "exchanged",
         }
     );
     let _ = writeln!(
         text,
         "floors: AP = label prevalence ({} expected of a random ranking of so few samples), \
-         Hamming = predicting no label",
-        three(floors.random_average_precision)
+         Hamming = predicting no label{}",
+        three(floors.random_average_precision),
+        match results.accuracy {
+            Some(_) => ", accuracy = naming the most frequent label always",
+            None => "",
+        }
     );
 
     let header = format!(

@@ -7,7 +7,7 @@ use mused_run::Results;
 
 use super::Input;
 use crate::figure::{By, Figure, Section, Variants};
-use crate::figures::{Kind, Panel, calibration, confusion, curves, label_subject};
+use crate::figures::{Kind, Panel, calibration, confusion, curves, label_subject, named};
 use crate::input::Scores;
 
 /// Rows in a picture; the table has all.
@@ -37,6 +37,12 @@ pub(crate) fn labels(input: &Input<'_>) -> Section {
     section.heading("Curves of the picked label, and calibration");
     section.figures(probabilities(input, results, scores));
     section.heading("Confusion");
+    section.figures(
+        results
+            .accuracy
+            .as_ref()
+            .map(|found| named(found, input.labels)),
+    );
     match input.files.predictions.as_ref().ok().and_then(confusion) {
         Some(figure) => section.figures([figure]),
         None => section.missing("Confusion needs two labels with test samples."),

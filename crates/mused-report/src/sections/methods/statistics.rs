@@ -5,6 +5,10 @@ use crate::number::count;
 /// How scores, intervals and p values came about.
 pub(super) fn words(results: &Results, version: &str) -> Vec<String> {
     let mut sentences = vec![scores(results)];
+    if results.accuracy.is_some() {
+        let accuracy = "Accuracy is the share of test samples whose likeliest label is the right one, mean over subjects.";
+        sentences.push(accuracy.to_owned());
+    }
     sentences.extend(intervals(&results.inference));
     sentences.extend(relabelled(&results.inference));
     sentences.extend(retrained(&results.inference));
@@ -64,6 +68,9 @@ fn relabelled(inference: &Inference) -> Option<String> {
     let exchanged = match inference.exchanged.as_str() {
         "groups" => "whole groups of test stimuli exchanged their labels",
         "stimuli" => "test stimuli exchanged their labels",
+        "blocks" => {
+            "blocks of test stimuli labelled alike exchanged their labels within their group"
+        }
         "shift" => {
             "the labels of all test stimuli, in the order shown, were shifted along a circle"
         }
