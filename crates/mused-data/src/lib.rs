@@ -31,6 +31,7 @@ mod json;
 pub mod map;
 mod order;
 mod places;
+pub mod quality;
 mod read;
 mod responses;
 mod save;

@@ -16,6 +16,7 @@ pub mod interval;
 pub mod metrics;
 pub mod moments;
 pub mod multiple;
+pub mod outlier;
 pub mod paired;
 pub mod patterns;
 pub mod pca;

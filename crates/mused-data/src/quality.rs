@@ -1,0 +1,454 @@
+//! Whether a subject or a run looks unlike the others: in the scale of its responses, in what they say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use mused_stats::evenly;
+use mused_stats::outlier::against_others;
+use mused_stats::rdm::{condensed, pearson_rdm, spearman};
+use mused_stats::summary::{mean, median, sample_sd};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::{Dataset, Error, Result, Subject, mean_responses, samples};
+
+/// Voxels of a subject that are looked at: as many, evenly chosen.
+const VOXELS: usize = 500;
+/// Stimuli of the geometries that are compared: at most as many, evenly chosen.
+const STIMULI: usize = 60;
+/// Exchanges of stimuli against which agreement with the others is held.
+const EXCHANGES: usize = 199;
+/// Chance that anybody, or any run of a subject, is called unlike the others in one measure though all are alike.
+const RISK: f64 = 0.01;
+
+/// What is measured of subjects and runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Median over voxels of the standard deviation over trials.
+    Scale,
+    /// Of a run: median over voxels of its mean's distance from the subject's, in standard deviations.
+    Shift,
+    /// Of a run: correlation of its trials with the mean patterns of their labels in the other runs, mean over trials.
+    Consistency,
+    /// Of a subject: Spearman correlation of its representational geometry with the mean of the others'.
+    Agreement,
+}
+
+impl Measure {
+    /// Whether a difference from the others is large enough to matter, however sure it is.
+    fn matters(self, value: f64, others: f64) -> bool {
+        match self {
+            Self::Scale => (value / others).ln().abs() > 1.5_f64.ln(),
+            Self::Shift => (value - others).abs() > 0.5,
+            // More of it is no fault.
+            Self::Consistency | Self::Agreement => others - value > 0.1,
+        }
+    }
+
+    /// On the axis on which the others are near normal.
+    fn spread(self, value: f64) -> f64 {
+        match self {
+            Self::Scale => value.ln(),
+            _ => value,
+        }
+    }
+
+    fn back(self, mean: f64) -> f64 {
+        match self {
+            Self::Scale => mean.exp(),
+            _ => mean,
+        }
+    }
+}
+
+/// A subject or a run that looks unlike the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outlier {
+    /// Name of the subject.
+    pub subject: String,
+    /// Session and run; `None` of a whole subject.
+    pub run: Option<(u32, u32)>,
+    /// In what.
+    pub measure: Measure,
+    /// Its own value.
+    pub value: f64,
+    /// The mean of the others.
+    pub others: f64,
+}
+
+impl fmt::Display for Outlier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "subject {}", self.subject)?;
+        if let Some((session, run)) = self.run {
+            write!(f, ", session {session}, run {run}")?;
+        }
+        let (value, others) = (self.value, self.others);
+        match self.measure {
+            Measure::Scale if value > others => write!(
+                f,
+                ": responses vary {:.1} times as much as in the others",
+                value / others
+            ),
+            Measure::Scale => write!(
+                f,
+                ": responses vary 1/{:.1} of what they do in the others",
+                others / value
+            ),
+            Measure::Shift => write!(
+                f,
+                ": responses lie {:+.1} standard deviations from the subject's mean (the other runs {others:+.1})",
+                value
+            ),
+            Measure::Consistency => write!(
+                f,
+                ": its trials resemble those of the same labels in other runs by r = {value:.2} (the other runs by \
+                 {others:.2}); are its onsets and labels its own?"
+            ),
+            Measure::Agreement => write!(
+                f,
+                ": which stimuli look alike to it agrees with the others by Spearman's {value:.2} (they agree by \
+                 {others:.2}); are its stimuli its own?"
+            ),
+        }
+    }
+}
+
+/// What was measured of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunQuality {
+    /// From 1.
+    pub session: u32,
+    /// Within the session, from 1.
+    pub run: u32,
+    /// Number of trials.
+    pub trials: usize,
+    /// [`Measure::Scale`]; `None` of one trial, or where no voxel varies.
+    pub scale: Option<f64>,
+    /// [`Measure::Shift`].
+    pub shift: Option<f64>,
+    /// [`Measure::Consistency`]; `None` where no label of the run is in another.
+    pub consistency: Option<f64>,
+}
+
+/// What was measured of a subject.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubjectQuality {
+    /// Its name.
+    pub id: String,
+    /// [`Measure::Scale`].
+    pub scale: Option<f64>,
+    /// [`Measure::Agreement`]; `None` with fewer than three subjects or ten stimuli that all saw.
+    pub agreement: Option<f64>,
+    /// In the order of time.
+    pub runs: Vec<RunQuality>,
+}
+
+/// What was measured, and who stands out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quality {
+    /// In the order of the dataset.
+    pub subjects: Vec<SubjectQuality>,
+    /// Subjects first.
+    pub outliers: Vec<Outlier>,
+}
+
+/// Measures every subject and run, on at most 500 voxels a subject, and names those unlike the others.
+///
+/// A value counts as unlike the others where it is improbable among them (externally studentised residual, risk 1 % for
+/// all values of a measure together, so at least four are needed) and the difference matters: scales by half, means by
+/// half a standard deviation, correlations by .1. A subject whose geometry agrees with the others' no better than
+/// chance, while half of the others surely agree, is named too.
+///
+/// # Errors
+/// Responses that cannot be read or are not finite.
+pub fn quality(dataset: &Dataset) -> Result<Quality> {
+    let mut subjects = Vec::with_capacity(dataset.subjects.len());
+    for subject in &dataset.subjects {
+        subjects.push(measured(dataset, subject)?);
+    }
+    let agreements = agreements(dataset)?;
+    for (subject, agreement) in subjects.iter_mut().zip(&agreements) {
+        subject.agreement = Some(agreement.value);
+    }
+    let mut outliers = Vec::new();
+    let whole = |subject: &SubjectQuality| (subject.id.clone(), None);
+    let keys: Vec<_> = subjects.iter().map(whole).collect();
+    let scales: Vec<_> = subjects.iter().map(|subject| subject.scale).collect();
+    outliers.extend(unlike(Measure::Scale, &keys, &scales));
+    let values: Vec<_> = subjects.iter().map(|subject| subject.agreement).collect();
+    let mut apart = unlike(Measure::Agreement, &keys, &values);
+    for found in strangers(&keys, &agreements) {
+        if apart.iter().all(|known| known.subject != found.subject) {
+            apart.push(found);
+        }
+    }
+    outliers.extend(apart);
+    for subject in &subjects {
+        let of = |run: &RunQuality| (subject.id.clone(), Some((run.session, run.run)));
+        let keys: Vec<_> = subject.runs.iter().map(of).collect();
+        let measures: [(_, fn(&RunQuality) -> Option<f64>); 3] = [
+            (Measure::Scale, |run| run.scale),
+            (Measure::Shift, |run| run.shift),
+            (Measure::Consistency, |run| run.consistency),
+        ];
+        for (measure, value) in measures {
+            let values: Vec<_> = subject.runs.iter().map(value).collect();
+            outliers.extend(unlike(measure, &keys, &values));
+        }
+    }
+    Ok(Quality { subjects, outliers })
+}
+
+/// A subject and, of a run, its session and number.
+type Key = (String, Option<(u32, u32)>);
+
+fn unlike(measure: Measure, keys: &[Key], values: &[Option<f64>]) -> Vec<Outlier> {
+    let spread: Vec<_> = values
+        .iter()
+        .map(|value| value.map(|v| measure.spread(v)))
+        .collect();
+    let known = spread.iter().flatten().count() as f64;
+    let held = against_others(&spread)
+        .into_iter()
+        .zip(keys.iter().zip(values));
+    held.filter_map(|(held, ((subject, run), value))| {
+        let (held, value) = (held?, (*value)?);
+        let others = measure.back(held.others);
+        (held.p < RISK / known && measure.matters(value, others)).then(|| Outlier {
+            subject: subject.clone(),
+            run: *run,
+            measure,
+            value,
+            others,
+        })
+    })
+    .collect()
+}
+
+fn measured(dataset: &Dataset, subject: &Subject) -> Result<SubjectQuality> {
+    let voxels: Vec<usize> = evenly(subject.voxels.len(), VOXELS).collect();
+    let mut responses = Array2::zeros((subject.trials.len(), voxels.len()));
+    let mut row = vec![0.0_f32; subject.voxels.len()];
+    let mut of_run: BTreeMap<(u32, u32), Vec<usize>> = BTreeMap::new();
+    for (trial, mut chosen) in responses.axis_iter_mut(Axis(0)).enumerate() {
+        subject.read_response(trial, &mut row)?;
+        for (value, &voxel) in chosen.iter_mut().zip(&voxels) {
+            *value = f64::from(row[voxel]);
+        }
+        let shown = &subject.trials[trial];
+        of_run
+            .entry((shown.session, shown.run))
+            .or_default()
+            .push(trial);
+    }
+    let all: Vec<usize> = (0..subject.trials.len()).collect();
+    let spreads = sds(&responses, &all);
+    let center = responses.mean_axis(Axis(0)).unwrap_or_default();
+    let patterns = Patterns::new(dataset, subject, &responses);
+    let runs = of_run.iter().map(|(&(session, run), trials)| {
+        let own = responses.select(Axis(0), trials).mean_axis(Axis(0));
+        let shift = own.map(|own| {
+            let parts = own.iter().zip(&center).zip(&spreads);
+            let parts = parts.filter(|(_, spread)| **spread > 0.0);
+            parts
+                .map(|((own, center), spread)| (own - center) / spread)
+                .collect::<Vec<_>>()
+        });
+        RunQuality {
+            session,
+            run,
+            trials: trials.len(),
+            scale: scale(&sds(&responses, trials)),
+            shift: shift.and_then(|shift| median(&shift)),
+            consistency: patterns.consistency(&responses, trials),
+        }
+    });
+    Ok(SubjectQuality {
+        id: subject.id.clone(),
+        scale: scale(&spreads),
+        agreement: None,
+        runs: runs.collect(),
+    })
+}
+
+/// Of each voxel over trials; 0 of fewer than two.
+fn sds(responses: &Array2<f64>, trials: &[usize]) -> Vec<f64> {
+    let chosen = responses.select(Axis(0), trials);
+    let columns = chosen.columns().into_iter();
+    columns
+        .map(|column| sample_sd(&column.to_vec()).unwrap_or(0.0))
+        .collect()
+}
+
+/// Median over the voxels that vary.
+fn scale(sds: &[f64]) -> Option<f64> {
+    let varying: Vec<f64> = sds.iter().copied().filter(|sd| *sd > 0.0).collect();
+    median(&varying)
+}
+
+/// Sums of the responses to each label.
+struct Patterns {
+    /// Labels of each trial.
+    labels: Vec<Vec<usize>>,
+    sums: Array2<f64>,
+    counts: Vec<usize>,
+    total: Array1<f64>,
+}
+
+impl Patterns {
+    fn new(dataset: &Dataset, subject: &Subject, responses: &Array2<f64>) -> Self {
+        let labels_of = |stimulus: usize| {
+            let row = dataset.labels.matrix.row(stimulus);
+            let there = row.into_iter().enumerate().filter(|(_, has)| **has == 1);
+            there.map(|(label, _)| label).collect()
+        };
+        let trials = subject.trials.iter();
+        let labels: Vec<Vec<usize>> = trials.map(|trial| labels_of(trial.stimulus)).collect();
+        let names = dataset.labels.names.len();
+        let mut sums = Array2::zeros((names, responses.ncols()));
+        let mut counts = vec![0; names];
+        for (response, labels) in responses.rows().into_iter().zip(&labels) {
+            for &label in labels {
+                sums.row_mut(label).scaled_add(1.0, &response);
+                counts[label] += 1;
+            }
+        }
+        Self {
+            labels,
+            sums,
+            counts,
+            total: responses.sum_axis(Axis(0)),
+        }
+    }
+
+    /// Of a run of these trials, with the other runs.
+    fn consistency(&self, responses: &Array2<f64>, trials: &[usize]) -> Option<f64> {
+        let (mut sums, mut counts) = (BTreeMap::new(), BTreeMap::new());
+        for &trial in trials {
+            for &label in &self.labels[trial] {
+                let sum = sums
+                    .entry(label)
+                    .or_insert_with(|| Array1::zeros(responses.ncols()));
+                *sum += &responses.row(trial);
+                *counts.entry(label).or_insert(0_usize) += 1;
+            }
+        }
+        let own = responses.select(Axis(0), trials).mean_axis(Axis(0))?;
+        let elsewhere = self.labels.len() - trials.len();
+        let grand = (&self.total - &(&own * trials.len() as f64)) / elsewhere.max(1) as f64;
+        let mut of_label: BTreeMap<usize, Array1<f64>> = BTreeMap::new();
+        for (label, sum) in sums {
+            let others = self.counts[label] - counts[&label];
+            if others > 0 {
+                let mean = (&self.sums.row(label) - &sum) / others as f64;
+                of_label.insert(label, mean - &grand);
+            }
+        }
+        let with = |&trial: &usize| {
+            let known = self.labels[trial]
+                .iter()
+                .filter_map(|label| of_label.get(label));
+            let expected = known.fold(Array1::zeros(responses.ncols()), |sum, mean| sum + mean);
+            correlation((&responses.row(trial) - &own).view(), expected.view())
+        };
+        let found: Vec<f64> = trials.iter().filter_map(with).collect();
+        mean(&found)
+    }
+}
+
+/// Pearson's; `None` where one does not vary.
+fn correlation(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> Option<f64> {
+    let (a, b) = (&a - a.mean()?, &b - b.mean()?);
+    let lengths = (a.dot(&a) * b.dot(&b)).sqrt();
+    (lengths > 0.0).then(|| a.dot(&b) / lengths)
+}
+
+/// How a subject's geometry agrees with the others'.
+struct Agreement {
+    value: f64,
+    /// Against exchanged stimuli.
+    p: f64,
+}
+
+/// Of every subject; none with fewer than three of them or ten stimuli that all saw.
+fn agreements(dataset: &Dataset) -> Result<Vec<Agreement>> {
+    let seen = |subject: &Subject| -> BTreeSet<usize> {
+        subject.trials.iter().map(|trial| trial.stimulus).collect()
+    };
+    let common = dataset
+        .subjects
+        .iter()
+        .map(seen)
+        .reduce(|all, own| &all & &own);
+    let common: Vec<usize> = common.unwrap_or_default().into_iter().collect();
+    if dataset.subjects.len() < 3 || common.len() < 10 || dataset.profiles() {
+        return Ok(Vec::new());
+    }
+    let stimuli: Vec<usize> = evenly(common.len(), STIMULI).map(|at| common[at]).collect();
+    let mut rdms = Vec::with_capacity(dataset.subjects.len());
+    for (index, subject) in dataset.subjects.iter().enumerate() {
+        let voxels: Vec<usize> = evenly(subject.voxels.len(), VOXELS).collect();
+        let responses = mean_responses(dataset, &samples(dataset, &[index], &stimuli), &voxels)?;
+        match pearson_rdm(responses.view()) {
+            Ok(rdm) => rdms.push(rdm),
+            // One voxel, or a stimulus to which all voxels answer alike: nothing to compare.
+            Err(_) => return Ok(Vec::new()),
+        }
+    }
+    let total = rdms
+        .iter()
+        .fold(Array2::zeros(rdms[0].dim()), |sum, rdm| sum + rdm);
+    let mut order: Vec<usize> = (0..stimuli.len()).collect();
+    let mut found = Vec::with_capacity(rdms.len());
+    for rdm in &rdms {
+        let others = &total - rdm;
+        let agree = |rdm: &Array2<f64>| -> Result<f64> {
+            let found = condensed(others.view())
+                .and_then(|others| spearman(&condensed(rdm.view())?, &others));
+            let found = found.map_err(|error| Error::Request(error.to_string()))?;
+            Ok(found.unwrap_or(0.0))
+        };
+        let value = agree(rdm)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut as_high = 1;
+        for _ in 0..EXCHANGES {
+            order.shuffle(&mut rng);
+            let exchanged = rdm.select(Axis(0), &order).select(Axis(1), &order);
+            as_high += usize::from(agree(&exchanged)? >= value);
+        }
+        let p = as_high as f64 / (1 + EXCHANGES) as f64;
+        found.push(Agreement { value, p });
+    }
+    Ok(found)
+}
+
+/// Who agrees with nobody where most others do agree: few subjects leave no other rule.
+fn strangers(keys: &[Key], agreements: &[Agreement]) -> Vec<Outlier> {
+    let mut strangers = Vec::new();
+    for (index, (found, (subject, run))) in agreements.iter().zip(keys).enumerate() {
+        let others = agreements
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index);
+        let others: Vec<&Agreement> = others.map(|(_, agreement)| agreement).collect();
+        let middle = |value: fn(&Agreement) -> f64| {
+            median(&others.iter().map(|other| value(other)).collect::<Vec<_>>())
+        };
+        let (Some(p), Some(value)) = (middle(|other| other.p), middle(|other| other.value)) else {
+            continue;
+        };
+        let apart = found.value < value / 3.0 && Measure::Agreement.matters(found.value, value);
+        if found.p > 0.05 && p <= 0.01 && apart {
+            strangers.push(Outlier {
+                subject: subject.clone(),
+                run: *run,
+                measure: Measure::Agreement,
+                value: found.value,
+                others: value,
+            });
+        }
+    }
+    strangers
+}

@@ -1,0 +1,137 @@
+//! Subjects and runs that look unlike the others: planted ones are named, and nobody in clean data.
+#![allow(clippy::unwrap_used)]
+
+use mused_data::quality::{Measure, Outlier, quality};
+use mused_data::simulate::{SimulateConfig, simulate};
+use mused_data::{Dataset, Trial};
+use ndarray::Array2;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tempfile::TempDir;
+
+fn simulated(subjects: usize, seed: u64) -> Dataset {
+    let folder = TempDir::new().unwrap();
+    let config = SimulateConfig {
+        subjects,
+        stimuli: 400,
+        seed,
+        ..SimulateConfig::default()
+    };
+    let path = folder.path().join("data");
+    simulate(&config, &path, &mut |_, _| ()).unwrap();
+    changed(&Dataset::open(&path).unwrap(), 0, |_, _| ())
+}
+
+/// The same in memory, the responses of one subject to its trials changed.
+fn changed(
+    dataset: &Dataset,
+    subject: usize,
+    mut change: impl FnMut(&Trial, &mut [f32]),
+) -> Dataset {
+    let (stimuli, labels) = (dataset.stimuli.to_vec(), (*dataset.labels).clone());
+    let mut builder = Dataset::builder("changed", stimuli, labels);
+    for (index, data) in dataset.subjects.iter().enumerate() {
+        let mut responses = Array2::zeros((data.trials.len(), data.voxels.len()));
+        for (at, trial) in data.trials.iter().enumerate() {
+            let mut row = vec![0.0; data.voxels.len()];
+            data.read_response(at, &mut row).unwrap();
+            if index == subject {
+                change(trial, &mut row);
+            }
+            responses
+                .row_mut(at)
+                .assign(&ndarray::ArrayView1::from(&row));
+        }
+        let (trials, voxels) = (data.trials.to_vec(), data.voxels.to_vec());
+        builder
+            .subject(&data.id, trials, voxels, responses)
+            .unwrap();
+    }
+    builder.build().unwrap()
+}
+
+fn outliers(dataset: &Dataset) -> Vec<Outlier> {
+    quality(dataset).unwrap().outliers
+}
+
+#[test]
+fn nobody_stands_out_in_clean_data() {
+    for seed in 0..20 {
+        assert_eq!(outliers(&simulated(5, seed)), [], "simulation {seed}");
+    }
+}
+
+#[test]
+fn a_planted_subject_is_named() {
+    let clean = simulated(5, 1);
+    let louder = outliers(&changed(&clean, 2, |_, row| {
+        row.iter_mut().for_each(|value| *value *= 10.0);
+    }));
+    assert_eq!(louder.len(), 1, "{louder:?}");
+    assert_eq!(louder[0].measure, Measure::Scale);
+    let id = &clean.subjects[2].id;
+    let text = louder[0].to_string();
+    assert!(
+        text.starts_with(&format!("subject {id}: responses vary ")),
+        "{text}"
+    );
+
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let noise = outliers(&changed(&clean, 3, |_, row| {
+        row.iter_mut()
+            .for_each(|value| *value = rng.random::<f32>() - 0.5);
+    }));
+    let measures: Vec<Measure> = noise.iter().map(|found| found.measure).collect();
+    assert!(measures.contains(&Measure::Agreement), "{noise:?}");
+    assert!(
+        noise
+            .iter()
+            .all(|found| found.subject == clean.subjects[3].id)
+    );
+}
+
+#[test]
+fn a_planted_run_is_named() {
+    let clean = simulated(5, 2);
+    let last = clean.subjects[1]
+        .trials
+        .iter()
+        .map(|trial| trial.run)
+        .max()
+        .unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let cases: [(Measure, &mut dyn FnMut(&mut f32)); 3] = [
+        (Measure::Scale, &mut |value| *value *= 5.0),
+        (Measure::Shift, &mut |value| *value += 8.0),
+        (Measure::Consistency, &mut |value| {
+            *value = 4.0 * (rng.random::<f32>() - 0.5)
+        }),
+    ];
+    for (measure, change) in cases {
+        let found = outliers(&changed(&clean, 1, |trial, row| {
+            if (trial.session, trial.run) == (1, last) {
+                row.iter_mut().for_each(&mut *change);
+            }
+        }));
+        // A run far off can make its subject stand out.
+        let of_runs: Vec<&Outlier> = found.iter().filter(|found| found.run.is_some()).collect();
+        let named = of_runs.iter().any(|found| found.measure == measure);
+        assert!(named, "{measure:?} is not among {found:?}");
+        assert!(
+            of_runs.iter().all(|found| found.run == Some((1, last))),
+            "{found:?}"
+        );
+        assert!(
+            found
+                .iter()
+                .all(|found| found.subject == clean.subjects[1].id)
+        );
+    }
+}
+
+#[test]
+fn too_few_to_compare_name_nobody() {
+    let one = quality(&simulated(1, 0)).unwrap();
+    assert!(one.subjects[0].scale.is_some() && one.subjects[0].agreement.is_none());
+    assert_eq!(one.outliers, []);
+}
