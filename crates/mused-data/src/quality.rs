@@ -103,13 +103,13 @@ impl fmt::Display for Outlier {
             ),
             Measure::Consistency => write!(
                 f,
-                ": its trials resemble those of the same labels in other runs by r = {value:.2} (the other runs by \
-                 {others:.2}); are its onsets and labels its own?"
+                ": trials resemble those of the same labels in other runs by r = {value:.2} (in the other runs {others:.2}); \
+                 are its onsets and labels right?"
             ),
             Measure::Agreement => write!(
                 f,
-                ": which stimuli look alike to it agrees with the others by Spearman's {value:.2} (they agree by \
-                 {others:.2}); are its stimuli its own?"
+                ": the similarities of stimuli match the other subjects' by a rank correlation of {value:.2} (the others' \
+                 {others:.2}); are the data weak, or the stimuli another's?"
             ),
         }
     }

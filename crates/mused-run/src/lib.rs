@@ -24,6 +24,7 @@
 mod config;
 mod epochs;
 mod error;
+mod in_words;
 mod predictions;
 mod record;
 mod results;

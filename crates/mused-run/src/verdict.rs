@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::in_words::p_in_words;
 use crate::{IntervalResult, Pooling, Stated};
 
 /// On which side of another model a model is, as far as the data tell.
@@ -129,10 +130,7 @@ impl Verdict {
             format!(
                 " In these {} subjects alone it is {side} on other stimuli too (p {}).",
                 self.subjects,
-                match *p < 0.001 {
-                    true => "below 0.001".to_owned(),
-                    false => format!("= {p:.3}"),
-                }
+                p_in_words(*p)
             )
         })
     }

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mused::Progress;
 use mused::run::{EpochLosses, ValidationScores};
 
@@ -17,12 +17,20 @@ pub(crate) fn bar(total: usize, unit: &str) -> ProgressBar {
     let style = ProgressStyle::with_template(&template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸─");
-    ProgressBar::new(total as u64).with_style(style)
+    drawn(ProgressBar::new(total as u64).with_style(style))
+}
+
+/// Not drawn where progress is left out.
+fn drawn(bar: ProgressBar) -> ProgressBar {
+    if terminal::quiet() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
 }
 
 /// A sign of life for work that cannot be counted; nothing where stderr is not a terminal.
 pub(crate) fn spinner(doing: &'static str) -> ProgressBar {
-    let spinner = ProgressBar::new_spinner().with_message(doing);
+    let spinner = drawn(ProgressBar::new_spinner().with_message(doing));
     spinner.enable_steady_tick(Duration::from_millis(100));
     spinner
 }
@@ -62,7 +70,7 @@ impl Counter {
         let first = *state.first.get_or_insert(done);
         if self.bar.is_hidden() && state.printed.elapsed() > LINE_EVERY {
             let pace = pace(done - first, total - done, state.started);
-            eprintln!("{done}/{total} {}  {pace}", self.unit);
+            progress!("{done}/{total} {}  {pace}", self.unit);
             state.printed = Instant::now();
         }
     }
@@ -72,7 +80,7 @@ impl Counter {
         self.bar.set_message(terminal::clean(what).into_owned());
         let mut state = lock(&self.state);
         if self.bar.is_hidden() && state.printed.elapsed() > LINE_EVERY {
-            eprintln!("{what}");
+            progress!("{what}");
             state.printed = Instant::now();
         }
     }
@@ -167,7 +175,7 @@ impl TrainingBar {
         let line = lock(&self.line);
         let seconds = line.started.elapsed().as_secs_f64();
         let steps = line.done - line.first;
-        eprintln!("{steps} steps in {seconds:.1} s ({})", rate(steps, seconds));
+        progress!("{steps} steps in {seconds:.1} s ({})", rate(steps, seconds));
     }
 }
 
@@ -210,7 +218,7 @@ fn describe(losses: &EpochLosses) -> String {
 impl Progress for TrainingBar {
     fn start(&self, done: usize, total: usize, bytes: u64) {
         if bytes > WORTH_SAYING {
-            eprintln!("training needs about {:.1} GB", bytes as f64 / 1e9);
+            progress!("training needs about {:.1} GB", bytes as f64 / 1e9);
         }
         let training = bar(total, "steps");
         training.set_position(done as u64);
@@ -235,7 +243,7 @@ impl Progress for TrainingBar {
             }
         }
         if line.printed.elapsed() > LINE_EVERY {
-            eprintln!("{message}");
+            progress!("{message}");
             line.printed = Instant::now();
         }
     }
@@ -246,7 +254,7 @@ impl Progress for TrainingBar {
 
     fn beside(&self, model: &str, run: &Path, took: Duration) {
         let seconds = took.as_secs_f64();
-        eprintln!(
+        progress!(
             "ridge regression to hold the network against ({model}) in {seconds:.1} s: {}",
             run.display()
         );
@@ -270,7 +278,7 @@ impl Progress for TrainingBar {
         if line.printed.elapsed() > LINE_EVERY {
             let (done, total) = (line.done, line.total);
             let pace = pace(done - line.first, total - done, line.started);
-            eprintln!("{done}/{total} steps  {pace}  {}", message());
+            progress!("{done}/{total} steps  {pace}  {}", message());
             line.printed = Instant::now();
         }
     }

@@ -16,11 +16,17 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     // clap itself ends with 2 on wrong usage and 0 after help.
     let cli = Cli::parse();
+    if cli.quiet {
+        terminal::hush();
+    }
     let shows = !cli.command.saves();
     let done = match cli.command {
         Command::Demo(args) => commands::demo::run(&args),
+        Command::Try(args) => commands::first_look::run(&args),
         Command::Simulate(args) => commands::simulate::run(&args),
         Command::Import(args) => commands::import::run(&args),
+        Command::Completions { shell } => commands::manual::completions(shell),
+        Command::Man { out } => commands::manual::pages(&out),
         Command::Devices => commands::devices::run(),
         Command::Info(args) => commands::info::run(&args),
         Command::Audit(args) => commands::audit::run(&args),

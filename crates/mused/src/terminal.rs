@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static LOST: AtomicBool = AtomicBool::new(false);
+static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// As `println!` of the standard library, which would panic.
 macro_rules! println {
@@ -23,6 +24,25 @@ macro_rules! print {
 macro_rules! eprintln {
     () => { $crate::terminal::remark(format_args!("\n")) };
     ($($arguments:tt)*) => { $crate::terminal::remark(format_args!("{}\n", format_args!($($arguments)*))) };
+}
+
+/// Says how far work has come on standard error, unless nobody wants to know.
+macro_rules! progress {
+    ($($arguments:tt)*) => {
+        if !$crate::terminal::quiet() {
+            $crate::terminal::remark(format_args!("{}\n", format_args!($($arguments)*)))
+        }
+    };
+}
+
+/// Leaves progress out from now on.
+pub(crate) fn hush() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Whether progress is left out.
+pub(crate) fn quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
 }
 
 /// Writes to standard output.

@@ -1,14 +1,6 @@
 //! Imports arrays and tables that a few lines of Python write: `mused import npy DIR OUT`.
 //!
-//! ```text
-//! stimuli.tsv            stimulus_id, optional group, split, file, frame, caption
-//! labels.tsv             stimulus_id and a 0/1 column for every label, or
-//! labels.tsv labels.npy  the column label; stimuli × labels, 0 or 1 of any number type
-//! <subject>.npy          trials × voxels, float16, float32 or float64
-//! <subject>_trials.tsv   stimulus_id, optional session, run, onset, repeat
-//! <subject>_voxels.tsv   optional: roi, optional i j k
-//! <subject>_mask.nii.gz  optional (or .nii): an image on the grid that i j k count in, so that maps can be written
-//! ```
+//! [`FILES`] says which.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -30,6 +22,19 @@ use crate::read::{
     read_voxels, unique,
 };
 use crate::{Description, Error, Grid, Imported, Kind, Labels, Response, Result, Trial, Voxel};
+
+/// The files and their columns.
+pub const FILES: &str = "\
+Files of FOLDER (tables: tab-separated, with a head line):
+  stimuli.tsv            stimulus_id; optional: group (clip, scene or run: stays whole in splits),
+                         split (train or test), file (picture or film), frame, caption
+  labels.tsv             stimulus_id and a column of 0 and 1 for every label; or
+  labels.tsv labels.npy  the column label, and stimuli × labels, 0 or 1 of any number type
+  captions.tsv           optional: stimulus_id, caption; several rows a stimulus
+  SUBJECT.npy            trials × voxels, float16, float32 or float64
+  SUBJECT_trials.tsv     stimulus_id of each row; optional: session, run, onset, repeat
+  SUBJECT_voxels.tsv     optional: roi of each column; i j k, its place on the grid of
+  SUBJECT_mask.nii.gz    optional (or .nii): an image on the subject's grid, so that maps can be written";
 
 /// Region of voxels that no table assigns to one.
 const WHOLE: &str = "brain";

@@ -51,6 +51,7 @@ NSD holds nsddata, nsddata_betas and nsddata_stimuli as released. Test images ar
 image has the COCO labels whose boxes share an area with the crop that was shown.")]
     Nsd(ImportNsdArgs),
     /// NumPy arrays and tables: stimuli.tsv, labels.tsv, SUBJECT.npy, SUBJECT_trials.tsv
+    #[command(after_help = format!("{}\n\nExample:\n  mused import npy my-arrays data/mine", mused::data::import::npy::FILES))]
     Npy(ImportNpyArgs),
 }
 

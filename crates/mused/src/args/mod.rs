@@ -5,6 +5,7 @@ mod results;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 pub(crate) use import::*;
 use layers::LayerArgs;
@@ -14,6 +15,9 @@ pub(crate) use results::*;
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Cli {
+    /// Say nothing of how far work has come: results, notes, warnings and errors alone
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -32,6 +36,9 @@ Exit codes: 0 done, 1 failed, 2 wrong usage; stopped and resumable: 130 by Ctrl-
 pub(crate) enum Command {
     /// Simulate, train one model for all and ridge regression, and compare: the whole path in one command
     Demo(DemoArgs),
+    /// Try it on data of your own: import, check, train, test, explain and report in one command, and what came out in
+    /// words
+    Try(TryArgs),
     /// Make a dataset of simulated subjects
     Simulate(SimulateArgs),
     /// Make a dataset from published files
@@ -74,6 +81,17 @@ pub(crate) enum Command {
     ImportCheckpoint(ImportCheckpointArgs),
     /// Weights of a volume model under the published names, for PyTorch
     ExportCheckpoint(ExportCheckpointArgs),
+    /// Words that a shell completes, as a script for it: `mused completions bash > ~/.local/share/bash-completion/completions/mused`
+    Completions {
+        /// bash, zsh, fish, elvish or powershell
+        shell: Shell,
+    },
+    /// Manual pages, one a command
+    Man {
+        /// Folder to write them to
+        #[arg(long, default_value = "man", value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 impl Command {
@@ -82,6 +100,7 @@ impl Command {
         matches!(
             self,
             Self::Demo(_)
+                | Self::Try(_)
                 | Self::Simulate(_)
                 | Self::Import(_)
                 | Self::Features(_)
@@ -100,6 +119,30 @@ pub(crate) struct DemoArgs {
     /// Seed of the simulation and of training
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
+}
+
+const TRY_EXAMPLES: &str = "\
+Examples:
+  mused try my-arrays                    a folder of arrays: stimuli.tsv, labels and SUBJECT.npy
+  mused try ds000105 --out first-look    a BIDS folder with preprocessed runs
+  mused try data/action                  a dataset that mused made
+
+Stopped, the same command goes on.";
+
+#[derive(Debug, Args)]
+#[command(after_help = TRY_EXAMPLES)]
+pub(crate) struct TryArgs {
+    /// A folder of arrays (see `mused import npy --help`), a BIDS folder, or a dataset
+    pub(crate) source: PathBuf,
+    /// Folder for the dataset, the run and the page
+    #[arg(long, default_value = "mused-try", value_name = "DIR")]
+    pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     #[command(flatten)]

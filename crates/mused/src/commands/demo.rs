@@ -51,7 +51,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let dataset = simulated(args)?;
     let (mut scored, mut runs) = (Vec::new(), Vec::new());
     for (name, model, description, ridge) in RUNS {
-        eprintln!("training: {description}");
+        progress!("training: {description}");
         let mut layers = Layers::preset("default")?;
         layers.insert("train.seed", args.seed as i64, "--seed")?;
         layers.model(model)?;
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             runs.push(beside.run);
         }
     }
-    eprintln!("explaining the aligned run");
+    progress!("explaining the aligned run");
     explained(&args.out.join(RUNS[0].0), None, 0)?;
     let paths: Vec<PathBuf> = runs.iter().map(|run| run.path().to_owned()).collect();
     write_page(&paths, false, &[], &Run::report_path(&args.out))?;
@@ -98,9 +98,10 @@ fn simulated(args: &DemoArgs) -> anyhow::Result<Dataset> {
         seed: args.seed,
         ..SimulateConfig::default()
     };
-    eprintln!(
+    progress!(
         "simulating {} subjects and {} stimuli",
-        config.subjects, config.stimuli
+        config.subjects,
+        config.stimuli
     );
     let path = args.out.join("dataset");
     let subjects = bar(config.subjects, "subjects");

@@ -28,12 +28,18 @@ pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn bids(args: &ImportBidsArgs) -> anyhow::Result<ExitCode> {
-    let config = bids_config(args)?;
-    let imported = under_bar("runs", |progress| {
-        bids::import(&args.root, &args.out, &config, progress)
-    })?;
+    let imported = bids_with(&args.root, &args.out, &bids_config(args)?)?;
     tell(&imported, "runs", &args.out);
     Ok(ExitCode::SUCCESS)
+}
+
+fn bids_with(root: &Path, out: &Path, config: &BidsConfig) -> anyhow::Result<Imported> {
+    under_bar("runs", |progress| bids::import(root, out, config, progress))
+}
+
+/// A BIDS folder without any option.
+pub(super) fn bids_as_it_is(root: &Path, out: &Path) -> anyhow::Result<Imported> {
+    bids_with(root, out, &BidsConfig::default())
 }
 
 fn bids_config(args: &ImportBidsArgs) -> anyhow::Result<BidsConfig> {
@@ -160,11 +166,20 @@ fn npy(args: &ImportNpyArgs) -> anyhow::Result<ExitCode> {
         citation: args.citation.clone(),
         allow: args.allow.clone(),
     };
-    let imported = under_bar("subjects", |progress| {
-        npy::import(&args.folder, &args.out, &config, progress)
-    })?;
+    let imported = npy_with(&args.folder, &args.out, &config)?;
     tell_done(&imported, &args.out);
     Ok(ExitCode::SUCCESS)
+}
+
+fn npy_with(folder: &Path, out: &Path, config: &NpyConfig) -> anyhow::Result<Imported> {
+    under_bar("subjects", |progress| {
+        npy::import(folder, out, config, progress)
+    })
+}
+
+/// A folder of arrays without any option.
+pub(super) fn npy_as_it_is(folder: &Path, out: &Path) -> anyhow::Result<Imported> {
+    npy_with(folder, out, &NpyConfig::default())
 }
 
 fn rdm(args: &ImportRdmArgs) -> anyhow::Result<ExitCode> {
@@ -204,7 +219,7 @@ fn tell_done(imported: &Imported, out: &Path) {
 }
 
 /// Notes and warnings, on stderr.
-fn remark(imported: &Imported) {
+pub(super) fn remark(imported: &Imported) {
     for note in &imported.notes {
         eprintln!("note: {note}");
     }

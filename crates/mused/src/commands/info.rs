@@ -2,9 +2,11 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use mused::data::quality::{Outlier, Quality, quality};
 use mused::data::{Dataset, Level, Problem, Response, Severity};
 use serde::Serialize;
 
+use super::first_look::unlike_others;
 use super::three;
 use crate::args::InfoArgs;
 
@@ -22,6 +24,8 @@ struct Summary {
     labels: Vec<LabelSummary>,
     features: Vec<FeatureSummary>,
     problems: Vec<String>,
+    /// Subjects and runs that look unlike the others.
+    outliers: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -54,12 +58,13 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
     let mut problems = dataset.problems();
     problems.extend(dataset.check_responses()?);
-    let summary = summarise(&dataset, &problems);
+    let found = quality(&dataset)?;
+    let summary = summarise(&dataset, &problems, &found);
     if args.json {
         let json = serde_json::to_string_pretty(&summary).context("cannot write JSON")?;
         println!("{json}");
     } else {
-        print(&dataset, &summary);
+        print(&dataset, &summary, &found);
     }
     let failed = problems
         .iter()
@@ -71,7 +76,7 @@ pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn summarise(dataset: &Dataset, problems: &[Problem]) -> Summary {
+fn summarise(dataset: &Dataset, problems: &[Problem], found: &Quality) -> Summary {
     let count = |values: &mut dyn Iterator<Item = String>| values.collect::<BTreeSet<_>>().len();
     let stimuli = dataset.stimuli.len();
     Summary {
@@ -128,10 +133,11 @@ fn summarise(dataset: &Dataset, problems: &[Problem]) -> Summary {
             })
             .collect(),
         problems: problems.iter().map(Problem::to_string).collect(),
+        outliers: found.outliers.iter().map(Outlier::to_string).collect(),
     }
 }
 
-fn print(dataset: &Dataset, summary: &Summary) {
+fn print(dataset: &Dataset, summary: &Summary, found: &Quality) {
     let description = &dataset.description;
     let simulated = if summary.simulated { ", SIMULATED" } else { "" };
     println!("{}{simulated}", summary.name);
@@ -215,5 +221,9 @@ fn print(dataset: &Dataset, summary: &Summary) {
         for problem in &summary.problems {
             println!("{problem}");
         }
+    }
+    println!();
+    for sentence in unlike_others(found) {
+        println!("{sentence}");
     }
 }
