@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 const SIMULATE: &str =
     "simulate --subjects 4 --stimuli 60 --shared 1 --labels 4 --voxels 150 --repeats 1 --seed 2";
-const TRAIN: &str = "--folds 2 --set train.epochs=4 --set model.dim=16";
+const TRAIN: &str =
+    "--folds 2 --set split.validation_fraction=0.1 --set train.epochs=4 --set model.dim=16";
 
 /// A folder with a dataset `all` of four people, one `others` without the last, and a run of that.
 fn trained() -> TempDir {

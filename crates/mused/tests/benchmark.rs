@@ -78,7 +78,7 @@ fn failures_are_rows_and_other_settings_are_refused() {
     assert!(
         failures
             .iter()
-            .all(|f| f.contains("train.learning_rate (now 1e36)")),
+            .all(|f| f.contains("try a lower train.learning_rate")),
         "{failures:?}"
     );
 

@@ -78,7 +78,8 @@ fn begun(run: &Path, model: &str) {
 #[test]
 fn trials_of_new_people_are_counted_and_what_is_there_is_kept() {
     let folder = simulated(SIMULATE);
-    let curve = format!("curve data --out c --new-subjects {SMALL}");
+    let curve =
+        format!("curve data --out c --new-subjects {SMALL} --set split.validation_fraction=0.1");
     let printed = said(&folder, &format!("{curve} --trials all,10,10,500"));
     assert!(
         printed.contains("500 trials are left out: some subject has 2"),
