@@ -233,8 +233,8 @@ CUTS = [("all", "zeros"), ("all", "short"), ("none", "zeros"), ("some", "any"), 
 
 
 class Bench(kills.Bench):
-    def cuts(self, draw):
-        """A chain for each state that a cut may leave."""
+    def cuts(self, draw, skip):
+        """A chain for each state that a cut may leave, but the first ones."""
         self.fresh()
         disk, log, seen = Disk(self.work), self.root / "log", set()
         subprocess.run(["strace", "-f", "-qq", "-xx", "-s", "100000000", "-o", log, "-e", f"trace={WATCHED}", self.mused,
@@ -249,6 +249,8 @@ class Bench(kills.Bench):
                 if mark in seen:
                     continue
                 seen.add(mark)
+                if len(seen) <= skip:
+                    continue
                 self.put(found, folders, given)
                 yield f"cut after {call}, call {number}, {cut[0]} names, {cut[1]}", self.finish(self.command)
         if disk.after(("all", "written"), draw)[0].keys() != self.paths():
@@ -276,9 +278,9 @@ class Bench(kills.Bench):
             if not path.exists() or path.read_bytes() != data:
                 path.write_bytes(data)
 
-    def full(self, _draw):
-        """A chain for each operation that finds no room."""
-        number = 0
+    def full(self, _draw, skip):
+        """A chain for each operation that finds no room, but the first ones."""
+        number = skip
         while True:
             number += 1
             self.fresh()
@@ -308,6 +310,7 @@ def main():
     parser.add_argument("attack", choices=["power", "full"])
     parser.add_argument("--mused", required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--skip", type=int, default=0, help="tries to leave out at the beginning: made before")
     parser.add_argument("--only", nargs="*", choices=list(kills.VERBS), default=list(kills.VERBS))
     args = parser.parse_args()
     table, mused = {}, str(pathlib.Path(args.mused).resolve())
@@ -316,7 +319,7 @@ def main():
             bench = Bench(mused, verb, pathlib.Path(folder))
             table[verb] = {"tries": 0, "lost": 0}
             attack = bench.cuts if args.attack == "power" else bench.full
-            for which, wrong in attack(random.Random(args.seed)):
+            for which, wrong in attack(random.Random(args.seed), args.skip):
                 table[verb]["tries"] += 1
                 if wrong:
                     table[verb]["lost"] += 1

@@ -148,9 +148,13 @@ pub fn move_folder(whole: &Path, destination: &Path) -> io::Result<()> {
 /// A folder that cannot be opened.
 #[cfg(unix)]
 pub fn sync_folder(path: impl AsRef<Path>) -> io::Result<()> {
-    match File::open(path)?.sync_all() {
-        // Some network file systems have no such request.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        // Some network file systems have no such request; and who may write in a folder may not be let read it.
+        Err(error) if matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => {
+            Ok(())
+        }
         synced => synced,
     }
 }
