@@ -89,10 +89,11 @@ fn sessions_are_repeats() {
 fn sessions_may_have_names() {
     let import = |names: [&str; 2]| {
         let small = Small::new();
+        fs::create_dir(small.path("named")).unwrap();
         for name in names {
-            small.square(&format!("rdm/a_{name}_V1.npy"), [0.1, 0.2, 0.3]);
+            small.square(&format!("named/a_{name}_V1.npy"), [0.1, 0.2, 0.3]);
         }
-        let pattern = "rdm/{subject}_{session}_{roi}.npy";
+        let pattern = "named/{subject}_{session}_{roi}.npy";
         small.write_manifest(&MANIFEST.replace("rdm/sub-{subject}_{roi}.npy", pattern));
         small.import().unwrap();
         let dataset = Dataset::open(small.path("out")).unwrap();
