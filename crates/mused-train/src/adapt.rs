@@ -1,10 +1,10 @@
 //! A model for a person it was not trained on: maps of the person's regions in closed form, the network as it is.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use mused_data::{Aligned, Dataset, InputReader, InputTransform, Sample, samples};
+use mused_formats::make_folder;
 use mused_kernels::TrainBackend;
 use mused_run::{Adapted, Config, HeldOut, Layers, Reading, Resolved, Run, Task, Trials};
 
@@ -134,7 +134,7 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
     Journal::open(&run, &[])?;
     for (task, Fitted { data, model }) in plan.tasks.iter().zip(&models) {
         let folder = run.task_folder(task);
-        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         save(&run, task, data, model.as_ref(), 0, &config)?;
     }
     plan.gather(dataset, &run)?;

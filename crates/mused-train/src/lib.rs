@@ -40,7 +40,7 @@ pub use audit_run::audit_run;
 pub use calibration::training_trials;
 pub use error::{Error, Result};
 pub use explain::{Explanation, PartDrop, ScoreDrop, TokenGeometry, explain};
-pub use memory::limit_memory;
+pub use memory::{available_memory, limit_memory};
 pub use overflow::Cause;
 pub use permute::retrain_relabelled;
 pub use predict::{Probabilities, predict};

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use mused_data::{
-    Aligned, Alignment, Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level,
-    Response, Sample, Severity, samples,
+    Aligned, Alignment, Dataset, FitBytes, Fold, Guidance, InputReader, InputTransform, Layout,
+    Level, Response, Sample, Severity, samples,
 };
 use mused_run::{
     Config, EACH, Family, GuidanceUse, HeldOut, Inputs, Onto, PredictionRow, Resolved, Run, Task,
@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) resolved: Resolved,
     /// About the memory of a training step.
     pub(crate) step_bytes: u64,
+    /// About the memory of fitting aligned inputs, before the first step.
+    pub(crate) maps_bytes: FitBytes,
 }
 
 impl Plan {
@@ -84,11 +86,18 @@ impl Plan {
             guides,
             resolved,
             step_bytes: 0,
+            maps_bytes: FitBytes::default(),
         };
         let mut most_samples = 0;
         for task in &plan.tasks {
             let train = plan.train_samples(dataset, config, task)?;
             most_samples = most_samples.max(train.len());
+            if let Some(onto) = inputs.inputs.onto() {
+                let bytes = plan
+                    .alignment(config, onto, task.fold)
+                    .bytes(dataset, &train);
+                plan.maps_bytes = plan.maps_bytes.max(bytes);
+            }
             let parts = [(train, "train"), (plan.test_samples(dataset, task), "test")];
             for (samples, part) in parts {
                 if samples.is_empty() {
@@ -102,6 +111,14 @@ impl Plan {
         // A model a subject holds that subject's samples alone, and nobody saw all stimuli where each saw others.
         plan.step_bytes = learner.memory(&architecture, most_samples)?;
         Ok(plan)
+    }
+
+    /// About the memory of a model with so many threads.
+    pub(crate) fn bytes(&self, threads: usize) -> u64 {
+        match self.maps_bytes == FitBytes::default() {
+            true => self.step_bytes,
+            false => self.step_bytes.max(self.maps_bytes.with(threads)),
+        }
     }
 
     /// A plan of models that were trained before.
@@ -119,6 +136,7 @@ impl Plan {
             guides: guides(dataset, config)?,
             resolved,
             step_bytes: 0,
+            maps_bytes: FitBytes::default(),
         })
     }
 

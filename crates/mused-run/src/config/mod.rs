@@ -57,7 +57,7 @@ settings! {
         /// Share of stimuli tested when there is one fold and no `split` column.
         test_fraction: f64 = 0.2, in Range::ProperShare;
         /// Share of each training side that selects the weights; 0 = all of it trains and the last weights are kept, as where
-        /// the side is of one group.
+        /// the side is of one group, or of two that are as large.
         validation_fraction: f64 = 0.0, in Range::Share;
         /// Subject tested but never trained on; empty = none; `each` = every subject by a model trained on the others.
         holdout_subject: String = String::new();

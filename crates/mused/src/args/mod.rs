@@ -354,6 +354,8 @@ pub(crate) struct FeaturesArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
+    #[command(flatten)]
     pub(crate) threads: ThreadArgs,
 }
 

@@ -1,4 +1,3 @@
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -6,6 +5,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use mused::data::Dataset;
 use mused::data::simulate::{SimulateConfig, simulate};
+use mused::formats::make_folder;
 use mused::run::{AgainstRidge, Stated};
 use mused::stats::metrics::Undefined;
 use mused::{Error, Layers, Results, Run, Training, compare};
@@ -44,8 +44,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             args.out.display()
         );
     }
-    fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}", args.out.display()))?;
+    make_folder(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     signals::stop_when_asked()?;
     args.memory.limit();
     let dataset = simulated(args)?;
