@@ -58,6 +58,8 @@ settings! {
         test_fraction: f64 = 0.2, in Range::ProperShare;
         /// Share of each training side that selects the weights; 0 = keep the last weights, as where the side is of one group.
         validation_fraction: f64 = 0.1, in Range::Share;
+        /// Subjects whose responses are read; empty = all of the dataset. One who is left out may be another one.
+        subjects: Vec<String> = Vec::new();
         /// Subject tested but never trained on; empty = none; `each` = every subject by a model trained on the others.
         holdout_subject: String = String::new();
         /// How many training stimuli of each subject a model is trained on.
