@@ -252,8 +252,8 @@ mod tests {
 
     /// Means of a model whose differences from ridge regression have these ends, and a curve that they could be of.
     fn said(ends: &[[f64; 2]]) -> String {
-        let trials = [Size::Most(10), Size::Most(20), Size::Most(40), Size::All];
-        let mean = |(&asked, &[low, high]): (&Trials, &[f64; 2])| {
+        let sizes = [Size::Most(10), Size::Most(20), Size::Most(40), Size::All];
+        let mean = |(&asked, &[low, high]): (&Size, &[f64; 2])| {
             let ahead = Some(Estimate {
                 mean: f64::midpoint(low, high),
                 interval: Some([low, high]),
@@ -268,7 +268,7 @@ mod tests {
                 ahead: [ahead; 2],
             }
         };
-        let means: Vec<Mean> = trials.iter().zip(ends).map(mean).collect();
+        let means: Vec<Mean> = sizes.iter().zip(ends).map(mean).collect();
         curves(Vec::new()).against_ridge(&means)
     }
 
