@@ -230,7 +230,8 @@ impl Plan {
         let transform = Arc::new(transform);
         let known: Vec<usize> = trained.iter().copied().chain(holdout).collect();
         let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
-        let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, model.subjects());
+        let tokens = model.subjects();
+        let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, tokens);
         let validation = samples(dataset, &trained, &self.folds[task.fold].validation);
         let unlabelled = match (&config.model.family, holdout) {
             (Family::AlignedRidge(_), Some(subject)) => {
@@ -245,7 +246,10 @@ impl Plan {
         Ok(FoldData {
             unlabelled,
             train: match training {
-                Some(inputs) => set(train)?.with_inputs(inputs),
+                // What maps of their own made is not read again by the maps of all.
+                made @ Some(_) => {
+                    SampleSet::with_inputs(reader.clone(), train, &subjects, tokens, made)
+                }
                 None => set(train)?,
             },
             validation: set(validation)?,

@@ -7,8 +7,8 @@
 //! curve: the folds are those of every run of the configuration.
 //!
 //! A folder holds the runs. Over trials: `source`, trained without each person, and `N-draw/SUBJECT`; or `default-N-draw`;
-//! beside them `ridge-N-draw`. Over subjects: `default-N-draw/TEAM`; or `source-N-draw/TEAM` and `N-draw/SUBJECT`; or, where
-//! all share a space, `default-N-draw/SUBJECT`; beside them `ridge`. What is complete is kept, what was interrupted goes on.
+//! beside them `ridge-N-draw`. Over subjects: `default-of-N-draw/TEAM`; or `source-of-N-draw/TEAM` and `of-N-draw/SUBJECT`; or,
+//! where all share a space, `default-of-N-draw/SUBJECT`; beside them `ridge`. What is complete is kept, what was interrupted goes on.
 
 mod jobs;
 mod page;

@@ -329,27 +329,27 @@ fn everybody_is_scored_among_so_many_subjects() {
     )
     .success();
     let bytes = |run: &str| fs::read(folder.path().join(run).join("predictions.npy")).unwrap();
-    assert!(bytes("plain") == bytes("c/default-all-0/0"));
+    assert!(bytes("plain") == bytes("c/default-of-all-0/0"));
     assert!(bytes("plain/ridge") == bytes("c/ridge"));
     let [few, many] = ["1", "all"].map(|asked| scores(&folder, "c", "ridge-stacked", asked));
     assert!(few == many && few.len() == 4);
     // A team of two is a run of two.
-    let team = config(&folder, "c/default-2-1/0").split.subjects;
+    let team = config(&folder, "c/default-of-2-1/0").split.subjects;
     assert_eq!(team.len(), 2);
     let subjects = format!("--set split.subjects=[\"{}\"]", team.join("\",\""));
     let train = "train data --out pair --folds 2 --set train.epochs=2 --set model.dim=16";
     mused(&folder, &format!("{train} {subjects}")).success();
-    assert!(bytes("pair") == bytes("c/default-2-1/0"));
+    assert!(bytes("pair") == bytes("c/default-of-2-1/0"));
 
     // The same again makes nothing, and what was interrupted is made as before.
     let (whole, kept) = (
         written(&folder, "c"),
-        files(&folder.path().join("c/default-2-0")),
+        files(&folder.path().join("c/default-of-2-0")),
     );
-    begun(&folder.path().join("c/default-2-1/1"), "fold-1");
+    begun(&folder.path().join("c/default-of-2-1/1"), "fold-1");
     assert_eq!(said(&folder, &format!("{curve} 1,2,all,9")), printed);
     assert!(written(&folder, "c") == whole);
-    assert!(files(&folder.path().join("c/default-2-0")) == kept);
+    assert!(files(&folder.path().join("c/default-of-2-0")) == kept);
 
     mused(&folder, "report c --figures figures").success();
     let page = fs::read_to_string(folder.path().join("c/report.html")).unwrap();
@@ -390,22 +390,25 @@ fn new_people_are_read_by_networks_of_so_many_others() {
         assert_eq!([two.len(), all.len()], [8, 4], "{model}");
     }
     for new in ["sub-01", "sub-02", "sub-03", "sub-04"] {
-        let adapted = config(&folder, &format!("c/2-1/{new}")).split;
+        let adapted = config(&folder, &format!("c/of-2-1/{new}")).split;
         assert_eq!(adapted.holdout_subject, new);
         assert_eq!(adapted.subjects.len(), 2);
         assert!(!adapted.subjects.contains(&new.to_owned()));
-        mused(&folder, &format!("audit c/2-1/{new}")).success();
+        mused(&folder, &format!("audit c/of-2-1/{new}")).success();
     }
     // All others: what a run that leaves the person out has.
     let left_out = "--holdout-subject sub-02 --set split.calibration=all";
     let train = "train data --out without --folds 2 --set train.epochs=2 --set model.dim=16";
     mused(&folder, &format!("{train} {left_out}")).success();
     let bytes = |run: &str| fs::read(folder.path().join(run).join("predictions.npy")).unwrap();
-    assert!(bytes("without") == bytes("c/all-0/sub-02"));
+    assert!(bytes("without") == bytes("c/of-all-0/sub-02"));
 
     let whole = written(&folder, "c");
-    begun(&folder.path().join("c/2-1/sub-03"), "fold-1-without-sub-03");
-    fs::remove_dir_all(folder.path().join("c/source-2-0/1")).unwrap();
+    begun(
+        &folder.path().join("c/of-2-1/sub-03"),
+        "fold-1-without-sub-03",
+    );
+    fs::remove_dir_all(folder.path().join("c/source-of-2-0/1")).unwrap();
     assert_eq!(said(&folder, &format!("{curve} 2,3,4")), printed);
     assert!(written(&folder, "c") == whole);
 }
@@ -455,7 +458,7 @@ fn new_people_of_a_common_space_are_read_as_they_are() {
         let [one, all] = ["1", "all"].map(|asked| scores(&folder, "c", model, asked));
         assert_eq!([one.len(), all.len()], [8, 4], "{model}");
     }
-    let split = config(&folder, "c/ridge-pooled-1-0/sub-01").split;
+    let split = config(&folder, "c/ridge-pooled-of-1-0/sub-01").split;
     assert_eq!(
         (split.subjects.len(), split.holdout_subject.as_str()),
         (1, "sub-01")

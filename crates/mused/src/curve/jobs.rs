@@ -265,7 +265,11 @@ impl Curve<'_> {
         let size = team.trained.len();
         let mut layers = self.of_team(layers, team)?;
         if !self.new_subjects {
-            let job = self.job((at, model), format!("{model}-{at}/{number}"), train(layers));
+            let job = self.job(
+                (at, model),
+                format!("{model}-of-{at}/{number}"),
+                train(layers),
+            );
             return Ok(vec![self.counted(job, &team.scored, size)]);
         }
         layers.insert("split.calibration", "all", ORIGIN)?;
@@ -273,7 +277,7 @@ impl Curve<'_> {
             let mut layers = layers.clone();
             let id = self.id(new);
             layers.insert("split.holdout_subject", id, ORIGIN)?;
-            let job = self.job((at, model), format!("{model}-{at}/{id}"), train(layers));
+            let job = self.job((at, model), format!("{model}-of-{at}/{id}"), train(layers));
             Ok(self.counted(job, &[new], size))
         };
         team.scored.iter().map(of_new).collect()
@@ -289,12 +293,12 @@ impl Curve<'_> {
         let layers = self.of_team(layers, team)?;
         let source = self.job(
             (at, "source"),
-            format!("source-{at}/{number}"),
+            format!("source-of-{at}/{number}"),
             train(layers),
         );
         let of_new = team.scored.iter().map(|&new| {
             let subject = self.id(new).to_owned();
-            let folder = format!("{at}/{subject}");
+            let folder = format!("of-{at}/{subject}");
             let make = Make::Adapt(Adaptation {
                 source: source.path.clone(),
                 subject,
