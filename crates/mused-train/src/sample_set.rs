@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    /// Reading what is made already takes time, and twice the memory.
+    /// Reading what is made already takes time for nothing.
     #[test]
     fn inputs_that_are_given_are_not_read() {
         let folder = TempDir::new().unwrap();
