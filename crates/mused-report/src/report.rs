@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::escape::escaped;
+use crate::curve_page::CurvePage;
 use crate::figure::{Figure, Section};
 use crate::input::{Images, RunFiles, ScoredRun, Scores};
 use crate::page::{self, Page};
@@ -58,13 +58,14 @@ impl Report {
             labels: labels.clone(),
             subjects: subjects.clone(),
             picked: input.picked,
-            foot: format!(
-                "Made by mused {} from <code>{}</code>. This file needs no network and sends nothing.",
-                env!("CARGO_PKG_VERSION"),
-                escaped(&run.run().path().display().to_string())
-            ),
+            foot: page::foot(run.run().path()),
         };
         Ok(Self { page })
+    }
+
+    /// The report of a learning curve.
+    pub fn of_curve(curve: &CurvePage<'_>) -> Self {
+        Self { page: curve.page() }
     }
 
     /// The page: one file that needs no other.

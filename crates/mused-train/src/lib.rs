@@ -46,5 +46,6 @@ pub use permute::retrain_relabelled;
 pub use predict::{Probabilities, predict};
 pub use progress::{Cancel, Progress};
 pub use published::{PublishedRequest, export_published, import_published};
+pub use random::drawn_order;
 pub use search::{Settings, candidates, choose};
 pub use training::{Outcome, TrainRequest, resume, train};

@@ -17,7 +17,7 @@ pub(crate) use brain::{brain, importance_maps};
 pub(crate) use facts::Facts;
 pub(crate) use headline::headline;
 pub(crate) use labels::labels;
-pub(crate) use lead::lead;
+pub(crate) use lead::{lead, subtitle};
 pub(crate) use methods::methods;
 pub(crate) use representations::representations;
 pub(crate) use runs::{against_best_ridge, runs};

@@ -59,6 +59,8 @@ settings! {
         /// Share of each training side that selects the weights; 0 = all of it trains and the last weights are kept, as where
         /// the side is of one group, or of two that are as large.
         validation_fraction: f64 = 0.0, in Range::Share;
+        /// Subjects whose responses are read; empty = all of the dataset. One who is left out may be another one.
+        subjects: Vec<String> = Vec::new();
         /// Subject tested but never trained on; empty = none; `each` = every subject by a model trained on the others.
         holdout_subject: String = String::new();
         /// How many training stimuli of each subject a model is trained on.
