@@ -1,3 +1,4 @@
+use mused_data::quality::quality;
 use std::path::Path;
 
 use crate::curve_page::CurvePage;
@@ -44,6 +45,8 @@ impl Report {
             files: run,
             facts: Facts::of(&run.scored),
             runs: std::iter::once(&run.scored).chain(request.others).collect(),
+            // Responses that cannot be read any more are told where they are needed.
+            quality: run.dataset().and_then(|dataset| quality(dataset).ok()),
             scores: scores.as_ref(),
             labels: &labels,
             subjects: &subjects,
