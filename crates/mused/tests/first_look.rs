@@ -43,7 +43,7 @@ fn arrays(folder: &Path) {
     .unwrap();
     let response = |(trial, voxel): (usize, usize)| {
         let noise = ((trial * 31 + voxel * 17) % 23) as f32 / 23.0;
-        noise + (label(trial) * (1 + voxel % 2)) as f32
+        noise + 0.25 * (label(trial) * (1 + voxel % 2)) as f32
     };
     let responses = ndarray::Array2::from_shape_fn((48, 12), response);
     mused::formats::npy::write_npy_f32(folder.join("anna.npy"), responses.view()).unwrap();
@@ -79,7 +79,9 @@ fn arrays_come_to_a_page_and_a_few_sentences() {
     assert!(page.contains("The right one of 2 labels was named in"));
 
     // The same again finds everything there, and says the same.
-    let model = folder.path().join("look/run/predictions.npy");
+    let model = folder
+        .path()
+        .join("look/run/checkpoints/fold-0/model.safetensors");
     let before = fs::metadata(&model).unwrap().modified().unwrap();
     let (again, steps) = said("--quiet try mine --out look");
     assert_eq!(again, words);

@@ -143,6 +143,9 @@ pub(crate) struct TryArgs {
     /// Folder for the dataset, the run and the page
     #[arg(long, default_value = "mused-try", value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// A leak the audit finds to let pass, on record in run.json; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) allow: Vec<String>,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     #[command(flatten)]

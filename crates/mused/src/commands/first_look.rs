@@ -177,6 +177,9 @@ fn train(args: &TryArgs, dataset: &Dataset) -> anyhow::Result<Option<Run>> {
         let folds = FOLDS.min(groups.len());
         layers.insert("split.folds", folds as i64, "mused try")?;
     }
+    if !args.allow.is_empty() {
+        layers.insert("audit.allow", args.allow.clone(), "--allow")?;
+    }
     let training = Training::new(dataset)
         .layers(&layers)
         .progress(&bar)
