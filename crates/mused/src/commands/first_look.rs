@@ -233,9 +233,13 @@ fn next(dataset: &Dataset, results: &Results, run: &Run) -> String {
             quoted(place)
         );
     }
+    let folds = match run.record().folds {
+        0 | 1 => String::new(),
+        folds => format!(" --folds {folds}"),
+    };
     format!(
-        "hold it against other models over several seeds: `mused benchmark {} --out benchmark --models default \
-         ridge-banded clip-mused --seeds 3`.",
+        "hold it against other models over several seeds: `mused benchmark {}{folds} --models \
+         default,ridge-banded,clip-mused --out benchmark`.",
         quoted(place)
     )
 }
