@@ -56,6 +56,9 @@ pub struct PartDrop {
     pub average_precision: ScoreDrop,
     /// Loss of area under the ROC curve.
     pub roc_auc: ScoreDrop,
+    /// Of each label the loss of area under the ROC curve, mean over subjects, between the ends of its 95 % interval: low,
+    /// mean, high.
+    pub labels: Vec<Option<[f64; 3]>>,
 }
 
 /// What one score loses.
@@ -180,6 +183,7 @@ fn write<B: KernelBackend>(
     let mut importance = Vec::new();
     if !drops.is_empty() {
         output::occlusion(folder, dataset, &subjects, &drops)?;
+        output::labels(folder, dataset, &drops)?;
         importance = output::importance(folder, dataset, &subjects, &parts, &drops)?;
         if importance.len() < subjects.len() {
             let lacking = subjects.len() - importance.len();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use mused_data::{Dataset, InputReader, InputTransform, Sample, samples};
 use mused_kernels::KernelBackend;
 use mused_run::{Run, Task};
-use mused_stats::paired;
+use mused_stats::Answer;
+use mused_stats::paired::{self, LabelDifference};
 use ndarray::Array2;
 
 use super::attention::Attention;
@@ -85,16 +86,28 @@ impl Occlusion<'_> {
 
     /// What the scores lose.
     fn drop(&self, part: &str, occluded: &Array2<f32>) -> Result<PartDrop> {
+        let (intact, occluded) = (
+            self.rows.probabilities.mapv(f64::from),
+            occluded.mapv(f64::from),
+        );
+        let (targets, samples) = (self.rows.targets.view(), self.rows.crossed(self.dataset)?);
         let found = paired::compare(
-            &[self.rows.probabilities.mapv(f64::from).view()],
-            &[occluded.mapv(f64::from).view()],
-            self.rows.targets.view(),
-            &self.rows.crossed(self.dataset)?,
+            &[intact.view()],
+            &[occluded.view()],
+            targets,
+            &samples,
             // Intervals alone are asked for.
             0,
             0,
         )?;
+        let labels =
+            paired::compare_labels(&[intact.view()], &[occluded.view()], targets, &samples)?;
+        let label = |found: &Answer<LabelDifference>| {
+            let interval = found.ok().map(|found| found.interval);
+            interval.map(|interval| [interval.low, interval.estimate, interval.high])
+        };
         Ok(PartDrop {
+            labels: labels.roc_auc.iter().map(label).collect(),
             part: part.to_owned(),
             average_precision: (&found.average_precision).into(),
             roc_auc: (&found.roc_auc).into(),

@@ -145,6 +145,28 @@ pub(super) fn occlusion(
     Ok(table.finish()?)
 }
 
+/// `occlusion_labels.tsv`: what each label loses without each part.
+pub(super) fn labels(folder: &Path, dataset: &Dataset, drops: &[PartDrop]) -> Result<()> {
+    let columns = ["label", "part", "roc_auc", "auc_low", "auc_high"];
+    let mut table = TableWriter::create(folder.join("occlusion_labels.tsv"), &columns)?;
+    for (label, name) in dataset.labels.names.iter().enumerate() {
+        for drop in drops {
+            let [low, mean, high] = match drop.labels.get(label).copied().flatten() {
+                Some(ends) => ends.map(Some),
+                None => [None; 3],
+            };
+            table.write_row([
+                name.as_str(),
+                &drop.part,
+                &number(mean),
+                &number(low),
+                &number(high),
+            ])?;
+        }
+    }
+    Ok(table.finish()?)
+}
+
 /// `importance/SUBJECT.npy`: the drop in average precision of each voxel's part. Gives the subjects that have one.
 pub(super) fn importance(
     folder: &Path,

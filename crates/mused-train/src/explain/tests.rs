@@ -41,6 +41,11 @@ const RIDGE: &[&str] = &[
 /// Two subjects, the second of whom lacks the last region. Regions lie one behind the other along the first axis, each
 /// a 2 × 2 × 2 cube.
 fn planted(folder: &TempDir, kind: Kind) -> Dataset {
+    planted_where(folder, kind, |region, _| region == PLANTED)
+}
+
+/// The same, where a region carries a label.
+fn planted_where(folder: &TempDir, kind: Kind, carries: impl Fn(usize, usize) -> bool) -> Dataset {
     let mut random = ChaCha8Rng::seed_from_u64(5);
     let mut labels = Array2::from_shape_fn((STIMULI, LABELS), |_| random.random_range(0..2_u8));
     // Ties and empty rows are part of life.
@@ -97,7 +102,7 @@ fn planted(folder: &TempDir, kind: Kind) -> Dataset {
                 let noise = random.random_range(-0.5..0.5);
                 let label = labels[[stimulus, column % LABELS]];
                 // Far from 0, so that 0 is no training mean.
-                let signal = if column / VOXELS == PLANTED {
+                let signal = if carries(column / VOXELS, column % LABELS) {
                     f32::from(label)
                 } else {
                     0.0
@@ -172,6 +177,32 @@ fn spearman(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
         a.iter().zip(b).map(|(a, b)| (a - mean) * (b - mean)).sum()
     };
     sum(&a, &b) / (sum(&a, &a) * sum(&b, &b)).sqrt()
+}
+
+/// Every region carries one label: without it that label loses, and it alone.
+#[test]
+fn the_region_that_carries_a_label_is_found() {
+    let folder = TempDir::new().unwrap();
+    let dataset = planted_where(&folder, Kind::Roi, |region, label| region == label);
+    let run = trained(&folder, &dataset, "ridge", RIDGE);
+    let found = explained(&run);
+    for (part, drop) in found.drops.iter().enumerate() {
+        for (label, lost) in drop.labels.iter().enumerate() {
+            let carries = part == label;
+            match lost {
+                Some([low, mean, high]) => {
+                    assert!(low < mean && mean < high);
+                    assert_eq!(carries, *mean > 0.1, "{part} {label}: {lost:?}");
+                    // Of two subjects one lacks the last region.
+                    let sure = !carries || part == 2 || *low > 0.0;
+                    assert!(sure, "{part} {label}: {lost:?}");
+                }
+                None => assert!(!carries, "{part} {label}"),
+            }
+        }
+    }
+    let table = Table::read(found.folder.join("occlusion_labels.tsv")).unwrap();
+    assert_eq!(table.rows(), LABELS * 3);
 }
 
 #[test]

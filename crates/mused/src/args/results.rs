@@ -80,11 +80,12 @@ pub(crate) struct CompareArgs {
 #[command(after_help = "\
 Examples:
   mused explain runs/action
+  mused explain runs/action --label face            which regions carry it
   mused explain runs/action --fold 2 --dataset /mnt/data/action
 
 Writes the folder explain/ of the run. Each part of the input (a region, or a cube of a volume) is replaced by its
-training mean in the test samples: what the scores lose then, with intervals, is in occlusion.tsv, and of each voxel in
-importance/, for `mused map --values`. attention.tsv says what the subject tokens attend to; rdms/ holds the test
+training mean in the test samples: what the scores lose then, with intervals, is in occlusion.tsv, what each label loses
+in occlusion_labels.tsv, and of each voxel in importance/, for `mused map --values`. attention.tsv says what the subject tokens attend to; rdms/ holds the test
 stimuli's dissimilarities in guidance, tokens, regions and labels. A part whose loss is small need not be empty: others
 may carry the same.")]
 pub(crate) struct ExplainArgs {
@@ -93,6 +94,9 @@ pub(crate) struct ExplainArgs {
     /// Dataset directory, where it is no longer where it was
     #[arg(long, value_name = "DIR")]
     pub(crate) dataset: Option<PathBuf>,
+    /// Say what this label loses without each part
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label: Option<String>,
     /// Fold whose test samples tokens and RDMs are of; attention and occlusion are of all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) fold: usize,

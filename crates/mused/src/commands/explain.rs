@@ -2,6 +2,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use mused::formats::quoted;
 use mused::{Explanation, PartDrop, Run, explain};
 
@@ -11,9 +12,54 @@ use crate::bars::Counter;
 
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     args.device.choose()?;
+    let label = match &args.label {
+        Some(name) => Some((name, label_of(&Run::open(&args.run)?, name)?)),
+        None => None,
+    };
     let explanation = explained(&args.run, args.dataset.as_deref(), args.fold)?;
     print!("{}", summary(&explanation));
+    if let Some((name, label)) = label {
+        print!("{}", of_label(&explanation, name, label));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The place of a label of a run.
+fn label_of(run: &Run, name: &str) -> anyhow::Result<usize> {
+    let labels = run.predictions()?.labels;
+    let place = labels.iter().position(|label| label == name);
+    place.with_context(|| {
+        let near = labels.iter().max_by_key(|label| {
+            label
+                .chars()
+                .zip(name.chars())
+                .take_while(|(a, b)| a == b)
+                .count()
+        });
+        format!(
+            "--label {name}: not among the {} labels of the run{}; labels.tsv lists them",
+            labels.len(),
+            near.map_or(String::new(), |near| format!(", such as {near}"))
+        )
+    })
+}
+
+/// What a label loses without each part, the most first.
+fn of_label(explanation: &Explanation, name: &str, label: usize) -> String {
+    let mut text = format!("\nwhat the AUC of {name} loses without a part (95 % interval)\n");
+    let known = explanation.drops.iter();
+    let mut lost: Vec<(&str, [f64; 3])> = known
+        .filter_map(|drop| Some((drop.part.as_str(), (*drop.labels.get(label)?)?)))
+        .collect();
+    lost.sort_by(|a, b| b.1[1].total_cmp(&a.1[1]));
+    for (part, [low, mean, high]) in &lost {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{part:<24} {mean:>6.3} ({low:.3} to {high:.3})");
+    }
+    if lost.is_empty() {
+        text.push_str("not known: too few test samples have it\n");
+    }
+    text
 }
 
 /// Explains a run, with a bar.
