@@ -105,6 +105,16 @@ VERBS = {
     "chosen": (simulate, ["benchmark", "data", "--out", "bench", "--models", "mlp-shared", "--seeds", "0", "--budget", "2",
                           "--folds", "2", "--set", "train.epochs=4"], ["bench"]),
     "permute": (lambda m, f: trained(m, f, *RIDGE), ["permute", "run", "--permutations", "5"], ["run"]),
+    "benchmark-each": (lambda m, f: simulate(m, f, 24),
+                       ["benchmark", "data", "--out", "bench", "--models", "prevalence,mlp-shared", "--seeds", "0",
+                        "--folds", "2", "--threads", "1", "--set", "train.epochs=1", "--set", "train.batch_size=64"],
+                       ["bench"]),
+    "chosen-each": (simulate,
+                    ["benchmark", "data", "--out", "bench", "--models", "mlp-shared", "--seeds", "0", "--budget", "2",
+                     "--folds", "2", "--threads", "1", "--set", "train.epochs=1", "--set", "train.batch_size=64"],
+                    ["bench"]),
+    "permute-each": (lambda m, f: trained(m, f, *RIDGE),
+                     ["permute", "run", "--permutations", "2", "--threads", "1"], ["run"]),
     "features": (pictured, ["features", "data", "--model", "model", "--batch", "2"], ["data/features"]),
     "import-npy": (arrays, ["import", "npy", "given", "data"], ["data"]),
     "import-bids": (lambda _, f: shutil.copytree(BIDS, f / "given"),
@@ -183,7 +193,8 @@ class Bench:
     def next(self, said, command):
         """The command that a message leads to."""
         if b"--resume" in said and b"without --resume" not in said:
-            return ["train", *self.command[1:4], "--resume"]
+            threads = self.command.index("--threads") if "--threads" in self.command else len(self.command)
+            return ["train", *self.command[1:4], *self.command[threads:threads + 2], "--resume"]
         return self.command if b"without --resume" in said else command
 
     def finish(self, command):
@@ -245,7 +256,7 @@ def main():
     parser.add_argument("--each-operation", action="store_true")
     args = parser.parse_args()
     mused = str(pathlib.Path(args.mused).resolve())
-    verbs = args.only or [verb for verb in VERBS if verb != "train-each"]
+    verbs = args.only or [verb for verb in VERBS if not verb.endswith("-each")]
     table = {verb: {"chains": 0, "kills": 0, "lost": 0} for verb in verbs}
     with tempfile.TemporaryDirectory() as folder:
         benches = {}

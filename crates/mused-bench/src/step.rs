@@ -63,6 +63,7 @@ pub(crate) fn roi<B: TrainBackend>(batch: usize, runs: usize) -> anyhow::Result<
         identity: Identity::Tokens,
         levels: Levels::Both,
         scores: false,
+        own_share: 0.5,
         subjects: SUBJECTS,
         labels: LABELS,
         input_dropout: 0.0,

@@ -1,8 +1,8 @@
 //! `config.json` of a CLIP model in Hugging Face layout.
 
-use std::fs;
 use std::path::Path;
 
+use mused_formats::plain;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -150,13 +150,13 @@ impl ClipConfig {
     /// together.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(Error::io(path))?;
+        let bytes = mused_formats::read(path)?;
         Self::parse(&bytes)
             .map_err(|found| Error::malformed(path, "the configuration of a CLIP model", found))
     }
 
     fn parse(bytes: &[u8]) -> std::result::Result<Self, String> {
-        let file: File = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let file: File = serde_json::from_slice(bytes).map_err(plain)?;
         match file.model_type.as_deref() {
             None | Some("clip") => {}
             Some(other) => return Err(format!("model_type `{other}`")),
@@ -169,9 +169,9 @@ impl ClipConfig {
             Value::Object(all)
         };
         let image = serde_json::from_value(part(file.vision_config, file.vision_config_dict))
-            .map_err(|error| format!("vision_config: {error}"))?;
+            .map_err(|error| format!("vision_config: {}", plain(error)))?;
         let text = serde_json::from_value(part(file.text_config, file.text_config_dict))
-            .map_err(|error| format!("text_config: {error}"))?;
+            .map_err(|error| format!("text_config: {}", plain(error)))?;
         let config = Self {
             projection_dim: file.projection_dim,
             image,

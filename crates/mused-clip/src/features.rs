@@ -1,11 +1,17 @@
 //! The stimulus features that guide a decoder (Zhou et al. 2024, §3.3): low-level from an early layer of the image
 //! encoder, high-level from the joint space of images and texts.
 
+use std::path::Path;
+
 use burn::tensor::Tensor;
 use mused_kernels::KernelBackend;
 use ndarray::Array2;
 
 use crate::clip::{Images, Texts, array};
+use crate::config::ClipConfig;
+use crate::image_encoder::ImageEncoder;
+use crate::text_encoder::TextEncoder;
+use crate::transformer::Shapes;
 use crate::{Error, Result, RgbImage};
 
 /// How the tokens of a layer become one vector an image.
@@ -87,6 +93,51 @@ impl<B: KernelBackend> Texts<B> {
         array(self.encode(texts)?.projected)
     }
 }
+
+/// About the bytes of memory that a process takes whose encoders of the model in `folder` read `batch` images, or texts,
+/// at once.
+///
+/// # Errors
+/// A configuration that cannot be read.
+pub fn encoding_bytes<B: KernelBackend>(
+    folder: &Path,
+    images: bool,
+    texts: bool,
+    batch: usize,
+) -> Result<u64> {
+    let config = ClipConfig::open(folder.join("config.json"))?;
+    // A float: sizes that no machine has are counted as well.
+    let weights = |shapes: Shapes| -> f64 {
+        let sizes = shapes
+            .iter()
+            .map(|(_, shape)| shape.iter().map(|&n| n as f64).product::<f64>());
+        sizes.sum()
+    };
+    // The state, its norm, queries, keys, values and their sums; the hidden layer before and after its activation.
+    let states =
+        |tokens: usize, dim: usize, hidden: usize| tokens as f64 * (6 * dim + 2 * hidden) as f64;
+    let mut values = 0.0;
+    if images {
+        let own = &config.image;
+        // Pixels, and the same as patches.
+        let pixels = 6.0 * (own.image_size as f64).powi(2);
+        let one = pixels + states(own.tokens(), own.hidden_size, own.intermediate_size);
+        values += weights(ImageEncoder::<B>::shapes(&config)) + batch as f64 * one;
+    }
+    if texts {
+        let own = &config.text;
+        let one = states(
+            own.max_position_embeddings,
+            own.hidden_size,
+            own.intermediate_size,
+        );
+        values += weights(TextEncoder::<B>::shapes(&config)) + batch as f64 * one;
+    }
+    Ok(PROCESS_BYTES + (4.0 * values) as u64)
+}
+
+/// What the process has beside: its code, its threads.
+const PROCESS_BYTES: u64 = 30_000_000;
 
 /// Rows divided by their norms; a row of zeros stays one.
 pub fn unit_rows(mut rows: Array2<f32>) -> Array2<f32> {

@@ -25,7 +25,7 @@ mod weights;
 pub use clip::{Clip, Images, Texts};
 pub use config::{Activation, ClipConfig, ImageConfig, TextConfig};
 pub use error::{Error, Result};
-pub use features::{ImageFeatures, Tokens, unit_rows};
+pub use features::{ImageFeatures, Tokens, encoding_bytes, unit_rows};
 pub use identity::settings_sha256;
 pub use image_encoder::{Encoded, ImageEncoder, Pixels};
 pub use preprocess::{CropRounding, Preprocess, RgbImage, Scaled};

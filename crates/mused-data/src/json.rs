@@ -21,7 +21,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_str(&own).map_err(|error| {
         let other = mused_formats::recognised(text.as_bytes());
         let message = other.map(|other| format!("expected JSON, found {other}"));
-        Error::invalid(path, message.unwrap_or_else(|| error.to_string()))
+        Error::invalid(path, message.unwrap_or_else(|| mused_formats::plain(error)))
     })
 }
 

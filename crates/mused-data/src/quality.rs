@@ -14,6 +14,8 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{Dataset, Error, Result, Subject, mean_responses, samples};
 
+/// Subjects and runs that are named in sentences.
+const NAMED: usize = 5;
 /// Voxels of a subject that are looked at: as many, evenly chosen.
 const VOXELS: usize = 500;
 /// Stimuli of the geometries that are compared: at most as many, evenly chosen.
@@ -52,6 +54,15 @@ impl Measure {
         match self {
             Self::Scale => value.ln(),
             _ => value,
+        }
+    }
+
+    fn of_run(self, run: &RunQuality) -> Option<f64> {
+        match self {
+            Self::Scale => run.scale,
+            Self::Shift => run.shift,
+            Self::Consistency => run.consistency,
+            Self::Agreement => None,
         }
     }
 
@@ -154,6 +165,31 @@ pub struct Quality {
     pub outliers: Vec<Outlier>,
 }
 
+impl Quality {
+    /// Who looks unlike the others, a sentence each for the first few, or that nobody does.
+    pub fn in_words(&self) -> Vec<String> {
+        if self.outliers.is_empty() {
+            return vec!["No subject and no run looks unlike the others.".to_owned()];
+        }
+        let sentence = |outlier: &Outlier| {
+            let end = match outlier.measure {
+                // They end with a question.
+                Measure::Consistency | Measure::Agreement => "",
+                Measure::Scale | Measure::Shift => ".",
+            };
+            format!("Look at {outlier}{end}")
+        };
+        let mut words: Vec<String> = self.outliers.iter().take(NAMED).map(sentence).collect();
+        if self.outliers.len() > NAMED {
+            words.push(format!(
+                "{} more look unlike the others: `mused info --json` lists all.",
+                self.outliers.len() - NAMED
+            ));
+        }
+        words
+    }
+}
+
 /// Measures every subject and run, on at most 500 voxels a subject, and names those unlike the others.
 ///
 /// A value counts as unlike the others where it is improbable among them (externally studentised residual, risk 1 % for
@@ -188,14 +224,9 @@ pub fn quality(dataset: &Dataset) -> Result<Quality> {
     for subject in &subjects {
         let of = |run: &RunQuality| (subject.id.clone(), Some((run.session, run.run)));
         let keys: Vec<_> = subject.runs.iter().map(of).collect();
-        let measures: [(_, fn(&RunQuality) -> Option<f64>); 3] = [
-            (Measure::Scale, |run| run.scale),
-            (Measure::Shift, |run| run.shift),
-            (Measure::Consistency, |run| run.consistency),
-        ];
-        for (measure, value) in measures {
-            let values: Vec<_> = subject.runs.iter().map(value).collect();
-            outliers.extend(unlike(measure, &keys, &values));
+        for measure in [Measure::Scale, Measure::Shift, Measure::Consistency] {
+            let values = subject.runs.iter().map(|run| measure.of_run(run));
+            outliers.extend(unlike(measure, &keys, &values.collect::<Vec<_>>()));
         }
     }
     Ok(Quality { subjects, outliers })

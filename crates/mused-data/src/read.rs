@@ -337,23 +337,25 @@ fn numbered(column: Column<'_>) -> Result<Vec<Option<u32>>> {
             names.push(name);
         }
     }
-    let start = |name: &&str| {
-        name.trim_end_matches(|letter: char| letter.is_ascii_digit())
-            .len()
-    };
-    let starts: BTreeSet<&str> = names.iter().map(|name| &name[..start(name)]).collect();
-    let ends: Vec<Option<u32>> = names
-        .iter()
-        .map(|name| name[start(name)..].parse().ok())
-        .collect();
-    let distinct: BTreeSet<u32> = ends.iter().copied().flatten().collect();
-    let numbers = match starts.len() == 1 && distinct.len() == names.len() {
-        true => ends,
-        false => (1..).take(names.len()).map(Some).collect(),
-    };
-    let number_of: HashMap<&str, Option<u32>> = names.into_iter().zip(numbers).collect();
-    let number = |cell: Option<&str>| number_of.get(cell?).copied().flatten();
+    let numbers = numbers_of(&names);
+    let number_of: HashMap<&str, u32> = names.into_iter().zip(numbers).collect();
+    let number = |cell: Option<&str>| number_of.get(cell?).copied();
     Ok(cells.into_iter().map(number).collect())
+}
+
+/// The numbers that names of sessions or runs stand for: the one at the end of each, where the names differ in that
+/// alone, or else their order.
+pub(crate) fn numbers_of(names: &[&str]) -> Vec<u32> {
+    let parted = names.iter().map(|name| {
+        let start = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+        (start, name[start.len()..].parse().ok())
+    });
+    let (starts, ends): (BTreeSet<&str>, Vec<Option<u32>>) = parted.unzip();
+    let distinct: BTreeSet<u32> = ends.iter().copied().flatten().collect();
+    match starts.len() == 1 && distinct.len() == names.len() {
+        true => ends.into_iter().flatten().collect(),
+        false => (1..).take(names.len()).collect(),
+    }
 }
 
 pub(crate) fn read_voxels(

@@ -32,7 +32,7 @@ pub struct SplitPlan {
     /// Share of the stimuli tested when there are neither folds nor a published test part.
     pub test_fraction: f64,
     /// Share of each fold's training side set apart for model selection; 0 = none. Of a training side of one group there
-    /// is none.
+    /// is none, nor where whole groups would make half of it or more of less than a half.
     pub validation_fraction: f64,
     /// Seed of the assignment.
     pub seed: u64,
@@ -99,14 +99,17 @@ impl SplitPlan {
         }
         // One group stays whole: of two runs, one tested, none can be set apart.
         let divides = groups(dataset, &training_side).len() > 1;
-        let validation = if self.validation_fraction != 0.0 && divides {
+        let mut validation = Vec::new();
+        if self.validation_fraction != 0.0 && divides {
             let (share, key) = (self.validation_fraction, "split.validation_fraction");
             // A stream of its own: the outer assignment must not move with this fraction.
             let seed = self.seed ^ (index + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            set_apart(dataset, &training_side, share, key, seed)?
-        } else {
-            Vec::new()
-        };
+            validation = set_apart(dataset, &training_side, share, key, seed)?;
+            // Of three runs, one tested, a tenth would be one of two: half the training data weigh more than a choice.
+            if share < 0.5 && 2 * validation.len() >= training_side.len() {
+                validation.clear();
+            }
+        }
         let train = without(&training_side, &validation);
         Ok(Fold {
             train,

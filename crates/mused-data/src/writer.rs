@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mused_formats::cifti::BrainModels;
 use mused_formats::npy::{self, Dtype, NpyWriter};
 use mused_formats::table::TableWriter;
-use mused_formats::{Lock, Locked, replace_file};
+use mused_formats::{Lock, Locked, make_folder, move_folder, replace_file, sync_folder};
 use ndarray::ArrayView2;
 
 use crate::checks::check_names;
@@ -62,7 +62,7 @@ impl DatasetWriter {
         labels: &Labels,
     ) -> Result<Self> {
         let subjects = partial.path.join("subjects");
-        fs::create_dir_all(&subjects).map_err(Error::io("cannot create", &subjects))?;
+        make_folder(&subjects).map_err(Error::io("cannot create", &subjects))?;
         let writer = Self {
             partial,
             description,
@@ -148,7 +148,7 @@ impl DatasetWriter {
             // A killed process did not come to its end.
             fs::remove_dir_all(&folder).map_err(Error::io("cannot remove", &folder))?;
         }
-        fs::create_dir(&folder).map_err(Error::io("cannot create", &folder))?;
+        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         self.write_trials(&folder, trials)?;
         self.write_voxels(&folder, voxels)?;
         let responses = NpyWriter::create(
@@ -245,9 +245,9 @@ impl DatasetWriter {
     pub(crate) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let path = self.partial.path.join(name);
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
+            make_folder(folder).map_err(Error::io("cannot create", folder))?;
         }
-        fs::write(&path, bytes).map_err(Error::io("cannot write", &path))
+        Ok(replace_file(path, bytes)?)
     }
 
     /// Adds guidance: stimuli × features, or stimuli × stimuli where `features.is_rdm`.
@@ -259,7 +259,7 @@ impl DatasetWriter {
         claim_folder_name("name of features", &features.name, &mut self.features)?;
         features.check(array.dim().into(), self.stimuli.len())?;
         let folder = self.partial.path.join("features").join(&features.name);
-        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         npy::write_npy_f32(folder.join(features.file()), array)?;
         write_json(&folder.join("feature.json"), features)
     }
@@ -351,16 +351,20 @@ const WORK: &str = "work";
 
 impl PartialFolder {
     fn create(destination: &Path, fingerprint: Option<&str>) -> Result<Self> {
-        refuse_occupied(destination)?;
         let Some(name) = destination.file_name().and_then(|name| name.to_str()) else {
             let expected = "expected the name of a folder to create";
             return Err(Error::invalid(destination, expected));
         };
         let beside = |end: &str| destination.with_file_name(format!(".{name}.{end}"));
-        if let Some(parent) = destination.parent() {
-            fs::create_dir_all(parent).map_err(Error::io("cannot create", parent))?;
+        let lock = beside("lock");
+        // Whoever left a lock was stopped: it goes with the one that is taken here.
+        if !lock.exists() {
+            refuse_occupied(destination)?;
         }
-        let lock = match Lock::take(beside("lock"))? {
+        if let Some(parent) = destination.parent() {
+            make_folder(parent).map_err(Error::io("cannot create", parent))?;
+        }
+        let lock = match Lock::take(lock)? {
             Locked::Own(lock) => lock,
             Locked::Other(holder) => {
                 return Err(Error::Request(format!(
@@ -372,7 +376,7 @@ impl PartialFolder {
         // By a process that has ended since.
         refuse_occupied(destination)?;
         let path = beside("partial");
-        fs::create_dir_all(&path).map_err(Error::io("cannot create", &path))?;
+        make_folder(&path).map_err(Error::io("cannot create", &path))?;
         let folder = Self {
             destination: destination.to_owned(),
             path,
@@ -384,7 +388,7 @@ impl PartialFolder {
             // What an earlier process left of other work.
             folder.discard()?;
             let work = folder.path.join(WORK);
-            fs::create_dir_all(&work).map_err(Error::io("cannot create", &work))?;
+            make_folder(&work).map_err(Error::io("cannot create", &work))?;
             replace_file(&mark, fingerprint.unwrap_or_default().as_bytes())?;
         }
         Ok(folder)
@@ -400,6 +404,8 @@ impl PartialFolder {
         let mark = self.mark();
         if mark.exists() {
             fs::remove_file(&mark).map_err(Error::io("cannot remove", &mark))?;
+            let work = self.path.join(WORK);
+            sync_folder(&work).map_err(Error::io("cannot write", &work))?;
         }
         fs::remove_dir_all(&self.path).map_err(Error::io("cannot remove", &self.path))
     }
@@ -408,7 +414,7 @@ impl PartialFolder {
         let work = self.path.join(WORK);
         fs::remove_dir_all(&work).map_err(Error::io("cannot remove", &work))?;
         // An empty folder made by the user is taken over; anything else is an error of `rename`.
-        fs::rename(&self.path, &self.destination)
+        move_folder(&self.path, &self.destination)
             .map_err(Error::io("cannot create", &self.destination))
     }
 }

@@ -100,7 +100,8 @@ fn a_planted_run_is_named() {
         .max()
         .unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let cases: [(Measure, &mut dyn FnMut(&mut f32)); 3] = [
+    type Change<'c> = &'c mut dyn FnMut(&mut f32);
+    let cases: [(Measure, Change<'_>); 3] = [
         (Measure::Scale, &mut |value| *value *= 5.0),
         (Measure::Shift, &mut |value| *value += 8.0),
         (Measure::Consistency, &mut |value| {

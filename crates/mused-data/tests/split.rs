@@ -130,6 +130,34 @@ fn the_shares_of_earlier_runs_divide_as_they_did() {
 }
 
 #[test]
+fn validation_does_not_take_half_of_what_is_trained_on() {
+    let runs = |sizes: &[usize]| {
+        let runs = sizes.iter().enumerate();
+        dataset(runs.flat_map(|(run, &size)| std::iter::repeat_n(run, size)))
+    };
+    let folds = |dataset: &Dataset, share| {
+        let groups: BTreeSet<&str> = dataset.stimuli.iter().map(|s| &*s.group).collect();
+        let plan = SplitPlan {
+            folds: Some(groups.len()),
+            ..plan(0.2, share, 0)
+        };
+        plan.folds(dataset).unwrap()
+    };
+    // Of three runs, one tested, a tenth would be one of two.
+    let three = runs(&[20, 20, 20]);
+    for fold in folds(&three, 0.1) {
+        assert_eq!((fold.train.len(), fold.validation.len()), (40, 0));
+    }
+    // Who asks for a half gets it; four runs leave a third.
+    for fold in folds(&three, 0.5) {
+        assert_eq!((fold.train.len(), fold.validation.len()), (20, 20));
+    }
+    for fold in folds(&runs(&[20, 20, 20, 20]), 0.1) {
+        assert_eq!((fold.train.len(), fold.validation.len()), (40, 20));
+    }
+}
+
+#[test]
 fn a_share_is_the_nearest_number_of_stimuli() {
     let shares = [
         (60, 0.4, 24),

@@ -26,11 +26,15 @@ mod shell;
 pub mod table;
 pub mod torch_pickle;
 mod whole_file;
+mod wording;
 mod xml;
 
 pub use budget::Budget;
 pub use error::{Error, ErrorKind, Result};
 pub use lock::{Lock, Locked};
-pub use recognise::{read, recognised};
+pub use recognise::{open, read, recognised};
 pub use shell::quoted;
-pub use whole_file::{WholeFile, replace_file, replace_folder};
+pub use whole_file::{
+    WholeFile, copy_file, make_folder, move_folder, replace_file, replace_folder, sync_folder,
+};
+pub use wording::plain;

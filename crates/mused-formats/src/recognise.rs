@@ -34,7 +34,20 @@ const STARTS: [(&[u8], &str); 11] = [
 ];
 
 /// Opens a file; a link that leads nowhere is named, for git-annex leaves them.
-pub(crate) fn open(path: &Path) -> Result<File> {
+///
+/// # Errors
+/// An unreadable file; a folder, a pipe or a device.
+pub fn open(path: &Path) -> Result<File> {
+    // Asked first: to open a pipe waits for who writes into it, and some devices have no end.
+    let other = match path.metadata() {
+        Ok(there) if there.is_file() => None,
+        Ok(there) if there.is_dir() => Some("a folder"),
+        Ok(_) => Some("a pipe or a device"),
+        Err(_) => None,
+    };
+    if let Some(other) = other {
+        return Err(Error::malformed("the path", "a file", other));
+    }
     File::open(path).map_err(|error| match path.read_link() {
         Ok(target) if error.kind() == io::ErrorKind::NotFound => {
             let found = format!(

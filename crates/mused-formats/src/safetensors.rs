@@ -2,7 +2,6 @@
 //!
 //! Format: <https://huggingface.co/docs/safetensors>. Read: floating-point tensors, as f32.
 
-use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +10,7 @@ use ::safetensors::Dtype;
 use ::safetensors::tensor::{Metadata, TensorInfo};
 use half::{bf16, f16};
 
-use crate::{Budget, Error, Result};
+use crate::{Budget, Error, Result, plain, recognise};
 
 /// Longest header accepted, as in the safetensors library.
 const LONGEST_HEADER: u64 = 100_000_000;
@@ -47,8 +46,7 @@ impl SafetensorsFile {
     /// gaps or do not end where the file ends.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let file = File::open(path).map_err(Error::from);
-        let file = file.and_then(|file| Self::new(Box::new(file)));
+        let file = recognise::open(path).and_then(|file| Self::new(Box::new(file)));
         let file = file.map_err(|error| error.in_file(path))?;
         Ok(Self {
             path: Some(path.to_owned()),
@@ -83,7 +81,7 @@ impl SafetensorsFile {
         source.read_exact(&mut bytes)?;
         // Its parser also checks that data types, shapes and places of the tensors agree and leave no gap.
         let metadata: Metadata =
-            serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+            serde_json::from_slice(&bytes).map_err(|error| malformed(plain(error)))?;
         let end = metadata
             .tensors()
             .values()

@@ -63,7 +63,7 @@ impl WholeFile {
                 fs::rename(partial, &self.destination)?;
                 self.partial = None;
             }
-            Ok(())
+            sync_names(&self.destination)
         };
         finish().map_err(|error: io::Error| Error::from(error).in_file(&self.destination))
     }
@@ -99,6 +99,84 @@ pub fn replace_file(path: impl AsRef<Path>, content: &[u8]) -> Result<()> {
     file.finish()
 }
 
+/// Copies a file as the [`WholeFile`] `to`.
+///
+/// # Errors
+/// A file that cannot be read, or created; a full disk.
+pub fn copy_file(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+    let from = from.as_ref();
+    let mut source = File::open(from).map_err(|error| Error::from(error).in_file(from))?;
+    let mut file = WholeFile::create(to)?;
+    io::copy(&mut source, &mut file)
+        .map_err(|error| Error::from(error).in_file(&file.destination))?;
+    file.finish()
+}
+
+/// Makes a folder, and those above it that are missing, such that they are there after a power cut too.
+///
+/// # Errors
+/// Folders that cannot be made.
+pub fn make_folder(path: impl AsRef<Path>) -> io::Result<()> {
+    let path = path.as_ref();
+    // No name is where the process stands.
+    if path.as_os_str().is_empty() || path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_folder(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made.and_then(|()| sync_names(path)),
+    }
+}
+
+/// Gives a folder, whose files are on disk, another name.
+///
+/// # Errors
+/// A destination that is something else than an empty folder.
+pub fn move_folder(whole: &Path, destination: &Path) -> io::Result<()> {
+    sync_folder(whole)?;
+    fs::rename(whole, destination)?;
+    sync_names(destination)
+}
+
+/// Brings to disk what was made, moved and removed in a folder: a power cut may undo it otherwise, and leave what was
+/// done after it.
+///
+/// # Errors
+/// A folder that cannot be opened.
+#[cfg(unix)]
+pub fn sync_folder(path: impl AsRef<Path>) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        // Some network file systems have no such request; and who may write in a folder may not be let read it.
+        Err(error) if matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+/// Folders cannot be synced here.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn sync_folder(_path: impl AsRef<Path>) -> io::Result<()> {
+    Ok(())
+}
+
+/// Brings the name of a file or folder to disk.
+fn sync_names(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => sync_folder("."),
+        Some(parent) => sync_folder(parent),
+        None => Ok(()),
+    }
+}
+
 /// Puts the folder `whole` in the place of `destination`, which is at every moment what it was, what it will be, or
 /// nowhere. What a killed process left of the one before is removed.
 ///
@@ -116,7 +194,7 @@ pub fn replace_folder(whole: &Path, destination: &Path) -> Result<()> {
         if destination.exists() {
             fs::rename(destination, &before)?;
         }
-        fs::rename(whole, destination)?;
+        move_folder(whole, destination)?;
         remove()
     };
     replace().map_err(|error| Error::from(error).in_file(destination))
@@ -125,6 +203,23 @@ pub fn replace_folder(whole: &Path, destination: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_are_made_once_and_files_copied_whole() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let deep = folder.path().join("a/b/c");
+        for path in [&deep, &deep, Path::new("")] {
+            make_folder(path).unwrap();
+        }
+        let file = deep.join("d");
+        replace_file(&file, b"content").unwrap();
+        make_folder(file.join("e")).unwrap_err();
+        copy_file(&file, deep.join("copy")).unwrap();
+        assert_eq!(fs::read(deep.join("copy")).unwrap(), b"content");
+        let moved = folder.path().join("moved");
+        move_folder(&deep, &moved).unwrap();
+        assert!(moved.join("copy").is_file() && !deep.exists());
+    }
 
     #[test]
     fn two_writers_of_a_file_do_not_mix() {

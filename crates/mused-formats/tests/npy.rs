@@ -335,5 +335,18 @@ fn a_pipe_is_not_waited_for() {
     let path = folder.path().join("pipe.npy");
     let made = std::process::Command::new("mkfifo").arg(&path).status();
     assert!(made.unwrap().success());
-    assert!(NpyMatrix::open(&path).is_err());
+    let said = [
+        NpyMatrix::open(&path).unwrap_err(),
+        mused_formats::table::Table::read(&path).unwrap_err(),
+        mused_formats::safetensors::SafetensorsFile::open(&path).unwrap_err(),
+        mused_formats::read("/dev/zero".as_ref()).unwrap_err(),
+    ];
+    for error in said.map(|error| error.to_string()) {
+        assert!(
+            error.contains("expected a file, found a pipe or a device"),
+            "{error}"
+        );
+    }
+    let error = mused_formats::read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("found a folder"), "{error}");
 }

@@ -35,21 +35,33 @@ pub(crate) fn put_back(which: Scratch, buffer: Vec<f32>) {
 /// nothing where the C library is not glibc.
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    set_malloc_thresholds();
+    {
+        glibc::mallopt(glibc::MMAP_THRESHOLD, glibc::LARGEST_MMAP_THRESHOLD);
+        glibc::mallopt(glibc::TRIM_THRESHOLD, i32::MAX);
+    }
+}
+
+/// Asks the C library for one heap for all threads that are started from now on.
+///
+/// glibc gives threads heaps of their own, and what one of them has freed is no other's: a training step whose operations
+/// run now on this thread and now on that one came to hold its activations once a thread (1.85 GB instead of 1.11 GB on
+/// two, in no less time). Does nothing where the C library is not glibc.
+pub fn share_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::mallopt(glibc::ARENA_MAX, 1);
 }
 
 // mallopt has no safe wrapper in the standard library, and this is its only use.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
-fn set_malloc_thresholds() {
+mod glibc {
     // From glibc's <malloc.h>.
-    const TRIM_THRESHOLD: i32 = -1;
-    const MMAP_THRESHOLD: i32 = -3;
+    pub(super) const TRIM_THRESHOLD: i32 = -1;
+    pub(super) const MMAP_THRESHOLD: i32 = -3;
+    pub(super) const ARENA_MAX: i32 = -8;
     /// The largest glibc accepts: half of an arena's heap.
-    const LARGEST_MMAP_THRESHOLD: i32 = 32 << 20;
+    pub(super) const LARGEST_MMAP_THRESHOLD: i32 = 32 << 20;
     unsafe extern "C" {
-        safe fn mallopt(parameter: i32, value: i32) -> i32;
+        pub(super) safe fn mallopt(parameter: i32, value: i32) -> i32;
     }
-    mallopt(MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD);
-    mallopt(TRIM_THRESHOLD, i32::MAX);
 }

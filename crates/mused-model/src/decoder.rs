@@ -75,31 +75,27 @@ impl DecoderConfig {
         }
     }
 
-    /// About the bytes of a training step that `samples` pass at once: what is kept of them for the
-    /// backward pass, and eleven values a weight: itself, its gradient, two moments, their average, the
-    /// best so far, and all but the gradient once more while they are saved. Of the volume model, whose
-    /// activations come and go, four.
+    /// About the bytes of training with steps that `samples` pass at once: either what is kept of them for the backward
+    /// pass beside seven values a weight (itself, its gradient, two moments, their average, the best so far, the new one), or
+    /// eleven a weight while all but the gradient are saved. Of the volume model, whose activations come and go while
+    /// gradients are made, four stand beside them.
     ///
     /// # Errors
     /// Sizes that no model can have; the message names the field.
     pub fn step_bytes(&self, samples: usize) -> Result<u64> {
-        let (weights, values) = match self {
-            Self::Roi(config) => (11.0 * config.weights(), config.activations()),
-            Self::BrainFormer(config) => {
-                (4.0 * config.convolution_weights(), config.activations()?)
-            }
+        let (weights, beside, values) = match self {
+            Self::Roi(config) => (config.weights(), 7.0, config.activations()),
+            Self::BrainFormer(config) => (config.convolution_weights(), 4.0, config.activations()?),
             Self::Mlp(config) => {
                 let [inputs, hidden, labels] =
                     [config.inputs, config.hidden, config.labels].map(|size| size as f64);
-                (
-                    11.0 * hidden * (inputs + labels),
-                    2.0 * inputs + 4.0 * hidden,
-                )
+                (hidden * (inputs + labels), 7.0, 2.0 * inputs + 4.0 * hidden)
             }
-            Self::SubjectLinear(config) => (11.0 * config.weights(), config.activations()),
+            Self::SubjectLinear(config) => (config.weights(), 7.0, config.activations()),
         };
+        let values = (beside * weights + samples as f64 * values).max(11.0 * weights);
         // Whole numbers up to 2^53 are exact, and beyond them no machine has the memory.
-        Ok((4.0 * (weights + samples as f64 * values)) as u64)
+        Ok((4.0 * values) as u64)
     }
 
     /// A decoder with freshly drawn weights.

@@ -66,6 +66,9 @@ pub struct RoiTransformerConfig {
     /// mean over regions has a say in the logits.
     #[serde(default)]
     pub scores: bool,
+    /// Their share of what is decoded, from 0 to 1; the rest is the network's. Models of before it was stored have 0.5.
+    #[serde(default = "even")]
+    pub own_share: f64,
     /// Subjects that are told apart; 1 = nobody is.
     pub subjects: usize,
     /// Labels to decode.
@@ -137,6 +140,10 @@ struct Sequence<B: Backend> {
     read: usize,
 }
 
+fn even() -> f64 {
+    0.5
+}
+
 /// Multi-label decoder of regions or patches, one network for all subjects.
 ///
 /// The token sequence is [high-level; low-level; one token a region or patch] (order of the published
@@ -155,6 +162,8 @@ pub struct RoiTransformer<B: Backend> {
     input_dropout: f64,
     /// Scores at the end of every region.
     scores: usize,
+    /// Their share of what is decoded, from 0 to 1.
+    own_share: f64,
     /// Logits of the labels' frequencies in training, [labels]: what scores of 0 stand for.
     prior: Option<Param<Tensor<B, 1>>>,
 }
@@ -248,6 +257,7 @@ impl RoiTransformerConfig {
             head: Affine::init(count * dim, self.labels, rng, device),
             input_dropout: self.input_dropout,
             scores,
+            own_share: self.own_share,
             prior: (scores > 0).then(|| Param::from_tensor(Tensor::zeros([scores], device))),
         }
     }
@@ -262,7 +272,7 @@ impl<B: KernelBackend> RoiTransformer<B> {
     }
 
     /// As [`Self::forward`] without noise; where inputs have scores of the subject's own, its logits are the mean of the
-    /// network's, which is trained alone, and of theirs.
+    /// network's, which is trained alone, and of theirs, weighted by their share.
     ///
     /// # Shapes
     /// See [`Batch`] and [`TokenOutput`].
@@ -273,7 +283,7 @@ impl<B: KernelBackend> RoiTransformer<B> {
             .map(|prior| self.own_scores(&batch) + prior.val().unsqueeze_dim(0));
         let mut output = self.forward(batch, Noise::none());
         if let Some(own) = own {
-            output.logits = (output.logits + own) * 0.5;
+            output.logits = output.logits * (1.0 - self.own_share) + own * self.own_share;
         }
         output
     }

@@ -26,6 +26,7 @@ fn transformer(identity: Identity, levels: Levels) -> Decoder<Cpu> {
         identity,
         levels,
         scores: false,
+        own_share: 0.5,
         subjects: 2,
         labels: 3,
         input_dropout: 0.0,

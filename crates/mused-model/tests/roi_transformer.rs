@@ -32,6 +32,7 @@ fn config(lengths: &[usize], subjects: usize, labels: usize, dim: usize) -> RoiT
         identity: Identity::Tokens,
         levels: Levels::Both,
         scores: false,
+        own_share: 0.5,
         subjects,
         labels,
         input_dropout: 0.0,
@@ -252,8 +253,13 @@ fn a_new_subject_reads_the_mean_token() {
 
 /// Two regions of two components and three scores of the subject's own, or of five values.
 fn with_scores(scores: bool) -> RoiTransformer<Cpu> {
+    with_share(scores, 0.5)
+}
+
+fn with_share(scores: bool, own_share: f64) -> RoiTransformer<Cpu> {
     let config = RoiTransformerConfig {
         scores,
+        own_share,
         ..config(&[5, 5], 2, 3, 8)
     };
     config.init(&mut ChaCha8Rng::seed_from_u64(1), &Default::default())
@@ -286,16 +292,17 @@ fn forward(model: &RoiTransformer<Cpu>, rows: [[f32; 10]; 2]) -> Vec<f32> {
 }
 
 #[test]
-fn the_subjects_own_scores_have_half_a_say_in_what_is_decoded_and_none_in_training() {
-    for prior in [[0.0; 3], [-1.0, 0.5, 2.0]] {
-        let mut model = with_scores(true);
+fn the_subjects_own_scores_have_their_share_in_what_is_decoded_and_none_in_training() {
+    for (prior, share) in [([0.0; 3], 0.5), ([-1.0, 0.5, 2.0], 0.7)] {
+        let mut model = with_share(true, share);
         let before = forward(&model, ROWS);
         model.set_prior(Tensor::from_floats(prior, &Default::default()));
         let trained = forward(&model, ROWS);
         assert_eq!(trained, before);
         let decoded = logits(model.decode(of_two_subjects(ROWS)));
         for (place, decoded) in decoded.iter().enumerate() {
-            let expected = 0.5 * (trained[place] + OWN[place] + prior[place % 3]);
+            let own = OWN[place] + prior[place % 3];
+            let expected = (1.0 - share as f32) * trained[place] + share as f32 * own;
             assert!((decoded - expected).abs() < 1e-6, "{decoded} {expected}");
         }
     }

@@ -1,7 +1,6 @@
-use std::fs;
 use std::path::Path;
 
-use mused_formats::replace_file;
+use mused_formats::{make_folder, replace_file};
 
 use crate::figure::Figure;
 use crate::picture::Pictures;
@@ -9,7 +8,7 @@ use crate::{Error, Result};
 
 /// Writes figures as SVG, PNG and TSV, and says how many there were.
 pub(crate) fn write<'f>(figures: impl Iterator<Item = &'f Figure>, folder: &Path) -> Result<usize> {
-    fs::create_dir_all(folder).map_err(Error::io(folder))?;
+    make_folder(folder).map_err(Error::io(folder))?;
     let pictures = Pictures::new();
     let mut written = 0;
     for figure in figures {

@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod colour;
+mod curve_page;
 mod error;
 mod escape;
 mod figure;
@@ -20,9 +21,10 @@ mod sections;
 mod svg;
 mod table;
 
+pub use curve_page::CurvePage;
 pub use error::{Error, Result};
 pub use figure::Figure;
-pub use figures::{TrialsLine, TrialsPoint, over_trials};
+pub use figures::{SizeLine, SizePoint, over_sizes};
 pub use heatmap::heatmap;
 pub use input::{Images, NoImages, Pixels, RunFiles, ScoredRun};
 pub use report::{Report, Request};

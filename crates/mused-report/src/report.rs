@@ -1,6 +1,7 @@
+use mused_data::quality::quality;
 use std::path::Path;
 
-use crate::escape::escaped;
+use crate::curve_page::CurvePage;
 use crate::figure::{Figure, Section};
 use crate::input::{Images, RunFiles, ScoredRun, Scores};
 use crate::page::{self, Page};
@@ -44,6 +45,8 @@ impl Report {
             files: run,
             facts: Facts::of(&run.scored),
             runs: std::iter::once(&run.scored).chain(request.others).collect(),
+            // Responses that cannot be read any more are told where they are needed.
+            quality: run.dataset().and_then(|dataset| quality(dataset).ok()),
             scores: scores.as_ref(),
             labels: &labels,
             subjects: &subjects,
@@ -58,13 +61,14 @@ impl Report {
             labels: labels.clone(),
             subjects: subjects.clone(),
             picked: input.picked,
-            foot: format!(
-                "Made by mused {} from <code>{}</code>. This file needs no network and sends nothing.",
-                env!("CARGO_PKG_VERSION"),
-                escaped(&run.run().path().display().to_string())
-            ),
+            foot: page::foot(run.run().path()),
         };
         Ok(Self { page })
+    }
+
+    /// The report of a learning curve.
+    pub fn of_curve(curve: &CurvePage<'_>) -> Self {
+        Self { page: curve.page() }
     }
 
     /// The page: one file that needs no other.

@@ -1,4 +1,4 @@
-//! How a score grows with the number of trials: score(n) = a - b·n^-c with a <= 1, by least squares
+//! How a score grows with the number of trials or subjects: score(n) = a - b·n^-c with a <= 1, by least squares
 //! (`scipy.optimize.curve_fit`).
 
 use crate::interval::{Interval, over_subjects};
@@ -30,13 +30,13 @@ pub struct PowerLaw {
 #[non_exhaustive]
 pub enum NoLaw {
     /// Three parameters fit any three points.
-    #[error("a power law needs {POINTS} different numbers of trials, found {found}")]
+    #[error("a power law needs {POINTS} different numbers of them, found {found}")]
     TooFew {
-        /// Different numbers of trials.
+        /// Different numbers.
         found: usize,
     },
     /// The best curve falls.
-    #[error("the scores do not rise with the trials")]
+    #[error("the scores do not rise with their number")]
     NotRising,
     /// The best curve lies at the end of what was tried.
     #[error("the scores do not level off as a power law does")]

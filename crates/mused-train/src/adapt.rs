@@ -1,10 +1,11 @@
 //! A model for a person it was not trained on: maps of the person's regions in closed form, the network as it is.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use mused_data::{Aligned, Dataset, InputReader, InputTransform, Sample, samples};
+use mused_data::{Aligned, Dataset, Identity, InputReader, InputTransform, Sample, samples};
+use mused_formats::make_folder;
 use mused_kernels::TrainBackend;
 use mused_run::{Adapted, Config, HeldOut, Layers, Reading, Resolved, Run, Task, Trials};
 
@@ -123,6 +124,7 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
         false => {
             let audit = searched(dataset, &plan, &config)?;
             let mut record = record(dataset, &plan, Some(audit), rayon::current_num_threads())?;
+            refuse_other_values(source, dataset, record.dataset.identity.as_ref())?;
             record.subjects = adapted.subjects.clone();
             record.config = Some(config.clone());
             record.adapted = Some(adapted);
@@ -134,11 +136,33 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
     Journal::open(&run, &[])?;
     for (task, Fitted { data, model }) in plan.tasks.iter().zip(&models) {
         let folder = run.task_folder(task);
-        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         save(&run, task, data, model.as_ref(), 0, &config)?;
     }
     plan.gather(dataset, &run)?;
     Ok(run.finish()?)
+}
+
+/// Refuses other labels or features of the very stimuli that the source was trained on. Where the new person saw further
+/// stimuli, sums over all of them say nothing.
+fn refuse_other_values(source: &Run, dataset: &Dataset, found: Option<&Identity>) -> Result<()> {
+    let known = source.record().dataset.identity.as_ref();
+    let (Some(known), Some(found)) = (known, found) else {
+        return Ok(());
+    };
+    let found = Identity {
+        subjects: known.subjects.clone(),
+        ..found.clone()
+    };
+    match known.difference(&found) {
+        Some(difference) if known.stimuli == found.stimuli => Err(Error::Request(format!(
+            "{} was trained with other data of the same stimuli (what differs: {difference}): give {} the labels and \
+             features that it was trained with",
+            source.path().display(),
+            dataset.place()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The run of the same request that was begun before.
@@ -219,6 +243,13 @@ fn fit(
     if own.is_empty() {
         return Err(Error::Request(format!(
             "fold {fold}: no trial of subject {id} shows a training stimulus: there is nothing to learn its maps from"
+        )));
+    }
+    let group = |sample: &Sample| dataset.stimuli[sample.stimulus].group.as_str();
+    if own.iter().map(group).collect::<BTreeSet<_>>().len() < 2 {
+        return Err(Error::Request(format!(
+            "fold {fold}: the trials of subject {id} are of one group of stimuli, and its maps are tested on other groups: \
+             they need two groups or more; allow more trials (--trials)"
         )));
     }
     let onto = config.model.inputs.inputs.onto().unwrap_or_default();

@@ -4,8 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use mused_formats::WholeFile;
 use mused_formats::sha256::hexadecimal;
+use mused_formats::{WholeFile, plain};
 use mused_run::Run;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
@@ -114,7 +114,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, NamedTensors)
             &"values other than those that were written: the file is damaged",
         ));
     }
-    let description = serde_json::from_str(text).map_err(|error| refused(&error))?;
+    let description = serde_json::from_str(text).map_err(|error| refused(&plain(error)))?;
     Ok((description, tensors))
 }
 

@@ -1,10 +1,10 @@
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mused_formats::replace_file;
+use mused_formats::{make_folder, replace_file};
 use mused_run::{EpochRecord, Run, Task};
 
 use crate::tensorboard::{self, Scalar};
@@ -31,7 +31,7 @@ impl<'r> Journal<'r> {
         replace_file(&path, kept.as_bytes())?;
         for (task, _) in done {
             let events = run.tensorboard_folder(task);
-            fs::create_dir_all(&events).map_err(Error::io("cannot create", &events))?;
+            make_folder(&events).map_err(Error::io("cannot create", &events))?;
             let mut content = tensorboard::file_header(now());
             for record in records.iter().filter(|record| record.is_of(task)) {
                 content.extend(event(record));
@@ -59,6 +59,15 @@ impl<'r> Journal<'r> {
         append(&path)?
             .write_all(&event(record))
             .map_err(Error::io("cannot write", &path))
+    }
+
+    /// Brings what was written to disk: what a saved model has done is in the journal too.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let lines = self
+            .lines
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        (lines.sync_data()).map_err(Error::io("cannot write", &self.run.metrics_path()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mused_data::Aligned;
+use mused_formats::make_folder;
 use mused_run::{Run, Task};
 
 use crate::{Error, Progress, Result, inputs};
@@ -63,7 +64,7 @@ impl<'r> Maps<'r> {
                 let fitted = fit()?;
                 if started.elapsed() >= self.worth_keeping {
                     let folder = self.run.task_folder(task);
-                    fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+                    make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
                     inputs::write_aligned(&path, &fitted)?;
                 }
                 fitted

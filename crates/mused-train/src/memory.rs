@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use mused_data::FitBytes;
 use mused_model::DecoderConfig;
 use mused_run::TrainConfig;
 
@@ -19,7 +20,7 @@ pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig, kept: u64) -> Re
         size => size.min(train.batch_size),
     };
     let needed = bytes(model, train.ensemble, at_once, kept)?;
-    match available() {
+    match available_memory() {
         Some(available) if needed > available => Err(Error::Request(advice(
             model,
             train.ensemble,
@@ -39,7 +40,7 @@ pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig, kept: u64) -> Re
 /// Names the two sizes.
 pub(crate) fn check_inputs(width: usize, samples: usize) -> Result<u64> {
     let needed = (samples as u64).saturating_mul(width as u64 * (4 + 8 + 8));
-    match available() {
+    match available_memory() {
         Some(available) if needed > available => Err(Error::Request(format!(
             "ridge regression holds all inputs of a fold: {samples} samples of {width} values take {:.1} GB, {:.1} GB \
              are free; choose regions, or fewer components (model.roi_components)",
@@ -90,16 +91,40 @@ pub fn limit_memory(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
-/// How many of `tasks` models, that take `each` bytes, are fitted side by side on so many threads.
-pub(crate) fn workers(each: u64, tasks: usize, threads: usize) -> usize {
-    let fitting = available().map_or(u64::MAX, |available| available / each.max(1));
-    let fitting = usize::try_from(fitting).unwrap_or(usize::MAX);
-    tasks.min(threads).min(fitting).max(1)
+/// How many of `tasks` models are fitted side by side on so many threads; one with a share of the threads takes `bytes`.
+pub(crate) fn workers(bytes: impl Fn(usize) -> u64, tasks: usize, threads: usize) -> usize {
+    let available = available_memory().unwrap_or(u64::MAX);
+    let fits = |workers: &usize| {
+        let all = bytes(threads / workers).saturating_mul(*workers as u64);
+        all <= available
+    };
+    (2..=tasks.min(threads)).rev().find(fits).unwrap_or(1)
+}
+
+/// Refuses maps of aligned inputs that there is no memory for.
+///
+/// # Errors
+/// With how many threads there would be.
+pub(crate) fn check_maps(maps: FitBytes, threads: usize) -> Result<()> {
+    let needed = maps.with(threads);
+    let Some(free) = available_memory().filter(|free| needed > *free) else {
+        return Ok(());
+    };
+    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+    let advice = match (1..threads).rev().find(|fewer| maps.with(*fewer) <= free) {
+        Some(fewer) => format!("set --threads to {fewer}"),
+        None => "choose regions, or fewer components (model.components)".to_owned(),
+    };
+    Err(Error::Request(format!(
+        "the maps of a subject into aligned inputs need about {} of memory while they are fitted, {} are free; {advice}",
+        gigabytes(needed),
+        gigabytes(free)
+    )))
 }
 
 /// Bytes that can still be had, as far as the system and its user say: what the machine has left, the control groups of
 /// the process, its own limits.
-fn available() -> Option<u64> {
+pub fn available_memory() -> Option<u64> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let status = read("/proc/self/status");
     let used = |key: &str| field(&status, key).unwrap_or(0);
@@ -193,12 +218,12 @@ mod tests {
         let mut train = Config::default().train;
         train.batch_size = 10_000_000;
         let refused = check(&model, &train, 0);
-        assert!(refused.is_err() || available().is_none());
+        assert!(refused.is_err() || available_memory().is_none());
         train.micro_batch = 1;
         train.batch_size = 64;
         check(&model, &train, 0).unwrap();
         let refused = check(&model, &train, u64::MAX / 2);
-        assert!(refused.is_err() || available().is_none());
+        assert!(refused.is_err() || available_memory().is_none());
     }
 
     #[test]
@@ -215,9 +240,28 @@ mod tests {
 
     #[test]
     fn as_many_work_as_there_are_threads_tasks_and_memory_for() {
-        assert_eq!(workers(1, 3, 8), 3);
-        assert_eq!(workers(1, 8, 2), 2);
-        assert_eq!(workers(u64::MAX, 8, 2), 1);
+        assert_eq!(workers(|_| 1, 3, 8), 3);
+        assert_eq!(workers(|_| 1, 8, 2), 2);
+        assert_eq!(workers(|_| u64::MAX, 8, 2), 1);
+        // Where each thread takes its own, one model with all of them takes no less.
+        let by_thread = |threads| if threads > 1 { u64::MAX } else { 1 };
+        assert_eq!(workers(by_thread, 8, 4), 4);
+        assert_eq!(workers(by_thread, 2, 4), 1);
+    }
+
+    #[test]
+    fn maps_too_large_are_refused_with_the_threads_that_fit() {
+        let maps = |held, by_thread| FitBytes { held, by_thread };
+        check_maps(maps(1000, 1000), 8).unwrap();
+        if available_memory().is_none() {
+            return;
+        }
+        let refused = |maps| check_maps(maps, 8).unwrap_err().to_string();
+        assert!(refused(maps(u64::MAX, 1)).contains("choose regions"));
+        assert!(refused(maps(1000, 1 << 60)).contains("choose regions"));
+        let most = available_memory().unwrap_or(0) / 2;
+        let message = refused(maps(1000, most - most / 4));
+        assert!(message.contains("set --threads to 2"), "{message}");
     }
 
     #[test]

@@ -288,6 +288,7 @@ mod tests {
                 identity,
                 levels: Levels::Both,
                 scores: false,
+                own_share: 0.5,
                 subjects: 2,
                 labels: 2,
                 input_dropout: 0.0,

@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mused_data::{
-    Aligned, Alignment, Dataset, Fold, Guidance, InputReader, InputTransform, Layout, Level,
-    Response, Sample, Severity, samples,
+    Aligned, Alignment, Dataset, FitBytes, Fold, Guidance, InputReader, InputTransform, Layout,
+    Level, Response, Sample, Severity, samples,
 };
 use mused_run::{
     Config, EACH, Family, GuidanceUse, HeldOut, Inputs, Onto, PredictionRow, Resolved, Run, Task,
@@ -32,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) resolved: Resolved,
     /// About the memory of a training step.
     pub(crate) step_bytes: u64,
+    /// About the memory of fitting aligned inputs, before the first step.
+    pub(crate) maps_bytes: FitBytes,
 }
 
 impl Plan {
@@ -41,26 +44,28 @@ impl Plan {
             let message = format!("{}: {}", dataset.place(), problem.message);
             return Err(mused_data::Error::Request(message).into());
         }
-        let everyone: Vec<usize> = (0..dataset.subjects.len()).collect();
+        let chosen = chosen(dataset, config)?;
         let held_out: Vec<usize> = match &config.split.holdout_subject {
             id if id.is_empty() => Vec::new(),
-            id if id == EACH => everyone.clone(),
+            id if id == EACH => chosen.clone(),
             id => vec![dataset.subject(id)?],
         };
-        if !held_out.is_empty() && everyone.len() == 1 {
+        let trained: Vec<usize> = match held_out.as_slice() {
+            [one] => without(&chosen, *one),
+            _ => chosen.clone(),
+        };
+        if trained.is_empty() {
             return Err(Error::Request(
                 "the only subject is held out; none is left to train on".to_owned(),
             ));
         }
-        let trained: Vec<usize> = match held_out.as_slice() {
-            [one] => without(&everyone, *one),
-            _ => everyone.clone(),
-        };
         let most = trained.len() - usize::from(held_out.len() > 1);
         let folds = config.split_plan().folds(dataset)?;
         let largest = folds.iter().map(|fold| fold.train.len()).max().unwrap_or(0);
         config.check_for(&dataset.description)?;
         let arrangement = config.arrangement(dataset.description.kind);
+        let everyone: BTreeSet<usize> = chosen.into_iter().chain(held_out.clone()).collect();
+        let everyone: Vec<usize> = everyone.into_iter().collect();
         let mut layout = Layout::new(dataset, arrangement, &everyone, largest)?;
         let inputs = &config.model.inputs;
         if let Some(onto) = inputs.inputs.onto() {
@@ -81,11 +86,18 @@ impl Plan {
             guides,
             resolved,
             step_bytes: 0,
+            maps_bytes: FitBytes::default(),
         };
         let mut most_samples = 0;
         for task in &plan.tasks {
             let train = plan.train_samples(dataset, config, task)?;
             most_samples = most_samples.max(train.len());
+            if let Some(onto) = inputs.inputs.onto() {
+                let bytes = plan
+                    .alignment(config, onto, task.fold)
+                    .bytes(dataset, &train);
+                plan.maps_bytes = plan.maps_bytes.max(bytes);
+            }
             let parts = [(train, "train"), (plan.test_samples(dataset, task), "test")];
             for (samples, part) in parts {
                 if samples.is_empty() {
@@ -99,6 +111,14 @@ impl Plan {
         // A model a subject holds that subject's samples alone, and nobody saw all stimuli where each saw others.
         plan.step_bytes = learner.memory(&architecture, most_samples)?;
         Ok(plan)
+    }
+
+    /// About the memory of a model with so many threads.
+    pub(crate) fn bytes(&self, threads: usize) -> u64 {
+        match self.maps_bytes == FitBytes::default() {
+            true => self.step_bytes,
+            false => self.step_bytes.max(self.maps_bytes.with(threads)),
+        }
     }
 
     /// A plan of models that were trained before.
@@ -116,6 +136,7 @@ impl Plan {
             guides: guides(dataset, config)?,
             resolved,
             step_bytes: 0,
+            maps_bytes: FitBytes::default(),
         })
     }
 
@@ -174,10 +195,7 @@ impl Plan {
     fn test_samples(&self, dataset: &Dataset, task: &Task) -> Vec<Sample> {
         let subjects = match held_out(task, dataset) {
             Some(subject) => vec![subject],
-            None => {
-                let everyone: Vec<usize> = (0..dataset.subjects.len()).collect();
-                of(&task.subject, dataset, &everyone)
-            }
+            None => of(&task.subject, dataset, &self.trained),
         };
         samples(dataset, &subjects, &self.folds[task.fold].test)
     }
@@ -227,7 +245,8 @@ impl Plan {
         let transform = Arc::new(transform);
         let known: Vec<usize> = trained.iter().copied().chain(holdout).collect();
         let reader = Arc::new(InputReader::new(dataset, transform.clone(), &known)?);
-        let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, model.subjects());
+        let tokens = model.subjects();
+        let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, tokens);
         let validation = samples(dataset, &trained, &self.folds[task.fold].validation);
         let unlabelled = match (&config.model.family, holdout) {
             (Family::AlignedRidge(_), Some(subject)) => {
@@ -242,7 +261,10 @@ impl Plan {
         Ok(FoldData {
             unlabelled,
             train: match training {
-                Some(inputs) => set(train)?.with_inputs(inputs),
+                // What maps of their own made is not read again by the maps of all.
+                made @ Some(_) => {
+                    SampleSet::with_inputs(reader.clone(), train, &subjects, tokens, made)
+                }
                 None => set(train)?,
             },
             validation: set(validation)?,
@@ -384,6 +406,17 @@ fn guidance_use(
 fn ids(dataset: &Dataset, subjects: &[usize]) -> Vec<String> {
     let id = |&subject: &usize| dataset.subjects[subject].id.clone();
     subjects.iter().map(id).collect()
+}
+
+/// The subjects that `split.subjects` names, or all, in the order of the dataset.
+fn chosen(dataset: &Dataset, config: &Config) -> Result<Vec<usize>> {
+    let named = config.split.subjects.iter();
+    let named = named.map(|id| Ok(dataset.subject(id)?));
+    let named: BTreeSet<usize> = named.collect::<Result<_>>()?;
+    Ok(match named.is_empty() {
+        true => (0..dataset.subjects.len()).collect(),
+        false => named.into_iter().collect(),
+    })
 }
 
 /// The subject that a task's model is tested on and not trained on.

@@ -1,3 +1,7 @@
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
 /// What a stream of random numbers is for; each gets its own.
 #[derive(Clone, Copy)]
 pub(crate) enum Purpose {
@@ -5,6 +9,7 @@ pub(crate) enum Purpose {
     Order,
     Dropout,
     Draw,
+    Subjects,
 }
 
 /// Seed of the `index`-th stream of a task and purpose (splitmix64's finaliser), so that any step
@@ -18,4 +23,12 @@ pub(crate) fn stream(seed: u64, task: usize, purpose: Purpose, index: usize) -> 
         mixed ^= mixed >> 31;
     }
     mixed
+}
+
+/// The numbers below `count` in an order that a seed and the number of a draw give: a draw of subjects.
+pub fn drawn_order(seed: u64, draw: u32, count: usize) -> Vec<usize> {
+    let seed = stream(seed, draw as usize, Purpose::Subjects, 0);
+    let mut order: Vec<usize> = (0..count).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    order
 }

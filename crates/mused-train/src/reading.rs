@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mused_data::{Arrangement, Dataset, FeatureSet, Guidance, Level};
+use mused_data::{Arrangement, Dataset, FeatureSet, Guidance, Kind, Level};
 use mused_run::{AlignedInputs, Config, EACH, Family, Identity, Onto, Reading, Trials};
 
 use crate::{Error, Result};
@@ -89,12 +89,26 @@ fn unaligned(config: &Config, dataset: &Dataset) -> Option<&'static str> {
         }
         Arrangement::Regions if asked => None,
         Arrangement::Regions if !shared => Some("subjects share no network over regions"),
-        Arrangement::Regions if dataset.shares_space() => Some("subjects share one space"),
+        Arrangement::Regions if dataset.shares_space() && !worth_aligning(config, dataset) => {
+            Some("subjects share one space")
+        }
         Arrangement::Regions if has_few_groups(config, dataset) => {
             Some("there are too few groups of stimuli")
         }
         Arrangement::Regions => None,
     }
+}
+
+/// Most voxels of a subject whose volumes are mapped: maps hold them all in memory.
+const MOST_VOXELS: usize = 60_000;
+
+/// Whether volumes of one grid are mapped all the same: anatomy is shared there, what voxels do hardly is. A subject left
+/// out without any trial can only be read by place.
+fn worth_aligning(config: &Config, dataset: &Dataset) -> bool {
+    let unseen =
+        !config.split.holdout_subject.is_empty() && config.split.calibration == Trials::None;
+    let voxels = dataset.subjects.iter().map(|subject| subject.voxels.len());
+    dataset.description.kind == Kind::Volume && !unseen && voxels.max() <= Some(MOST_VOXELS)
 }
 
 /// Whether there are fewer groups than a part to be mapped, one to fit the map on, and one to test need.
@@ -116,17 +130,30 @@ fn chosen(config: &Config, dataset: &Dataset) -> Result<(Onto, &'static str)> {
         labels: true,
         ..Onto::default()
     };
+    let volumes = dataset.description.kind == Kind::Volume;
     if guidance(config, dataset)?.is_some() {
-        let because =
-            "subjects have voxel spaces of their own, and the dataset has guidance features";
+        let because = match volumes {
+            true => {
+                "volumes share a grid and hardly what voxels do, and the dataset has guidance features"
+            }
+            false => {
+                "subjects have voxel spaces of their own, and the dataset has guidance features"
+            }
+        };
         let onto = Onto {
             guidance: true,
             ..labels
         };
         return Ok((onto, because));
     }
-    let because =
-        "subjects have voxel spaces of their own, and the dataset has no guidance features";
+    let because = match volumes {
+        true => {
+            "volumes share a grid and hardly what voxels do, and the dataset has no guidance features"
+        }
+        false => {
+            "subjects have voxel spaces of their own, and the dataset has no guidance features"
+        }
+    };
     Ok((labels, because))
 }
 

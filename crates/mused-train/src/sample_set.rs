@@ -37,12 +37,30 @@ impl<'d> SampleSet<'d> {
         subjects: &[String],
         token_count: usize,
     ) -> Result<Self> {
-        let dataset = reader.dataset();
         let kept = if samples.len() * reader.layout().width() <= KEPT_VALUES {
             Some(reader.read(&samples.iter().collect::<Vec<_>>())?)
         } else {
             None
         };
+        Ok(Self::with_inputs(
+            reader,
+            samples,
+            subjects,
+            token_count,
+            kept,
+        ))
+    }
+
+    /// As [`Self::new`], of samples whose inputs are made already, samples × width, and stay in memory; `None` = they are
+    /// read whenever they are used.
+    pub(crate) fn with_inputs(
+        reader: Arc<InputReader<'d>>,
+        samples: Vec<Sample>,
+        subjects: &[String],
+        token_count: usize,
+        kept: Option<Array2<f32>>,
+    ) -> Self {
+        let dataset = reader.dataset();
         let stimuli: Vec<usize> = samples.iter().map(|sample| sample.stimulus).collect();
         let labels = dataset
             .labels
@@ -61,7 +79,7 @@ impl<'d> SampleSet<'d> {
                 complete &= has;
             }
         }
-        Ok(Self {
+        Self {
             samples,
             reader,
             kept,
@@ -69,13 +87,7 @@ impl<'d> SampleSet<'d> {
             tokens,
             token_count,
             mask: (!complete).then_some(mask),
-        })
-    }
-
-    /// The same samples with other inputs: samples × width, which stay in memory.
-    pub(crate) fn with_inputs(mut self, inputs: Array2<f32>) -> Self {
-        self.kept = Some(inputs);
-        self
+        }
     }
 
     /// Length of an input row.
@@ -179,4 +191,40 @@ fn tensor<B: Backend>(array: Array2<f32>, device: &B::Device) -> Tensor<B, 2> {
     // `select`, `zeros` and whole rows of an owned array are in standard order from offset 0.
     let values = array.into_raw_vec_and_offset().0;
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use mused_data::simulate::{SimulateConfig, simulate};
+    use mused_data::{InputTransform, samples};
+    use mused_run::Config;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Reading what is made already takes time for nothing.
+    #[test]
+    fn inputs_that_are_given_are_not_read() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("data");
+        let config = SimulateConfig {
+            subjects: 1,
+            stimuli: 12,
+            ..SimulateConfig::common_space()
+        };
+        simulate(&config, &path, &mut |_, _| ()).unwrap();
+        let dataset = Dataset::open(&path).unwrap();
+        let all = samples(&dataset, &[0], &(0..12).collect::<Vec<_>>());
+        let arrangement = Config::default().arrangement(dataset.description.kind);
+        let transform = InputTransform::fit(&dataset, arrangement, true, &all, &[]).unwrap();
+        let reader = Arc::new(InputReader::new(&dataset, Arc::new(transform), &[0]).unwrap());
+        let responses = path.join("subjects/sub-01/responses.npy");
+        File::create(responses).unwrap();
+        assert!(SampleSet::new(reader.clone(), all.clone(), &[], 1).is_err());
+        let made = Array2::ones((all.len(), reader.layout().width()));
+        let set = SampleSet::with_inputs(reader, all, &[], 1, Some(made));
+        assert_eq!(set.inputs(&[3]).unwrap().sum(), set.width() as f32);
+    }
 }

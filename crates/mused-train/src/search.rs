@@ -1,8 +1,8 @@
 //! Settings a model is chosen from, and the choice: by validation, a model of the run at a time.
 
-use std::fs;
 use std::path::Path;
 
+use mused_formats::make_folder;
 use mused_formats::table::TableWriter;
 use mused_run::{Config, EpochRecord, Family, Run, Task};
 use rand::{RngExt, SeedableRng};
@@ -99,7 +99,7 @@ pub fn choose(candidates: &[&Path], settings: &[Settings], run: &Path) -> Result
         candidate.epochs()
     });
     let records: Vec<Vec<EpochRecord>> = records.collect::<mused_run::Result<_>>()?;
-    fs::create_dir_all(run).map_err(Error::io("cannot create", run))?;
+    make_folder(run).map_err(Error::io("cannot create", run))?;
     let columns = [
         "model",
         "candidate",
@@ -114,7 +114,8 @@ pub fn choose(candidates: &[&Path], settings: &[Settings], run: &Path) -> Result
         let scores: Option<Vec<f64>> = scores.collect();
         let scores = scores.ok_or_else(|| {
             Error::Request(format!(
-                "{}: {} has no validation scores to choose settings by: set split.validation_fraction above 0",
+                "{}: {} has no validation scores to choose settings by: its validation part is empty, or no label is had by \
+                 some of it and not by others; give it more with split.validation_fraction",
                 first.path().display(),
                 task.name()
             ))

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use mused_data::audit::{Finding, Report, audit};
 use mused_data::{Arrangement, Dataset};
-use mused_kernels::TrainBackend;
+use mused_kernels::{TrainBackend, share_heap};
 use mused_run::{
     Config, DatasetReference, Division, Family, Identity, Layers, Machine, Run, RunRecord, Task,
 };
@@ -64,6 +64,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
         ..
     } = *request;
     Run::refuse_occupied(run)?;
+    share_heap();
     let asked = layers.config()?;
     let watch = &Watch::new(request.dataset, progress)?;
     let dataset = &controlled(request.dataset, &asked);
@@ -71,6 +72,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     let aligned = settle(&mut config, dataset)?;
     let learner = learner::<B>(&config);
     let mut plan = Plan::new(dataset, &config, learner.as_ref())?;
+    memory::check_maps(plan.maps_bytes, threads)?;
     plan.resolved.inputs.aligned = aligned;
     plan.resolved.relabelling = relabelling;
     let audit = searched(dataset, &plan, &config)?;
@@ -108,6 +110,7 @@ pub fn resume<B: TrainBackend>(
             "the run was not trained but adapted: the same `mused adapt` goes on with it",
         ));
     }
+    share_heap();
     let _alone = Run::claim(run.path())?;
     run.sweep()?;
     run.refuse_edited()?;
@@ -119,6 +122,7 @@ pub fn resume<B: TrainBackend>(
     settle(&mut config, dataset)?;
     let learner = learner::<B>(&config);
     let plan = Plan::new(dataset, &config, learner.as_ref())?;
+    memory::check_maps(plan.maps_bytes, threads)?;
     // Another version may divide in another way: what was trained before would test what is trained on now.
     run.complete_tables(dataset, &plan.folds)?;
     let same = run.tasks() == plan.tasks && run.division()? == Division::of(dataset, &plan.folds);
@@ -266,11 +270,11 @@ fn execute(
         .map(|of| of.task)
         .collect();
     let workers = match learner.device() {
-        None => memory::workers(plan.step_bytes, pending.len(), threads),
+        None => memory::workers(|threads| plan.bytes(threads), pending.len(), threads),
         // A kernel has all of a GPU.
         Some(_) => 1,
     };
-    let bytes = plan.step_bytes.saturating_mul(workers as u64);
+    let bytes = plan.bytes(threads / workers).saturating_mul(workers as u64);
     progress.start(steps_done, steps_total, bytes);
     let maps = Maps::new(&run, pending.len() * plan.trained.len(), progress);
     let crew = Crew::new(pending.into_iter(), threads);
@@ -298,6 +302,7 @@ fn execute(
         })?;
         let Some(model) = fitted else { return Ok(()) };
         watch.check(&run)?;
+        journal.sync()?;
         let steps = learner.steps(data.train.len());
         worker.run(|| save(&run, task, &data, model.as_ref(), steps, config))?;
         forget_states(&run, task);

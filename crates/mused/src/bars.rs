@@ -146,6 +146,13 @@ struct Line {
 /// Bytes that laptops have to be asked for.
 const WORTH_SAYING: u64 = 1_000_000_000;
 
+/// Says what a command is about to take, where that is much.
+pub(crate) fn say_memory(who: &str, bytes: u64) {
+    if bytes > WORTH_SAYING {
+        progress!("{who} about {:.1} GB", bytes as f64 / 1e9);
+    }
+}
+
 /// Time between lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
@@ -217,9 +224,7 @@ fn describe(losses: &EpochLosses) -> String {
 
 impl Progress for TrainingBar {
     fn start(&self, done: usize, total: usize, bytes: u64) {
-        if bytes > WORTH_SAYING {
-            progress!("training needs about {:.1} GB", bytes as f64 / 1e9);
-        }
+        say_memory("training needs", bytes);
         let training = bar(total, "steps");
         training.set_position(done as u64);
         training.reset_eta();

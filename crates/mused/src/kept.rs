@@ -59,7 +59,11 @@ pub(crate) fn complete<P: Progress>(
 ) -> Result<Run> {
     let training = Training::new(dataset).layers(layers).threads(threads);
     match opened(path, layers)? {
-        Some(run) if run.is_complete() => Ok(run),
+        Some(run) if run.is_complete() => {
+            // A process that was killed at its end left its lock, which goes with this one.
+            drop(Run::claim(path)?);
+            Ok(run)
+        }
         Some(_) => training.progress(&progress()).resume(path),
         None => training.progress(&progress()).train(path),
     }

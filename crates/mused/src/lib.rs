@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`data`] holds datasets, imports and the simulator, [`features`] CLIP features of stimuli, [`benchmark`] compares
-//! models, [`curve`] says how many trials are enough, [`report`] makes pages of runs; [`stats`] and [`formats`] are parts
+//! models, [`curve`] says how many trials or people are enough, [`report`] makes pages of runs; [`stats`] and [`formats`] are parts
 //! they are made of.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

@@ -197,8 +197,8 @@ fn note_small_parts(dataset: &Dataset, config: &Config, progress: &dyn Progress)
     let selects = config.model.family.by_steps() && config.split.validation_fraction > 0.0;
     if selects && folds.iter().any(|fold| fold.validation.is_empty()) {
         progress.note(
-            "the training stimuli of a fold are of one group, which stays whole: no validation part selects the weights, \
-             the last ones are kept",
+            "the training stimuli of a fold are of one group, or of two of which either is half of them, and groups stay \
+             whole: no validation part selects the weights, the last ones are kept",
         );
     }
     let tested: Vec<usize> = folds.into_iter().flat_map(|fold| fold.test).collect();

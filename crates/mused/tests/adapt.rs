@@ -12,7 +12,8 @@ use tempfile::TempDir;
 
 const SIMULATE: &str =
     "simulate --subjects 4 --stimuli 60 --shared 1 --labels 4 --voxels 150 --repeats 1 --seed 2";
-const TRAIN: &str = "--folds 2 --set train.epochs=4 --set model.dim=16";
+const TRAIN: &str =
+    "--folds 2 --set split.validation_fraction=0.1 --set train.epochs=4 --set model.dim=16";
 
 /// A folder with a dataset `all` of four people, one `others` without the last, and a run of that.
 fn trained() -> TempDir {
@@ -173,6 +174,11 @@ fn what_cannot_be_adapted_says_what_can() {
         one.contains("no whole group of its stimuli has as few as 1"),
         "{one}"
     );
+    let group = adapt("source all --subject sub-04 --trials 3");
+    assert!(
+        group.contains("two groups or more") && group.contains("--trials"),
+        "{group}"
+    );
     mused(
         &folder,
         &format!("train others --out voxels {TRAIN} --model clip-mused"),
@@ -215,6 +221,18 @@ fn what_cannot_be_adapted_says_what_can() {
     fs::remove_dir_all(path("unguided/features/high")).unwrap();
     let unguided = adapt("source unguided --subject sub-04");
     assert!(unguided.contains("high"), "{unguided}");
+    // The same names, other values.
+    copy(&path("all"), &path("exchanged"));
+    let features = path("exchanged/features/high/features.npy");
+    let mut values = fs::read(&features).unwrap();
+    let end = values.len() - 4;
+    values[end..].copy_from_slice(&1.5_f32.to_le_bytes());
+    fs::write(&features, values).unwrap();
+    let exchanged = adapt("source exchanged --subject sub-04");
+    assert!(
+        exchanged.contains("what differs: the values of the feature set high"),
+        "{exchanged}"
+    );
     let again = "adapt source all --subject sub-04 --trials 20 --out source";
     assert!(refusal(&folder, again).contains("source"));
     let resumed = {

@@ -90,14 +90,19 @@ fn what_needs_no_alignment_reads_voxels() {
         ("published", "data --preset clip-mused", "regions"),
         ("named", "data --model clip-mused", "regions"),
         ("alone", "data --model transformer-separate", "regions"),
-        ("common", "volume", "patches"),
+        ("common", "volume --set model.tokenizer=patches", "patches"),
+        ("voxels", "volume --set model.inputs=voxels", "patches"),
     ] {
         mused(&folder, &format!("train {asked} --out {run} {SMALL}")).success();
         let read = inputs(&folder, run);
         assert_eq!(read["arrangement"], arrangement, "{run}");
         assert!(read["aligned"].is_null(), "{run}");
     }
-    let asked = format!("train volume --out no {SMALL} --set model.inputs=labels");
+    mused(&folder, &format!("train volume --out regions {SMALL}")).success();
+    assert_eq!(inputs(&folder, "regions")["arrangement"], "aligned");
+    let asked = format!(
+        "train volume --out no {SMALL} --set model.tokenizer=patches --set model.inputs=labels"
+    );
     let message = refusal(&folder, &asked);
     assert!(
         message.contains("read as a volume, not by regions"),

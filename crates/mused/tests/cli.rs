@@ -102,7 +102,7 @@ fn train_evaluate_predict() {
     let results: Value = serde_json::from_slice(&printed).unwrap();
     let written = fs::read(bench.path("run/results.json")).unwrap();
     assert_eq!(results, serde_json::from_slice::<Value>(&written).unwrap());
-    assert_eq!(results["schema"], "mused-results/4");
+    assert_eq!(results["schema"], "mused-results/5");
     for metric in ["average_precision", "roc_auc", "hamming_loss"] {
         let scores = &results["macro"][metric];
         assert!(scores["mean"].is_f64() && scores["sd"].is_f64(), "{metric}");

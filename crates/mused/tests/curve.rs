@@ -8,7 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use mused::data::{Dataset, Labels, Stimulus, Trial, Voxel};
 use mused::formats::table::Table;
+use ndarray::Array2;
 use program::mused;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -60,8 +62,8 @@ fn column(folder: &TempDir, file: &str, name: &str) -> Vec<String> {
 }
 
 /// Tables and picture of a curve.
-fn written(folder: &TempDir, out: &str) -> [Vec<u8>; 3] {
-    ["curve.tsv", "curve-means.tsv", "curve.svg"]
+fn written(folder: &TempDir, out: &str) -> [Vec<u8>; 4] {
+    ["curve.json", "curve.tsv", "curve-means.tsv", "curve.svg"]
         .map(|name| fs::read(folder.path().join(out).join(name)).unwrap())
 }
 
@@ -78,7 +80,8 @@ fn begun(run: &Path, model: &str) {
 #[test]
 fn trials_of_new_people_are_counted_and_what_is_there_is_kept() {
     let folder = simulated(SIMULATE);
-    let curve = format!("curve data --out c --new-subjects {SMALL}");
+    let curve =
+        format!("curve data --out c --new-subjects {SMALL} --set split.validation_fraction=0.1");
     let printed = said(&folder, &format!("{curve} --trials all,10,10,500"));
     assert!(
         printed.contains("500 trials are left out: some subject has 2"),
@@ -86,11 +89,12 @@ fn trials_of_new_people_are_counted_and_what_is_there_is_kept() {
     );
     assert!(printed.contains("minus ridge-stacked"), "{printed}");
     assert!(
-        printed.contains("would bring default is not said: a power law needs 4 different numbers of trials, found 2"),
+        printed.contains("would bring default is not said: a power law needs 4 different numbers of them, found 2"),
         "{printed}"
     );
     assert!(
-        printed.contains("How many people a network is trained on was not varied."),
+        printed
+            .contains("How many people a network is trained on was not varied (--subjects does)."),
         "{printed}"
     );
     // 10 trials in two draws and all in one, of 4 people and 2 models.
@@ -276,5 +280,214 @@ fn one_subject_has_a_curve_without_intervals() {
             .lines()
             .all(|line| line.contains("_low") || line.contains("\tn/a\tn/a")),
         "{means}"
+    );
+}
+
+/// Scores of the rows of a model from so many, by draw and subject.
+fn scores(folder: &TempDir, out: &str, model: &str, asked: &str) -> BTreeMap<[String; 2], String> {
+    let columns = ["model", "asked", "draw", "subject", "average_precision"];
+    let columns = columns.map(|name| column(folder, &format!("{out}/curve.tsv"), name));
+    let [models, numbers, draws, subjects, scores] = columns;
+    let own = (0..scores.len()).filter(|&row| models[row] == model && numbers[row] == asked);
+    own.map(|row| {
+        let key = [draws[row].clone(), subjects[row].clone()];
+        (key, scores[row].clone())
+    })
+    .collect()
+}
+
+fn config(folder: &TempDir, run: &str) -> mused::Config {
+    mused::Run::open(folder.path().join(run))
+        .unwrap()
+        .config()
+        .unwrap()
+}
+
+#[test]
+fn everybody_is_scored_among_so_many_subjects() {
+    let folder = simulated(SIMULATE);
+    let curve = format!("curve data --out c {SMALL} --subjects");
+    let printed = said(&folder, &format!("{curve} 1,2,4,9"));
+    assert!(
+        printed.contains("9 subjects are left out: there are 4"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("What more subjects bring default, in macro AP: from 1 to 2"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("ridge-stacked is fitted to each subject alone"),
+        "{printed}"
+    );
+    // Alone and with all others in one draw, with one other in two.
+    let [one, two, all] = ["1", "2", "all"].map(|asked| scores(&folder, "c", "default", asked));
+    assert_eq!([one.len(), two.len(), all.len()], [4, 8, 4]);
+    // All of them are what a training of all is, and ridge regression is of each alone.
+    mused(
+        &folder,
+        "train data --out plain --folds 2 --set train.epochs=2 --set model.dim=16",
+    )
+    .success();
+    let bytes = |run: &str| fs::read(folder.path().join(run).join("predictions.npy")).unwrap();
+    assert!(bytes("plain") == bytes("c/default-of-all-0/0"));
+    assert!(bytes("plain/ridge") == bytes("c/ridge"));
+    let [few, many] = ["1", "all"].map(|asked| scores(&folder, "c", "ridge-stacked", asked));
+    assert!(few == many && few.len() == 4);
+    // A team of two is a run of two.
+    let team = config(&folder, "c/default-of-2-1/0").split.subjects;
+    assert_eq!(team.len(), 2);
+    let subjects = format!("--set split.subjects=[\"{}\"]", team.join("\",\""));
+    let train = "train data --out pair --folds 2 --set train.epochs=2 --set model.dim=16";
+    mused(&folder, &format!("{train} {subjects}")).success();
+    assert!(bytes("pair") == bytes("c/default-of-2-1/0"));
+
+    // The same again makes nothing, and what was interrupted is made as before.
+    let (whole, kept) = (
+        written(&folder, "c"),
+        files(&folder.path().join("c/default-of-2-0")),
+    );
+    begun(&folder.path().join("c/default-of-2-1/1"), "fold-1");
+    assert_eq!(said(&folder, &format!("{curve} 1,2,all,9")), printed);
+    assert!(written(&folder, "c") == whole);
+    assert!(files(&folder.path().join("c/default-of-2-0")) == kept);
+
+    mused(&folder, "report c --figures figures").success();
+    let page = fs::read_to_string(folder.path().join("c/report.html")).unwrap();
+    for words in [
+        "What more subjects bring default",
+        "training_subjects",
+        "Simulated data",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    for name in ["curve.png", "curve-auc.tsv"] {
+        assert!(folder.path().join("figures").join(name).is_file(), "{name}");
+    }
+    fs::write(folder.path().join("c/curve.json"), "{}").unwrap();
+    let damaged = refusal(&folder, "report c");
+    assert!(
+        damaged.contains("c/curve.json: expected a curve"),
+        "{damaged}"
+    );
+}
+
+#[test]
+fn new_people_are_read_by_networks_of_so_many_others() {
+    let folder = simulated(SIMULATE);
+    let curve =
+        format!("curve data --out c {SMALL} --new-subjects --models procrustes-ridge --subjects");
+    let printed = said(&folder, &format!("{curve} 2,3,4"));
+    assert!(
+        printed.contains("4 subjects are left out: there are 3 beside the new one"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("through maps fitted on all its own training trials"),
+        "{printed}"
+    );
+    for model in ["default", "procrustes-ridge"] {
+        let [two, all] = ["2", "all"].map(|asked| scores(&folder, "c", model, asked));
+        assert_eq!([two.len(), all.len()], [8, 4], "{model}");
+    }
+    for new in ["sub-01", "sub-02", "sub-03", "sub-04"] {
+        let adapted = config(&folder, &format!("c/of-2-1/{new}")).split;
+        assert_eq!(adapted.holdout_subject, new);
+        assert_eq!(adapted.subjects.len(), 2);
+        assert!(!adapted.subjects.contains(&new.to_owned()));
+        mused(&folder, &format!("audit c/of-2-1/{new}")).success();
+    }
+    // All others: what a run that leaves the person out has.
+    let left_out = "--holdout-subject sub-02 --set split.calibration=all";
+    let train = "train data --out without --folds 2 --set train.epochs=2 --set model.dim=16";
+    mused(&folder, &format!("{train} {left_out}")).success();
+    let bytes = |run: &str| fs::read(folder.path().join(run).join("predictions.npy")).unwrap();
+    assert!(bytes("without") == bytes("c/of-all-0/sub-02"));
+
+    let whole = written(&folder, "c");
+    begun(
+        &folder.path().join("c/of-2-1/sub-03"),
+        "fold-1-without-sub-03",
+    );
+    fs::remove_dir_all(folder.path().join("c/source-of-2-0/1")).unwrap();
+    assert_eq!(said(&folder, &format!("{curve} 2,3,4")), printed);
+    assert!(written(&folder, "c") == whole);
+}
+
+/// Four people, forty stimuli, three regions of one value each: a space of all.
+fn common(folder: &TempDir) {
+    let stimuli = (0..40).map(|number| Stimulus::new(format!("picture-{number:02}")));
+    let labels = Labels {
+        names: vec!["odd".to_owned(), "late".to_owned()],
+        matrix: Array2::from_shape_fn((40, 2), |(row, label)| [row % 2, row / 20][label] as u8),
+    };
+    let mut builder = Dataset::builder("common", stimuli.collect(), labels);
+    for (person, id) in ["sub-01", "sub-02", "sub-03", "sub-04"].iter().enumerate() {
+        let responses = Array2::from_shape_fn((40, 3), |(row, voxel)| {
+            let noise = (row * 7 + voxel * 5 + person * 3) % 11;
+            [row % 2, row / 20, 0][voxel] as f32 + noise as f32 / 5.0
+        });
+        let trials = (0..40).map(Trial::of).collect();
+        let voxels = Voxel::in_regions(["V1", "V4", "IT"]);
+        builder.subject(id, trials, voxels, responses).unwrap();
+    }
+    builder
+        .build()
+        .unwrap()
+        .write(folder.path().join("data"))
+        .unwrap();
+}
+
+/// Where all share a space a new person needs no trial of its own, and regression learns from the same others.
+#[test]
+fn new_people_of_a_common_space_are_read_as_they_are() {
+    let folder = TempDir::new().unwrap();
+    common(&folder);
+    let printed = said(
+        &folder,
+        &format!("curve data --out c {SMALL} --new-subjects --models mlp-shared --subjects 1,3"),
+    );
+    assert!(
+        printed.contains("ridge-pooled learns from the same subjects"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("read as it is in the space that all share"),
+        "{printed}"
+    );
+    for model in ["default", "ridge-pooled", "mlp-shared"] {
+        let [one, all] = ["1", "all"].map(|asked| scores(&folder, "c", model, asked));
+        assert_eq!([one.len(), all.len()], [8, 4], "{model}");
+    }
+    let split = config(&folder, "c/ridge-pooled-of-1-0/sub-01").split;
+    assert_eq!(
+        (split.subjects.len(), split.holdout_subject.as_str()),
+        (1, "sub-01")
+    );
+}
+
+#[test]
+fn numbers_of_subjects_that_there_are_not_say_why() {
+    let folder = simulated(SIMULATE);
+    let refused = |rest: &str| refusal(&folder, &format!("curve data --out c {rest}"));
+    let none = refused("--subjects 0,2");
+    assert!(
+        none.contains("--subjects: expected all or numbers above 0"),
+        "{none}"
+    );
+    let many = refused("--subjects 4 --new-subjects --set split.folds=2 --models ridge-separate");
+    assert!(
+        many.contains("expected numbers of subjects from 1 to 3"),
+        "{many}"
+    );
+    let set = refused("--subjects 2 --set split.subjects=[\"sub-01\"]");
+    assert!(set.contains("are what a curve goes through"), "{set}");
+    mused(&folder, "curve data --out c --subjects 2 --trials 10").code(2);
+    assert!(!folder.path().join("c").exists());
+    let single = simulated("simulate --subjects 1 --stimuli 60 --labels 3 --voxels 60 --seed 1");
+    let single = refusal(&single, "curve data --out c --subjects 1");
+    assert!(
+        single.contains("has one subject: a curve over subjects takes two or more"),
+        "{single}"
     );
 }

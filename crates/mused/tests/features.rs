@@ -385,19 +385,27 @@ fn half_a_picture_is_not_encoded() {
 }
 
 #[test]
+fn a_model_that_memory_does_not_hold_is_refused() {
+    let bench = Bench::new();
+    let refused = bench.features(&["--low", "--memory", "1MB"]);
+    says(refused, &["of memory", "not even one fits"]);
+    bench.features(&["--low", "--memory", "2GB"]).success();
+}
+
+#[test]
 fn an_interrupted_extraction_goes_on() {
     let bench = Bench::new();
     bench.features(&["--low"]).success();
     let whole = bench.array("clip-low");
-    // As a killed run leaves it: two rows and a part of the third.
+    // As a power cut leaves it: two rows that were on disk, and zeros for what was written since.
     let job = bench.description("clip-low")["job_sha256"].clone();
     fs::remove_dir_all(bench.path("data/features/clip-low")).unwrap();
     let partial = bench.path("data/features/.clip-low.partial");
     fs::create_dir(&partial).unwrap();
-    let left = serde_json::json!({"job_sha256": job, "width": whole.ncols()});
+    let left = serde_json::json!({"job_sha256": job, "width": whole.ncols(), "rows": 2});
     fs::write(partial.join("job.json"), left.to_string()).unwrap();
     let mut rows: Vec<u8> = whole.iter().flat_map(|value| value.to_le_bytes()).collect();
-    rows.truncate(2 * whole.ncols() * 4 + 6);
+    rows[2 * whole.ncols() * 4..].fill(0);
     // A value no model gives shows that the rows were kept.
     rows[..4].copy_from_slice(&1234.5_f32.to_le_bytes());
     fs::write(partial.join("rows.f32"), rows).unwrap();
@@ -457,6 +465,10 @@ fn a_killed_extraction_is_in_nobodys_way() {
         assert_eq!(names, ["clip-low"]);
         assert_eq!(fs::read_dir(&set).unwrap().count(), 2);
     }
+    // Killed when all was in its place.
+    fs::write(features(".clip-low.lock"), "process 1").unwrap();
+    bench.features(&["--low"]).success();
+    assert!(!features(".clip-low.lock").exists());
 }
 
 /// A dataset of a stranger names files of this machine.

@@ -51,6 +51,8 @@ fn trained(dataset: &Dataset, folds: usize) -> (Run, Vec<String>, TempDir) {
     let config = Config::default()
         .folds(folds)
         .set("train.epochs=1")
+        .unwrap()
+        .set("split.validation_fraction=0.1")
         .unwrap();
     let training = Training::new(dataset).config(&config).unwrap();
     let run = training

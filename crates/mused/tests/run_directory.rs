@@ -113,6 +113,7 @@ fn a_run_of_the_first_version_opens() {
     let config = include_str!("../../mused-run/tests/config-0.1.0.toml");
     let config = config
         .replace("folds = 1", "folds = 2")
+        .replace("validation_fraction = 0.1", "validation_fraction = 0.0")
         .replace("dim = 128", "dim = 16");
     // One key is missing, as in a file of a version between.
     let config = config.replace("patch_size = 8 # preset default\n", "");
@@ -201,7 +202,7 @@ fn what_a_run_came_to_is_on_record() {
     assert_eq!(resolved["inputs"]["zscored"], false);
     assert_eq!(resolved["inputs"]["arrangement"], "aligned");
     assert_eq!(resolved["inputs"]["aligned"]["onto"], "guidance+labels");
-    assert_eq!(resolved["weights_chosen_by_validation"], true);
+    assert_eq!(resolved["weights_chosen_by_validation"], false);
     fs::remove_dir_all(folder.path().join("data/features")).unwrap();
     mused(
         &folder,

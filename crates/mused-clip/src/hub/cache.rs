@@ -102,6 +102,5 @@ fn link(blob: &Path, etag: &str, path: &Path) -> Result<()> {
     }
     #[cfg(not(unix))]
     let _ = etag;
-    fs::copy(blob, path).map_err(Error::io(path))?;
-    Ok(())
+    Ok(mused_formats::copy_file(blob, path)?)
 }

@@ -1,7 +1,6 @@
 //! PNG and JPEG files as 8-bit RGB, as Pillow's `Image.open(path).convert("RGB")` gives them.
 
 use std::fmt::Display;
-use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -77,7 +76,7 @@ impl RgbImage {
     /// is hardly ever what was meant); CMYK; more pixels than the [`Budget`] of such a file has memory for.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(Error::io(path))?;
+        let bytes = mused_formats::read(path)?;
         Self::parse(&bytes, path)
     }
 

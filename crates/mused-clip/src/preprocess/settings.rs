@@ -1,6 +1,5 @@
 //! The settings of an image processor in a model directory, in the sense of transformers.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -42,9 +41,10 @@ struct Settings {
 
 impl Settings {
     fn read(path: PathBuf) -> Result<Self> {
-        let bytes = fs::read(&path).map_err(Error::io(&path))?;
-        let values = serde_json::from_slice(&bytes)
-            .map_err(|error| Error::malformed(&path, "an image preprocessor", error.to_string()))?;
+        let bytes = mused_formats::read(&path)?;
+        let values = serde_json::from_slice(&bytes).map_err(|error| {
+            Error::malformed(&path, "an image preprocessor", mused_formats::plain(error))
+        })?;
         Ok(Self { path, values })
     }
 

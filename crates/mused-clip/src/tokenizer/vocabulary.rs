@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::fs;
 use std::path::Path;
 
 use flate2::read::GzDecoder;
@@ -252,13 +251,18 @@ fn pair(path: &Path, line: &str) -> Result<(String, String)> {
 }
 
 fn json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
-    let bytes = fs::read(path).map_err(Error::io(path))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Error::malformed(path, "a tokenizer's vocabulary", error.to_string()))
+    let bytes = mused_formats::read(path)?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Error::malformed(
+            path,
+            "a tokenizer's vocabulary",
+            mused_formats::plain(error),
+        )
+    })
 }
 
 fn text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let bytes = mused_formats::read(path)?;
     utf8(path, bytes)
 }
 
@@ -267,7 +271,7 @@ fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String> {
 }
 
 fn unpacked(path: &Path) -> Result<String> {
-    let packed = fs::read(path).map_err(Error::io(path))?;
+    let packed = mused_formats::read(path)?;
     let malformed = |found| Error::malformed(path, "a gzip stream", found);
     let mut budget = Budget::of(packed.len() as u64);
     let stream = GzDecoder::new(&packed[..]);

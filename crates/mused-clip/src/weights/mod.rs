@@ -1,7 +1,7 @@
 //! Named tensors of a model directory, read one at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -201,9 +201,10 @@ impl Files {
 }
 
 fn index(path: &Path) -> Result<Index> {
-    let bytes = fs::read(path).map_err(Error::io(path))?;
-    let file: IndexFile = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::malformed(path, "an index of weights", error.to_string()))?;
+    let bytes = mused_formats::read(path)?;
+    let file: IndexFile = serde_json::from_slice(&bytes).map_err(|error| {
+        Error::malformed(path, "an index of weights", mused_formats::plain(error))
+    })?;
     if file.weight_map.is_empty() {
         return Err(Error::malformed(path, "files of weights", "none"));
     }

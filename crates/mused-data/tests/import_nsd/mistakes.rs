@@ -66,7 +66,7 @@ fn table(root: &Path) -> PathBuf {
 
 #[test]
 fn bad_input_is_named() {
-    let cases: [(Damage, &[&str]); 18] = [
+    let cases: [(Damage, &[&str]); 19] = [
         (
             |root| {
                 let bytes = fs::read(session(root)).unwrap();
@@ -216,6 +216,14 @@ fn bad_input_is_named() {
                 "instances_train2017.json",
                 "expected annotations of COCO as JSON",
             ],
+        ),
+        (
+            |root| {
+                let path = root.join(ANNOTATIONS).join("instances_train2017.json");
+                let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n";
+                fs::write(path, pointer).unwrap();
+            },
+            &["instances_train2017.json", "found a Git LFS pointer"],
         ),
         (
             |root| {

@@ -85,6 +85,27 @@ fn sessions_are_repeats() {
     small.fails_with("expected an RDM of subject a, roi V2 in session 1");
 }
 
+#[test]
+fn sessions_may_have_names() {
+    let import = |names: [&str; 2]| {
+        let small = Small::new();
+        fs::create_dir(small.path("named")).unwrap();
+        for name in names {
+            small.square(&format!("named/a_{name}_V1.npy"), [0.1, 0.2, 0.3]);
+        }
+        let pattern = "named/{subject}_{session}_{roi}.npy";
+        small.write_manifest(&MANIFEST.replace("rdm/sub-{subject}_{roi}.npy", pattern));
+        small.import().unwrap();
+        let dataset = Dataset::open(small.path("out")).unwrap();
+        let trials = dataset.subjects[0].trials.iter();
+        trials.map(|trial| trial.session).collect::<Vec<_>>()
+    };
+    assert_eq!(import(["after", "before"]), [1, 1, 1, 2, 2, 2]);
+    assert_eq!(import(["day2", "day5"]), [2, 2, 2, 5, 5, 5]);
+    // A mean over sessions is none.
+    assert_eq!(import(["1", "mean"]), [1, 1, 1]);
+}
+
 /// The manifest for patterns of two sessions of subjects a and b, who have the same RDMs.
 fn patterns(sessions: [[f64; 3]; 2]) -> Small {
     let small = Small::new();

@@ -10,8 +10,8 @@ mod learning;
 mod rdms;
 mod rows;
 mod score;
+mod sizes;
 mod token_map;
-mod trials;
 
 pub(crate) use brain::{Volume, slices};
 pub(crate) use calibration::calibration;
@@ -23,5 +23,5 @@ pub(crate) use learning::{Line, learning};
 pub(crate) use rdms::{Panel as RdmPanel, rdms};
 pub(crate) use rows::{Mark, Panel, Row, RowsChart};
 pub(crate) use score::{Score, score};
+pub use sizes::{SizeLine, SizePoint, over_sizes};
 pub(crate) use token_map::{Projection, TokenMap, token_map};
-pub use trials::{TrialsLine, TrialsPoint, over_trials};

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use mused_formats::table::Table;
-use mused_formats::{npy, quoted};
+use mused_formats::{npy, plain, quoted};
 use mused_run::Run;
 use ndarray::{Array2, Ix1, Ix2};
 use serde::Deserialize;
@@ -24,8 +24,8 @@ impl About {
     fn read(run: &Run, path: &Path) -> Part<Self> {
         let text = std::fs::read_to_string(path)
             .map_err(|_| format!("`mused explain {}` has not been run", quoted(run.path())))?;
-        let about: Self =
-            serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+        let about: Self = serde_json::from_str(&text)
+            .map_err(|error| format!("{}: {}", path.display(), plain(error)))?;
         if about.schema != SCHEMA {
             return Err(format!(
                 "{}: expected schema {SCHEMA:?}, found {:?}; run `mused explain {}` again",

@@ -2,4 +2,4 @@
 
 mod write;
 
-pub(crate) use write::{Page, write};
+pub(crate) use write::{Page, foot, write};

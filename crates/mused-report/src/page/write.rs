@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -29,6 +30,15 @@ pub(crate) struct Page {
 struct Variant<'a> {
     by: By,
     markup: &'a [String],
+}
+
+/// What made the page, of what.
+pub(crate) fn foot(of: &Path) -> String {
+    format!(
+        "Made by mused {} from <code>{}</code>. This file needs no network and sends nothing.",
+        env!("CARGO_PKG_VERSION"),
+        escaped(&of.display().to_string())
+    )
 }
 
 /// The whole file.

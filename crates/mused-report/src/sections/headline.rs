@@ -1,4 +1,5 @@
 use mused_data::audit::Report;
+use mused_data::quality::Quality;
 use mused_run::{
     AccuracyResult, IntervalResult, MetricInference, NoiseCeiling, OverSubjects, Results, Stated,
     TestResult,
@@ -23,6 +24,7 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
     let audit = audit(input.facts.audit);
     match &input.first().results {
         Ok(results) => {
+            section.push(result(results));
             if let Some(verdict) = verdict(input, results) {
                 section.push(Block::Html(verdict));
             }
@@ -33,6 +35,7 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
             section.push(tiles(&all));
             section.figures(metrics.iter().filter_map(figure));
             section.push(Block::Html(reading(results)));
+            section.push(words(results, input.quality.as_ref()));
         }
         Err(why) => {
             section.missing(format!("There are no scores: {why}"));
@@ -40,6 +43,20 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
         }
     }
     section
+}
+
+/// The result in a sentence.
+fn result(results: &Results) -> Block {
+    let sentence = escaped(&results.in_a_sentence());
+    Block::Html(format!(r#"<p class="result">{sentence}</p>"#))
+}
+
+/// Which labels and subjects did best and worst, and who looks unlike the others.
+fn words(results: &Results, quality: Option<&Quality>) -> Block {
+    let mut sentences = results.of_labels_and_subjects();
+    sentences.extend(quality.into_iter().flat_map(Quality::in_words));
+    let paragraph = |sentence: &String| format!("<p>{}</p>", escaped(sentence));
+    Block::Html(sentences.iter().map(paragraph).collect())
 }
 
 /// How the network stands to ridge regression: the one beside it, else the best of the runs that it is compared with.

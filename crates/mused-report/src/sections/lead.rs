@@ -9,12 +9,6 @@ use crate::number::of;
 
 /// What was decoded from whom, in a sentence or two: the page's subtitle.
 pub(crate) fn lead(input: &Input<'_>) -> String {
-    let simulated = match input.facts.simulated {
-        true => {
-            r#"<p class="simulated">Simulated data: no brain was measured. The numbers below say how well the method finds what the simulation put in.</p>"#
-        }
-        false => "",
-    };
     let sentence = match &input.first().results {
         Ok(results) => decoded(input, results),
         Err(_) => format!(
@@ -23,6 +17,17 @@ pub(crate) fn lead(input: &Input<'_>) -> String {
             escaped(input.facts.dataset),
             subjects(input)
         ),
+    };
+    subtitle(input.facts.simulated, &sentence)
+}
+
+/// Below the title: that data are simulated, where they are, and a sentence, which is markup.
+pub(crate) fn subtitle(simulated: bool, sentence: &str) -> String {
+    let simulated = match simulated {
+        true => {
+            r#"<p class="simulated">Simulated data: no brain was measured. The numbers below say how well the method finds what the simulation put in.</p>"#
+        }
+        false => "",
     };
     format!(r#"{simulated}<p class="lead">{sentence}</p>"#)
 }

@@ -12,12 +12,13 @@ mod stimuli;
 mod training;
 
 use crate::input::{RunFiles, ScoredRun, Scores};
+use mused_data::quality::Quality;
 
 pub(crate) use brain::{brain, importance_maps};
 pub(crate) use facts::Facts;
 pub(crate) use headline::headline;
 pub(crate) use labels::labels;
-pub(crate) use lead::lead;
+pub(crate) use lead::{lead, subtitle};
 pub(crate) use methods::methods;
 pub(crate) use representations::representations;
 pub(crate) use runs::{against_best_ridge, runs};
@@ -30,6 +31,8 @@ pub(crate) struct Input<'a> {
     pub(crate) facts: Facts<'a>,
     /// The run, then those that it is compared with.
     pub(crate) runs: Vec<&'a ScoredRun>,
+    /// Who looks unlike the others, where the dataset is there.
+    pub(crate) quality: Option<Quality>,
     /// Scores of single labels and subjects, where there are predictions.
     pub(crate) scores: Option<&'a Scores>,
     pub(crate) labels: &'a [String],

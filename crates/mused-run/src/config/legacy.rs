@@ -62,6 +62,16 @@ pub(crate) fn read_voxels(table: &mut Table) {
     }
 }
 
+/// Versions that did not know `model.own_share` gave networks and the subjects' own scores even shares.
+pub(crate) fn even_share(table: &mut Table) {
+    if let Some(Value::Table(model)) = table.get_mut("model") {
+        let family = model.get("family").and_then(Value::as_str);
+        if family.unwrap_or("transformer") == "transformer" {
+            model.entry("own_share").or_insert(0.5.into());
+        }
+    }
+}
+
 /// Versions that did not know `train.ridge` trained none beside a network.
 pub(crate) fn no_ridge(table: &mut Table) {
     let train = table.entry("train").or_insert_with(|| Table::new().into());

@@ -56,8 +56,11 @@ settings! {
         published: Published = Published::Use;
         /// Share of stimuli tested when there is one fold and no `split` column.
         test_fraction: f64 = 0.2, in Range::ProperShare;
-        /// Share of each training side that selects the weights; 0 = keep the last weights, as where the side is of one group.
-        validation_fraction: f64 = 0.1, in Range::Share;
+        /// Share of each training side that selects the weights; 0 = all of it trains and the last weights are kept, as where
+        /// the side is of one group, or of two that are as large.
+        validation_fraction: f64 = 0.0, in Range::Share;
+        /// Subjects whose responses are read; empty = all of the dataset. One who is left out may be another one.
+        subjects: Vec<String> = Vec::new();
         /// Subject tested but never trained on; empty = none; `each` = every subject by a model trained on the others.
         holdout_subject: String = String::new();
         /// How many training stimuli of each subject a model is trained on.
@@ -269,7 +272,13 @@ impl Config {
         }
         match (inputs.tokenizer, kind) {
             (Tokenizer::Grid, _) => Arrangement::Grid { range },
-            (Tokenizer::Auto, Kind::Volume) | (Tokenizer::Patches, _) => Arrangement::Patches {
+            (Tokenizer::Auto, Kind::Volume) if inputs.inputs == Reading::Voxels => {
+                Arrangement::Patches {
+                    edge: inputs.patch_size,
+                    range,
+                }
+            }
+            (Tokenizer::Patches, _) => Arrangement::Patches {
                 edge: inputs.patch_size,
                 range,
             },

@@ -143,6 +143,9 @@ settings! {
         input_dropout: f64 = 0.7, in super::Range::Share, from "chosen on validation parts (CORRECTNESS.md)";
         /// Dropout of single input values that voxels were mapped onto.
         aligned_dropout: f64 = 0.5, in super::Range::Share, from "chosen on validation parts (CORRECTNESS.md)";
+        /// Where voxels are mapped onto something: share of a subject's own ridge scores in what is decoded; the rest is the
+        /// network's.
+        own_share: f64 = 0.7, in super::Range::Share, from "chosen on validation parts (CORRECTNESS.md)";
     }
 }
 

@@ -175,6 +175,7 @@ kinds!(
     Vec<[i32; 2]>: "list of pairs of whole numbers",
     [usize; 2]: "two whole numbers",
     [usize; 4]: "four whole numbers",
+    Vec<String>: "list of names",
     Vec<mused_data::audit::Leak>: "list of names of leaks",
     std::collections::BTreeMap<String, f64>: "table of numbers",
 );

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use mused_formats::{Lock, Locked};
+use mused_formats::{Lock, Locked, make_folder};
 
 use super::Run;
 use super::places::{CONFIG, DIGESTS, LABELS, LOCK, RUN, SHOWN, SPLIT};
@@ -22,7 +22,7 @@ impl Run {
     /// # Errors
     /// Who has it.
     pub fn claim(path: &Path) -> Result<Lock> {
-        fs::create_dir_all(path).map_err(Error::io("cannot create", path))?;
+        make_folder(path).map_err(Error::io("cannot create", path))?;
         match Lock::take(path.join(LOCK))? {
             Locked::Own(lock) => Ok(lock),
             Locked::Other(holder) => Err(Error::Request(format!(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mused_formats::{npy, replace_file};
+use mused_formats::{copy_file, make_folder, npy, replace_file};
 use ndarray::{Array2, ArrayView2, Axis, Ix2, concatenate};
 
 use super::Run;
@@ -49,12 +49,7 @@ impl Run {
         let Some((first, _)) = chosen.first() else {
             return Err(Error::invalid(path, "there is no run to take models from"));
         };
-        fs::create_dir_all(path).map_err(Error::io("cannot create", path))?;
-        let copy = |from: &Path, to: &Path| -> Result<()> {
-            fs::copy(from, to)
-                .map(drop)
-                .map_err(Error::io("cannot copy", from))
-        };
+        make_folder(path).map_err(Error::io("cannot create", path))?;
         let mut metrics = String::new();
         let mut predictions = Vec::with_capacity(chosen.len());
         let made = Self {
@@ -63,10 +58,10 @@ impl Run {
         };
         for (run, task) in chosen {
             let (from, to) = (run.task_folder(task), made.task_folder(task));
-            fs::create_dir_all(&to).map_err(Error::io("cannot create", &to))?;
+            make_folder(&to).map_err(Error::io("cannot create", &to))?;
             for entry in fs::read_dir(&from).map_err(Error::io("cannot list", &from))? {
                 let entry = entry.map_err(Error::io("cannot list", &from))?;
-                copy(&entry.path(), &to.join(entry.file_name()))?;
+                copy_file(entry.path(), to.join(entry.file_name()))?;
             }
             predictions.push(run.task_predictions(task)?);
             for record in run.epochs()?.iter().filter(|record| record.is_of(task)) {
@@ -76,7 +71,7 @@ impl Run {
         for name in [CONFIG, LABELS, SPLIT, TRIALS, SHOWN, TARGETS] {
             // Runs of version 0.1.0 have no record of the order shown.
             if name != SHOWN || first.path.join(name).is_file() {
-                copy(&first.path.join(name), &path.join(name))?;
+                copy_file(first.path.join(name), path.join(name))?;
             }
         }
         replace_file(made.metrics_path(), metrics.as_bytes())?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Fold, Identity, order_shown};
 use mused_formats::table::TableWriter;
-use mused_formats::{quoted, replace_file};
+use mused_formats::{make_folder, plain, quoted, replace_file};
 
 pub use foreign::run_directories;
 pub use ridge::RidgeBeside;
@@ -58,8 +58,9 @@ impl Run {
             Error::invalid(
                 &file,
                 format!(
-                    "expected the description of a run, found {error}: the file is damaged or not of mused; bring back \
-                     a copy of it, or train the run again"
+                    "expected the description of a run, found {}: the file is damaged or not of mused; bring back \
+                     a copy of it, or train the run again",
+                    plain(error)
                 ),
             )
         };
@@ -119,7 +120,7 @@ impl Run {
         folds: &[Fold],
     ) -> Result<Self> {
         Self::refuse_occupied(path)?;
-        fs::create_dir_all(path).map_err(Error::io("cannot create", path))?;
+        make_folder(path).map_err(Error::io("cannot create", path))?;
         Self::forget_plan(path)?;
         let run = Self {
             path: path.to_owned(),
@@ -399,7 +400,7 @@ impl Run {
             .and_then(|value| value.get("schema")?.as_str());
         Ok(match (serde_json::from_str(&text), schema) {
             (results, Some(schema)) if KNOWN_RESULTS.contains(&schema) => {
-                results.map_err(|error| format!("results.json is damaged ({error})"))
+                results.map_err(|error| format!("results.json is damaged ({})", plain(error)))
             }
             (_, found) => Err(format!(
                 "results.json was of another version ({}, this one writes {RESULTS_SCHEMA})",
@@ -435,7 +436,7 @@ impl Run {
     pub fn write_retrained(&self, retrained: &Retrained) -> Result<()> {
         let path = self.retrained_path();
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))?;
+            make_folder(folder).map_err(Error::io("cannot create", folder))?;
         }
         retrained.write(&path)
     }

@@ -1,10 +1,9 @@
-use std::fs;
 use std::path::Path;
 
 use mused_data::Dataset;
 use mused_formats::npy;
-use mused_formats::replace_file;
 use mused_formats::table::TableWriter;
+use mused_formats::{make_folder, replace_file};
 use ndarray::Array1;
 use serde::Serialize;
 
@@ -37,7 +36,7 @@ impl Description<'_> {
 }
 
 pub(super) fn create(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(Error::io("cannot create", folder))
+    make_folder(folder).map_err(Error::io("cannot create", folder))
 }
 
 /// A cell; empty where there is no number.

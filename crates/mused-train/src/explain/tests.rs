@@ -228,7 +228,12 @@ fn the_region_that_carries_the_labels_is_found() {
 fn cubes_of_a_volume_are_found_alike() {
     let folder = TempDir::new().unwrap();
     let dataset = planted(&folder, Kind::Volume);
-    let patches = [NETWORK, &["model.patch_size=2", "train.epochs=20"]].concat();
+    let own = [
+        "model.tokenizer=patches",
+        "model.patch_size=2",
+        "train.epochs=20",
+    ];
+    let patches = [NETWORK, &own].concat();
     let run = trained(&folder, &dataset, "patches", &patches);
     let found = explained(&run);
     let names: Vec<&str> = found.drops.iter().map(|drop| drop.part.as_str()).collect();

@@ -98,6 +98,7 @@ fn transformer(
     DecoderConfig::Roi(RoiTransformerConfig {
         tokenizer,
         scores,
+        own_share: model.own_share,
         identity,
         levels: match model.levels {
             mused_run::Levels::Both => Levels::Both,

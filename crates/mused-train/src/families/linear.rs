@@ -1,10 +1,10 @@
 //! Baselines in closed form: the frequency of labels, and ridge regression with or without alignment of subjects.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::ops::Range;
 
 use mused_data::{Layout, Sample, Slot, partition};
+use mused_formats::make_folder;
 use mused_run::{Alignment, Config, EpochLosses, Family, Regions, Task};
 use mused_stats::ridge::{self, CrossFit, Ridge};
 use mused_stats::{SubjectMap, banded, stacking};
@@ -86,7 +86,7 @@ impl Learner for ClosedForms<'_> {
             return Ok(None);
         }
         let folder = run.task_folder(task);
-        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         fit.worker.run(|| {
             let model = LinearModel::fit(self.config, data, task)?;
             let train = losses(&model.predict(&data.train)?, &data.train);

@@ -195,12 +195,10 @@ impl<B: KernelBackend> Model for Network<B> {
         let batch = set.batch::<B>(chosen, inputs, &self.device);
         let outputs = self.forward(&batch);
         let mut tokens = Vec::new();
-        let levels: [(_, fn(&TokenOutput<B>) -> _); 2] = [
-            ("high", |output| output.high_level.clone()),
-            ("low", |output| output.low_level.clone()),
-        ];
-        for (level, token) in levels {
-            let of_members: Option<Vec<_>> = outputs.iter().map(token).collect();
+        let high = outputs.iter().map(|output| output.high_level.clone());
+        let low = outputs.iter().map(|output| output.low_level.clone());
+        let levels: [(_, Option<Vec<_>>); 2] = [("high", high.collect()), ("low", low.collect())];
+        for (level, of_members) in levels {
             if let Some(of_members) = of_members {
                 tokens.push((level, matrix(Tensor::cat(of_members, 1))?));
             }

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
+use mused_formats::make_folder;
 use mused_kernels::TrainBackend;
 use mused_model::{Decoder, LossConfig};
 use mused_run::{Config, EpochLosses, Run, Task, ValidationScores};
@@ -123,7 +124,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
     pub(crate) fn new(fit: &Fit<'f, '_>, config: &'f Config, total: usize) -> Result<Self> {
         let Fit { run, task, .. } = *fit;
         let folder = run.task_folder(task);
-        fs::create_dir_all(&folder).map_err(Error::io("cannot create", &folder))?;
+        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         let device = B::Device::default();
         let network = fit.data.description.model.network()?;
         let prior = prior(&fit.data.train);
@@ -348,6 +349,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
     /// Data that changed meanwhile: then the state before stays.
     pub(crate) fn save(&mut self) -> Result<()> {
         self.watch.check(self.run)?;
+        self.journal.sync()?;
         let start = Instant::now();
         let state = |(index, member): (usize, &Member<B>)| {
             let mut tensors = member.optimizer.state()?;

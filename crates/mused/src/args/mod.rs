@@ -354,6 +354,8 @@ pub(crate) struct FeaturesArgs {
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
     #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
+    #[command(flatten)]
     pub(crate) threads: ThreadArgs,
 }
 
@@ -537,15 +539,22 @@ Examples:
   mused curve data/mine --out runs/curve --trials 10,20,40,80,all --folds 5
   mused curve data/mine --out runs/new --trials 10,20,40,80,all --folds 5 --new-subjects
   mused curve data/mine --out runs/new --trials 10,20,40,80,160,all --folds 5 --new-subjects
+  mused curve data/mine --out runs/people --subjects 1,2,4,8,all --folds 5
+  mused report runs/people
 
 Without --new-subjects every subject has so many training trials, of a network for all. Weights are the last, so that no
 further trials choose them (--set split.validation_fraction=0.1 lets them). With --new-subjects networks are trained
 without each subject in turn, on all trials of the others; the subject has so many for its own maps (mused adapt).
 Ridge regression learns from the same trials. What is tested is never trained on; a few trials are among many, whole
-groups of stimuli, drawn --draws times. How many people a network is trained on is not varied (there is no --subjects).
+groups of stimuli, drawn --draws times.
 
-OUT/curve.tsv has a row a number of trials, model, draw and subject, OUT/curve-means.tsv the table, OUT/curve.svg the
-picture. The runs stay in OUT: the same command goes on where it was stopped, and with more numbers of trials (the third
+With --subjects networks are trained on so many people, with all their training trials. In each draw everybody is scored
+once: by a network of a team that the subject is in, or with --new-subjects by one of others, through maps fitted on the
+subject's own training trials. Ridge regression of each subject alone is the same for any number of others; where all
+share a space, it learns from the same people.
+
+OUT/curve.tsv has a row a number, model, draw and subject, OUT/curve-means.tsv the table, OUT/curve.svg the picture,
+OUT/curve.json everything, of which mused report OUT makes a page. The runs stay in OUT: the same command goes on where it was stopped, and with more numbers of trials (the third
 example) makes what is missing.")]
 pub(crate) struct CurveArgs {
     /// Dataset directory
@@ -561,10 +570,18 @@ pub(crate) struct CurveArgs {
         default_value = "10,20,40,80,all"
     )]
     pub(crate) trials: Vec<String>,
-    /// The trials are of people the network was not trained on: every subject in turn
+    /// Numbers of subjects that a network is trained on, in place of --trials; all = what there is
+    #[arg(
+        long,
+        value_name = "N,N,…",
+        value_delimiter = ',',
+        conflicts_with = "trials"
+    )]
+    pub(crate) subjects: Option<Vec<String>>,
+    /// Score people the network was not trained on, every subject in turn
     #[arg(long)]
     pub(crate) new_subjects: bool,
-    /// How often so many trials are drawn
+    /// How often so many are drawn
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) draws: u16,
     /// More models, see `mused train --model`; with --new-subjects procrustes-ridge and srm-ridge

@@ -36,10 +36,11 @@ Examples:
   mused report runs/benchmark
 
 The page needs no network and no other file. Several runs are compared with the first, which the rest of the page is
-about; a folder of `mused benchmark` stands for all its runs. Run `mused explain RUN` before for attention, importance
-and token maps; importance is also written as images beside the page, where voxels have places.")]
+about; a folder of `mused benchmark` stands for all its runs, one of `mused curve` for its curve. Run `mused explain RUN`
+before for attention, importance and token maps; importance is also written as images beside the page, where voxels have
+places.")]
 pub(crate) struct ReportArgs {
-    /// Run directories, or a folder of `mused benchmark`
+    /// Run directories, or a folder of `mused benchmark` or `mused curve`
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
     /// Page to write [default: report.html in the first RUN]

@@ -17,7 +17,11 @@ use crate::signals;
 pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
     args.device.choose()?;
     let dataset = Dataset::open(&args.dataset)?;
-    let layers = args.layers.over(args.layers.preset()?)?;
+    let mut layers = args.layers.preset()?;
+    if args.budget > 1 {
+        layers.insert("split.validation_fraction", 0.1, "--budget")?;
+    }
+    let layers = args.layers.over(layers)?;
     if Run::exists(&args.out) {
         bail!(
             "--out {}: this is a run directory; choose another folder",

@@ -2,9 +2,8 @@ use std::cell::RefCell;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use mused::curve::{Curve, Estimate, Mean};
+use mused::curve::{Curve, Curves, Estimate, Over, Size};
 use mused::data::Dataset;
-use mused::run::Trials;
 use mused::{Layers, Run};
 
 use super::three;
@@ -14,8 +13,12 @@ use crate::signals;
 
 pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
     args.device.choose()?;
-    let trials = args.trials.iter().map(|text| number(text));
-    let trials: Vec<Trials> = trials.collect::<anyhow::Result<_>>()?;
+    let (over, sizes) = match &args.subjects {
+        Some(sizes) => (Over::Subjects, sizes),
+        None => (Over::Trials, &args.trials),
+    };
+    let sizes = sizes.iter().map(|text| number(text, over));
+    let sizes: Vec<Size> = sizes.collect::<anyhow::Result<_>>()?;
     anyhow::ensure!(
         !Run::exists(&args.out),
         "--out {}: this is a run directory; choose another folder",
@@ -28,8 +31,9 @@ pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
     let doing = RefCell::new(None);
     let curves = Curve {
         dataset: &dataset,
-        layers: &layers(args)?,
-        trials: &trials,
+        layers: &layers(args, over)?,
+        over,
+        sizes: &sizes,
         draws: args.draws.into(),
         new_subjects: args.new_subjects,
         models: &args.models,
@@ -51,40 +55,43 @@ pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
         return Ok(signals::exit_code());
     };
     curves.write(&args.out)?;
-    print(&curves.means(), &curves.ridge);
+    print(&curves);
+    let out = args.out.display();
     println!(
-        "\nwritten to curve.tsv, curve-means.tsv and curve.svg of {}\n\n{}",
-        args.out.display(),
+        "\nwritten to curve.json, curve.tsv, curve-means.tsv and curve.svg of {out}; `mused report {out}` makes a page of \
+         it\n\n{}",
         curves.sentences().join("\n")
     );
     Ok(ExitCode::SUCCESS)
 }
 
-fn number(text: &str) -> anyhow::Result<Trials> {
-    match Trials::try_from(text.to_owned()) {
-        Ok(trials) if trials != Trials::None => Ok(trials),
-        _ => {
-            anyhow::bail!("--trials: expected all or numbers above 0, as 10,20,all; found {text:?}")
-        }
-    }
+fn number(text: &str, over: Over) -> anyhow::Result<Size> {
+    let number = Size::try_from(text.to_owned());
+    number.map_err(|why| anyhow::anyhow!("--{}: {why}", over.unit()))
 }
 
-fn layers(args: &CurveArgs) -> anyhow::Result<Layers> {
+fn layers(args: &CurveArgs, over: Over) -> anyhow::Result<Layers> {
     let mut layers = args.layers.preset()?;
-    if !args.new_subjects {
+    if over == Over::Trials && !args.new_subjects {
         // Trials that choose weights would be trials that are not counted.
         layers.insert("split.validation_fraction", 0.0, "mused curve")?;
     }
     args.layers.over(layers)
 }
 
-fn print(means: &[Mean], ridge: &str) {
-    let ahead = format!("minus {ridge}");
+fn print(curves: &Curves) {
+    let means = curves.means();
+    let ahead = format!("minus {}", curves.ridge);
     println!(
-        "{:<20} {:>7} {:>5} {:>20} {:>20} {:>24}",
-        "mean over subjects", "trials", "draws", "macro AP", "macro ROC-AUC", ahead
+        "{:<20} {:>8} {:>5} {:>20} {:>20} {:>24}",
+        "mean over subjects",
+        curves.over.unit(),
+        "draws",
+        "macro AP",
+        "macro ROC-AUC",
+        ahead
     );
-    for mean in means {
+    for mean in &means {
         let [ap, auc] = mean.scores.map(|score| {
             let ends = score.and_then(|score| score.interval);
             let ends = ends.map(|[low, high]| format!(" {low:.3}–{high:.3}"));
@@ -99,9 +106,9 @@ fn print(means: &[Mean], ridge: &str) {
             None => format!("{mean:+.3}"),
         });
         println!(
-            "{:<20} {:>7.0} {:>5} {ap:>20} {auc:>20} {:>24}",
+            "{:<20} {:>8.0} {:>5} {ap:>20} {auc:>20} {:>24}",
             mean.model,
-            mean.trials,
+            mean.count,
             mean.draws,
             ahead.unwrap_or_default()
         );

@@ -1,17 +1,18 @@
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use mused::data::Dataset;
+use mused::data::quality::quality;
 use mused::data::simulate::{SimulateConfig, simulate};
-use mused::run::{AgainstRidge, Stated};
+use mused::formats::make_folder;
 use mused::stats::metrics::Undefined;
 use mused::{Error, Layers, Results, Run, Training, compare};
 
 use super::evaluate::evaluate_and_write;
 use super::explain::explained;
+use super::first_look::last_words;
 use super::report::write_page;
 use super::three;
 use crate::args::DemoArgs;
@@ -44,8 +45,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             args.out.display()
         );
     }
-    fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}", args.out.display()))?;
+    make_folder(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     signals::stop_when_asked()?;
     args.memory.limit();
     let dataset = simulated(args)?;
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     write_page(&paths, false, &[], &Run::report_path(&args.out))?;
     print(&dataset, &scored, &paths, &args.out);
     println!("\n{:.0} s in all\n", started.elapsed().as_secs_f64());
-    for sentence in verdicts(&scored, &runs)? {
+    for sentence in conclusions(&dataset, &scored, &runs)? {
         println!("{sentence}");
     }
     Ok(ExitCode::SUCCESS)
@@ -167,13 +167,16 @@ fn print(dataset: &Dataset, scored: &[(String, Results)], runs: &[PathBuf], out:
     );
 }
 
-/// The first network against the ridge regression beside it, and against the other.
-fn verdicts(scored: &[(String, Results)], runs: &[Run]) -> anyhow::Result<Vec<String>> {
-    let against_ridge = scored
-        .iter()
-        .find_map(|(_, results)| results.ridge.as_ref());
-    let sentence = (against_ridge.and_then(Stated::value)).map(AgainstRidge::sentence);
-    let mut sentences = Vec::from_iter(sentence);
+/// What came out: of the first network, of it against the other.
+fn conclusions(
+    dataset: &Dataset,
+    scored: &[(String, Results)],
+    runs: &[Run],
+) -> anyhow::Result<Vec<String>> {
+    let mut sentences = Vec::new();
+    if let Some((_, aligned)) = scored.first() {
+        sentences.extend(last_words(aligned, &quality(dataset)?));
+    }
     if let [aligned, .., voxels] = runs {
         let verdict = compare(voxels, aligned)?.verdict;
         let names = ["With aligned inputs it", "the network over voxels"];

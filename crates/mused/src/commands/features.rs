@@ -44,6 +44,8 @@ pub(crate) fn run(args: &FeaturesArgs) -> anyhow::Result<ExitCode> {
         normalise: args.normalise,
         batch: usize::from(args.batch),
     };
+    args.memory.limit();
+    bars::say_memory("features need", request.bytes(request.batch)?);
     signals::stop_when_asked()?;
     let pool = ThreadPoolBuilder::new()
         .num_threads(args.threads.count())

@@ -23,8 +23,6 @@ use crate::signals;
 
 /// Folds of a cross-validation, where there are as many groups of stimuli and no published test part.
 const FOLDS: usize = 5;
-/// Subjects and runs that are named.
-const NAMED: usize = 5;
 
 pub(crate) fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
     args.device.choose()?;
@@ -198,33 +196,7 @@ fn train(args: &TryArgs, dataset: &Dataset) -> anyhow::Result<Option<Run>> {
 /// What was decoded how well, who is ahead, who looks wrong.
 pub(super) fn last_words(results: &Results, found: &Quality) -> Vec<String> {
     let mut words = results.in_words();
-    words.extend(unlike_others(found));
-    words
-}
-
-/// Who looks unlike the others, a sentence each, or that nobody does.
-pub(super) fn unlike_others(found: &Quality) -> Vec<String> {
-    if found.outliers.is_empty() {
-        return vec!["No subject and no run looks unlike the others.".to_owned()];
-    }
-    let mut words: Vec<String> = (found.outliers.iter().take(NAMED))
-        .map(|outlier| {
-            format!(
-                "Look at {outlier}{}",
-                if outlier.to_string().ends_with('?') {
-                    ""
-                } else {
-                    "."
-                }
-            )
-        })
-        .collect();
-    if found.outliers.len() > NAMED {
-        words.push(format!(
-            "{} more subjects and runs look unlike the others: `mused info --json` lists all.",
-            found.outliers.len() - NAMED
-        ));
-    }
+    words.extend(found.in_words());
     words
 }
 

@@ -6,7 +6,6 @@ use mused::data::quality::{Outlier, Quality, quality};
 use mused::data::{Dataset, Level, Problem, Response, Severity};
 use serde::Serialize;
 
-use super::first_look::unlike_others;
 use super::three;
 use crate::args::InfoArgs;
 
@@ -223,7 +222,7 @@ fn print(dataset: &Dataset, summary: &Summary, found: &Quality) {
         }
     }
     println!();
-    for sentence in unlike_others(found) {
+    for sentence in found.in_words() {
         println!("{sentence}");
     }
 }

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use mused::curve::Curves;
 use mused::data::Dataset;
 use mused::features::Pictures;
 use mused::formats::{quoted, replace_file};
@@ -15,7 +16,14 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let (given, _) = args.runs.split_first().context("expected a run")?;
     let out = args.out.clone();
     let out = out.unwrap_or_else(|| Run::report_path(given));
-    let report = write_page(&args.runs, args.tsne, &args.allow, &out)?;
+    let report = match args.runs.as_slice() {
+        [folder] if Curves::path(folder).is_file() => {
+            let report = Curves::read(folder)?.report(folder);
+            replace_file(&out, report.html().as_bytes())?;
+            report
+        }
+        runs => write_page(runs, args.tsne, &args.allow, &out)?,
+    };
     println!("written to {}", out.display());
     if let Some(folder) = &args.figures {
         let count = report.write_figures(folder)?;

@@ -1,24 +1,29 @@
-//! Rows of a curve, their means over draws and subjects, tables and picture.
+//! Rows of a curve, their means over draws and subjects, and its files.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use mused_formats::replace_file;
-use mused_formats::table::TableWriter;
-use mused_report::{TrialsLine, TrialsPoint, over_trials};
-use mused_run::Trials;
+use mused_report::{Cell, Figure, SizeLine, SizePoint, Table, over_sizes};
 use mused_stats::interval::over_subjects;
 use mused_stats::summary::mean;
+use serde::{Deserialize, Serialize};
 
-use super::Curves;
+use super::{Curves, Over, Size};
+use crate::{Error, Result};
 
-/// A subject's scores from a draw of trials.
-#[derive(Clone, Debug, PartialEq)]
+/// Version of `curve.json`.
+const SCHEMA: &str = "mused-curve/1";
+
+/// A subject's scores from a draw.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Number of trials asked for.
-    pub asked: Trials,
-    /// Number the subject had: whole groups of stimuli, the mean over folds.
-    pub trials: f64,
+    /// Number asked for.
+    pub asked: Size,
+    /// Number there was: of trials whole groups of stimuli that the subject had, the mean over folds; of subjects those that
+    /// were trained on.
+    pub count: f64,
     /// Name of the model.
     pub model: String,
     /// Which draw.
@@ -40,13 +45,13 @@ pub struct Estimate {
     pub interval: Option<[f64; 2]>,
 }
 
-/// Means of a model from so many trials; scores are average precision and area under the ROC curve.
+/// Means of a model from so many; scores are average precision and area under the ROC curve.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mean {
-    /// Number of trials asked for.
-    pub asked: Trials,
-    /// Mean number that subjects had.
-    pub trials: f64,
+    /// Number asked for.
+    pub asked: Size,
+    /// Mean number that there was.
+    pub count: f64,
     /// Name of the model.
     pub model: String,
     /// Number of draws.
@@ -55,7 +60,7 @@ pub struct Mean {
     pub subjects: usize,
     /// Scores.
     pub scores: [Option<Estimate>; 2],
-    /// How far they are ahead of ridge regression on the same trials; none for ridge regression itself.
+    /// How far they are ahead of ridge regression; none for ridge regression itself.
     pub ahead: [Option<Estimate>; 2],
 }
 
@@ -66,7 +71,7 @@ impl Row {
 }
 
 impl Estimate {
-    fn of(values: &[f64]) -> Option<Self> {
+    pub(super) fn of(values: &[f64]) -> Option<Self> {
         Some(Self {
             mean: mean(values)?,
             interval: over_subjects(values)
@@ -77,9 +82,9 @@ impl Estimate {
 }
 
 impl Curves {
-    /// Means, by rising numbers of trials, models in the order of the rows.
+    /// Means, by rising numbers, models in the order of the rows.
     pub fn means(&self) -> Vec<Mean> {
-        let mut keys: Vec<(Trials, &str)> = Vec::new();
+        let mut keys: Vec<(Size, &str)> = Vec::new();
         for row in &self.rows {
             if !keys.contains(&(row.asked, &row.model)) {
                 keys.push((row.asked, &row.model));
@@ -90,13 +95,13 @@ impl Curves {
             .collect()
     }
 
-    fn mean(&self, asked: Trials, model: &str) -> Mean {
+    fn mean(&self, asked: Size, model: &str) -> Mean {
         let own = || {
             self.rows
                 .iter()
                 .filter(|row| row.asked == asked && row.model == model)
         };
-        let counts: Vec<f64> = own().map(|row| row.trials).collect();
+        let counts: Vec<f64> = own().map(|row| row.count).collect();
         let scores = [0, 1].map(|metric| self.by_subject(asked, model, metric));
         let ahead = [0, 1].map(|metric| {
             let ridge = self.by_subject(asked, &self.ridge, metric);
@@ -108,7 +113,7 @@ impl Curves {
         });
         Mean {
             asked,
-            trials: mean(&counts).unwrap_or_default(),
+            count: mean(&counts).unwrap_or_default(),
             model: model.to_owned(),
             draws: own()
                 .map(|row| row.draw as usize + 1)
@@ -130,7 +135,7 @@ impl Curves {
     /// Each subject's mean over draws.
     pub(super) fn by_subject(
         &self,
-        asked: Trials,
+        asked: Size,
         model: &str,
         metric: usize,
     ) -> BTreeMap<&str, f64> {
@@ -148,37 +153,31 @@ impl Curves {
         means.collect()
     }
 
-    /// Writes `curve.tsv` (a row a subject and draw), `curve-means.tsv` and the picture `curve.svg`.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn write(&self, folder: &Path) -> mused_formats::Result<()> {
-        let number = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| value.to_string());
-        let columns = [
-            "asked",
-            "trials",
-            "model",
-            "draw",
-            "subject",
-            "average_precision",
-            "roc_auc",
-        ];
-        let mut table = TableWriter::create(folder.join("curve.tsv"), &columns)?;
-        for row in &self.rows {
-            table.write_row([
-                &row.asked.to_string(),
-                &row.trials.to_string(),
-                &row.model,
-                &row.draw.to_string(),
-                &row.subject,
-                &number(row.average_precision),
-                &number(row.roc_auc),
-            ])?;
+    /// A row for each number, model, draw and subject.
+    pub(super) fn table(&self) -> Table {
+        let columns = ["asked", self.column(), "model", "draw", "subject"].into_iter();
+        let columns = columns.chain(["average_precision", "roc_auc"]);
+        let cells = |row: &Row| {
+            vec![
+                Cell::from(&row.asked.to_string()),
+                number(row.count),
+                (&row.model).into(),
+                (row.draw as usize).into(),
+                (&row.subject).into(),
+                row.average_precision.into(),
+                row.roc_auc.into(),
+            ]
+        };
+        Table {
+            columns: columns.map(str::to_owned).collect(),
+            rows: self.rows.iter().map(cells).collect(),
         }
-        table.finish()?;
-        let mut columns = ["asked", "trials", "model", "draws", "subjects"]
-            .map(str::to_owned)
-            .to_vec();
+    }
+
+    /// A row for each number and model.
+    pub(super) fn table_of_means(&self) -> Table {
+        let columns = ["asked", self.column(), "model", "draws", "subjects"];
+        let mut columns = columns.map(str::to_owned).to_vec();
         for score in [
             "average_precision",
             "roc_auc",
@@ -187,51 +186,135 @@ impl Curves {
         ] {
             columns.extend(["", "_low", "_high"].map(|end| format!("{score}{end}")));
         }
-        let mut table = TableWriter::create(folder.join("curve-means.tsv"), &columns)?;
-        let means = self.means();
-        for row in &means {
+        let cells = |row: &Mean| {
             let mut cells = vec![
-                row.asked.to_string(),
-                row.trials.to_string(),
-                row.model.clone(),
-                row.draws.to_string(),
-                row.subjects.to_string(),
+                Cell::from(&row.asked.to_string()),
+                number(row.count),
+                (&row.model).into(),
+                row.draws.into(),
+                row.subjects.into(),
             ];
             for estimate in row.scores.iter().chain(&row.ahead) {
                 let ends = estimate.and_then(|estimate| estimate.interval);
-                cells.push(number(estimate.map(|estimate| estimate.mean)));
-                cells.extend([0, 1].map(|end| number(ends.map(|ends| ends[end]))));
+                cells.push(estimate.map(|estimate| estimate.mean).into());
+                cells.extend([0, 1].map(|end| Cell::from(ends.map(|ends| ends[end]))));
             }
-            table.write_row(&cells)?;
+            cells
+        };
+        Table {
+            columns,
+            rows: self.means().iter().map(cells).collect(),
         }
-        table.finish()?;
-        if let Some(picture) = self.picture(&means) {
-            replace_file(folder.join("curve.svg"), picture.as_bytes())?;
-        }
-        Ok(())
     }
 
-    fn picture(&self, means: &[Mean]) -> Option<String> {
-        let mut lines: Vec<TrialsLine> = Vec::new();
-        for row in means {
-            let Some(score) = row.scores[0] else { continue };
-            let point = TrialsPoint {
-                trials: row.trials,
+    fn column(&self) -> &'static str {
+        match self.over {
+            Over::Trials => "trials",
+            Over::Subjects => "training_subjects",
+        }
+    }
+
+    /// Macro average precision, or area under the ROC curve, over numbers.
+    pub(super) fn figure(&self, metric: usize) -> Option<Figure> {
+        let mut lines: Vec<SizeLine> = Vec::new();
+        for row in self.means() {
+            let Some(score) = row.scores[metric] else {
+                continue;
+            };
+            let point = SizePoint {
+                size: row.count,
                 score: score.mean,
                 interval: score.interval,
             };
             match lines.iter_mut().find(|line| line.name == row.model) {
                 Some(line) => line.points.push(point),
-                None => lines.push(TrialsLine {
+                None => lines.push(SizeLine {
                     name: row.model.clone(),
                     points: vec![point],
                 }),
             }
         }
-        let trials = match self.new_subjects {
-            true => "trials of the new person",
-            false => "training trials of each subject",
+        let numbers = match (self.over, self.new_subjects) {
+            (Over::Trials, true) => "trials of the new person",
+            (Over::Trials, false) => "training trials of each subject",
+            (Over::Subjects, true) => "other subjects that are trained on",
+            (Over::Subjects, false) => "subjects that are trained on",
         };
-        over_trials(&lines, [trials, "macro average precision"])
+        let (id, score) = [
+            ("curve", "Macro average precision"),
+            ("curve-auc", "Macro ROC-AUC"),
+        ][metric];
+        over_sizes(id, &lines, [numbers, score])
     }
+
+    /// Where a curve lies in its folder.
+    pub fn path(folder: &Path) -> PathBuf {
+        folder.join("curve.json")
+    }
+
+    /// Writes `curve.json` (everything), `curve.tsv` (a row a subject and draw), `curve-means.tsv` and the picture
+    /// `curve.svg`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let write = |name: &str, text: &str| {
+            let written = replace_file(folder.join(name), text.as_bytes());
+            written.map_err(mused_run::Error::from)
+        };
+        write("curve.tsv", &self.table().to_tsv())?;
+        write("curve-means.tsv", &self.table_of_means().to_tsv())?;
+        if let Some(figure) = self.figure(0) {
+            write("curve.svg", &figure.svg)?;
+        }
+        let file = File {
+            schema: SCHEMA.to_owned(),
+            curves: self,
+        };
+        let text = serde_json::to_string_pretty(&file).map_err(|error| damaged(folder, &error))?;
+        write("curve.json", &text)?;
+        Ok(())
+    }
+
+    /// Reads what [`Self::write`] wrote.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is none of this version.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = Self::path(folder);
+        let text = fs::read_to_string(&path);
+        let text = text.map_err(mused_run::Error::io("cannot read", &path))?;
+        let file: File<Self> =
+            serde_json::from_str(&text).map_err(|error| damaged(folder, &error))?;
+        match file.schema == SCHEMA {
+            true => Ok(file.curves),
+            false => Err(damaged(folder, &format!("schema {:?}", file.schema))),
+        }
+    }
+}
+
+/// A number of trials, which may be a mean, or of subjects.
+fn number(count: f64) -> Cell {
+    match count.fract() == 0.0 {
+        true => (count as usize).into(),
+        false => count.into(),
+    }
+}
+
+/// The content of `curve.json`.
+#[derive(Serialize, Deserialize)]
+struct File<C> {
+    schema: String,
+    #[serde(flatten)]
+    curves: C,
+}
+
+fn damaged(folder: &Path, found: &dyn std::fmt::Display) -> Error {
+    let path = Curves::path(folder);
+    Error::from(mused_run::Error::invalid(
+        &path,
+        format!(
+            "expected a curve ({SCHEMA}), found {found}: the command that made it (mused curve) writes it again"
+        ),
+    ))
 }

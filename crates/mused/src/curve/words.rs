@@ -2,40 +2,122 @@
 
 use std::collections::BTreeSet;
 
-use mused_run::{Standing, Trials};
+use mused_run::Standing;
 use mused_stats::power_law::{Doubling, NoLaw, doubling};
 
-use super::{Curves, Mean};
+use super::{Curves, Estimate, Mean, Over, Size};
 
 impl Curves {
-    /// From how many trials the model is ahead of ridge regression, what twice as many would be expected to bring, and what
-    /// is not known.
+    /// Everything a curve says: [`Self::findings`], then [`Self::protocol`].
     pub fn sentences(&self) -> Vec<String> {
+        [self.findings(), self.protocol()].concat()
+    }
+
+    /// From how many on the model is ahead of ridge regression, what more bring, and what twice as many would be expected to
+    /// bring.
+    pub fn findings(&self) -> Vec<String> {
         let means: Vec<Mean> = (self.means().into_iter())
             .filter(|mean| mean.model == self.model)
             .collect();
-        let skipped = self.skipped.iter().map(|trials| {
-            format!(
-                "{trials} trials are left out: some subject has {} in training (`all` is what there is).",
-                self.there
-            )
-        });
-        let mut sentences: Vec<String> = skipped.collect();
+        let mut sentences: Vec<String> = (self.skipped.iter())
+            .map(|&size| {
+                let (words, there) = (self.over.words(size), self.there);
+                match (self.over, self.new_subjects) {
+                    (Over::Trials, _) => format!(
+                        "{words} are left out: some subject has {there} in training (`all` is what there is)."
+                    ),
+                    (Over::Subjects, false) => format!(
+                        "{words} are left out: there are {there} (`all` is what there is)."
+                    ),
+                    (Over::Subjects, true) => format!(
+                        "{words} are left out: there are {there} beside the new one (`all` is what there is)."
+                    ),
+                }
+            })
+            .collect();
         sentences.push(self.against_ridge(&means));
+        if self.over == Over::Subjects {
+            sentences.extend(self.steps(&means));
+        }
         sentences.push(self.twice_as_many(&means));
-        if !self.new_subjects && self.validation > 0.0 {
+        sentences
+    }
+
+    /// How the scores came about, and what they leave open.
+    pub fn protocol(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if self.over == Over::Subjects {
+            sentences.extend([self.teams(), self.ridge_beside()]);
+        } else if !self.new_subjects && self.validation > 0.0 {
             sentences.push(format!(
                 "The trials counted are not all: validation parts of the training side choose the weights \
                  (split.validation_fraction = {}).",
                 self.validation
             ));
         }
-        sentences.push(
-            "Intervals are over subjects, with these stimuli, each number of trials by itself. How many people a network \
-             is trained on was not varied."
-                .to_owned(),
-        );
+        let unvaried = match self.over {
+            Over::Trials => {
+                " How many people a network is trained on was not varied (--subjects does)."
+            }
+            Over::Subjects => "",
+        };
+        sentences.push(format!(
+            "Intervals are over subjects, with these stimuli, each number of {} by itself.{unvaried}",
+            self.over.unit()
+        ));
         sentences
+    }
+
+    fn teams(&self) -> String {
+        let how = match (self.new_subjects, self.mapped) {
+            (false, _) => "itself among them, on stimuli that none of them was trained on",
+            (true, true) => {
+                "itself not among them, through maps fitted on all its own training trials (mused adapt)"
+            }
+            (true, false) => "itself not among them, read as it is in the space that all share",
+        };
+        format!(
+            "In each draw every subject is scored once by a network trained on so many subjects with all their training \
+             trials, {how}."
+        )
+    }
+
+    fn ridge_beside(&self) -> String {
+        let ridge = &self.ridge;
+        match self.pooled {
+            true => format!("{ridge} learns from the same subjects."),
+            false => format!(
+                "{ridge} is fitted to each subject alone, on all its training trials, and does not depend on the others."
+            ),
+        }
+    }
+
+    /// What each step from fewer to more brings, over the subjects that have both scores.
+    fn steps(&self, means: &[Mean]) -> Option<String> {
+        let scores = |mean: &Mean| self.by_subject(mean.asked, &self.model, 0);
+        let step = |pair: &[Mean]| {
+            let [few, many] = pair else { return None };
+            let (before, after) = (scores(few), scores(many));
+            let gains = after
+                .iter()
+                .filter_map(|(subject, score)| Some(score - before.get(subject)?));
+            let gain = Estimate::of(&gains.collect::<Vec<f64>>())?;
+            let ends = gain.interval.map_or(String::new(), |[low, high]| {
+                format!(" (95 % interval {low:+.3} to {high:+.3})")
+            });
+            Some(format!(
+                "from {:.0} to {:.0} {:+.3}{ends}",
+                few.count, many.count, gain.mean
+            ))
+        };
+        let steps: Vec<String> = means.windows(2).filter_map(step).collect();
+        (!steps.is_empty()).then(|| {
+            format!(
+                "What more subjects bring {}, in macro AP: {}.",
+                self.model,
+                steps.join(", ")
+            )
+        })
     }
 
     fn against_ridge(&self, means: &[Mean]) -> String {
@@ -47,6 +129,10 @@ impl Curves {
                  that differ."
             );
         }
+        let beside = match self.over {
+            Over::Trials => "on the same trials ",
+            Over::Subjects => "",
+        };
         let standings = [
             (Standing::Ahead, "is ahead of"),
             (Standing::NotDistinguishable, "cannot be told apart from"),
@@ -64,9 +150,9 @@ impl Curves {
                 1 => format!("{low:+.3}"),
                 _ => format!("{low:+.3} to {high:+.3}"),
             };
-            let places = places(&at, &compared);
+            let places = places(&at, &compared, self.over);
             Some(format!(
-                "{words} {ridge} on the same trials {places} ({size} macro AP)"
+                "{words} {ridge} {beside}{places} ({size} macro AP)"
             ))
         };
         let clauses: Vec<String> = standings.iter().filter_map(clause).collect();
@@ -74,11 +160,11 @@ impl Curves {
     }
 
     fn twice_as_many(&self, means: &[Mean]) -> String {
-        let model = &self.model;
-        let most = means.last().map_or(0.0, |mean| mean.trials);
+        let (model, unit) = (&self.model, self.over.unit());
+        let most = means.last().map_or(0.0, |mean| mean.count);
         match self.doubling(means) {
             Ok(Doubling { law, gain }) => format!(
-                "The means of {model} follow {:.3} - {:.3}·n^-{:.3}: twice as many trials ({:.0} in place of {most:.0}) \
+                "The means of {model} follow {:.3} - {:.3}·n^-{:.3}: twice as many {unit} ({:.0} in place of {most:.0}) \
                  would be expected to bring {:+.3} macro AP (95 % interval {:+.3} to {:+.3}), if the curve goes on as it \
                  did.",
                 law.limit,
@@ -90,14 +176,14 @@ impl Curves {
                 gain.high
             ),
             Err(why) => {
-                format!("What twice as many trials would bring {model} is not said: {why}.")
+                format!("What twice as many {unit} would bring {model} is not said: {why}.")
             }
         }
     }
 
     /// The power law of the means over the subjects that have every score.
     fn doubling(&self, means: &[Mean]) -> Result<Doubling, NoLaw> {
-        let counts: Vec<f64> = means.iter().map(|mean| mean.trials).collect();
+        let counts: Vec<f64> = means.iter().map(|mean| mean.count).collect();
         let scores = means
             .iter()
             .map(|mean| self.by_subject(mean.asked, &self.model, 0));
@@ -117,9 +203,9 @@ impl Curves {
     }
 }
 
-/// How the model stands to ridge regression from so many trials.
+/// How the model stands to ridge regression from so many.
 struct Compared {
-    trials: Trials,
+    size: Size,
     difference: f64,
     standing: Standing,
 }
@@ -129,7 +215,7 @@ impl Compared {
         let ahead = mean.ahead[0]?;
         let [low, high] = ahead.interval?;
         Some(Self {
-            trials: mean.asked,
+            size: mean.asked,
             difference: ahead.mean,
             standing: match (low > 0.0, high < 0.0) {
                 (true, _) => Standing::Ahead,
@@ -140,15 +226,12 @@ impl Compared {
     }
 }
 
-/// Numbers of trials in words; `at` are places among `compared`, rising.
-fn places(at: &[usize], compared: &[Compared]) -> String {
-    let number = |place: usize| match compared[place].trials {
-        Trials::All => "all trials".to_owned(),
-        trials => format!("{trials} trials"),
-    };
+/// Numbers in words; `at` are places among `compared`, rising.
+fn places(at: &[usize], compared: &[Compared], over: Over) -> String {
+    let number = |place: usize| over.words(compared[place].size);
     match at {
         [only] => format!("with {}", number(*only)),
-        _ if at.len() == compared.len() => "at every number of trials".to_owned(),
+        _ if at.len() == compared.len() => format!("at every number of {}", over.unit()),
         [first, .., last] if last - first + 1 == at.len() && *first == 0 => {
             format!("up to {}", number(*last))
         }
@@ -164,25 +247,20 @@ fn places(at: &[usize], compared: &[Compared]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Estimate, Row};
+    use super::super::Row;
     use super::*;
 
     /// Means of a model whose differences from ridge regression have these ends, and a curve that they could be of.
     fn said(ends: &[[f64; 2]]) -> String {
-        let trials = [
-            Trials::Most(10),
-            Trials::Most(20),
-            Trials::Most(40),
-            Trials::All,
-        ];
-        let mean = |(&asked, &[low, high]): (&Trials, &[f64; 2])| {
+        let sizes = [Size::Most(10), Size::Most(20), Size::Most(40), Size::All];
+        let mean = |(&asked, &[low, high]): (&Size, &[f64; 2])| {
             let ahead = Some(Estimate {
                 mean: f64::midpoint(low, high),
                 interval: Some([low, high]),
             });
             Mean {
                 asked,
-                trials: 10.0,
+                count: 10.0,
                 model: "default".to_owned(),
                 draws: 5,
                 subjects: 4,
@@ -190,19 +268,24 @@ mod tests {
                 ahead: [ahead; 2],
             }
         };
-        let means: Vec<Mean> = trials.iter().zip(ends).map(mean).collect();
+        let means: Vec<Mean> = sizes.iter().zip(ends).map(mean).collect();
         curves(Vec::new()).against_ridge(&means)
     }
 
     fn curves(rows: Vec<Row>) -> Curves {
         Curves {
-            rows,
+            dataset: "simulated".to_owned(),
+            simulated: true,
+            over: Over::Trials,
+            new_subjects: true,
+            mapped: true,
             model: "default".to_owned(),
             ridge: "ridge-stacked".to_owned(),
-            new_subjects: true,
-            skipped: vec![Trials::Most(500)],
+            pooled: false,
+            skipped: vec![Size::Most(500)],
             there: 90,
             validation: 0.1,
+            rows,
         }
     }
 
@@ -248,8 +331,8 @@ mod tests {
     #[test]
     fn what_twice_as_many_trials_would_bring() {
         let row = |asked: usize, subject: &str, score: f64| Row {
-            asked: Trials::Most(asked),
-            trials: asked as f64,
+            asked: Size::Most(asked),
+            count: asked as f64,
             model: "default".to_owned(),
             draw: 0,
             subject: subject.to_owned(),
@@ -273,10 +356,10 @@ mod tests {
             "The means of default follow 0.800 - 1.000·n^-0.500: twice as many trials (180 in place of 90) would be expected \
              to bring +0.031 macro AP (95 % interval -0.008 to +0.070), if the curve goes on as it did."
         );
-        let few: Vec<Row> = rows.into_iter().filter(|row| row.trials > 10.0).collect();
+        let few: Vec<Row> = rows.into_iter().filter(|row| row.count > 10.0).collect();
         assert_eq!(
             curves(few).sentences()[2],
-            "What twice as many trials would bring default is not said: a power law needs 4 different numbers of trials, \
+            "What twice as many trials would bring default is not said: a power law needs 4 different numbers of them, \
              found 3."
         );
     }

@@ -1,11 +1,13 @@
 use std::path::{Path, PathBuf};
 
 use mused_clip::{
-    Images, RgbImage, Texts, Tokenizer, Tokens, settings_sha256, unit_rows, weights_sha256,
+    Images, RgbImage, Texts, Tokenizer, Tokens, encoding_bytes, settings_sha256, unit_rows,
+    weights_sha256,
 };
 use mused_data::{Dataset, Level, Stimulus};
 use mused_formats::sha256::hexadecimal;
-use mused_kernels::{KernelBackend, keep_freed_memory};
+use mused_kernels::{Cpu, KernelBackend, keep_freed_memory};
+use mused_train::available_memory;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -124,8 +126,7 @@ fn extract_on<B: KernelBackend>(
 ) -> Result<Outcome> {
     let stimuli = &request.dataset.stimuli;
     let root = root(request.dataset)?;
-    let with_images = request.low.is_some() || !matches!(request.high, None | Some(Guide::Text));
-    let with_texts = matches!(request.high, Some(Guide::Both | Guide::Text));
+    let (with_images, with_texts) = (request.with_images(), request.with_texts());
     let mut sources = Vec::new();
     if with_images {
         let source = |stimulus| Source::of(stimulus, root, request.allow);
@@ -158,6 +159,9 @@ fn extract_on<B: KernelBackend>(
     let made: Vec<Made> = jobs.iter().map(Job::made).collect();
     if jobs.is_empty() {
         return Ok(Outcome::Complete { made, unchanged });
+    }
+    if B::device_name(device).is_none() {
+        check_memory(request)?;
     }
     let encoder = Encoder::<B> {
         images: with_images
@@ -209,6 +213,51 @@ fn extract_on<B: KernelBackend>(
         job.store.finish(job.description)?;
     }
     Ok(Outcome::Complete { made, unchanged })
+}
+
+impl Extraction<'_> {
+    fn with_images(&self) -> bool {
+        self.low.is_some() || !matches!(self.high, None | Some(Guide::Text))
+    }
+
+    fn with_texts(&self) -> bool {
+        matches!(self.high, Some(Guide::Both | Guide::Text))
+    }
+
+    /// About the bytes of memory that it takes on the processor, with so many images at once.
+    ///
+    /// # Errors
+    /// A model whose configuration cannot be read.
+    pub fn bytes(&self, batch: usize) -> Result<u64> {
+        let (images, texts) = (self.with_images(), self.with_texts());
+        Ok(encoding_bytes::<Cpu>(self.model, images, texts, batch)?)
+    }
+}
+
+/// Refuses what there is no memory for, with what would fit.
+fn check_memory(request: &Extraction<'_>) -> Result<()> {
+    let needed = request.bytes(request.batch)?;
+    let Some(free) = available_memory().filter(|free| needed > *free) else {
+        return Ok(());
+    };
+    let mut fitting = request.batch / 2;
+    while fitting > 0 && request.bytes(fitting)? > free {
+        fitting /= 2;
+    }
+    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
+    let advice = match fitting {
+        0 => "not even one fits: choose a smaller model".to_owned(),
+        batch => format!(
+            "set --batch to {batch} (about {})",
+            gigabytes(request.bytes(batch)?)
+        ),
+    };
+    Err(Error::Request(format!(
+        "the encoders and {} images at once need about {} of memory, {} are free; {advice}",
+        request.batch,
+        gigabytes(needed),
+        gigabytes(free)
+    )))
 }
 
 /// Clipped and normalised as asked.

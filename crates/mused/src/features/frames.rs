@@ -90,7 +90,7 @@ impl Source {
     pub(super) fn identity(&self) -> Result<String> {
         match self {
             Self::Image(path) => {
-                let bytes = std::fs::read(path).map_err(Error::io("cannot read", path))?;
+                let bytes = mused_formats::read(path)?;
                 Ok(format!("{:x?}", Sha256::digest(&bytes)))
             }
             Self::Row(path, _) | Self::Second(path, _) | Self::Film(path) => {

@@ -3,7 +3,7 @@ use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use mused_formats::npy::{Dtype, NpyWriter};
-use mused_formats::{Lock, Locked, replace_file, replace_folder};
+use mused_formats::{Lock, Locked, make_folder, replace_file, replace_folder};
 use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -42,6 +42,9 @@ const ROWS: &str = "rows.f32";
 struct Job {
     job_sha256: String,
     width: usize,
+    /// Rows that are on disk: behind them a power cut may leave zeros.
+    #[serde(default)]
+    rows: usize,
 }
 
 impl Store {
@@ -52,11 +55,13 @@ impl Store {
     pub(super) fn open(dataset: &Path, name: &str, job: String) -> Result<Option<Self>> {
         let features = dataset.join("features");
         let destination = features.join(name);
-        if made(&destination)?.is_some_and(|made| of_job(&made, &job)) {
+        let lock = features.join(format!(".{name}.lock"));
+        // Whoever left a lock was stopped: it goes with the one that is taken here.
+        if made(&destination)?.is_some_and(|made| of_job(&made, &job)) && !lock.exists() {
             return Ok(None);
         }
-        fs::create_dir_all(&features).map_err(Error::io("cannot create", &features))?;
-        let lock = match Lock::take(features.join(format!(".{name}.lock")))? {
+        make_folder(&features).map_err(Error::io("cannot create", &features))?;
+        let lock = match Lock::take(lock)? {
             Locked::Own(lock) => lock,
             Locked::Other(holder) => {
                 return Err(Error::Request(format!(
@@ -116,7 +121,7 @@ impl Store {
                 .map_err(Error::io("cannot open", &path))?;
             let length = file.metadata().map_err(Error::io("cannot read", &path))?;
             let row = left.width as u64 * 4;
-            let whole = length.len() / row;
+            let whole = (length.len() / row).min(left.rows as u64);
             file.set_len(whole * row)
                 .map_err(Error::io("cannot write", &path))?;
             self.done = whole as usize;
@@ -135,15 +140,9 @@ impl Store {
         let rows = match &mut self.rows {
             Some(rows) => rows,
             None => {
-                fs::create_dir_all(&self.partial)
-                    .map_err(Error::io("cannot create", &self.partial))?;
+                make_folder(&self.partial).map_err(Error::io("cannot create", &self.partial))?;
                 let file = File::create(&path).map_err(Error::io("cannot create", &path))?;
-                let job = Job {
-                    job_sha256: self.job.clone(),
-                    width: row.len(),
-                };
-                let text = serde_json::to_vec(&job).unwrap_or_default();
-                replace_file(self.partial.join(LEFT), &text)?;
+                record(&self.partial, &self.job, row.len(), 0)?;
                 self.rows.insert(Rows {
                     file: BufWriter::new(file),
                     width: row.len(),
@@ -169,12 +168,13 @@ impl Store {
     /// Brings what was appended to disk.
     pub(super) fn flush(&mut self) -> Result<()> {
         let path = self.rows_file();
-        match &mut self.rows {
-            Some(rows) => (rows.file.flush())
-                .and_then(|()| rows.file.get_ref().sync_data())
-                .map_err(Error::io("cannot write", &path)),
-            None => Ok(()),
-        }
+        let Some(rows) = &mut self.rows else {
+            return Ok(());
+        };
+        (rows.file.flush())
+            .and_then(|()| rows.file.get_ref().sync_data())
+            .map_err(Error::io("cannot write", &path))?;
+        record(&self.partial, &self.job, rows.width, self.done)
     }
 
     /// Moves the complete feature set to its place.
@@ -204,6 +204,17 @@ impl Store {
         replace_file(self.partial.join(DESCRIPTION), &text)?;
         put(&self.partial, &self.destination)
     }
+}
+
+/// Writes down how far an unfinished store has come.
+fn record(partial: &Path, job: &str, width: usize, rows: usize) -> Result<()> {
+    let job = Job {
+        job_sha256: job.to_owned(),
+        width,
+        rows,
+    };
+    let text = serde_json::to_vec(&job).unwrap_or_default();
+    Ok(replace_file(partial.join(LEFT), &text)?)
 }
 
 /// Moves a complete set to its place, without what it was made of.

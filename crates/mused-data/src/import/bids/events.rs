@@ -320,9 +320,16 @@ fn check_times(
         1 => String::new(),
         all => format!(", and {} more", all - 1),
     };
+    // Such a file may be shifted as a whole: what lies in the run would be wrong too.
+    let shifted = match outside.iter().any(|[_, _, to]| *to < timing.start) {
+        true => {
+            ", some before the run: look whether the file counts from its first volume and is of this run"
+        }
+        false => "",
+    };
     let message = format!(
         "{}: expected responses between {} and {} s ({} volumes of {} s), found an event at {onset} s whose response is \
-         taken from {from} to {to} s{others}",
+         taken from {from} to {to} s{others}{shifted}",
         run.events.display(),
         timing.start,
         timing.end(),

@@ -6,11 +6,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read as _, Seek as _};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use mused_formats::plain;
 use ndarray::Array2;
 use serde::Deserialize;
 use serde::de::{
@@ -200,7 +200,11 @@ fn parse<A: DeserializeOwned>(
     wanted: &HashMap<u64, Vec<usize>>,
     take: impl FnMut(A),
 ) -> Result<Found> {
-    let file = File::open(path).map_err(Error::io("cannot read", path))?;
+    let mut file = mused_formats::open(path).map_err(|error| error.in_file(path))?;
+    let mut start = Vec::new();
+    ((&file).take(1024).read_to_end(&mut start))
+        .and_then(|_| file.rewind())
+        .map_err(Error::io("cannot read", path))?;
     let mut json = serde_json::Deserializer::from_reader(BufReader::with_capacity(1 << 20, file));
     let visitor = Annotations {
         wanted,
@@ -212,8 +216,14 @@ fn parse<A: DeserializeOwned>(
         Ok(found)
     });
     found.map_err(|error| {
-        let message = format!("expected annotations of COCO as JSON, found: {error}");
-        Error::invalid(path, message)
+        let found = match mused_formats::recognised(&start) {
+            Some(other) => other.to_owned(),
+            None => plain(error),
+        };
+        Error::invalid(
+            path,
+            format!("expected annotations of COCO as JSON, found {found}"),
+        )
     })
 }
 

@@ -169,8 +169,9 @@ impl Manifest {
     /// When it cannot be read, is not TOML, or a field is missing, unknown or of the wrong type.
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path)?;
-        toml::from_str(&text)
-            .map_err(|error| Error::invalid(path, error.to_string().trim_end().to_owned()))
+        toml::from_str(&text).map_err(|error| {
+            Error::invalid(path, mused_formats::plain(error).trim_end().to_owned())
+        })
     }
 }
 

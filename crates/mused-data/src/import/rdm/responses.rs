@@ -6,6 +6,7 @@ use std::path::Path;
 use super::manifest::{ArrayFile, ResponsesTable};
 use crate::import::data_folder::DataFolder;
 use crate::import::pattern::{self, Place};
+use crate::read::numbers_of;
 use crate::{Error, Result};
 
 /// The RDMs of a subject: session → region → file, all sorted.
@@ -57,39 +58,58 @@ fn discover(
     data.path(path)?;
     let components = pattern::parse(path, &[Place::Subject, Place::Roi])
         .map_err(|message| invalid(format!("responses.path: {message}, found {path:?}")))?;
-    let mut files = data.matching(&components)?;
-    // What has a name in the place of a number, as a mean over sessions, is no session.
-    let number = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit());
-    files.retain(|(_, captured)| captured.session.as_ref().is_none_or(number));
+    let files = data.matching(&components)?;
     if files.is_empty() {
         let root = data.path(".")?;
         return Err(invalid(format!(
-            "responses.path: expected files like {path:?} in {}, with a number as session, found none",
+            "responses.path: expected files like {path:?} in {}, found none",
             root.display()
         )));
     }
-    for (relative, captured) in files {
-        let (Some(subject), Some(roi)) = (captured.subject, captured.roi) else {
+    let names = files
+        .iter()
+        .filter_map(|(_, found)| found.session.as_deref());
+    let numbers = sessions(names.collect());
+    for (relative, captured) in &files {
+        let (Some(subject), Some(roi)) = (&captured.subject, &captured.roi) else {
             continue;
         };
-        let session = match captured.session.as_deref().map(str::parse) {
+        let session = match captured.session.as_deref() {
             None => 1,
-            Some(Ok(session)) => session,
-            Some(Err(_)) => {
-                return Err(Error::invalid(
-                    data.path(&relative)?,
-                    "its session is too large",
-                ));
-            }
+            Some(name) => match numbers.get(name) {
+                Some(Some(session)) => *session,
+                Some(None) => {
+                    let message = "its session is too large";
+                    return Err(Error::invalid(data.path(relative)?, message));
+                }
+                // Beside numbers, a name is no session but, say, a mean over them.
+                None => continue,
+            },
         };
         let file = ArrayFile {
             path: relative.clone(),
             select: None,
         };
-        add(responses, &subject, &roi, session, file)
+        add(responses, subject, roi, session, file)
             .map_err(|message| invalid(format!("responses.path: {relative}: {message}")))?;
     }
     Ok(())
+}
+
+/// The numbers of sessions; names count where there are no numbers. `None` is a number too large.
+fn sessions(found: BTreeSet<&str>) -> BTreeMap<&str, Option<u32>> {
+    let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (numbers, names): (Vec<&str>, Vec<&str>) = found.into_iter().partition(is_number);
+    match numbers.is_empty() {
+        true => {
+            let counted = numbers_of(&names).into_iter().map(Some);
+            names.iter().copied().zip(counted).collect()
+        }
+        false => numbers
+            .into_iter()
+            .map(|text| (text, text.parse().ok()))
+            .collect(),
+    }
 }
 
 fn add(

@@ -2,6 +2,7 @@
 //! stimuli have in common.
 
 mod anchors;
+mod bytes;
 mod components;
 mod consensus;
 mod own_scores;
@@ -12,6 +13,7 @@ use mused_stats::ridge;
 use ndarray::{Array2, Axis, s};
 
 use anchors::Anchors;
+pub use bytes::FitBytes;
 use components::components;
 use consensus::{Consensus, Seen};
 use own_scores::{Own, RegionMap};

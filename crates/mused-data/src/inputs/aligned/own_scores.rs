@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 const READ_SD: f64 = 0.5;
 
 /// Most samples, or voxels where they are fewer, of which all regions together are tried: time grows with the third power.
-const MOST_TOGETHER: usize = 3000;
+pub(super) const MOST_TOGETHER: usize = 3000;
 
 /// The map of a subject's region.
 pub(super) struct RegionMap {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use mused_data::{Dataset, Response};
 use mused_run::{FoldSizes, RunRecord};
 
@@ -21,6 +23,7 @@ pub(super) fn words(
         false => format!("The data are {}.", record.dataset.name),
     }];
     sentences.extend(files.dataset().into_iter().flat_map(measured));
+    sentences.extend(made.and_then(used));
     sentences.extend(controls(record, made));
     sentences.extend(division.and_then(divided));
     sentences.extend(made.into_iter().flat_map(held_out));
@@ -53,6 +56,21 @@ fn measured(dataset: &Dataset) -> Vec<String> {
     sentences.extend(space.map(|space| format!("Anatomical space: {space}.")));
     sentences.extend(description.tr.map(|tr| format!("Repetition time {tr} s.")));
     sentences
+}
+
+/// Whose responses were read, where not everybody's were.
+fn used(made: &Made<'_>) -> Option<String> {
+    let subjects = &made.config.split.subjects;
+    let names: BTreeSet<&str> = subjects.iter().map(String::as_str).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    let verb = if names.len() == 1 { "was" } else { "were" };
+    (!names.is_empty()).then(|| {
+        format!(
+            "Of these subjects {} {verb} used: {}.",
+            count(names.len()),
+            names.join(", ")
+        )
+    })
 }
 
 fn controls(record: &RunRecord, made: Option<&Made<'_>>) -> Vec<String> {

@@ -248,16 +248,18 @@ fn aligned(made: &Made<'_>, AlignedInputs { onto, guidance, .. }: &AlignedInputs
             .to_owned(),
     ];
     sentences.extend(likenesses);
-    if let Family::Transformer(_) = made.config.model.family {
+    if let Family::Transformer(model) = &made.config.model.family {
         let read = match onto.labels {
             true => "",
             false => " No token read scores of labels.",
         };
         sentences.push(format!(
             "Tested, logits were the mean of those of the network, which was trained alone, and those of the subject's own \
-             scores of the labels: regressions of each region and of all together, stacked (weights none below 0 and drawn \
+             scores of the labels (weights {:.2} and {:.2}): regressions of each region and of all together, stacked (weights none below 0 and drawn \
              to equal ones; Breiman, 1996; Lin et al., 2023), with a standard deviation of 1 over training samples, around \
-             the label's frequency there.{read}"
+             the label's frequency there.{read}",
+            1.0 - model.own_share,
+            model.own_share,
         ));
     }
     sentences

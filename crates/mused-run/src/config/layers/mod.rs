@@ -419,6 +419,7 @@ impl Config {
         legacy::ignore_published(&mut table);
         legacy::read_voxels(&mut table);
         legacy::no_ridge(&mut table);
+        legacy::even_share(&mut table);
         if let Some(Value::Table(model)) = table.get_mut("model") {
             model.entry("family").or_insert("transformer".into());
         }

@@ -241,10 +241,15 @@ fn names_that_look_like_numbers_stay_names() {
 const OLD: &str = include_str!("../../../tests/config-0.1.0.toml");
 
 /// Versions that did not know `model.inputs` read voxels, and their runs go on to; nor did they train ridge regression
-/// beside a network.
-fn of_old() -> Config {
+/// beside a network, or weigh the two.
+fn not_known() -> Config {
     let voxels = Config::default().set("model.inputs=voxels").unwrap();
-    voxels.set("train.ridge=false").unwrap()
+    let alone = voxels.set("train.ridge=false").unwrap();
+    alone.set("model.own_share=0.5").unwrap()
+}
+
+fn of_old() -> Config {
+    not_known().set("split.validation_fraction=0.1").unwrap()
 }
 
 #[test]
@@ -294,10 +299,13 @@ fn keys_of_a_run_may_be_missing_or_unknown() {
 fn what_a_run_did_not_know_it_did_not_do() {
     let text = Layers::of(&Config::default()).unwrap().annotated();
     assert_eq!(Config::read(&text).unwrap(), Config::default());
-    let newer = |line: &&str| line.starts_with("inputs = ") || line.starts_with("ridge = ");
+    let newer = |line: &&str| {
+        let keys = ["inputs = ", "ridge = ", "own_share = "];
+        keys.iter().any(|key| line.starts_with(key))
+    };
     let before: Vec<&str> = text.lines().filter(|line| !newer(line)).collect();
     let before = before.join("\n");
-    assert_eq!(Config::read(&before).unwrap(), of_old());
+    assert_eq!(Config::read(&before).unwrap(), not_known());
     // A file of settings is no run: what it leaves out is the preset's.
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("config.toml");
@@ -356,6 +364,10 @@ fn all_that_the_first_version_took_is_taken() {
                         fs::write(&file, &text).unwrap();
                         let mut layers = Layers::preset("default").unwrap();
                         layers.file(&file).unwrap_or_else(|e| panic!("{case}: {e}"));
+                        if expected == "transformer" {
+                            // A run of before shared evenly; who gives its file means today's share.
+                            layers.set("model.own_share=0.5").unwrap();
+                        }
                         let given = layers.config().unwrap_or_else(|e| panic!("{case}: {e}"));
                         assert_eq!(given.model, config.model, "{case}");
                         // A key of the old table is missing, as in files of versions between.

@@ -1,0 +1,81 @@
+//! Errors of JSON and TOML in words that do not take knowing Rust.
+
+use std::fmt::Display;
+
+/// What the parsers of JSON and TOML call what they expect, and what it is.
+const WORDS: [(&str, &str); 20] = [
+    ("u8", "a whole number from 0 to 255"),
+    ("u16", "a whole number from 0 to 65535"),
+    ("u32", "a whole number from 0"),
+    ("u64", "a whole number from 0"),
+    ("usize", "a whole number from 0"),
+    ("a nonzero u32", "a whole number from 1"),
+    ("a nonzero usize", "a whole number from 1"),
+    ("i8", "a whole number"),
+    ("i16", "a whole number"),
+    ("i32", "a whole number"),
+    ("i64", "a whole number"),
+    ("isize", "a whole number"),
+    ("f32", "a number"),
+    ("f64", "a number"),
+    ("a boolean", "true or false"),
+    ("a string", "text"),
+    ("a sequence", "a list"),
+    ("a map", "names with values"),
+    ("a borrowed string", "text"),
+    ("unit", "nothing"),
+];
+
+/// The message of a parser of JSON or TOML with types of Rust in plain words.
+pub fn plain(error: impl Display) -> String {
+    let message = error.to_string();
+    let Some((before, expected)) = message.split_once("expected ") else {
+        return message;
+    };
+    let end = |name: &str| {
+        let rest = expected.strip_prefix(name)?;
+        let ends = !rest.starts_with(|letter: char| letter.is_alphanumeric() || letter == '_');
+        ends.then_some(rest)
+    };
+    for (name, words) in WORDS {
+        if let Some(rest) = end(name) {
+            return format!("{before}expected {words}{rest}");
+        }
+    }
+    match expected.strip_prefix("struct ") {
+        Some(named) => {
+            let rest = named.trim_start_matches(|letter: char| letter.is_alphanumeric());
+            format!("{before}expected names with values{rest}")
+        }
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_of_rust_are_told_in_plain_words() {
+        let of = |text: &str| plain(serde_json::from_str::<Vec<u32>>(text).unwrap_err());
+        assert_eq!(
+            of("[-1]"),
+            "invalid value: integer `-1`, expected a whole number from 0 at line 1 column 3"
+        );
+        assert_eq!(
+            of("{}"),
+            "invalid type: map, expected a list at line 1 column 0"
+        );
+        let number = serde_json::from_str::<f64>("\"x\"").unwrap_err();
+        assert!(plain(number).contains("string \"x\", expected a number at line 1"));
+        assert_eq!(
+            plain("expected value at line 1"),
+            "expected value at line 1"
+        );
+        assert_eq!(
+            plain("invalid type: integer `1`, expected struct Task at line 3"),
+            "invalid type: integer `1`, expected names with values at line 3"
+        );
+        assert_eq!(plain("expected u32x"), "expected u32x");
+    }
+}
