@@ -13,11 +13,11 @@ class MusedError(Exception):
         self.path = None if path is None else Path(path)
 
 
-class DataError(MusedError):
+class DataError(MusedError, ValueError):
     """Arrays, tables or a dataset directory are at fault."""
 
 
-class ConfigError(MusedError):
+class ConfigError(MusedError, ValueError):
     """A setting is at fault, or does not go with the data or with what is in the folder."""
 
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,32 @@ try:
 except ImportError as error:
     raise ImportError("mused.sklearn needs scikit-learn 1.6 or newer: `pip install -U scikit-learn`") from error
 
-__all__ = ["MusedDecoder"]
+__all__ = ["MusedDecoder", "stacked"]
 
 ONE = "subject"
 """What the person is called where there is one."""
 UNSEEN = "mused: no stimulus"
 """Stands for the test part that a run has, answered by each person's mean: an estimator learns from all that it is given."""
+ACCEPTED = {"dtype": [np.float32, np.float64], "ensure_all_finite": "allow-nan"}
+
+
+def stacked(people: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+    """X and `subject` of people with voxels of their own: rows one below the other, missing columns filled with NaN."""
+    arrays = {name: _arrays.numbers(f"responses of {name!r}", array, "trials x voxels") for name, array in people.items()}
+    if not arrays:
+        raise DataError("people: expected at least one, found none")
+    widest = max(array.shape[1] for array in arrays.values())
+    rows = [np.pad(array, ((0, 0), (0, widest - array.shape[1])), constant_values=np.nan) for array in arrays.values()]
+    return np.vstack(rows), [name for name, array in arrays.items() for _ in array]
 
 
 class MusedDecoder(ClassifierMixin, BaseEstimator):
     """One model for all subjects, as a multi-label classifier; of a one-dimensional `y`, as a classifier.
 
-    A row of X is a trial. `fit` and `predict` take `subject`, whose trial each row is; people may have other voxels in
-    the same columns. Whole `groups` of stimuli (a clip, a run) choose the weights; `stimulus` says which rows show the
-    same one: repeats, and what several people saw. To have them passed on by `cross_val_score` and `GridSearchCV`:
+    A row of X is a trial. `fit` and `predict` take `subject`, whose trial each row is. People may have other voxels in the
+    same columns, and fewer: columns without a value in any row of a person are left out (see `stacked`). Whole `groups` of
+    stimuli (a clip, a run) are set apart where weights are selected; `stimulus` says which rows show the same one: repeats,
+    and what several people saw. To have these passed on by `cross_val_score` and `GridSearchCV`:
     `sklearn.set_config(enable_metadata_routing=True)` and `.set_fit_request(subject=True)`.
 
     Parameters
@@ -52,7 +65,7 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
     settings
         A dict of keys of the configuration, such as `{"train.epochs": 50}`.
     roi
-        The region of each column; None is one for all.
+        The region of each column; None is one for all. A dict has those of each subject's own voxels.
     random_state
         Seed of weights, batches and dropout.
     threads
@@ -78,7 +91,7 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any, subject: Any = None, groups: Any = None, stimulus: Any = None) -> MusedDecoder:
         """Trains on all rows. The run directory is `run_.path`, and lasts as long as the estimator."""
-        X, y = validate_data(self, X, y, multi_output=True, dtype=[np.float32, np.float64])
+        X, y = validate_data(self, X, y, multi_output=True, **ACCEPTED)
         matrix, names = self._labels(y)
         rows = len(X)
         subjects = self._subjects(subject, rows)
@@ -103,10 +116,13 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
             groups=[*grouped, UNSEEN],
             split=["train"] * len(stimuli) + ["test"],
         )
+        self.columns_: dict[str, np.ndarray] = {}
         for name in dict.fromkeys(subjects):
             own = [row for row in range(rows) if subjects[row] == name]
-            responses = np.vstack([X[own], X[own].mean(axis=0, keepdims=True)])
-            data.add(name, responses, stimulus=[*(shown[row] for row in own), UNSEEN], roi=self.roi)
+            self.columns_[name] = ~np.isnan(X[own]).all(axis=0)
+            responses, roi = self._own(name, X[own])
+            responses = np.vstack([responses, responses.mean(axis=0, keepdims=True)])
+            data.add(name, responses, stimulus=[*(shown[row] for row in own), UNSEEN], roi=roi)
         folder = tempfile.mkdtemp(prefix="mused-")
         self._keep(folder)
         settings = {"train.ridge": False, "train.seed": self.random_state, **(self.settings or {})}
@@ -164,13 +180,29 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
 
     def _probabilities(self, X: Any, subject: Any) -> np.ndarray:
         check_is_fitted(self, "run_")
-        X = validate_data(self, X, reset=False, dtype=[np.float32, np.float64])
+        X = validate_data(self, X, reset=False, **ACCEPTED)
         subjects = self._subjects(subject, len(X))
         values = np.empty((len(X), len(self.labels_)))
         for name in dict.fromkeys(subjects):
             own = [row for row, of in enumerate(subjects) if of == name]
-            values[own] = self.run_.probabilities(X[own], name, self.roi, self.labels_)
+            responses, roi = self._own(name, X[own])
+            values[own] = self.run_.probabilities(responses, name, roi, self.labels_)
         return values
+
+    def _own(self, subject: str, X: np.ndarray) -> tuple[np.ndarray, Any]:
+        """The columns that a person had when fitted, and their regions."""
+        if subject not in self.columns_:
+            raise DataError(f"subject: expected one of {', '.join(self.columns_)}, found {subject!r}")
+        there = self.columns_[subject]
+        X = X[:, there]
+        if isinstance(self.roi, Mapping):
+            if subject not in self.roi:
+                raise DataError(f"roi: expected regions of subject {subject!r}, found those of {', '.join(self.roi)}")
+            return X, self.roi[subject]
+        if self.roi is None or isinstance(self.roi, str):
+            return X, self.roi
+        columns = _arrays.names("roi", self.roi, len(there), "columns")
+        return X, [roi for roi, has in zip(columns, there, strict=True) if has]
 
     def _keep(self, folder: str) -> None:
         """Until the estimator is gone."""
