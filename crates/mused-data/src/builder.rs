@@ -137,12 +137,26 @@ impl DatasetBuilder {
         Ok(())
     }
 
+    /// What it holds so far.
+    pub fn so_far(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    /// Checks stimuli and labels, as [`Self::build`] does, before there are subjects.
+    ///
+    /// # Errors
+    /// Two stimuli of one id; labels that do not match the stimuli, or are not 0 or 1.
+    pub fn check(&self) -> Result<()> {
+        Stimulus::check_ids(&self.dataset.stimuli)?;
+        self.dataset.labels.check(self.dataset.stimuli.len())
+    }
+
     /// The dataset, its subjects and feature sets by name, as a directory has them.
     ///
     /// # Errors
     /// Without stimuli or subjects, with two stimuli of one id, or where labels do not match the stimuli.
     pub fn build(mut self) -> Result<Dataset> {
-        let dataset = &mut self.dataset;
+        let dataset = &self.dataset;
         let place = dataset.place();
         if dataset.stimuli.is_empty() || dataset.subjects.is_empty() {
             return Err(Error::Request(format!(
@@ -151,8 +165,8 @@ impl DatasetBuilder {
                 dataset.subjects.len()
             )));
         }
-        Stimulus::check_ids(&dataset.stimuli)?;
-        dataset.labels.check(dataset.stimuli.len())?;
+        self.check()?;
+        let dataset = &mut self.dataset;
         dataset.subjects.sort_by(|a, b| a.id.cmp(&b.id));
         dataset.features.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(self.dataset)

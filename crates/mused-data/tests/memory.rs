@@ -223,6 +223,10 @@ fn arrays_that_do_not_fit_are_refused() {
         builder.features(clip, Array2::zeros((STIMULI - 1, 2))),
         &["\"clip\"", "6 stimuli × 2", "found 5 × 2"],
     );
+    let names: Vec<&str> = (builder.so_far().subjects.iter())
+        .map(|subject| subject.id.as_str())
+        .collect();
+    assert_eq!(names, ["d"]);
 
     says(
         started().build(),
@@ -241,6 +245,7 @@ fn arrays_that_do_not_fit_are_refused() {
         ),
     ] {
         let mut builder = Dataset::builder("made up", stimuli, labels);
+        says(builder.check(), &[words]);
         builder
             .subject("01", trials.clone(), voxels(), responses(0))
             .unwrap();

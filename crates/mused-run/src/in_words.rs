@@ -10,6 +10,20 @@ const SURE: f64 = 0.05;
 const NAMED: usize = 3;
 
 impl Results {
+    /// What was decoded how well, which labels and from whom, and how a network stands to ridge regression: the last words
+    /// on a run.
+    pub fn in_words(&self) -> Vec<String> {
+        let mut words = vec![self.in_a_sentence()];
+        words.extend(self.of_labels_and_subjects());
+        words.extend(self.ridge.as_ref().map(|ridge| match ridge {
+            Stated::Value(ridge) => ridge.sentence(),
+            Stated::Unavailable { unavailable } => {
+                format!("No ridge regression to hold the network against: {unavailable}.")
+            }
+        }));
+        words
+    }
+
     /// How well stimuli were decoded, against what, and how sure that is: one sentence.
     pub fn in_a_sentence(&self) -> String {
         let (what, scores, interval, test, floor, floor_is) = match &self.accuracy {

@@ -41,11 +41,8 @@ impl Plan {
     pub(crate) fn new(dataset: &Dataset, config: &Config, learner: &dyn Learner) -> Result<Self> {
         let problems = dataset.problems();
         if let Some(problem) = problems.iter().find(|p| p.severity == Severity::Error) {
-            return Err(Error::Request(format!(
-                "{}: {}",
-                dataset.place(),
-                problem.message
-            )));
+            let message = format!("{}: {}", dataset.place(), problem.message);
+            return Err(mused_data::Error::Request(message).into());
         }
         let chosen = chosen(dataset, config)?;
         let held_out: Vec<usize> = match &config.split.holdout_subject {

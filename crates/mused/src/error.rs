@@ -1,4 +1,6 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use mused_data::audit::Finding;
 
 /// Why something could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -52,3 +54,86 @@ pub enum Error {
 
 /// A `Result` with this crate's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// What is at fault, for programs that treat one fault in another way than another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fault<'e> {
+    /// A dataset.
+    Data,
+    /// A configuration, or what it is to be used on.
+    Config,
+    /// The division: test data could reach training.
+    Leaks(&'e [Finding]),
+    /// Nobody: it was stopped, and goes on.
+    Stopped,
+    /// Something else.
+    Other,
+}
+
+impl Error {
+    /// What is at fault.
+    pub fn fault(&self) -> Fault<'_> {
+        match self {
+            Self::Data(_)
+            | Self::Run(mused_run::Error::Data(_))
+            | Self::Train(
+                mused_train::Error::Data(_) | mused_train::Error::Run(mused_run::Error::Data(_)),
+            )
+            | Self::Results(
+                mused_results::Error::Data(_)
+                | mused_results::Error::Run(mused_run::Error::Data(_)),
+            ) => Fault::Data,
+            Self::Run(mused_run::Error::Config(_))
+            | Self::Train(mused_train::Error::Run(mused_run::Error::Config(_)))
+            | Self::OtherData { .. }
+            | Self::OtherSettings { .. }
+            | Self::Device { .. } => Fault::Config,
+            Self::Train(mused_train::Error::Leaks { findings }) => Fault::Leaks(findings),
+            Self::Interrupted(_) => Fault::Stopped,
+            Self::Run(_) | Self::Train(_) | Self::Results(_) => Fault::Other,
+        }
+    }
+
+    /// The file or folder at fault, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Data(error) => of_data(error),
+            Self::Run(error) => of_run(error),
+            Self::Train(error) => match error {
+                mused_train::Error::Data(error) => of_data(error),
+                mused_train::Error::Run(error) => of_run(error),
+                mused_train::Error::Io { path, .. } | mused_train::Error::Invalid { path, .. } => {
+                    Some(path)
+                }
+                _ => None,
+            },
+            Self::Results(error) => match error {
+                mused_results::Error::Data(error) => of_data(error),
+                mused_results::Error::Run(error) => of_run(error),
+                _ => None,
+            },
+            Self::OtherData { path, .. }
+            | Self::OtherSettings { path }
+            | Self::Interrupted(path) => Some(path),
+            Self::Device { .. } => None,
+        }
+    }
+}
+
+fn of_data(error: &mused_data::Error) -> Option<&Path> {
+    match error {
+        mused_data::Error::Io { path, .. }
+        | mused_data::Error::Invalid { path, .. }
+        | mused_data::Error::Exists(path) => Some(path),
+        _ => None,
+    }
+}
+
+fn of_run(error: &mused_run::Error) -> Option<&Path> {
+    match error {
+        mused_run::Error::Data(error) => of_data(error),
+        mused_run::Error::Io { path, .. } | mused_run::Error::Invalid { path, .. } => Some(path),
+        _ => None,
+    }
+}

@@ -24,7 +24,7 @@ mod runs;
 mod training;
 
 pub use device::{DEVICE_NAMES, devices, use_device};
-pub use error::{Error, Result};
+pub use error::{Error, Fault, Result};
 pub use mused_data as data;
 pub use mused_data::Dataset;
 pub use mused_formats as formats;

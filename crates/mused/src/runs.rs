@@ -73,7 +73,7 @@ pub fn predict(run: &Run, dataset: &Dataset) -> Result<Probabilities> {
 /// As there.
 pub fn explain(
     run: &Run,
-    dataset: Option<&Path>,
+    dataset: &Dataset,
     fold: usize,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Explanation> {

@@ -1,3 +1,4 @@
+use std::iter;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use mused_train::{Cancel, Outcome, Progress, TrainRequest};
 use ndarray::{ArrayView1, Axis};
 
 use crate::device::chosen;
+use crate::kept::{opened, refuse_other_data};
 use crate::{Error, Result, ridge};
 
 /// Trains a new run on all processors, in silence; beside a network, ridge regression. See [`Training`] for progress, threads and cancellation.
@@ -91,10 +93,7 @@ impl<'a> Training<'a> {
     /// As [`train`]; [`Error::Interrupted`] when it was stopped.
     pub fn train(&self, run: impl AsRef<Path>) -> Result<Run> {
         let run = run.as_ref();
-        let layers = match &self.layers {
-            Some(layers) => layers.clone(),
-            None => Layers::preset("default")?,
-        };
+        let layers = self.own_layers()?;
         note_small_parts(self.dataset, &layers.config()?, self.progress);
         let request = TrainRequest {
             dataset: self.dataset,
@@ -106,6 +105,28 @@ impl<'a> Training<'a> {
             mused_train::train::<mused_kernels::Training<Engine>>(&request, &self.watched())
         })?;
         self.with_ridge(ended(run, outcome)?)
+    }
+
+    /// The complete run of this configuration on this data: trained where there is none, gone on with where it was stopped,
+    /// else kept.
+    ///
+    /// # Errors
+    /// A run made with other settings ([`Error::OtherSettings`]) or on other data ([`Error::OtherData`]); as
+    /// [`Self::train`].
+    pub fn complete(&self, run: impl AsRef<Path>) -> Result<Run> {
+        let run = run.as_ref();
+        refuse_other_data(self.dataset, iter::once(run))?;
+        match opened(run, &self.own_layers()?)? {
+            Some(_) => self.resume(run),
+            None => self.train(run),
+        }
+    }
+
+    fn own_layers(&self) -> Result<Layers> {
+        Ok(match &self.layers {
+            Some(layers) => layers.clone(),
+            None => Layers::preset("default")?,
+        })
     }
 
     /// Continues an interrupted run with its own configuration, to the same result, bit for bit; and the ridge regression

@@ -4,7 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mused::data::{Dataset, Labels, Stimulus, Voxel};
-use mused::{Cancel, Config, Error, Progress, Training, compare, evaluate, predict, train};
+use mused::{
+    Cancel, Config, Error, Fault, Progress, Training, compare, evaluate, explain, predict, train,
+};
 use ndarray::Array2;
 use tempfile::TempDir;
 
@@ -108,4 +110,49 @@ fn a_model_a_subject_holds_that_subject_alone() {
         bytes.0.into_inner()
     };
     assert_eq!(needs("ridge-pooled"), 2 * needs("ridge-separate"));
+}
+
+#[test]
+fn the_complete_run_is_trained_gone_on_with_or_kept() {
+    let (folder, dataset) = (TempDir::new().unwrap(), in_memory());
+    let whole = train(&dataset, config(), folder.path().join("whole")).unwrap();
+    let path = folder.path().join("run");
+    let training = || Training::new(&dataset).config(&config()).unwrap();
+    let stop = Cancel::default();
+    stop.cancel();
+    let stopped = training().cancel(&stop).complete(&path).unwrap_err();
+    assert_eq!(
+        (stopped.fault(), stopped.path()),
+        (Fault::Stopped, Some(&*path))
+    );
+    let probabilities = |run: &mused::Run| run.predictions().unwrap().probabilities;
+    let run = training().complete(&path).unwrap();
+    assert_eq!(probabilities(&run), probabilities(&whole));
+    assert!(run.ridge().unwrap().unwrap().run.is_complete());
+    // Kept.
+    let steps = || std::fs::read(run.metrics_path()).unwrap();
+    let before = steps();
+    training().complete(&path).unwrap();
+    assert_eq!(steps(), before);
+
+    let other = Training::new(&dataset).config(&config().folds(3)).unwrap();
+    let refused = other.complete(&path).unwrap_err();
+    assert!(matches!(refused, Error::OtherSettings { .. }), "{refused}");
+    assert_eq!(refused.fault(), Fault::Config);
+    let shuffled = dataset.shuffled(1);
+    let other = Training::new(&shuffled).config(&config()).unwrap();
+    let refused = other.complete(&path).unwrap_err();
+    assert!(matches!(refused, Error::OtherData { .. }), "{refused}");
+}
+
+#[test]
+fn data_in_memory_are_explained() {
+    let (folder, dataset) = (TempDir::new().unwrap(), in_memory());
+    let run = train(&dataset, config(), folder.path().join("run")).unwrap();
+    let found = explain(&run, &dataset, 0, &mut |_, _| ()).unwrap();
+    let parts: Vec<&str> = found.drops.iter().map(|drop| drop.part.as_str()).collect();
+    assert_eq!(parts, ["V1", "IT"]);
+    // Of other data the run's predictions are not had.
+    let refused = explain(&run, &dataset.shuffled(1), 0, &mut |_, _| ()).unwrap_err();
+    assert!(refused.to_string().contains("predictions"), "{refused}");
 }

@@ -98,15 +98,15 @@ pub struct TokenGeometry {
 /// scores lose when a part's inputs are replaced by their training mean; tokens and RDMs of the test samples of `fold`.
 /// An earlier one is replaced, once everything is written. The same bits every time.
 ///
-/// `dataset` is where the run's dataset lies now, if not where it was; `progress` is told how many of how many passes of
-/// a sample are done.
+/// `dataset` is the run's, see [`Run::dataset`] and [`Run::check_dataset`]; `progress` is told how many of how many passes
+/// of a sample are done.
 ///
 /// # Errors
-/// A run that is not complete; a dataset that is not where it was, or not what it was; a fold the run does not have; a
-/// model that does not give the run's predictions.
+/// A run that is not complete; a fold the run does not have; a model that does not give the run's predictions on this
+/// dataset.
 pub fn explain<B: KernelBackend>(
     run: &Run,
-    dataset: Option<&Path>,
+    dataset: &Dataset,
     fold: usize,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Explanation> {
@@ -120,7 +120,7 @@ pub fn explain<B: KernelBackend>(
         )));
     }
     let config = run.resolved_config()?;
-    let dataset = controlled(&run.dataset(dataset)?, &config);
+    let dataset = controlled(dataset, &config);
 
     let folder = run.explain_folder();
     let partial = folder.with_file_name(".explain.partial");

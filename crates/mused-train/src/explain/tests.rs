@@ -135,7 +135,8 @@ fn trained(folder: &TempDir, dataset: &Dataset, name: &str, settings: &[&str]) -
 }
 
 fn explained(run: &Path) -> super::Explanation {
-    explain::<Cpu>(&Run::open(run).unwrap(), None, 0, &mut |_, _| ()).unwrap()
+    let run = Run::open(run).unwrap();
+    explain::<Cpu>(&run, &run.dataset(None).unwrap(), 0, &mut |_, _| ()).unwrap()
 }
 
 /// All files below a folder.
@@ -391,8 +392,13 @@ fn what_cannot_be_explained_is_told() {
     let run = trained(&folder, &dataset, "run", RIDGE);
     let refused = |data: Option<&Path>, fold: usize| {
         let run = Run::open(&run).unwrap();
-        let refused = explain::<Cpu>(&run, data, fold, &mut |_, _| ());
-        refused.unwrap_err().to_string()
+        match run.dataset(data) {
+            Ok(data) => {
+                let refused = explain::<Cpu>(&run, &data, fold, &mut |_, _| ());
+                refused.unwrap_err().to_string()
+            }
+            Err(refused) => refused.to_string(),
+        }
     };
     let message = refused(None, 2);
     assert!(
@@ -406,7 +412,9 @@ fn what_cannot_be_explained_is_told() {
         message.contains("say where it is now with --dataset"),
         "{message}"
     );
-    explain::<Cpu>(&Run::open(&run).unwrap(), Some(&moved), 1, &mut |_, _| ()).unwrap();
+    let opened = Run::open(&run).unwrap();
+    let data = opened.dataset(Some(&moved)).unwrap();
+    explain::<Cpu>(&opened, &data, 1, &mut |_, _| ()).unwrap();
     fs::write(moved.join("labels.tsv"), "label\na\nb\nc\n").unwrap();
     let message = refused(Some(&moved), 0);
     assert!(

@@ -70,7 +70,8 @@ pub(super) fn explained(
 ) -> anyhow::Result<Explanation> {
     let passes = Counter::new("passes");
     let run = Run::open(run)?;
-    let explanation = explain(&run, dataset, fold, &mut |done, total| {
+    let dataset = run.dataset(dataset)?;
+    let explanation = explain(&run, &dataset, fold, &mut |done, total| {
         passes.set(done, total)
     });
     passes.finish();

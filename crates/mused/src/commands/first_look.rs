@@ -198,15 +198,7 @@ fn train(args: &TryArgs, dataset: &Dataset) -> anyhow::Result<Option<Run>> {
 
 /// What was decoded how well, who is ahead, who looks wrong.
 pub(super) fn last_words(results: &Results, found: &Quality) -> Vec<String> {
-    let mut words = vec![results.in_a_sentence()];
-    words.extend(results.of_labels_and_subjects());
-    words.extend(match &results.ridge {
-        Some(Stated::Value(ridge)) => Some(ridge.sentence()),
-        Some(Stated::Unavailable { unavailable }) => Some(format!(
-            "No ridge regression to hold the network against: {unavailable}."
-        )),
-        None => None,
-    });
+    let mut words = results.in_words();
     words.extend(found.in_words());
     words
 }

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import LABELS, QUICK, REGIONS, STIMULI
+
+import mused
+
+
+def bits(run: str | Path) -> bytes:
+    return (Path(run) / "predictions.npy").read_bytes()
+
+
+def test_bits_are_those_of_the_command(trained: mused.Run, dataset: mused.Dataset, command: Path, tmp_path) -> None:
+    data = dataset.write(tmp_path / "data").path
+    settings = [f"--set={key.replace('_', '.', 1)}={value}" for key, value in QUICK.items()]
+    arguments = ["train", data, "--out", tmp_path / "run", "--folds", "2", "--threads", "1", *settings]
+    subprocess.run([command, *arguments], check=True, capture_output=True)
+    assert bits(trained.path) == bits(tmp_path / "run")
+    assert bits(trained.ridge.path) == bits(tmp_path / "run" / "ridge")
+    subprocess.run([command, "evaluate", trained.path], check=True, capture_output=True)
+    opened = mused.Run.open(tmp_path / "run")
+    assert opened.results["macro"] == trained.results["macro"]
+    assert opened.dataset.subjects == dataset.subjects
+    pd.testing.assert_frame_equal(opened.predictions(), trained.predictions())
+
+
+def test_scores_are_tables_and_words(trained: mused.Run) -> None:
+    scores = trained.scores()
+    macro = trained.results["macro"]
+    assert scores.loc["macro AUC", "score"] == macro["roc_auc"]["mean"]
+    assert scores.loc["macro AUC", "floor"] == 0.5
+    assert scores.loc["macro AP", "low"] < scores.loc["macro AP", "score"] < scores.loc["macro AP", "high"]
+    assert 0 < scores.loc["macro AP", "p"] <= 1
+    assert list(trained.labels().index) == LABELS
+    assert list(trained.subjects().index) == ["anna", "ben", "cleo"]
+    assert trained.subjects()["AUC"].mean() == pytest.approx(macro["roc_auc"]["mean"])
+    assert str(trained).startswith("Stimuli with a label were told from those without it")
+    assert any("ridge regression" in sentence for sentence in trained.sentences)
+    html = trained._repr_html_()
+    assert "<table" in html and "macro AUC" in html and "Stimuli with a label" in html
+
+
+def test_the_same_call_keeps_the_run_and_others_are_refused(trained: mused.Run, dataset: mused.Dataset, betas: dict) -> None:
+    before = bits(trained.path)
+    again = mused.train(dataset, trained.path, folds=2, progress=False, **QUICK)
+    assert again.path == trained.path and bits(trained.path) == before
+    with pytest.raises(mused.ConfigError, match="made with other settings: choose another `out`") as error:
+        mused.train(dataset, trained.path, folds=3, progress=False, **QUICK)
+    assert str(error.value.path) == trained.path
+    dataset.add("dora", betas["anna"][:, ::-1], stimulus=STIMULI)
+    with pytest.raises(mused.ConfigError, match="made on another dataset"):
+        mused.train(dataset, trained.path, folds=2, progress=False, **QUICK)
+
+
+def test_predictions_are_tables(trained: mused.Run, dataset: mused.Dataset, betas: dict) -> None:
+    tested = trained.predictions()
+    assert tested.shape == (144, 3) and list(tested.columns) == LABELS
+    of_all = trained.predict(dataset)
+    assert of_all.loc[("ben", "s07")].between(0, 1).all()
+    some = trained.predict(betas["ben"][7:9], subject="ben", roi=REGIONS)
+    np.testing.assert_array_equal(some.to_numpy()[0], of_all.loc[("ben", "s07")].to_numpy())
+    with pytest.raises(mused.DataError, match="subject: expected the name"):
+        trained.predict(betas["ben"])
+    with pytest.raises(mused.MusedError, match="dora"):
+        trained.predict(betas["ben"], subject="dora", roi=REGIONS)
+
+
+def test_regions_are_held_against_one_another(trained: mused.Run, dataset: mused.Dataset, betas: dict) -> None:
+    regions = trained.regions()
+    assert sorted(regions.index) == ["FFA", "V1"]
+    assert np.isfinite(regions["AUC lost"]).all()
+    other = dataset.add("dora", betas["anna"], stimulus=STIMULI, roi=REGIONS)
+    with pytest.raises(mused.MusedError, match="is another dataset than the run was made on"):
+        mused.Run.open(trained.path, other).regions()
+    with pytest.raises(mused.MusedError, match="made from data in memory"):
+        mused.Run.open(trained.path).regions()
+
+
+def test_a_new_person_is_adapted_to(trained: mused.Run, betas: dict, tmp_path) -> None:
+    new = betas["anna"] @ np.linalg.qr(np.random.default_rng(8).normal(size=(9, 9)))[0]
+    adapted = trained.adapt(new[:40], STIMULI[:40], tmp_path / "new", subject="dora", roi=REGIONS)
+    assert list(adapted.subjects().index) == ["dora"]
+    rest = adapted.predict(new[40:], subject="dora", roi=REGIONS)
+    assert rest.shape == (8, 3)
+    with pytest.raises(mused.MusedError, match="anna"):
+        trained.adapt(new, STIMULI, tmp_path / "known", subject="anna", roi=REGIONS)
+
+
+def test_a_page_is_written(trained: mused.Run, tmp_path) -> None:
+    page = trained.report(tmp_path / "report.html", trained.ridge)
+    text = Path(page).read_text()
+    assert text.startswith("<!doctype html>") and "macro" in text
+
+
+def test_a_benchmark_is_a_table(dataset: mused.Dataset, tmp_path) -> None:
+    def compare() -> mused.Benchmark:
+        models = ["default", "no-guidance"]
+        return mused.benchmark(dataset, models, tmp_path / "b", folds=2, progress=False, **QUICK)
+
+    found = compare()
+    table = found.table()
+    assert list(table.index[:2]) == ["default", "no-guidance"]
+    assert any(name.startswith("ridge") for name in table.index)
+    assert table["macro AP"].between(0, 1).all() and table["p"].between(0, 1).all()
+    differences = found.differences()
+    assert ("no-guidance", "macro AUC") in differences.index
+    assert found.best.results["macro"]["average_precision"]["mean"] == table["macro AP"].max()
+    assert any("default" in sentence for sentence in found.sentences)
+    assert "<table" in found._repr_html_()
+    pd.testing.assert_frame_equal(compare().table(), table)
+
+
+def test_settings_that_there_are_not_are_refused_by_name(dataset: mused.Dataset, tmp_path) -> None:
+    for settings, message in [
+        (dict(train_epoch=3), "unknown key train.epoch .*did you mean train.epochs"),
+        (dict(train_epochs="many"), 'train.epochs must be .*found "many"'),
+        (dict(train_epochs=[1]), "train_epochs: expected a number, a text"),
+        ({"train.learning_rate": -1}, "learning_rate must be above 0"),
+        (dict(model="rigde"), 'unknown model "rigde": expected one of default'),
+        (dict(preset="none"), "none"),
+        (dict(folds=1000), "cannot divide 48 stimuli in 24 groups into 1000 parts"),
+    ]:
+        with pytest.raises(mused.MusedError, match=message):
+            mused.train(dataset, tmp_path / "run", progress=False, **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_leaks_are_refused(labels: pd.DataFrame, betas: dict, tmp_path) -> None:
+    data = mused.Dataset(labels)
+    for name in ("anna", "copy"):
+        data.add(name, betas["anna"], stimulus=STIMULI)
+    with pytest.raises(mused.LeakageError, match=r"audit_allow=\[\"identical-subjects") as error:
+        mused.train(data, tmp_path / "run", folds=2, progress=False, **QUICK)
+    assert "copy and anna" in str(error.value)
+    run = mused.train(data, tmp_path / "run", folds=2, progress=False, audit_allow=["identical-subjects"], **QUICK)
+    assert run.results["audit"]["findings"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_saves_and_the_same_call_goes_on(dataset: mused.Dataset, tmp_path) -> None:
+    main = threading.main_thread().ident
+
+    class PressesAtStart(mused._progress.Listener):
+        def start(self, done: int, total: int) -> None:
+            signal.pthread_kill(main, signal.SIGINT)
+
+    listener, settings = PressesAtStart(False), {**QUICK, "train_epochs": 60}
+    asked = mused._settings.configured("default", 2, "default", None, settings)
+    with pytest.raises(KeyboardInterrupt, match="stopped and saved; the same call goes on") as error:
+        mused._mused.train(dataset._data, tmp_path / "run", asked, listener)
+    assert isinstance(error.value, mused.Interrupted) and error.value.path == tmp_path / "run"
+    assert not mused.Run.open(tmp_path / "run")._run.is_complete
+    assert "not complete" in str(mused.Run.open(tmp_path / "run"))
+    resumed = mused.train(dataset, tmp_path / "run", folds=2, progress=False, **settings)
+    whole = mused.train(dataset, tmp_path / "whole", folds=2, progress=False, **settings)
+    assert bits(resumed.path) == bits(whole.path)
+
+
+def test_what_a_listener_throws_stops_the_training(dataset: mused.Dataset, tmp_path) -> None:
+    class Throws(mused._progress.Listener):
+        def start(self, done: int, total: int) -> None:
+            raise RuntimeError("no display")
+
+    asked = mused._settings.configured("default", 2, "default", None, QUICK)
+    with pytest.raises(RuntimeError, match="no display"):
+        mused._mused.train(dataset._data, tmp_path / "run", asked, Throws(False))
