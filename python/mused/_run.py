@@ -149,11 +149,24 @@ class Run:
         }
         return _table(rows, "subject")
 
-    def regions(self, fold: int = 0) -> Any:
-        """A row a region: what macro AP and AUC lose without it, with 95 % intervals. Writes `explain/`."""
+    def regions(self, label: str | None = None, fold: int = 0) -> Any:
+        """A row a region: what macro AP and AUC lose without it, or the AUC of a `label`, with 95 % intervals.
+
+        Writes the folder `explain/` of the run.
+        """
+        names = [found["name"] for found in self.results["labels"]]
+        if label is not None and label not in names:
+            raise DataError(f"label: expected one of {', '.join(names)}, found {label!r}")
         drops, _notes = self._run.explain(self.dataset._data, fold)
-        columns = ["AP lost", "AP low", "AP high", "AUC lost", "AUC low", "AUC high"]
-        rows = {part: dict(zip(columns, [*precision, *auc], strict=True)) for part, precision, auc in drops}
+        rows = {}
+        for part, precision, auc, labels in drops:
+            if label is None:
+                rows[part] = dict(zip(("AP lost", "AP low", "AP high"), precision, strict=True))
+            else:
+                low, mean, high = labels[names.index(label)] or (None, None, None)
+                auc = [mean, low, high]
+                rows[part] = {}
+            rows[part].update(zip(("AUC lost", "AUC low", "AUC high"), auc, strict=True))
         return _table(rows, "region").sort_values("AUC lost", ascending=False)
 
     @property

@@ -20,8 +20,14 @@ pub(crate) struct Run(pub(crate) mused::Run);
 /// Subject and stimulus of a row.
 type Row = (String, String);
 
-/// A part of the input, and what macro AP and AUC lose without it: mean and ends of the interval.
-type Drop = (String, [Option<f64>; 3], [Option<f64>; 3]);
+/// A part of the input; what macro AP and AUC lose without it, mean and ends of the interval; and of each label, what its AUC
+/// loses: low, mean, high.
+type Drop = (
+    String,
+    [Option<f64>; 3],
+    [Option<f64>; 3],
+    Vec<Option<[f64; 3]>>,
+);
 
 impl Run {
     /// The scores that are there, or new ones.
@@ -138,7 +144,7 @@ impl Run {
         };
         let drops = found.drops.into_iter().map(|drop| {
             let (precision, auc) = (ends(drop.average_precision), ends(drop.roc_auc));
-            (drop.part, precision, auc)
+            (drop.part, precision, auc, drop.labels)
         });
         Ok((drops.collect(), found.notes))
     }

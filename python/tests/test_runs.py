@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,14 @@ def test_regions_are_held_against_one_another(trained: mused.Run, dataset: mused
     regions = trained.regions()
     assert sorted(regions.index) == ["FFA", "V1"]
     assert np.isfinite(regions["AUC lost"]).all()
+    assert list(regions.columns) == ["AP lost", "AP low", "AP high", "AUC lost", "AUC low", "AUC high"]
+    of_label = trained.regions("face")
+    assert list(of_label.columns) == ["AUC lost", "AUC low", "AUC high"]
+    table = pd.read_csv(Path(trained.path) / "explain" / "occlusion_labels.tsv", sep="\t")
+    lost = table[table["label"] == "face"].set_index("part")["roc_auc"]
+    assert of_label["AUC lost"].to_dict() == pytest.approx(lost.to_dict(), nan_ok=True, abs=1e-6)
+    with pytest.raises(mused.DataError, match="label: expected one of face, house, tool, found 'fase'"):
+        trained.regions("fase")
     other = dataset.add("dora", betas["anna"], stimulus=STIMULI, roi=REGIONS)
     with pytest.raises(mused.MusedError, match="is another dataset than the run was made on"):
         mused.Run.open(trained.path, other).regions()
@@ -144,6 +153,15 @@ def test_leaks_are_refused(labels: pd.DataFrame, betas: dict, tmp_path) -> None:
     assert run.results["audit"]["findings"]
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """Also where the tests run in the background, whose shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_saves_and_the_same_call_goes_on(dataset: mused.Dataset, tmp_path) -> None:
     main = threading.main_thread().ident
