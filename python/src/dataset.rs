@@ -15,6 +15,9 @@ use crate::error::{DataError, raised};
 #[pyclass(module = "mused._mused")]
 pub(crate) struct Dataset(State);
 
+/// A problem: whether it stops training, and what it is.
+type Found = (bool, String);
+
 enum State {
     Made(DatasetBuilder),
     Opened(mused::Dataset),
@@ -160,7 +163,7 @@ impl Dataset {
     }
 
     /// Problems, each with whether it stops training, and who looks unlike the others.
-    fn check(&self, py: Python<'_>) -> PyResult<(Vec<(bool, String)>, Vec<String>)> {
+    fn check(&self, py: Python<'_>) -> PyResult<(Vec<Found>, Vec<String>)> {
         let dataset = self.get()?;
         let checked = py.detach(|| {
             let mut problems = dataset.problems();

@@ -20,6 +20,9 @@ pub(crate) struct Run(pub(crate) mused::Run);
 /// Subject and stimulus of a row.
 type Row = (String, String);
 
+/// Names of the labels; subject and stimulus of each row; rows × labels.
+type Table<'py, T> = (Vec<String>, Vec<Row>, Bound<'py, PyArray2<T>>);
+
 /// A part of the input; what macro AP and AUC lose without it, mean and ends of the interval; and of each label, what its AUC
 /// loses: low, mean, high.
 type Drop = (
@@ -80,22 +83,15 @@ impl Run {
         Ok(results.in_words())
     }
 
-    /// Names of the labels; subject and stimulus of each row; rows × labels.
-    fn predict<'py>(
-        &self,
-        py: Python<'py>,
-        dataset: &Dataset,
-    ) -> PyResult<(Vec<String>, Vec<Row>, Bound<'py, PyArray2<f32>>)> {
+    /// Probabilities of everything in a dataset.
+    fn predict<'py>(&self, py: Python<'py>, dataset: &Dataset) -> PyResult<Table<'py, f32>> {
         let dataset = dataset.get()?;
         let found = py.detach(|| predict(&self.0, &dataset)).map_err(raised)?;
         Ok((found.labels, found.rows, found.values.into_pyarray(py)))
     }
 
     /// The test predictions, as [`Self::predict`] gives others.
-    fn predictions<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Vec<String>, Vec<Row>, Bound<'py, PyArray2<f64>>)> {
+    fn predictions<'py>(&self, py: Python<'py>) -> PyResult<Table<'py, f64>> {
         let found = py.detach(|| self.0.predictions()).map_err(raised)?;
         let values = found.probabilities.into_pyarray(py);
         Ok((found.labels, found.keys, values))
