@@ -30,7 +30,7 @@ const RISK: f64 = 0.01;
 pub enum Measure {
     /// Median over voxels of the standard deviation over trials.
     Scale,
-    /// Of a run: median over voxels of its mean's distance from the subject's, in standard deviations.
+    /// Of a run: median over voxels of how far its mean lies from the subject's, in standard deviations.
     Shift,
     /// Of a run: correlation of its trials with the mean patterns of their labels in the other runs, mean over trials.
     Consistency,
@@ -102,6 +102,7 @@ impl fmt::Display for Outlier {
                 ": responses vary {:.1} times as much as in the others",
                 value / others
             ),
+            Measure::Scale if value == 0.0 => f.write_str(": responses do not vary"),
             Measure::Scale => write!(
                 f,
                 ": responses vary 1/{:.1} of what they do in the others",
@@ -109,8 +110,7 @@ impl fmt::Display for Outlier {
             ),
             Measure::Shift => write!(
                 f,
-                ": responses lie {:+.1} standard deviations from the subject's mean (the other runs {others:+.1})",
-                value
+                ": responses lie {value:.1} standard deviations from the subject's mean (in the other runs {others:.1})"
             ),
             Measure::Consistency => write!(
                 f,
@@ -224,12 +224,28 @@ pub fn quality(dataset: &Dataset) -> Result<Quality> {
     for subject in &subjects {
         let of = |run: &RunQuality| (subject.id.clone(), Some((run.session, run.run)));
         let keys: Vec<_> = subject.runs.iter().map(of).collect();
+        outliers.extend(dead(subject));
         for measure in [Measure::Scale, Measure::Shift, Measure::Consistency] {
             let values = subject.runs.iter().map(|run| measure.of_run(run));
             outliers.extend(unlike(measure, &keys, &values.collect::<Vec<_>>()));
         }
     }
     Ok(Quality { subjects, outliers })
+}
+
+/// Runs of several trials in which no voxel varies, though they do in others.
+fn dead(subject: &SubjectQuality) -> impl Iterator<Item = Outlier> {
+    let others = subject.scale.filter(|_| subject.runs.len() > 1);
+    let still = subject.runs.iter().filter(|run| run.trials > 1 && run.scale.is_none());
+    still.filter_map(move |run| {
+        Some(Outlier {
+            subject: subject.id.clone(),
+            run: Some((run.session, run.run)),
+            measure: Measure::Scale,
+            value: 0.0,
+            others: others?,
+        })
+    })
 }
 
 /// A subject and, of a run, its session and number.
@@ -284,7 +300,7 @@ fn measured(dataset: &Dataset, subject: &Subject) -> Result<SubjectQuality> {
             let parts = own.iter().zip(&center).zip(&spreads);
             let parts = parts.filter(|(_, spread)| **spread > 0.0);
             parts
-                .map(|((own, center), spread)| (own - center) / spread)
+                .map(|((own, center), spread)| ((own - center) / spread).abs())
                 .collect::<Vec<_>>()
         });
         RunQuality {

@@ -100,10 +100,17 @@ fn a_planted_run_is_named() {
         .max()
         .unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut side = 8.0;
     type Change<'c> = &'c mut dyn FnMut(&mut f32);
-    let cases: [(Measure, Change<'_>); 3] = [
+    let cases: [(Measure, Change<'_>); 5] = [
         (Measure::Scale, &mut |value| *value *= 5.0),
+        (Measure::Scale, &mut |value| *value = 0.0),
         (Measure::Shift, &mut |value| *value += 8.0),
+        // Of either sign, by voxel.
+        (Measure::Shift, &mut |value| {
+            side = -side;
+            *value += side;
+        }),
         (Measure::Consistency, &mut |value| {
             *value = 4.0 * (rng.random::<f32>() - 0.5)
         }),

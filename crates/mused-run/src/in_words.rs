@@ -66,10 +66,16 @@ impl Results {
             None => format!("with a macro ROC-AUC of {}", share(mean)),
         };
         let above = interval.value().is_none_or(|interval| interval.low > floor);
-        let conclusion = match (above, sure(test)) {
-            (true, Some(true)) => "better than chance",
-            (true, None) if interval.value().is_some() => "better than chance",
-            _ => "that is not surely better than chance",
+        let conclusion = match (above, test.value()) {
+            (true, Some(test)) if test.p <= SURE => "better than chance".to_owned(),
+            (true, Some(test)) if test.smallest_p > SURE => format!(
+                "above chance by the interval; the design has so few ways to exchange labels that no p could be below {:.3}",
+                test.smallest_p
+            ),
+            (true, None) if interval.value().is_some() => {
+                "above chance by the interval; no exchange of labels could test it".to_owned()
+            }
+            _ => "that is not surely better than chance".to_owned(),
         };
         format!("{what} {times} ({}): {conclusion}.", known.join("; "))
     }
@@ -130,10 +136,6 @@ fn by_subject(scores: &OverSubjects) -> Option<String> {
             best.0, best.1, last.0, last.1
         )
     })
-}
-
-fn sure(test: &Stated<TestResult>) -> Option<bool> {
-    test.value().map(|test| test.p <= SURE)
 }
 
 /// = or below, for a sentence.

@@ -127,7 +127,10 @@ fn import_as_it_is(source: &Path, made: &Path) -> anyhow::Result<Imported> {
         .iter()
         .any(|name| name == "stimuli.tsv" || name.ends_with(".npy"))
     {
-        return import::npy_as_it_is(source, made);
+        let imported = import::npy_as_it_is(source, made);
+        return imported.with_context(|| {
+            format!("with options, `mused import npy {from} {to}` may take it; then give `mused try` that dataset")
+        });
     }
     bail!(
         "{}: expected a dataset (dataset.json), a folder of arrays (stimuli.tsv and SUBJECT.npy; see `mused import npy \
