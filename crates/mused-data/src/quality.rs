@@ -236,7 +236,10 @@ pub fn quality(dataset: &Dataset) -> Result<Quality> {
 /// Runs of several trials in which no voxel varies, though they do in others.
 fn dead(subject: &SubjectQuality) -> impl Iterator<Item = Outlier> {
     let others = subject.scale.filter(|_| subject.runs.len() > 1);
-    let still = subject.runs.iter().filter(|run| run.trials > 1 && run.scale.is_none());
+    let still = subject
+        .runs
+        .iter()
+        .filter(|run| run.trials > 1 && run.scale.is_none());
     still.filter_map(move |run| {
         Some(Outlier {
             subject: subject.id.clone(),

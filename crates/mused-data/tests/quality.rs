@@ -100,25 +100,25 @@ fn a_planted_run_is_named() {
         .max()
         .unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut side = 8.0;
-    type Change<'c> = &'c mut dyn FnMut(&mut f32);
+    type Change<'c> = &'c mut dyn FnMut(usize, &mut f32);
     let cases: [(Measure, Change<'_>); 5] = [
-        (Measure::Scale, &mut |value| *value *= 5.0),
-        (Measure::Scale, &mut |value| *value = 0.0),
-        (Measure::Shift, &mut |value| *value += 8.0),
+        (Measure::Scale, &mut |_, value| *value *= 5.0),
+        (Measure::Scale, &mut |_, value| *value = 0.0),
+        (Measure::Shift, &mut |_, value| *value += 8.0),
         // Of either sign, by voxel.
-        (Measure::Shift, &mut |value| {
-            side = -side;
-            *value += side;
+        (Measure::Shift, &mut |voxel, value| {
+            *value += [8.0, -8.0][voxel % 2];
         }),
-        (Measure::Consistency, &mut |value| {
+        (Measure::Consistency, &mut |_, value| {
             *value = 4.0 * (rng.random::<f32>() - 0.5)
         }),
     ];
     for (measure, change) in cases {
         let found = outliers(&changed(&clean, 1, |trial, row| {
             if (trial.session, trial.run) == (1, last) {
-                row.iter_mut().for_each(&mut *change);
+                for (voxel, value) in row.iter_mut().enumerate() {
+                    change(voxel, value);
+                }
             }
         }));
         // A run far off can make its subject stand out.
