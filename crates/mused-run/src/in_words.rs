@@ -2,7 +2,7 @@
 
 use mused_stats::summary::median;
 
-use crate::{LabelResult, OverSubjects, Results, Stated, TestResult};
+use crate::{LabelResult, OverSubjects, Results, Stated};
 
 /// Above this, a p says nothing.
 const SURE: f64 = 0.05;
