@@ -128,3 +128,38 @@ pub(crate) struct PermuteArgs {
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  mused predict runs/a data/action --out probabilities.npy
+
+Writes probabilities.npy (rows × labels) and probabilities.tsv (subject, stimulus of each row).
+With several folds it is the mean over their models: stimuli of the run's own dataset were
+trained on by some of them. For honest scores use `mused evaluate`.")]
+pub(crate) struct PredictArgs {
+    /// Run directory
+    pub(crate) run: PathBuf,
+    /// Dataset directory whose subjects the run knows
+    pub(crate) dataset: PathBuf,
+    /// Probabilities to write
+    #[arg(long, value_name = "FILE.npy")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  mused export-checkpoint runs/hcp weights.safetensors
+  python -c \"from safetensors.torch import load_file; model.load_state_dict(load_file('weights.safetensors'))\"")]
+pub(crate) struct ExportCheckpointArgs {
+    /// Run directory of a volume model (model.family = \"brainformer\")
+    pub(crate) run: PathBuf,
+    /// File to write
+    pub(crate) out: PathBuf,
+    /// Fold whose weights to write
+    #[arg(long, default_value_t = 0)]
+    pub(crate) fold: usize,
+}
