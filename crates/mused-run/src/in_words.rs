@@ -145,3 +145,140 @@ pub(crate) fn p_in_words(p: f64) -> String {
         false => format!("= {p:.3}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn none() -> Value {
+        json!({"unavailable": "no reason"})
+    }
+
+    /// Results of subjects and labels by their AUC, with the interval of the mean and a p with its smallest.
+    fn results(
+        subjects: &[(&str, f64)],
+        labels: &[(&str, f64)],
+        ends: [f64; 2],
+        p: Option<[f64; 2]>,
+    ) -> Results {
+        let per_subject: Value = subjects
+            .iter()
+            .map(|(id, auc)| ((*id).to_owned(), json!(auc)))
+            .collect();
+        let scores =
+            |mean: Option<f64>| json!({"mean": mean, "sd": null, "per_subject": per_subject});
+        let mean = subjects.iter().map(|(_, auc)| auc).sum::<f64>() / subjects.len().max(1) as f64;
+        let known = (!subjects.is_empty()).then_some(mean);
+        let interval = json!({"estimate": mean, "low": ends[0], "high": ends[1], "standard_error": 0.1,
+            "generalises_to": "subjects and stimuli"});
+        let test = p.map_or_else(
+            none,
+            |[p, smallest]| json!({"p": p, "smallest_p": smallest, "null_mean": 0.5}),
+        );
+        let metric = json!({"interval": interval, "permutation": test, "retrained": none()});
+        let label = |(name, auc): &(&str, f64)| {
+            json!({"name": name, "prevalence": 0.2, "positives": 4, "average_precision": 0.5, "roc_auc": auc,
+                "average_precision_interval": none(), "roc_auc_interval": none(), "average_precision_test": none(),
+                "roc_auc_test": {"p": 0.01, "q": if *auc > 0.6 { 0.02 } else { 0.3 }}})
+        };
+        let found = json!({
+            "schema": crate::RESULTS_SCHEMA, "undefined": "exclude", "folds": 5,
+            "macro": {"average_precision": scores(known), "roc_auc": scores(known), "hamming_loss": scores(known),
+                "subset_accuracy": scores(known), "micro_average_precision": scores(known)},
+            "inference": {"exchanged": "groups", "permutations": 10000, "attainable_log2": 90.0, "seed": 0,
+                "average_precision": metric, "roc_auc": metric},
+            "calibration": {"brier": 0.1, "brier_floor": 0.2, "expected_calibration_error": null, "curve": []},
+            "labels": labels.iter().map(label).collect::<Vec<_>>(),
+            "floors": {"average_precision": 0.2, "random_average_precision": 0.25, "roc_auc": 0.5, "hamming_loss": 0.2},
+            "noise_ceiling": {"scores": none(), "responses": {}, "geometry": none()},
+            "audit": none(), "subjects": {}
+        });
+        serde_json::from_value(found).unwrap()
+    }
+
+    const TWO: [(&str, f64); 2] = [("anna", 0.9), ("ben", 0.7)];
+    const FEW: [(&str, f64); 2] = [("face", 0.9), ("tool", 0.55)];
+
+    #[test]
+    fn scores_have_their_words() {
+        let words = |ends, p| results(&TWO, &FEW, ends, p).in_words();
+        let begins = "Stimuli with a label were told from those without it with a macro ROC-AUC of 0.80 (chance: 0.50; 95 % \
+                      interval";
+        let of_both = "for other subjects and stimuli";
+        assert_eq!(
+            words([0.71, 0.89], Some([1e-4, 1e-4])),
+            [
+                format!("{begins} 0.71 to 0.89 {of_both}; p below 0.001): better than chance."),
+                "Labels, by AUC: face (0.90), tool (0.55).".to_owned(),
+                "Subjects, by AUC: from anna (0.90) to ben (0.70), median 0.80.".to_owned(),
+            ]
+        );
+        let sentence = |ends, p| words(ends, p).swap_remove(0);
+        assert_eq!(
+            sentence([0.45, 0.99], Some([0.03, 1e-4])),
+            format!(
+                "{begins} 0.45 to 0.99 {of_both}; p = 0.030): that is not surely better than chance."
+            )
+        );
+        assert_eq!(
+            sentence([0.71, 0.89], Some([0.2, 1e-4])),
+            format!(
+                "{begins} 0.71 to 0.89 {of_both}; p = 0.200): that is not surely better than chance."
+            )
+        );
+        assert_eq!(
+            sentence([0.71, 0.89], Some([0.125, 0.125])),
+            format!(
+                "{begins} 0.71 to 0.89 {of_both}; p = 0.125): above chance by the interval; the design has so few ways to \
+                 exchange labels that no p could be below 0.125."
+            )
+        );
+        assert_eq!(
+            sentence([0.71, 0.89], None),
+            format!(
+                "{begins} 0.71 to 0.89 {of_both}): above chance by the interval; no exchange of labels could test it."
+            )
+        );
+        let nothing = results(&[], &[], [0.0, 1.0], None);
+        assert_eq!(
+            nothing.in_words(),
+            ["No label could be scored: no test sample has one, or all do."]
+        );
+    }
+
+    #[test]
+    fn many_labels_are_counted_and_one_subject_is_no_range() {
+        let names = ["a", "b", "c", "d", "e", "f", "g"];
+        let labels: Vec<(&str, f64)> = names
+            .into_iter()
+            .zip([0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.5])
+            .collect();
+        let found = results(&TWO[..1], &labels, [0.7, 0.9], Some([1e-4, 1e-4]));
+        assert_eq!(
+            found.of_labels_and_subjects(),
+            [
+                "6 of 7 labels were found (false discovery rate 0.05). Best, by AUC: a (0.90), b (0.85), c (0.80); weakest: \
+                 e (0.70), f (0.65), g (0.50)."
+            ]
+        );
+    }
+
+    #[test]
+    fn one_label_a_stimulus_is_told_by_accuracy() {
+        let mut found = results(&TWO, &FEW, [0.71, 0.89], None);
+        let accuracy = json!({
+            "scores": {"mean": 0.625, "sd": null, "per_subject": {"anna": 0.7, "ben": 0.55}},
+            "interval": {"estimate": 0.625, "low": 0.503, "high": 0.747, "standard_error": 0.05, "generalises_to": "stimuli"},
+            "permutation": {"p": 0.004, "smallest_p": 1e-4, "null_mean": 0.5},
+            "most_frequent": 0.5, "confusion": [[1, 0], [0, 1]]
+        });
+        found.accuracy = serde_json::from_value(accuracy).unwrap();
+        assert_eq!(
+            found.in_a_sentence(),
+            "The right one of 2 labels was named in 62 % of the test samples (naming the most frequent one always: 50 %; 95 % \
+             interval 50 % to 75 % for other stimuli; p = 0.004): better than chance."
+        );
+    }
+}

@@ -5,7 +5,6 @@ use mused_data::Dataset;
 use mused_formats::npy;
 use mused_formats::table::{Table, TableWriter};
 use mused_stats::Samples;
-use mused_stats::permutation::Exchange;
 use ndarray::{Array2, ArrayD, ArrayView2, Ix2};
 
 use crate::{Division, Error, Result};
@@ -144,7 +143,7 @@ impl Predictions {
         // Other exchanges do not ask for time: there a seed gives the p that it always gave.
         let asks_for_time = |samples: &Samples| {
             let exchange = samples.exchange(self.targets.view()).map_err(contradict)?;
-            Ok::<_, Error>([Exchange::Shift, Exchange::Blocks].contains(&exchange))
+            Ok::<_, Error>(exchange.in_time())
         };
         Ok(match asks_for_time(&timed)? || asks_for_time(&named)? {
             true => timed,

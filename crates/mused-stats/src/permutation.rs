@@ -74,6 +74,11 @@ impl Exchange {
             false => Self::Groups,
         }
     }
+
+    /// Whether it asks in which order stimuli were shown.
+    pub fn in_time(self) -> bool {
+        matches!(self, Self::Shift | Self::Blocks)
+    }
 }
 
 /// How many relabellings there were and could be.

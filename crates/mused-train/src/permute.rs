@@ -51,17 +51,12 @@ fn relabelled(dataset: &Dataset, seed: u64, index: u64) -> Result<Dataset> {
     let mut by_time: Vec<usize> = (0..places.len()).collect();
     by_time.sort_by_key(|&stimulus| places[stimulus]);
     let by_row: Vec<usize> = (0..places.len()).collect();
-    let exchange = |order: &[usize]| {
-        let exchange = Exchange::of(&groups(dataset, order), &labels(dataset, order));
-        (exchange != Exchange::Stimuli && exchange != Exchange::Groups).then_some(exchange)
-    };
+    let exchange = |order: &[usize]| Exchange::of(&groups(dataset, order), &labels(dataset, order));
     // Where time decides, stimuli count in the order shown.
-    let (order, exchange) = match exchange(&by_time).or_else(|| exchange(&by_row)) {
+    let (timed, named) = (exchange(&by_time), exchange(&by_row));
+    let (order, exchange) = match [timed, named].into_iter().find(|found| found.in_time()) {
         Some(exchange) => (by_time, exchange),
-        None => {
-            let exchange = Exchange::of(&groups(dataset, &by_row), &labels(dataset, &by_row));
-            (by_row, exchange)
-        }
+        None => (by_row, named),
     };
     let groups = match exchange {
         Exchange::Blocks => pools(dataset, &order),

@@ -1,5 +1,6 @@
 //! `mused try`: the whole way on somebody's own data, and what came out, in words.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -164,10 +165,9 @@ fn check(dataset: &Dataset) -> anyhow::Result<Quality> {
 
 /// The run and the ridge regression beside it, begun or gone on with; `None` when it was stopped.
 fn train(args: &TryArgs, dataset: &Dataset) -> anyhow::Result<Option<Run>> {
-    let path = args.out.join("run");
     let bar = TrainingBar::new();
     let mut layers = Layers::preset("default")?;
-    let groups: std::collections::BTreeSet<&str> = dataset
+    let groups: BTreeSet<&str> = dataset
         .stimuli
         .iter()
         .map(|stimulus| stimulus.group.as_str())
@@ -187,10 +187,7 @@ fn train(args: &TryArgs, dataset: &Dataset) -> anyhow::Result<Option<Run>> {
         .layers(&layers)
         .progress(&bar)
         .threads(args.threads.count());
-    let trained = match Run::exists(&path) {
-        true => training.resume(&path),
-        false => training.train(&path),
-    };
+    let trained = training.complete(args.out.join("run"));
     bar.finish();
     match trained {
         Ok(run) => Ok(Some(run)),
@@ -210,12 +207,8 @@ pub(super) fn last_words(results: &Results, found: &Quality) -> Vec<String> {
 fn next(dataset: &Dataset, results: &Results, run: &Run) -> String {
     let place: PathBuf = dataset.root().map(Path::to_owned).unwrap_or_default();
     let below = |ridge: &AgainstRidge| ridge.verdict.standing == Standing::Below;
-    if results
-        .ridge
-        .as_ref()
-        .and_then(Stated::value)
-        .is_some_and(below)
-    {
+    let ridge = results.ridge.as_ref().and_then(Stated::value);
+    if ridge.is_some_and(below) {
         return format!("go on with the regression, {}.", run.ridge_path().display());
     }
     let pictures = dataset
