@@ -72,9 +72,10 @@ fn say(step: usize, what: &str) {
 
 /// Makes the folder this data's, or finds that it is another's.
 fn own(source: &Path, out: &Path) -> anyhow::Result<()> {
-    let absolute = fs::canonicalize(source).with_context(|| {
+    let absolute = fs::canonicalize(source).ok().filter(|path| path.is_dir());
+    let absolute = absolute.with_context(|| {
         format!(
-            "{}: expected a dataset, a folder of arrays or a BIDS folder",
+            "{}: expected a dataset, a folder of arrays or a BIDS folder, found no folder",
             source.display()
         )
     })?;
