@@ -111,8 +111,13 @@ impl Confusion<'_> {
         let most = finite.fold(1e-9f64, |most, value| most.max(value.abs()));
         let size = SIDE * self.names.len() as f64;
         let mut svg = Svg::new((LEFT + size + 60.0).max(420.0), TOP + size + 50.0);
-        let at = (LEFT - 8.0, TOP - 8.0);
-        svg.text(at, Anchor::End, Ink::Quiet, "is there ↓   predicted →");
+        let columns = match self.kind {
+            Kind::Excess => "columns: predicted",
+            Kind::Named => "columns: named",
+        };
+        for (text, above) in [("rows: there", 24.0), (columns, 8.0)] {
+            svg.text((LEFT - 8.0, TOP - above), Anchor::End, Ink::Quiet, text);
+        }
         for row in 0..self.names.len() {
             self.draw_row(&mut svg, row, most);
         }
