@@ -1,14 +1,13 @@
 //! Named tensors of a model directory, read one at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use mused_formats::safetensors::SafetensorsFile;
+use mused_formats::sha256::{self, hexadecimal};
 use mused_formats::torch_pickle::{self, StateDict, TensorEntry};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::{Error, Result};
 
@@ -250,18 +249,5 @@ pub fn weights_sha256(folder: impl AsRef<Path>) -> Result<String> {
 
 /// SHA-256 of a file, in hexadecimal.
 pub(crate) fn file_sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let count = file.read(&mut buffer).map_err(Error::io(path))?;
-        if count == 0 {
-            return Ok(hexadecimal(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..count]);
-    }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(hexadecimal(&sha256::of_file(path)?))
 }
