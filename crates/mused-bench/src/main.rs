@@ -1,10 +1,11 @@
-//! Seconds of whole training steps, of single convolutions and of CLIP's image encoder, one JSON line each.
+//! Seconds of whole training steps, of single convolutions, of ridge maps and of CLIP's image encoder, one JSON line each.
 //!
-//! `cargo run --release -p mused-bench -- roi` (`volume`, `layers`, `clip FOLDER`). The programs of `bench/` time PyTorch
+//! `cargo run --release -p mused-bench -- roi` (`volume`, `layers`, `maps`, `clip FOLDER`). The programs of `bench/` time PyTorch
 //! at the same work and put the two side by side.
 
 mod clip;
 mod layers;
+mod maps;
 mod step;
 
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ enum What {
     Volume,
     /// Every convolution of BrainFormer-18, by direction
     Layers,
+    /// Ridge maps of one region of a large subject onto guidance and labels, on the processor
+    Maps,
     /// Pictures through CLIP's image encoder
     Clip {
         /// Folder of the model
@@ -79,6 +82,7 @@ fn measure<B: KernelBackend>(cli: &Cli, device: &str) -> anyhow::Result<()> {
     match &cli.what {
         What::Roi => print("roi", step::roi::<Training<B>>(cli.batch, cli.runs)?),
         What::Volume => print("volume", step::volume::<Training<B>>(cli.batch, cli.runs)?),
+        What::Maps => print("maps", maps::region::<B>(cli.runs)?),
         What::Clip { folder } => print("clip", clip::images::<B>(folder, cli.batch, cli.runs)?),
         What::Layers => layers::all::<B>(cli.batch, cli.runs, |of| print("layer", of))?,
     }
