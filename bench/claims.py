@@ -77,10 +77,10 @@ print("other lines:", collections.Counter(trouble).most_common(5))
 began = time.monotonic()
 status = subprocess.run([mused, "status", "plan"], cwd=args.folder, capture_output=True, text=True)
 print(status.stdout.splitlines()[0], f"(status in {time.monotonic() - began:.2f} s)")
+print("gathered:", run(*command, "many").stderr.count("steps in"), "trained")
 left = [str(p.relative_to(args.folder)) for p in args.folder.rglob("*")
         if p.name.startswith(".lock") or p.suffix == ".partial" or p.parent.name == "at-work"]
 print("left of the killed:", left)
-print("gathered:", run(*command, "many").stderr.count("steps in"), "trained")
 
 run(*command, "one")
 different = [p for p in sorted((args.folder / "one").rglob("*")) if p.name in ("predictions.npy", "results.json", "benchmark.tsv")

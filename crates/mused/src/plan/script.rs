@@ -81,8 +81,8 @@ code=$?
 case $code in
   # Nobody reads what a task that is done has said.
   0) rm -f {logs}/"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID.txt" ;;
-  # Stopped in time, and saved: it is queued again, and goes on.
-  130) scontrol requeue "$SLURM_JOB_ID" ;;
+  # Stopped in time, and saved: it is queued again, and goes on. The number of one job is that of the array too.
+  130) scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID" ;;
 esac
 exit $code
 "#

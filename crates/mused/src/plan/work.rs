@@ -39,13 +39,17 @@ impl Plan {
         progress: impl Fn(&Path) -> P,
     ) -> Result<Worked> {
         let runs = self.runs(task)?;
+        let claim = self.claim_path(task);
         let done = || runs.iter().all(|run| is_done(run));
         if done() {
+            if claim.exists() {
+                // Of a process that was killed when all was done: it goes with this one's.
+                drop(Lock::take_at_once(claim));
+            }
             return Ok(Worked::Before);
         }
         let at_work = self.folder.join(AT_WORK);
         make_folder(&at_work).map_err(mused_run::Error::io("cannot create", &at_work))?;
-        let claim = self.claim_path(task);
         let claimed = match waits {
             true => Lock::take(claim),
             false => Lock::take_at_once(claim),
