@@ -153,6 +153,15 @@ try:
     requeued = running(1, on="n3")[0]
     run("scontrol", "requeue", f"{array}_{requeued}")
     say(f"task {requeued} requeued while it ran")
+    until("one more job runs on n2", lambda: [task for task in running(9, on="n2") if task not in cancelled])
+    timed = [task for task in running(9, on="n2") if task not in cancelled][0]
+    run("scontrol", "update", f"JobId={array}_{timed}", "TimeLimit=1")
+    # It stands still until SLURM ends it: the runs are too short for a minute, the shortest time there is.
+    stopped = [int(line.split()[0]) for line in subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True)
+               .stdout.splitlines()[1:] if f"work {root}/plan --task {timed} " in line]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    say(f"task {timed} stands still in a job of one minute ({len(stopped)} process)")
     until("SLURM gives n1 up", lambda: "down" in run("sinfo", "-h", "-n", "n1", "-o", "%T"), 120)
     node("n1")
     until("n1 is back", lambda: "idle" in run("sinfo", "-h", "-n", "n1", "-o", "%T") or running(on="n1"), 120)
