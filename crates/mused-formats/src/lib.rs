@@ -31,7 +31,7 @@ mod xml;
 
 pub use budget::Budget;
 pub use error::{Error, ErrorKind, Result};
-pub use lock::{Lock, Locked};
+pub use lock::{Claim, Lock, Locked};
 pub use recognise::{open, read, recognised};
 pub use shell::quoted;
 pub use whole_file::{

@@ -1,5 +1,5 @@
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mused_data::Identity;
 use mused_data::audit::Report;
@@ -59,6 +59,13 @@ impl RunRecord {
     /// The time now, as `started` and `finished` have it.
     pub fn now() -> String {
         humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+    }
+
+    /// About how long it took, pauses included; `None` of what has not ended.
+    pub fn took(&self) -> Option<Duration> {
+        let time = |text: &str| humantime::parse_rfc3339(text).ok();
+        let (started, finished) = (time(&self.started)?, time(self.finished.as_ref()?)?);
+        finished.duration_since(started).ok()
     }
 }
 

@@ -48,4 +48,4 @@ pub use progress::{Cancel, Progress};
 pub use published::{PublishedRequest, export_published, import_published};
 pub use random::drawn_order;
 pub use search::{Settings, candidates, choose};
-pub use training::{Outcome, TrainRequest, resume, train};
+pub use training::{Outcome, TrainRequest, memory_of, resume, train};

@@ -80,7 +80,7 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     let mut record = record(request.dataset, &plan, Some(audit), threads)?;
     record.config = Some(asked);
     record.machine.device = learner.device();
-    let _alone = Run::claim(run)?;
+    watch.hold(Run::claim(run)?);
     let run = Run::create(run, record, layers, dataset, &plan.folds)?;
     execute(
         dataset,
@@ -111,10 +111,11 @@ pub fn resume<B: TrainBackend>(
         ));
     }
     share_heap();
-    let _alone = Run::claim(run.path())?;
+    let alone = Run::claim(run.path())?;
     run.sweep()?;
     run.refuse_edited()?;
     let watch = &Watch::new(dataset, progress)?;
+    watch.hold(alone);
     run.check_dataset(dataset)?;
     let mut config = run.resolved_config()?;
     refuse_other_recipe(&run, &config, dataset)?;
@@ -232,6 +233,22 @@ pub(crate) fn controlled(dataset: &Dataset, config: &Config) -> Dataset {
         true => dataset.shuffled(config.split.seed),
         false => dataset.clone(),
     }
+}
+
+/// About the bytes of memory that training takes on so many threads, one model after another, beside the program itself.
+///
+/// # Errors
+/// As [`train`].
+pub fn memory_of<B: TrainBackend>(
+    dataset: &Dataset,
+    layers: &Layers,
+    threads: usize,
+) -> Result<u64> {
+    let mut config = layers.config()?;
+    let dataset = &controlled(dataset, &config);
+    settle(&mut config, dataset)?;
+    let learner = learner::<B>(&config);
+    Ok(Plan::new(dataset, &config, learner.as_ref())?.bytes(threads))
 }
 
 fn execute(

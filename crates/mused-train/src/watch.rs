@@ -1,6 +1,7 @@
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use mused_data::Dataset;
+use mused_formats::Lock;
 use mused_formats::npy::FileState;
 use mused_run::Run;
 
@@ -14,6 +15,8 @@ pub(crate) struct Watch<'w> {
     pub(crate) progress: &'w dyn Progress,
     /// How its files stood when their content was last known.
     known: Mutex<Vec<Option<FileState>>>,
+    /// The right to write the run.
+    alone: OnceLock<Lock>,
 }
 
 impl<'w> Watch<'w> {
@@ -23,15 +26,29 @@ impl<'w> Watch<'w> {
             dataset,
             progress,
             known: Mutex::new(states(dataset)?),
+            alone: OnceLock::new(),
         })
+    }
+
+    /// Keeps the right to write the run, and looks whether it is still there before anything is saved.
+    pub(crate) fn hold(&self, alone: Lock) {
+        // A watch is over one run.
+        let _ = self.alone.set(alone);
     }
 
     /// Refuses to save what may have been fitted to data that changed after the run began. Reads them only where somebody
     /// has written to their files.
     ///
     /// # Errors
-    /// What changed, and what to do.
+    /// What changed, and what to do; a run that another process took over.
     pub(crate) fn check(&self, run: &Run) -> Result<()> {
+        if self.alone.get().is_some_and(Lock::is_lost) {
+            return Err(Error::invalid(
+                run.path(),
+                "another process took the run over, for this one had given no sign of life for minutes: it goes on there, \
+                 and here nothing more is saved",
+            ));
+        }
         let mut known = self.known.lock().unwrap_or_else(|p| p.into_inner());
         let found = states(self.dataset)?;
         if *known == found {

@@ -16,6 +16,7 @@ use mused_stats::summary;
 use mused_train::{Progress, Settings, candidates, choose};
 
 use crate::kept::{complete, refuse_other_data};
+use crate::plan::{Piece, Piecewise, no_such_run, refuse_others};
 pub use crate::ridge::{AgainstRidges, against_ridges};
 use crate::{compare_seeds, evaluate, ridge};
 
@@ -154,10 +155,7 @@ impl Benchmark<'_> {
         mut progress: impl FnMut(usize, usize, &str) -> P,
     ) -> Result<Option<Vec<Entry>>, Error> {
         let (mut runs, mut total) = (Vec::new(), 0);
-        let shared = self.layers.config().map_err(crate::Error::from)?;
-        if self.chooses() && shared.split.validation_fraction == 0.0 {
-            return Err(Error::NoValidation);
-        }
+        self.check()?;
         for model in self.models {
             for &seed in self.seeds {
                 let planned = self.planned(model, seed)?;
@@ -197,6 +195,22 @@ impl Benchmark<'_> {
         Ok(Some(entries))
     }
 
+    /// Refuses a choice that nothing can be made by.
+    ///
+    /// # Errors
+    /// What to set.
+    pub fn check(&self) -> Result<(), Error> {
+        let shared = self.layers.config().map_err(crate::Error::from)?;
+        match self.chooses() && shared.split.validation_fraction == 0.0 {
+            true => Err(Error::NoValidation),
+            false => Ok(()),
+        }
+    }
+
+    fn place(&self, model: &Contender, seed: u32) -> PathBuf {
+        self.out.join(&model.name).join(format!("seed-{seed}"))
+    }
+
     /// Whether a run is put together from candidates.
     fn chooses(&self) -> bool {
         self.budget > 1
@@ -208,7 +222,7 @@ impl Benchmark<'_> {
         // It would be the same beside each; where it is wanted, it is a model of the table.
         layers.insert("train.ridge", false, "mused benchmark")?;
         let config = layers.config()?;
-        let run = self.out.join(&model.name).join(format!("seed-{seed}"));
+        let run = self.place(model, seed);
         let settings = candidates(&config, self.budget);
         let of = |(index, settings): (usize, &Settings)| -> crate::Result<_> {
             let mut layers = layers.clone();
@@ -291,6 +305,52 @@ impl Benchmark<'_> {
             table.write_row(row)?;
         }
         Ok(table.finish()?)
+    }
+}
+
+impl Piecewise for Benchmark<'_> {
+    fn dataset(&self) -> &Dataset {
+        self.dataset
+    }
+
+    fn config(&self) -> crate::Result<Config> {
+        Ok(self.layers.config()?)
+    }
+
+    fn runs(&self) -> crate::Result<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        for model in self.models {
+            for &seed in self.seeds {
+                let candidates = self.planned(model, seed)?.candidates.into_iter();
+                pieces.extend(candidates.map(|(run, layers)| Piece {
+                    model: model.name.clone(),
+                    run,
+                    layers,
+                }));
+            }
+        }
+        refuse_others(self.dataset, &pieces)?;
+        Ok(pieces)
+    }
+
+    fn make<P: Progress>(&self, run: &Path, progress: P) -> crate::Result<()> {
+        let all = (self.models.iter())
+            .flat_map(|model| self.seeds.iter().map(move |&seed| (model, seed)));
+        for (model, seed) in all {
+            let place = std::path::absolute(self.place(model, seed)).unwrap_or_default();
+            if !run.starts_with(&place) {
+                continue;
+            }
+            let candidates = self.planned(model, seed)?.candidates;
+            for (path, layers) in candidates {
+                if std::path::absolute(&path).is_ok_and(|path| path == run) {
+                    complete((self.dataset, self.threads), run, &layers, || progress)?;
+                    return Ok(());
+                }
+            }
+            break;
+        }
+        Err(no_such_run(run))
     }
 }
 

@@ -26,6 +26,7 @@ use mused_train::{AdaptRequest, Progress, training_trials};
 use serde::{Deserialize, Serialize};
 
 use crate::kept::{complete, opened, refuse_other_data};
+use crate::plan::{Piece, Piecewise, no_such_run, refuse_others};
 use crate::{Error, Result, ridge, runs};
 use jobs::{Adaptation, Job, Make};
 
@@ -98,11 +99,8 @@ impl Curve<'_> {
         &self,
         mut progress: impl FnMut(usize, usize, &str) -> P,
     ) -> Result<Option<Curves>> {
-        let config = self.checked()?;
-        let there = self.there(&config)?;
-        let [sizes, skipped] = self.possible(there)?;
+        let (config, jobs, skipped, there) = self.planned()?;
         let (ridge, of_ridge) = ridge::layers(&config, self.dataset)?;
-        let jobs = self.jobs(&config, &sizes, there)?;
         refuse_other_data(self.dataset, jobs.iter().map(|job| job.path.as_path()))?;
         let _alone = Run::claim(self.out)?;
         // Runs with other settings are told before anything is trained.
@@ -142,6 +140,16 @@ impl Curve<'_> {
             validation: config.split.validation_fraction,
             rows,
         }))
+    }
+
+    /// Every run, those before that others are made of; with the configuration, the numbers that are too many, and those
+    /// that there are.
+    fn planned(&self) -> Result<(Config, Vec<Job>, Vec<Size>, usize)> {
+        let config = self.checked()?;
+        let there = self.there(&config)?;
+        let [sizes, skipped] = self.possible(there)?;
+        let jobs = self.jobs(&config, &sizes, there)?;
+        Ok((config, jobs, skipped, there))
     }
 
     /// The configuration, where there is a curve of it.
@@ -310,5 +318,38 @@ impl Curve<'_> {
             .into_iter()
             .filter_map(|of| row(of).transpose())
             .collect()
+    }
+}
+
+/// Adaptations, which take seconds, are left to the command that gathers.
+impl Piecewise for Curve<'_> {
+    fn dataset(&self) -> &Dataset {
+        self.dataset
+    }
+
+    fn config(&self) -> Result<Config> {
+        Ok(self.layers.config()?)
+    }
+
+    fn runs(&self) -> Result<Vec<Piece>> {
+        let (_, jobs, ..) = self.planned()?;
+        let piece = |job: Job| match job.make {
+            Make::Train(layers) => Some(Piece {
+                model: format!("{}, {}", job.model, self.over.words(job.at.size)),
+                run: job.path,
+                layers: *layers,
+            }),
+            Make::Adapt(_) => None,
+        };
+        let pieces: Vec<Piece> = jobs.into_iter().filter_map(piece).collect();
+        refuse_others(self.dataset, &pieces)?;
+        Ok(pieces)
+    }
+
+    fn make<P: Progress>(&self, run: &Path, progress: P) -> Result<()> {
+        let (_, jobs, ..) = self.planned()?;
+        let here = |job: &&Job| std::path::absolute(&job.path).is_ok_and(|path| path == run);
+        let job = jobs.iter().find(here).ok_or_else(|| no_such_run(run))?;
+        Curve::make(self, job, progress)
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! [`data`] holds datasets, imports and the simulator, [`features`] CLIP features of stimuli, [`benchmark`] compares
-//! models, [`curve`] says how many trials or people are enough, [`report`] makes pages of runs; [`stats`] and [`formats`] are parts
+//! models, [`curve`] says how many trials or people are enough, [`plan`] has many processes make their runs, [`report`] makes pages of runs; [`stats`] and [`formats`] are parts
 //! they are made of.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -19,6 +19,8 @@ mod device;
 mod error;
 pub mod features;
 mod kept;
+mod permutations;
+pub mod plan;
 mod ridge;
 mod runs;
 mod training;
@@ -40,6 +42,7 @@ pub use mused_train::{
     AdaptRequest, Cancel, Explanation, PartDrop, Probabilities, Progress, PublishedRequest,
     ScoreDrop, TokenGeometry, limit_memory,
 };
+pub use permutations::Permutations;
 pub use runs::{
     adapt, audit_run, compare, compare_seeds, evaluate, evaluate_with, explain, export_published,
     import_published, predict,

@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Command::Audit(args) => commands::audit::run(&args),
         Command::Benchmark(args) => commands::benchmark::run(&args),
         Command::Curve(args) => commands::curve::run(&args),
+        Command::Work(args) => commands::work::run(&args),
+        Command::Status(args) => commands::status::run(&args),
         Command::Train(args) => commands::train::run(&args),
         Command::Evaluate(args) => commands::evaluate::run(&args),
         Command::Features(args) => commands::features::run(&args),

@@ -2,15 +2,20 @@
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 /// Number of the signal that asked for a stop; 0 before.
 static ASKED: AtomicI32 = AtomicI32::new(0);
 
+/// In its place where the time is over.
+const TIME: i32 = -1;
+
 /// Exit code of what Ctrl-C stopped, as shells report it.
 const INTERRUPTED: u8 = 130;
 
-/// Makes Ctrl-C, SIGTERM and SIGHUP ask for a stop after the current step. A second Ctrl-C ends the process at once. A
-/// signal that is ignored, as `nohup` does, stays so.
+/// Makes Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 ask for a stop after the current step. A second Ctrl-C ends the process at once.
+/// A signal that is ignored, as `nohup` does, stays so.
 #[cfg(unix)]
 #[allow(unsafe_code)]
 pub(crate) fn stop_when_asked() -> anyhow::Result<()> {
@@ -34,7 +39,7 @@ pub(crate) fn stop_when_asked() -> anyhow::Result<()> {
         }
     }
 
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1] {
         // SAFETY: the handler only stores a number and calls what may be called there.
         let before = unsafe { libc::signal(signal, ask as *const () as libc::sighandler_t) };
         ensure!(
@@ -69,8 +74,23 @@ pub(crate) fn asked() -> bool {
     ASKED.load(Ordering::Relaxed) != 0
 }
 
-/// Exit code of what was stopped, as shells report it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
+/// Asks for a stop after so long.
+pub(crate) fn stop_after(time: Duration) {
+    thread::spawn(move || {
+        thread::sleep(time);
+        if ASKED.swap(TIME, Ordering::Relaxed) == 0 {
+            eprintln!("the time is over: stopping after this step");
+        }
+    });
+}
+
+/// Exit code of what was stopped, as shells report it: 143 after SIGTERM, 129 after SIGHUP; and 130 after Ctrl-C, SIGUSR1, by
+/// which clusters tell that the time of a job is nearly over, and --time-limit.
 pub(crate) fn exit_code() -> ExitCode {
-    let signal = ASKED.load(Ordering::Relaxed);
-    ExitCode::from(u8::try_from(128 + signal).unwrap_or(INTERRUPTED))
+    let code = match ASKED.load(Ordering::Relaxed) {
+        15 => 143,
+        1 => 129,
+        _ => INTERRUPTED,
+    };
+    ExitCode::from(code)
 }

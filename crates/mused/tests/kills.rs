@@ -291,7 +291,7 @@ mod listeners_and_signals {
 
     #[test]
     fn the_end_of_a_session_or_job_is_saved_from() {
-        for (name, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130)] {
+        for (name, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130), ("-USR1", 130)] {
             let folder = simulated();
             let mut child = at_work(&folder, "", None);
             signal(&child, name);

@@ -17,7 +17,7 @@ const PARTIAL: &str = ".partial";
 
 impl Run {
     /// The right to be the only writer of the run, or folder of runs, at `path`, which is made where it is missing. It
-    /// ends with the process.
+    /// ends with the process. Where a process of another machine has it, this waits for a sign of life, see [`Lock::take`].
     ///
     /// # Errors
     /// Who has it.
@@ -93,6 +93,6 @@ fn of_the_plan(name: &OsStr) -> bool {
     let name = name.to_str().unwrap_or_default();
     match name.strip_suffix(PARTIAL) {
         Some(partial) => partial == RUN || PLANNED.contains(&partial),
-        None => name == LOCK || PLANNED.contains(&name),
+        None => name.starts_with(LOCK) || PLANNED.contains(&name),
     }
 }

@@ -1,6 +1,10 @@
 //! What a command runs on: processors, a GPU, memory.
 
+use std::time::Duration;
+
 use clap::Args;
+
+use crate::signals;
 
 #[derive(Debug, Args)]
 pub(crate) struct ThreadArgs {
@@ -52,6 +56,27 @@ impl MemoryArgs {
     pub(crate) fn limit(&self) {
         if let Some(bytes) = self.memory {
             mused::limit_memory(bytes);
+        }
+    }
+
+    /// What was asked for.
+    pub(crate) fn asked(&self) -> Option<u64> {
+        self.memory
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TimeArgs {
+    /// Stop and save after this time, e.g. 3h50m, with exit code 130; the same command goes on
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    time_limit: Option<Duration>,
+}
+
+impl TimeArgs {
+    /// Has the process asked to stop when the time is over.
+    pub(crate) fn limit(&self) {
+        if let Some(time) = self.time_limit {
+            signals::stop_after(time);
         }
     }
 }

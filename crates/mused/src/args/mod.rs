@@ -4,6 +4,7 @@ mod datasets;
 mod import;
 mod layers;
 mod machine;
+mod plan;
 mod results;
 mod training;
 
@@ -14,7 +15,8 @@ use clap_complete::Shell;
 
 pub(crate) use datasets::*;
 pub(crate) use import::*;
-use machine::{DeviceArgs, MemoryArgs, ThreadArgs};
+use machine::{DeviceArgs, MemoryArgs, ThreadArgs, TimeArgs};
+pub(crate) use plan::*;
 pub(crate) use results::*;
 pub(crate) use training::*;
 
@@ -37,7 +39,8 @@ Examples:
   mused train data/action --out runs/first --folds 5
   mused evaluate runs/first
 
-Exit codes: 0 done, 1 failed, 2 wrong usage; stopped and resumable: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.";
+Exit codes: 0 done, 1 failed, 2 wrong usage; stopped and resumable: 130 by Ctrl-C,
+SIGUSR1 or --time-limit, 143 by SIGTERM, 129 by SIGHUP.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -68,6 +71,10 @@ pub(crate) enum Command {
     Benchmark(BenchmarkArgs),
     /// Scores over numbers of trials, of training or of a new person, beside ridge regression on the same trials
     Curve(CurveArgs),
+    /// Make runs that were planned with --plan: a task, or all that are left
+    Work(WorkArgs),
+    /// Where the tasks of a plan stand: done, running, failed, waiting
+    Status(StatusArgs),
     /// Score a run on its held-out stimuli: how good it is, and whether it is ahead of ridge regression
     Evaluate(EvaluateArgs),
     /// One HTML file of figures, tables and methods, of a run or several
@@ -114,6 +121,7 @@ impl Command {
                 | Self::Train(_)
                 | Self::Benchmark(_)
                 | Self::Permute(_)
+                | Self::Work(_)
         )
     }
 }

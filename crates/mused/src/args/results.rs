@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{DeviceArgs, MemoryArgs, ThreadArgs};
+use super::{DeviceArgs, MemoryArgs, PlanArgs, ThreadArgs, TimeArgs};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum UndefinedArg {
@@ -127,6 +127,10 @@ pub(crate) struct PermuteArgs {
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::layers::LayerArgs;
-use super::{DeviceArgs, MemoryArgs, ThreadArgs};
+use super::{DeviceArgs, MemoryArgs, PlanArgs, ThreadArgs, TimeArgs};
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
@@ -105,6 +105,8 @@ pub(crate) struct TrainArgs {
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +196,10 @@ pub(crate) struct BenchmarkArgs {
     pub(crate) threads: ThreadArgs,
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
 }
 
 #[derive(Debug, Args)]
@@ -258,6 +264,10 @@ pub(crate) struct CurveArgs {
     pub(crate) device: DeviceArgs,
     #[command(flatten)]
     pub(crate) threads: ThreadArgs,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
 }
 
 #[derive(Debug, Args)]

@@ -6,53 +6,86 @@ use mused::benchmark::{
 };
 use mused::data::Dataset;
 use mused::run::MODELS;
-use mused::{Results, Run};
+use mused::{Layers, Results, Run};
 
 use super::compare::print_differences;
-use super::three;
+use super::{planned, three};
 use crate::args::BenchmarkArgs;
 use crate::bars::TrainingBar;
 use crate::signals;
 
+/// What a benchmark borrows.
+pub(crate) struct Asked<'a> {
+    args: &'a BenchmarkArgs,
+    dataset: Dataset,
+    layers: Layers,
+    models: Vec<Contender>,
+    /// The ridge regression among them that nobody named.
+    added: Option<Contender>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(args: &'a BenchmarkArgs) -> anyhow::Result<Self> {
+        args.device.choose()?;
+        let dataset = Dataset::open(&args.dataset)?;
+        let mut layers = args.layers.preset()?;
+        if args.budget > 1 {
+            layers.insert("split.validation_fraction", 0.1, "--budget")?;
+        }
+        let layers = args.layers.over(layers)?;
+        if Run::exists(&args.out) {
+            bail!(
+                "--out {}: this is a run directory; choose another folder",
+                args.out.display()
+            );
+        }
+        let mut seeds = args.seeds.clone();
+        seeds.sort_unstable();
+        if let Some(twice) = seeds.windows(2).find(|pair| pair[0] == pair[1]) {
+            bail!("--seeds names {} twice: a seed is one run", twice[0]);
+        }
+        let mut models = contenders(args)?;
+        let added = Contender::missing_ridge(&models, &layers, &dataset)?;
+        models.extend(added.clone());
+        Ok(Self {
+            args,
+            dataset,
+            layers,
+            models,
+            added,
+        })
+    }
+
+    pub(crate) fn benchmark(&self, threads: usize) -> Benchmark<'_> {
+        Benchmark {
+            dataset: &self.dataset,
+            layers: &self.layers,
+            models: &self.models,
+            seeds: &self.args.seeds,
+            budget: self.args.budget.into(),
+            out: &self.args.out,
+            threads,
+        }
+    }
+}
+
 pub(crate) fn run(args: &BenchmarkArgs) -> anyhow::Result<ExitCode> {
-    args.device.choose()?;
-    let dataset = Dataset::open(&args.dataset)?;
-    let mut layers = args.layers.preset()?;
-    if args.budget > 1 {
-        layers.insert("split.validation_fraction", 0.1, "--budget")?;
-    }
-    let layers = args.layers.over(layers)?;
-    if Run::exists(&args.out) {
-        bail!(
-            "--out {}: this is a run directory; choose another folder",
-            args.out.display()
-        );
-    }
-    let mut seeds = args.seeds.clone();
-    seeds.sort_unstable();
-    if let Some(twice) = seeds.windows(2).find(|pair| pair[0] == pair[1]) {
-        bail!("--seeds names {} twice: a seed is one run", twice[0]);
-    }
-    let mut models = contenders(args)?;
-    let added = Contender::missing_ridge(&models, &layers, &dataset)?;
-    if let Some(ridge) = &added {
+    let asked = Asked::new(args)?;
+    let (models, added) = (&asked.models, &asked.added);
+    if let Some(ridge) = added {
         eprintln!(
             "{} is added: networks are held against ridge regression (--set train.ridge=false leaves it out)",
             ridge.name
         );
-        models.push(ridge.clone());
+    }
+    let benchmark = asked.benchmark(args.threads.count());
+    if let Some(folder) = &args.plan.plan {
+        benchmark.check()?;
+        return planned::write(folder, &args.plan, args.memory.asked(), &benchmark);
     }
     signals::stop_when_asked()?;
     args.memory.limit();
-    let benchmark = Benchmark {
-        dataset: &dataset,
-        layers: &layers,
-        models: &models,
-        seeds: &args.seeds,
-        budget: args.budget.into(),
-        out: &args.out,
-        threads: args.threads.count(),
-    };
+    args.time.limit();
     let entries = benchmark.run(|place, total, name| {
         eprintln!("{place}/{total}: {name}");
         TrainingBar::new()

@@ -6,41 +6,70 @@ use mused::curve::{Curve, Curves, Estimate, Over, Size};
 use mused::data::Dataset;
 use mused::{Layers, Run};
 
-use super::three;
+use super::{planned, three};
 use crate::args::CurveArgs;
 use crate::bars::{Counted, Counter};
 use crate::signals;
 
+/// What a curve borrows.
+pub(crate) struct Asked<'a> {
+    args: &'a CurveArgs,
+    dataset: Dataset,
+    layers: Layers,
+    over: Over,
+    sizes: Vec<Size>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(args: &'a CurveArgs) -> anyhow::Result<Self> {
+        args.device.choose()?;
+        let (over, sizes) = match &args.subjects {
+            Some(sizes) => (Over::Subjects, sizes),
+            None => (Over::Trials, &args.trials),
+        };
+        let sizes = sizes.iter().map(|text| number(text, over));
+        let sizes: Vec<Size> = sizes.collect::<anyhow::Result<_>>()?;
+        anyhow::ensure!(
+            !Run::exists(&args.out),
+            "--out {}: this is a run directory; choose another folder",
+            args.out.display()
+        );
+        Ok(Self {
+            args,
+            dataset: Dataset::open(&args.dataset)?,
+            layers: layers(args, over)?,
+            over,
+            sizes,
+        })
+    }
+
+    pub(crate) fn curve(&self, threads: usize) -> Curve<'_> {
+        Curve {
+            dataset: &self.dataset,
+            layers: &self.layers,
+            over: self.over,
+            sizes: &self.sizes,
+            draws: self.args.draws.into(),
+            new_subjects: self.args.new_subjects,
+            models: &self.args.models,
+            out: &self.args.out,
+            threads,
+        }
+    }
+}
+
 pub(crate) fn run(args: &CurveArgs) -> anyhow::Result<ExitCode> {
-    args.device.choose()?;
-    let (over, sizes) = match &args.subjects {
-        Some(sizes) => (Over::Subjects, sizes),
-        None => (Over::Trials, &args.trials),
-    };
-    let sizes = sizes.iter().map(|text| number(text, over));
-    let sizes: Vec<Size> = sizes.collect::<anyhow::Result<_>>()?;
-    anyhow::ensure!(
-        !Run::exists(&args.out),
-        "--out {}: this is a run directory; choose another folder",
-        args.out.display()
-    );
-    let dataset = Dataset::open(&args.dataset)?;
+    let asked = Asked::new(args)?;
+    let curve = asked.curve(args.threads.count());
+    if let Some(folder) = &args.plan.plan {
+        return planned::write(folder, &args.plan, args.memory.asked(), &curve);
+    }
     signals::stop_when_asked()?;
     args.memory.limit();
+    args.time.limit();
     let counter = Counter::new("runs");
     let doing = RefCell::new(None);
-    let curves = Curve {
-        dataset: &dataset,
-        layers: &layers(args, over)?,
-        over,
-        sizes: &sizes,
-        draws: args.draws.into(),
-        new_subjects: args.new_subjects,
-        models: &args.models,
-        out: &args.out,
-        threads: args.threads.count(),
-    }
-    .run(|done, total, name| {
+    let curves = curve.run(|done, total, name| {
         counter.set(done, total);
         *doing.borrow_mut() = Some(name.to_owned());
         Counted::new(&counter, name)

@@ -18,11 +18,14 @@ pub(crate) mod info;
 pub(crate) mod manual;
 pub(crate) mod map;
 pub(crate) mod permute;
+pub(crate) mod planned;
 pub(crate) mod predict;
 pub(crate) mod rdm;
 pub(crate) mod report;
 pub(crate) mod simulate;
+pub(crate) mod status;
 pub(crate) mod train;
+pub(crate) mod work;
 
 /// A number with three decimals, or a dash where there is none.
 fn three(value: Option<f64>) -> String {

@@ -5,33 +5,61 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use mused::run::{Stated, TestResult};
 use mused::stats::metrics::Undefined;
-use mused::{Error, Run, Training, evaluate};
+use mused::{Dataset, Error, Permutations, Run, evaluate};
 
 use super::evaluate::{evaluate_and_write, p_value};
-use super::three;
+use super::{planned, three};
 use crate::args::PermuteArgs;
 use crate::bars::TrainingBar;
 use crate::signals;
 
+/// What permutations borrow.
+pub(crate) struct Asked {
+    run: Run,
+    dataset: Dataset,
+    count: usize,
+}
+
+impl Asked {
+    pub(crate) fn new(args: &PermuteArgs) -> anyhow::Result<Self> {
+        args.device.choose()?;
+        let run = Run::open(&args.run)?;
+        run.refuse_incomplete()?;
+        Ok(Self {
+            dataset: run.dataset(args.dataset.as_deref())?,
+            run,
+            count: args.permutations as usize,
+        })
+    }
+
+    pub(crate) fn permutations(&self, threads: usize) -> Permutations<'_> {
+        Permutations {
+            run: &self.run,
+            dataset: &self.dataset,
+            count: self.count,
+            threads,
+        }
+    }
+}
+
 pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
-    args.device.choose()?;
-    let run = Run::open(&args.run)?;
-    run.refuse_incomplete()?;
-    let dataset = run.dataset(args.dataset.as_deref())?;
+    let asked = Asked::new(args)?;
+    let permutations = asked.permutations(args.threads.count());
+    if let Some(folder) = &args.plan.plan {
+        return planned::write(folder, &args.plan, args.memory.asked(), &permutations);
+    }
+    let run = &asked.run;
     let _alone = Run::claim(&run.permutations_folder())?;
     let mut retrained = run.retrained()?;
     // A process may have ended between its scores and the end of its run.
     remove(&run.relabelled_run(retrained.roc_auc.len()))?;
     signals::stop_when_asked()?;
     args.memory.limit();
-    for index in retrained.roc_auc.len() + 1..=args.permutations as usize {
+    args.time.limit();
+    for index in permutations.missing()? {
         eprintln!("{index}/{}", args.permutations);
-        let out = run.relabelled_run(index);
         let bar = TrainingBar::new();
-        let training = Training::new(&dataset)
-            .progress(&bar)
-            .threads(args.threads.count());
-        let relabelled = training.relabelled(&run, index as u64, &out);
+        let relabelled = permutations.relabelled(index, &bar);
         bar.finish();
         if let Err(Error::Interrupted(_)) = relabelled {
             eprintln!("stopped and saved; the same command goes on");
@@ -45,9 +73,9 @@ pub(crate) fn run(args: &PermuteArgs) -> anyhow::Result<ExitCode> {
             score(scores.roc_auc.mean)?,
         );
         run.write_retrained(&retrained)?;
-        remove(&out)?;
+        remove(&run.relabelled_run(index))?;
     }
-    let results = evaluate_and_write(&run, Undefined::Exclude)?;
+    let results = evaluate_and_write(run, Undefined::Exclude)?;
     println!("{:<16} {:>7} {:>12} {:>7}", "", "score", "relabelled", "p");
     let inference = &results.inference;
     print(

@@ -13,6 +13,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
     signals::stop_when_asked()?;
     args.memory.limit();
+    args.time.limit();
     let bar = TrainingBar::new();
     let training = Training::new(&dataset)
         .progress(&bar)

@@ -1,17 +1,22 @@
+//! Rights to be the only writer of something.
+
 use std::fmt::Display;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::time::SystemTime;
 
-use crate::{Error, Result};
+mod claim;
+#[cfg(unix)]
+mod shared;
+#[cfg(not(unix))]
+mod single;
 
-/// The right to be the only writer of something: held by one process at a time, and gone with it however it ends.
-#[derive(Debug)]
-pub struct Lock {
-    path: PathBuf,
-    _file: File,
-}
+pub use claim::Claim;
+#[cfg(unix)]
+pub use shared::Lock;
+#[cfg(not(unix))]
+pub use single::Lock;
 
 /// What there is where somebody asks for a [`Lock`].
 #[derive(Debug)]
@@ -20,45 +25,6 @@ pub enum Locked {
     Own(Lock),
     /// Another process has it: which, where and since when, as far as it wrote that.
     Other(String),
-}
-
-impl Lock {
-    /// Takes the lock that the file `path` stands for, which is there as long as somebody has the lock, or a process
-    /// that was killed had it.
-    ///
-    /// # Errors
-    /// A file that cannot be made.
-    pub fn take(path: impl AsRef<Path>) -> Result<Locked> {
-        let path = path.as_ref();
-        let take = || -> io::Result<Locked> {
-            let (mut file, own) = open_alone(path)?;
-            if !own {
-                let mut holder = String::new();
-                file.take(300).read_to_string(&mut holder)?;
-                return Ok(Locked::Other(match holder.trim() {
-                    "" => "another process".to_owned(),
-                    holder => holder.to_owned(),
-                }));
-            }
-            file.set_len(0)?;
-            write!(file, "{}", this_process())?;
-            Ok(Locked::Own(Self {
-                path: path.to_owned(),
-                _file: file,
-            }))
-        };
-        take().map_err(|error| Error::from(error).in_file(path))
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Still held: nobody else can have taken what is removed. Where no inode tells whether it is the same file, it
-        // stays, for two could hold it then.
-        if cfg!(unix) {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
 
 fn this_process() -> impl Display {
