@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::error::{DataError, raised};
+use crate::watched::heard;
 
 /// A dataset that is being made of arrays, or that lies in a directory.
 #[pyclass(module = "mused._mused")]
@@ -215,18 +216,17 @@ impl Dataset {
     /// Writes a dataset directory.
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let dataset = self.get()?;
-        py.detach(|| dataset.write(path)).map_err(raised)
+        heard(py, move || dataset.write(path).map_err(raised))
     }
 
     /// Problems, each with whether it stops training, and who looks unlike the others.
     fn check(&self, py: Python<'_>) -> PyResult<(Vec<Found>, Vec<String>)> {
         let dataset = self.get()?;
-        let checked = py.detach(|| {
+        let (problems, outliers) = heard(py, move || {
             let mut problems = dataset.problems();
-            problems.extend(dataset.check_responses()?);
-            Ok::<_, mused::data::Error>((problems, quality(&dataset)?.outliers))
-        });
-        let (problems, outliers) = checked.map_err(raised)?;
+            problems.extend(dataset.check_responses().map_err(raised)?);
+            Ok((problems, quality(&dataset).map_err(raised)?.outliers))
+        })?;
         let said = |problem: Problem| (problem.severity == Severity::Error, problem.message);
         Ok((
             problems.into_iter().map(said).collect(),
@@ -242,6 +242,13 @@ impl Dataset {
     #[getter]
     fn name(&self) -> &str {
         &self.seen().description.name
+    }
+
+    /// Licence of the data and how to cite them, where they are known.
+    #[getter]
+    fn terms(&self) -> (Option<String>, Option<String>) {
+        let description = &self.seen().description;
+        (description.licence.clone(), description.citation.clone())
     }
 
     /// Of each subject its name, trials and voxels.
