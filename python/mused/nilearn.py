@@ -52,7 +52,7 @@ def importance(run: Run, masker: Any, roi: Sequence[str], label: str | None = No
 
     `roi` is the region of each of the masker's columns, as the data were added with it.
     """
-    lost = run.regions(label, fold)["AUC lost"]
+    lost = run.regions(label, fold)["AUC lost"].astype(float).fillna(0.0)  # where no AUC is defined
     unknown = sorted(set(lost.index) - set(roi))
     if unknown:
         raise DataError(f"roi: expected the regions of the run's voxels, {', '.join(lost.index)}, found none of {unknown[0]!r}")

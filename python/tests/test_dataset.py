@@ -55,8 +55,8 @@ def test_float32_is_read_where_it_lies_and_the_rest_is_copied(labels: pd.DataFra
         return np.load(tmp_path / place / "subjects" / "anna" / "responses.npy")[3, 5]
 
     caplog.set_level("INFO", "mused")
-    own = betas["anna"].copy()
-    assert saved(own, "lent") == 77 and not caplog.messages
+    own = betas["anna"]
+    assert saved(own.copy(), "lent") == 77 and not caplog.messages
     wide = np.hstack([own, own])
     assert saved(wide[:, :9], "rows") == 77 and not caplog.messages
     assert saved(own.astype(np.float64), "double") != 77

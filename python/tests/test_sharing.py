@@ -25,7 +25,7 @@ def test_weights_are_plain_arrays(trained: mused.Run, dataset: mused.Dataset) ->
     assert (read.subjects.sum(axis=1) == 1).all() and read.mask.shape == (144, 2)
     linear = trained.ridge.weights("fold-0-anna")
     assert linear.member()["weights"].shape == (9, 3)
-    with pytest.raises(mused.DataError, match="model: expected one of fold-0, fold-1, found 'fold-9'"):
+    with pytest.raises(mused.DataError, match="model: expected one of fold-0, fold-1, found .fold-9."):
         trained.weights("fold-9")
     with pytest.raises(mused.DataError, match="member: expected a number from 0 to 0, found 3"):
         found.member(3)
