@@ -28,7 +28,7 @@ pattern = random.normal(size=(2, 6, 6, 6)) * (atlas > 0)
 
 def recorded(kinds: list[str]) -> nibabel.Nifti1Image:
     volumes = np.repeat([pattern[KINDS.index(kind)] for kind in kinds], 8, axis=0)
-    volumes = np.moveaxis(volumes + random.normal(size=volumes.shape), 0, -1)
+    volumes = np.moveaxis(volumes + 4 * random.normal(size=volumes.shape), 0, -1)
     return nibabel.Nifti1Image(volumes.astype(np.float32), np.diag([3.0, 3, 3, 1]))
 
 

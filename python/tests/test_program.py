@@ -34,12 +34,12 @@ def simulated() -> dict[str, object]:
     regions = ["V1"] * 6 + ["FFA"] * 5
     people = {}
     for name in ("anna", "ben", "cleo", "dora"):
-        people[name] = (labels.to_numpy() @ random.normal(size=(3, 11)) * 2 + random.normal(size=(60, 11))).astype("f4")
+        people[name] = (labels.to_numpy() @ random.normal(size=(3, 11)) * 0.6 + random.normal(size=(60, 11))).astype("f4")
     new = pd.DataFrame(people.pop("dora"), columns=regions)
     return {
         "labels_df": labels,
         "clip_of": {stimulus: f"clip{number // 3}" for number, stimulus in enumerate(stimuli)},
-        "clip": labels.to_numpy() @ random.normal(size=(3, 8)) + 0.3 * random.normal(size=(60, 8)),
+        "clip": labels.to_numpy() @ random.normal(size=(3, 24)) + random.normal(size=(60, 24)),
         "betas": people,
         "shown": dict.fromkeys(people, stimuli),
         "rois": dict.fromkeys(people, regions),
@@ -67,7 +67,7 @@ def raiders() -> dict[str, object]:
     return {
         "labels_df": labels,
         "clip_of": {block: block.split("-")[0] for block in blocks},
-        "clip": matrix + 0.1 * np.random.default_rng(0).normal(size=matrix.shape),
+        "clip": np.hstack([matrix, 0.3 * np.random.default_rng(0).normal(size=(len(blocks), 24))]),
         "betas": people,
         "shown": dict.fromkeys(people, blocks),
         "rois": dict.fromkeys(people, regions),

@@ -10,12 +10,13 @@ sklearn = pytest.importorskip("sklearn", "1.6")
 import pandas as pd  # noqa: E402
 from conftest import LABELS, STIMULI, filled  # noqa: E402
 from sklearn.base import clone  # noqa: E402
+from sklearn.exceptions import UnsetMetadataPassedError  # noqa: E402
 from sklearn.metrics import accuracy_score, roc_auc_score  # noqa: E402
 from sklearn.model_selection import (  # noqa: E402
     GridSearchCV,
     GroupKFold,
+    KFold,
     PredefinedSplit,
-    cross_val_predict,
     cross_val_score,
 )
 from sklearn.pipeline import make_pipeline  # noqa: E402
@@ -90,7 +91,6 @@ def test_folds_are_those_of_the_command(labels, groups: dict, betas: dict, tmp_p
     """The folds of a run, as scikit-learn divides by: the same scores, from the same models."""
     data = filled(mused.Dataset(labels, groups=groups), betas)
     run = mused.train(data, tmp_path / "run", "ridge-separate", folds=3, progress=False)
-    expected = run.predictions()
     split = pd.read_csv(tmp_path / "run" / "split.tsv", sep="\t")
     fold = split[split["part"] == "test"].set_index("stimulus_id")["fold"]
     people = [(name, stimulus) for name in betas for stimulus in STIMULI]
@@ -103,9 +103,12 @@ def test_folds_are_those_of_the_command(labels, groups: dict, betas: dict, tmp_p
     cv = PredefinedSplit([fold[stimulus] for _, stimulus in people])
     with sklearn.config_context(enable_metadata_routing=True):
         decoder = MusedDecoder("ridge-separate").set_fit_request(subject=True, stimulus=True, groups=True)
-        decoder.set_predict_proba_request(subject=True)
-        found = cross_val_predict(decoder, X, y, cv=cv, params=params, method="predict_proba")
-    np.testing.assert_allclose(found, expected.loc[people].to_numpy(), atol=1e-6)
+        decoder.set_score_request(subject=True)
+        scores = cross_val_score(decoder, X, y, cv=cv, params=params)
+    expected = run.predictions().loc[people].to_numpy()
+    of = np.array([fold[stimulus] for _, stimulus in people])
+    right = ((expected > 0.5) == y).all(axis=1)
+    assert scores.tolist() == [right[of == number].mean() for number in range(3)]
 
 
 def test_a_pipeline_passes_subjects_on(rows: dict) -> None:
@@ -113,12 +116,12 @@ def test_a_pipeline_passes_subjects_on(rows: dict) -> None:
         decoder = MusedDecoder("ridge-separate").set_fit_request(subject=True).set_score_request(subject=True)
         pipeline = make_pipeline(StandardScaler(), decoder.set_predict_request(subject=True))
         params = {"subject": rows["subject"]}
-        scores = cross_val_score(pipeline, rows["X"], rows["y"], cv=3, params=params)
-        search = GridSearchCV(pipeline, {"museddecoder__model": ["ridge-separate", "prevalence"]}, cv=2)
+        scores = cross_val_score(pipeline, rows["X"], rows["y"], cv=KFold(3, shuffle=True, random_state=0), params=params)
+        search = GridSearchCV(pipeline, {"museddecoder__model": ["ridge-separate", "prevalence"]}, cv=KFold(2, shuffle=True))
         search.fit(rows["X"], rows["y"], **params)
-    assert np.isfinite(scores).all() and len(search.cv_results_["mean_test_score"]) == 2
-    with pytest.raises(Exception, match="subject"):
-        cross_val_score(MusedDecoder("ridge-separate"), rows["X"], rows["y"], cv=3, params={"subject": rows["subject"]})
+        assert np.isfinite(scores).all() and np.isfinite(search.cv_results_["mean_test_score"]).all()
+        with pytest.raises(UnsetMetadataPassedError, match="subject"):
+            cross_val_score(MusedDecoder("ridge-separate"), rows["X"], rows["y"], params=params)
 
 
 def test_a_pipeline_of_one_person_and_classes(rows: dict) -> None:
