@@ -28,18 +28,19 @@ best.report("report.html"); best                     # _repr_html_ in a notebook
 
 
 def simulated() -> dict[str, object]:
-    random = np.random.default_rng(2)
+    random = np.random.default_rng(3)
     stimuli = [f"s{number:02}" for number in range(60)]
-    labels = pd.DataFrame(random.integers(0, 2, (60, 3)), index=stimuli, columns=["face", "house", "tool"])
+    meaning = random.normal(size=(60, 5))
+    labels = pd.DataFrame((meaning[:, :3] > 0).astype(int), index=stimuli, columns=["face", "house", "tool"])
     regions = ["V1"] * 6 + ["FFA"] * 5
     people = {}
-    for name in ("anna", "ben", "cleo", "dora"):
-        people[name] = (labels.to_numpy() @ random.normal(size=(3, 11)) * 0.6 + random.normal(size=(60, 11))).astype("f4")
+    for name in ("anna", "ben", "cleo", "eva", "finn", "gina", "dora"):
+        people[name] = (meaning @ random.normal(size=(5, 11)) * 0.5 + random.normal(size=(60, 11))).astype("f4")
     new = pd.DataFrame(people.pop("dora"), columns=regions)
     return {
         "labels_df": labels,
         "clip_of": {stimulus: f"clip{number // 3}" for number, stimulus in enumerate(stimuli)},
-        "clip": labels.to_numpy() @ random.normal(size=(3, 24)) + random.normal(size=(60, 24)),
+        "clip": meaning @ random.normal(size=(5, 24)) + random.normal(size=(60, 24)),
         "betas": people,
         "shown": dict.fromkeys(people, stimuli),
         "rois": dict.fromkeys(people, regions),
