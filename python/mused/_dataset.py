@@ -12,7 +12,6 @@ from ._arrays import by_stimulus, counts, in_order, numbers
 from ._errors import DataError
 from ._tables import is_frame, pandas
 
-
 log = logging.getLogger("mused")
 
 

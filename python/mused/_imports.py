@@ -29,7 +29,7 @@ def import_nsd(root: str | PathLike[str], out: str | PathLike[str], **options: A
 
 
 def import_hcp(root: str | PathLike[str], out: str | PathLike[str], **options: Any) -> Dataset:
-    """The Human Connectome Project's 7T movie runs, as a dataset in the folder `out`; options of `mused import hcp --help`."""
+    """The Human Connectome Project's 7T movie runs, as a dataset in `out`; options of `mused import hcp --help`."""
     return _imported("hcp", [root, out], options)
 
 

@@ -187,8 +187,9 @@ class Run:
     def predict(self, data: Dataset | Any, subject: str | None = None, roi: Any = None) -> Any:
         """Probabilities of labels, the mean over the run's models.
 
-        `data` is a Dataset: a row a subject and stimulus, over repeats; or responses of a `subject` (which may be left out
-        where the run is of one person), trials x voxels: a row a trial. What was trained on is predicted too: scores are those of `scores`.
+        `data` is a Dataset: a row a subject and stimulus, over repeats; or responses of a `subject`, trials x voxels: a row
+        a trial. `subject` may be left out where the run is of one person. What was trained on is predicted too: scores are
+        those of `scores`.
         """
         if isinstance(data, Dataset):
             return _probabilities(*self._run.predict(data._data))
@@ -248,7 +249,7 @@ class Run:
         return Weights(*self._run.weights(model or self.models[0]))
 
     def inputs(self, data: Dataset, model: str | None = None) -> Inputs:
-        """What a model, by default the first, reads of everything in `data`: z-scored, mapped, in the order of its regions."""
+        """What a model, by default the first, reads of everything in `data`: z-scored, mapped, region by region."""
         return Inputs(*self._run.inputs(model or self.models[0], data._data))
 
     def with_weights(self, weights: dict[str, Any], out: str | PathLike[str]) -> Run:
@@ -263,9 +264,7 @@ class Run:
             replaced.append(own.replaced(weights[model]) if model in weights else list(own.tensors.items()))
         return Run(self._run.reweighed(self.dataset._data, replaced, out), self._dataset)
 
-    def save_pretrained(
-        self, path: str | PathLike[str], *, licence: str | None = None, citation: str | None = None
-    ) -> str:
+    def save_pretrained(self, path: str | PathLike[str], *, licence: str | None = None, citation: str | None = None) -> str:
         """A folder to share, in Hugging Face's layout: `README.md`, a model card with data, split, scores and intervals;
         `config.json`; `model.safetensors`; and the run, which `mused.from_pretrained` opens.
 

@@ -55,11 +55,15 @@ def importance(run: Run, masker: Any, roi: Sequence[str], label: str | None = No
     lost = run.regions(label, fold)["AUC lost"].astype(float).fillna(0.0)  # where no AUC is defined
     unknown = sorted(set(lost.index) - set(roi))
     if unknown:
-        raise DataError(f"roi: expected the regions of the run's voxels, {', '.join(lost.index)}, found none of {unknown[0]!r}")
+        raise DataError(
+            f"roi: expected the regions of the run's voxels, {', '.join(lost.index)}, found none of {unknown[0]!r}"
+        )
     return image([lost.get(region, 0.0) for region in roi], masker)
 
 
-def plot_importance(run: Run, masker: Any, roi: Sequence[str], label: str | None = None, fold: int = 0, **options: Any) -> Any:
+def plot_importance(
+    run: Run, masker: Any, roi: Sequence[str], label: str | None = None, fold: int = 0, **options: Any
+) -> Any:
     """`importance` in a glass brain; options are those of `nilearn.plotting.plot_glass_brain`."""
     from nilearn.plotting import plot_glass_brain
 

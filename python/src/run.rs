@@ -142,7 +142,7 @@ impl Run {
         let dataset = dataset.get()?;
         let run = self.0.clone();
         let found = heard(py, move || {
-            run.check_dataset(&dataset).map_err(|error| raised(error))?;
+            run.check_dataset(&dataset).map_err(raised)?;
             explain(&run, &dataset, fold, &mut |_, _| ()).map_err(raised)
         })?;
         let ends = |score: ScoreDrop| {

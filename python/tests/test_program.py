@@ -92,7 +92,9 @@ def test_the_program_gives_the_bits_of_the_command(arrays, command: Path, tmp_pa
     data = names["ds"].write("data").path
     models = "default,ridge-banded,clip-mused"
     subprocess.run(
-        [command, "benchmark", data, "--folds", "5", "--models", models, "--out", "compared"], check=True, capture_output=True
+        [command, "benchmark", data, "--folds", "5", "--models", models, "--out", "compared"],
+        check=True,
+        capture_output=True,
     )
     found = {run: (Path(run) / "predictions.npy").read_bytes() for of in runs.runs.values() for run in [of[0].path]}
     for run, values in found.items():

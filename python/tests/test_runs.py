@@ -196,7 +196,9 @@ def test_what_a_listener_throws_stops_the_training(dataset: mused.Dataset, tmp_p
 @pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("work", ["check", "regions", "report", "adapt", "write"])
-def test_ctrl_c_is_heard_in_all_long_work(work: str, trained: mused.Run, dataset: mused.Dataset, betas: dict, tmp_path) -> None:
+def test_ctrl_c_is_heard_in_all_long_work(
+    work: str, trained: mused.Run, dataset: mused.Dataset, betas: dict, tmp_path
+) -> None:
     calls = {
         "check": dataset.check,
         "regions": trained.regions,
