@@ -12,9 +12,10 @@
 from ._benchmark import Benchmark, benchmark
 from ._dataset import Dataset
 from ._errors import ConfigError, DataError, Interrupted, LeakageError, MusedError
+from ._imports import import_bids, import_hcp, import_npy, import_nsd, import_rdm
 from ._mused import __version__
 from ._mused import models as _models
-from ._run import Run, train
+from ._run import Run, from_pretrained, train
 
 __all__ = [
     "Benchmark",
@@ -27,6 +28,12 @@ __all__ = [
     "Run",
     "__version__",
     "benchmark",
+    "from_pretrained",
+    "import_bids",
+    "import_hcp",
+    "import_npy",
+    "import_nsd",
+    "import_rdm",
     "models",
     "train",
 ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -10,6 +11,8 @@ from . import _arrays, _mused
 from ._arrays import by_stimulus, counts, in_order, numbers
 from ._errors import DataError
 from ._tables import is_frame, pandas
+
+log = logging.getLogger("mused")
 
 
 class Check:
@@ -124,10 +127,11 @@ class Dataset:
     ) -> Dataset:
         """Adds a person; returns the dataset.
 
-        `responses` are trials x voxels. float32 and float64 are copied once, into the float32 that training reads;
-        float16 and whole numbers are made float32 before. `stimulus` names what each trial showed; of a DataFrame it may
-        be left out where the index does. `roi` is the region of each voxel, or one name for all; `run` and `session`
-        count from 1.
+        `responses` are trials x voxels. float32 in C order is not copied but read where it lies: what is changed in the
+        array later is changed in the dataset. All else is copied once, as float32, which the log says. `stimulus` names
+        what each trial showed; of a DataFrame it may be left out where the index does. `roi` is the region of each voxel,
+        or one name for all; of a DataFrame it may be left out where the columns name regions. `run` and `session` count
+        from 1.
         """
         if stimulus is None:
             if not is_frame(responses):
@@ -135,6 +139,9 @@ class Dataset:
             stimulus = responses.index
         array = numbers("responses", responses, "trials x voxels")
         trials, voxels = array.shape
+        found = getattr(responses, "dtype", type(responses).__name__)
+        if found != np.float32 or array.strides[1:] != (array.itemsize,):
+            log.info("responses of %s are copied: float32 in C order would be read where it lies, found %s", subject, found)
         shown = _arrays.names("stimulus", in_order("stimulus", stimulus, responses), trials, "trials")
         unknown = set(shown) - set(self.stimuli)
         if unknown:
@@ -143,7 +150,9 @@ class Dataset:
                 f"stimulus: expected ids of the {len(self.stimuli)} stimuli of labels, such as {self.stimuli[0]!r}, found "
                 f"{first!r} in trial {shown.index(first)} (from 0) and {len(unknown)} unknown ones in all"
             )
-        roi = "brain" if roi is None else roi
+        if roi is None:
+            named = is_frame(responses) and all(isinstance(column, str) for column in responses.columns)
+            roi = responses.columns if named else "brain"
         regions = [roi] * voxels if isinstance(roi, str) else _arrays.names("roi", roi, voxels, "voxels")
         runs = None if run is None else counts("run", in_order("run", run, responses), trials)
         sessions = None if session is None else counts("session", in_order("session", session, responses), trials)

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import io
 import json
+import tempfile
 from html import escape
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from ._errors import DataError
 from ._progress import Listener
 from ._settings import configured
 from ._tables import pandas
+from ._weights import Inputs, Weights
 
 METRICS = {
     "average_precision": "macro AP",
@@ -183,11 +187,14 @@ class Run:
     def predict(self, data: Dataset | Any, subject: str | None = None, roi: Any = None) -> Any:
         """Probabilities of labels, the mean over the run's models.
 
-        `data` is a Dataset: a row a subject and stimulus, over repeats; or responses of a `subject`, trials x voxels: a
-        row a trial. What was trained on is predicted too: scores are those of `scores`.
+        `data` is a Dataset: a row a subject and stimulus, over repeats; or responses of a `subject`, trials x voxels: a row
+        a trial. `subject` may be left out where the run is of one person. What was trained on is predicted too: scores are
+        those of `scores`.
         """
         if isinstance(data, Dataset):
             return _probabilities(*self._run.predict(data._data))
+        if subject is None and len(self.results["subjects"]) == 1:
+            subject = next(iter(self.results["subjects"]))
         if subject is None:
             raise DataError("subject: expected the name of a subject of the run, whose responses these are, found none")
         names = [label["name"] for label in self.results["labels"]]
@@ -206,7 +213,7 @@ class Run:
         self,
         responses: Any,
         stimulus: Any,
-        out: str | PathLike[str],
+        out: str | PathLike[str] | None = None,
         *,
         subject: str = "new",
         roi: Any = None,
@@ -215,19 +222,81 @@ class Run:
         trials: int | str = "all",
         draw: int = 0,
     ) -> Run:
-        """A run for a person it was not trained on, in the folder `out`.
+        """A run for a person it was not trained on, in the folder `out`; by default beside the run, under its name and the
+        person's.
 
         The person's regions are mapped from trials of training stimuli, the network stays as it is; trials of test
         stimuli are tested. `trials` bounds the training stimuli that are learned from.
         """
         person = self.dataset.without_subjects()
         person.add(subject, responses, stimulus=stimulus, roi=roi, run=run, session=session)
+        out = f"{self.path}-{subject}" if out is None else out
         return Run(self._run.adapt(person._data, subject, str(trials), draw, out), person)
 
-    def report(self, path: str | PathLike[str], *others: Run) -> str:
-        """Writes the page of this run, beside others where they are given, and returns where it is."""
-        self._run.report(path, [other.path for other in others])
+    def report(self, path: str | PathLike[str], *others: Run, figures: str | PathLike[str] | None = None) -> str:
+        """Writes the page of this run, beside others where they are given, and returns where it is; each figure as SVG, PNG
+        and TSV in the folder `figures`, where that is given."""
+        self._run.report(path, [other.path for other in others], figures)
         return str(path)
+
+    @property
+    def models(self) -> list[str]:
+        """Names of its models: one a fold, and a person where each has one of their own."""
+        return [name for name, _fold, _person in self._run.models]
+
+    def weights(self, model: str | None = None) -> Weights:
+        """Weights of a model, by default the first; `mused.torch` makes a PyTorch module of them."""
+        return Weights(*self._run.weights(model or self.models[0]))
+
+    def inputs(self, data: Dataset, model: str | None = None) -> Inputs:
+        """What a model, by default the first, reads of everything in `data`: z-scored, mapped, region by region."""
+        return Inputs(*self._run.inputs(model or self.models[0], data._data))
+
+    def with_weights(self, weights: dict[str, Any], out: str | PathLike[str]) -> Run:
+        """A run in the folder `out` whose models have other weights: by name of the model a state dict (of several networks
+        a list of them), of arrays or PyTorch tensors. Test samples are predicted anew."""
+        unknown = sorted(set(weights) - set(self.models))
+        if unknown:
+            raise DataError(f"weights: expected names of models, {', '.join(self.models)}, found {unknown[0]!r}")
+        replaced = []
+        for model in self.models:
+            own = self.weights(model)
+            replaced.append(own.replaced(weights[model]) if model in weights else list(own.tensors.items()))
+        return Run(self._run.reweighed(self.dataset._data, replaced, out), self._dataset)
+
+    def save_pretrained(self, path: str | PathLike[str], *, licence: str | None = None, citation: str | None = None) -> str:
+        """A folder to share, in Hugging Face's layout: `README.md`, a model card with data, split, scores and intervals;
+        `config.json`; `model.safetensors`; and the run, which `mused.from_pretrained` opens.
+
+        `licence` and `citation` are of the data; without them, what the dataset says. `huggingface_hub` uploads the
+        folder: `HfApi().upload_folder(folder_path=path, repo_id=...)`.
+        """
+        from ._sharing import save
+
+        return save(self, Path(path), licence, citation)
+
+    def figures(self) -> dict[str, Figure]:
+        """The figures of the report by name, as SVG, which notebooks show, each with the table that it draws."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.report(Path(folder, "report.html"), figures=Path(folder, "figures"))
+            files = sorted(Path(folder, "figures").glob("*.svg"))
+            return {file.stem: Figure(file) for file in files}
+
+    def plot(self, what: str = "labels", ax: Any = None) -> Any:
+        """A matplotlib plot of the AUC of "labels", with 95 % intervals, or of "subjects"; returns the axes."""
+        if what not in ("labels", "subjects"):
+            raise DataError(f"what: expected 'labels' or 'subjects', found {what!r}")
+        table = (self.labels() if what == "labels" else self.subjects()).sort_values("AUC")
+        if ax is None:
+            from matplotlib import pyplot
+
+            ax = pyplot.subplots(figsize=(5, 1 + 0.25 * len(table)), layout="constrained")[1]
+        if what == "labels":
+            ax.hlines(table.index, table["low"].astype(float), table["high"].astype(float), color="0.6")
+        ax.plot(table["AUC"].astype(float), table.index, "o", color="C0")
+        ax.axvline(0.5, color="0.8", zorder=0)
+        ax.set_xlabel("AUC (0.5: knowing nothing)" + ("; line: 95 % interval" if what == "labels" else ""))
+        return ax
 
     def __repr__(self) -> str:
         return f"<mused.Run {self.path}>"
@@ -241,6 +310,38 @@ class Run:
         words = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.sentences)
         table = self.scores().to_html(float_format="{:.3f}".format, na_rep="–")
         return f"<div><p><b>{escape(self.path)}</b></p>{words}{table}</div>"
+
+
+class Figure:
+    """A figure of the report."""
+
+    def __init__(self, file: Path) -> None:
+        self.svg: str = file.read_text(encoding="utf-8")
+        """As SVG, which needs nothing beside it."""
+        self._data = file.with_suffix(".tsv").read_text(encoding="utf-8")
+
+    def table(self) -> Any:
+        """What it draws."""
+        return pandas().read_csv(io.StringIO(self._data), sep="\t")
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes the SVG."""
+        Path(path).write_text(self.svg, encoding="utf-8")
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def from_pretrained(path: str | PathLike[str]) -> Run:
+    """The run in a folder that `save_pretrained` made; of Hugging Face's hub: `huggingface_hub.snapshot_download(name)`."""
+    run = Path(path) / "run"
+    if not (run / "run.json").is_file():
+        raise DataError(
+            f"{path}: expected a folder that `save_pretrained` made, with a folder run/ in it; download a shared one first: "
+            f"huggingface_hub.snapshot_download({str(path)!r})",
+            path,
+        )
+    return Run.open(run)
 
 
 def _stated(value: Any, key: str) -> Any:

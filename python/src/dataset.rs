@@ -1,15 +1,18 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use mused::data::quality::quality;
 use mused::data::{
-    DatasetBuilder, FeatureSet, Labels, Level, Part, Problem, Severity, Stimulus, Voxel,
+    DatasetBuilder, FeatureSet, Labels, Level, Part, Problem, Responses, Rows, Severity, Stimulus,
+    Voxel,
 };
 use ndarray::{Array2, ArrayView2};
-use numpy::{IntoPyArray, PyArray2, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::error::{DataError, raised};
+use crate::watched::heard;
 
 /// A dataset that is being made of arrays, or that lies in a directory.
 #[pyclass(module = "mused._mused")]
@@ -23,11 +26,69 @@ enum State {
     Opened(mused::Dataset),
 }
 
-/// Responses as they come; what is no float32 is made it, which is the one copy that there is.
+/// Responses as they come. float32 whose rows lie in one piece is lent; the rest is copied.
 #[derive(FromPyObject)]
-pub(crate) enum Responses<'py> {
-    Single(PyReadonlyArray2<'py, f32>),
+pub(crate) enum Given<'py> {
+    Single(Bound<'py, PyArray2<f32>>),
     Double(PyReadonlyArray2<'py, f64>),
+}
+
+impl Given<'_> {
+    /// What the dataset reads, all of it finite.
+    fn responses(self) -> PyResult<Responses> {
+        let array = match self {
+            Self::Single(array) => array,
+            Self::Double(array) => {
+                return Ok(copied(array.as_array(), |value| value as f32)?.into());
+            }
+        };
+        let values = array.try_readonly()?;
+        let view = values.as_array();
+        if view.strides().get(1) != Some(&1) {
+            return Ok(copied(view, |value| value)?.into());
+        }
+        finite(view)?;
+        let lent: Arc<dyn Rows> = Arc::new(Lent {
+            shape: view.dim(),
+            array: array.clone().unbind(),
+        });
+        Ok(lent.into())
+    }
+}
+
+/// An array of Python, kept alive and read under its lock.
+#[derive(Debug)]
+struct Lent {
+    array: Py<PyArray2<f32>>,
+    shape: (usize, usize),
+}
+
+impl Rows for Lent {
+    fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    fn read_row(&self, row: usize, out: &mut [f32]) -> mused::data::Result<()> {
+        Python::attach(|py| {
+            let array = self.array.bind(py).try_readonly();
+            let changed = |why: String| mused::data::Error::Request(format!("responses: {why}"));
+            let array = array.map_err(|error| changed(error.to_string()))?;
+            let view = array.as_array();
+            if view.dim() != self.shape {
+                return Err(changed(format!(
+                    "expected the {} x {} values that were added, found their array made {} x {} since",
+                    self.shape.0,
+                    self.shape.1,
+                    view.nrows(),
+                    view.ncols()
+                )));
+            }
+            for (out, value) in out.iter_mut().zip(view.row(row)) {
+                *out = *value;
+            }
+            Ok(())
+        })
+    }
 }
 
 impl Dataset {
@@ -132,7 +193,7 @@ impl Dataset {
     fn add_subject(
         &mut self,
         id: &str,
-        responses: Responses<'_>,
+        responses: Given<'_>,
         stimuli: Vec<String>,
         rois: Vec<String>,
         runs: Option<Vec<u32>>,
@@ -146,31 +207,26 @@ impl Dataset {
         for (trial, session) in trials.iter_mut().zip(sessions.into_iter().flatten()) {
             trial.session = session;
         }
-        let responses = match responses {
-            Responses::Single(array) => finite(array.as_array(), |value| value),
-            Responses::Double(array) => finite(array.as_array(), |value| value as f32),
-        }?;
         let voxels = Voxel::in_regions(rois);
         builder
-            .subject(id, trials, voxels, responses)
+            .subject(id, trials, voxels, responses.responses()?)
             .map_err(raised)
     }
 
     /// Writes a dataset directory.
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         let dataset = self.get()?;
-        py.detach(|| dataset.write(path)).map_err(raised)
+        heard(py, move || dataset.write(path).map_err(raised))
     }
 
     /// Problems, each with whether it stops training, and who looks unlike the others.
     fn check(&self, py: Python<'_>) -> PyResult<(Vec<Found>, Vec<String>)> {
         let dataset = self.get()?;
-        let checked = py.detach(|| {
+        let (problems, outliers) = heard(py, move || {
             let mut problems = dataset.problems();
-            problems.extend(dataset.check_responses()?);
-            Ok::<_, mused::data::Error>((problems, quality(&dataset)?.outliers))
-        });
-        let (problems, outliers) = checked.map_err(raised)?;
+            problems.extend(dataset.check_responses().map_err(raised)?);
+            Ok((problems, quality(&dataset).map_err(raised)?.outliers))
+        })?;
         let said = |problem: Problem| (problem.severity == Severity::Error, problem.message);
         Ok((
             problems.into_iter().map(said).collect(),
@@ -186,6 +242,13 @@ impl Dataset {
     #[getter]
     fn name(&self) -> &str {
         &self.seen().description.name
+    }
+
+    /// Licence of the data and how to cite them, where they are known.
+    #[getter]
+    fn terms(&self) -> (Option<String>, Option<String>) {
+        let description = &self.seen().description;
+        (description.licence.clone(), description.citation.clone())
     }
 
     /// Of each subject its name, trials and voxels.
@@ -240,17 +303,23 @@ impl Dataset {
     }
 }
 
-/// float32 in C order, or where a value is none.
-fn finite<T: Copy>(array: ArrayView2<'_, T>, single: impl Fn(T) -> f32) -> PyResult<Array2<f32>> {
+/// float32 in C order, all of it finite.
+fn copied<T: Copy>(array: ArrayView2<'_, T>, single: impl Fn(T) -> f32) -> PyResult<Array2<f32>> {
     let values: Vec<f32> = array.iter().map(|value| single(*value)).collect();
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        let (row, column) = (at / array.ncols(), at % array.ncols());
-        return Err(DataError::new_err(format!(
-            "responses: expected finite values, found {} in row {row}, column {column} (from 0); leave the trial or the \
-             voxel out, or fill the value in",
-            values[at]
-        )));
-    }
-    Array2::from_shape_vec(array.dim(), values)
-        .map_err(|error| DataError::new_err(format!("responses: {error}")))
+    let copy = Array2::from_shape_vec(array.dim(), values);
+    let copy = copy.map_err(|error| DataError::new_err(format!("responses: {error}")))?;
+    finite(copy.view())?;
+    Ok(copy)
+}
+
+/// Refuses NaN and infinity, saying where.
+fn finite(array: ArrayView2<'_, f32>) -> PyResult<()> {
+    let Some(((row, column), value)) = array.indexed_iter().find(|(_, value)| !value.is_finite())
+    else {
+        return Ok(());
+    };
+    Err(DataError::new_err(format!(
+        "responses: expected finite values, found {value} in row {row}, column {column} (from 0); leave the trial or the \
+         voxel out, or fill the value in"
+    )))
 }

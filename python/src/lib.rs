@@ -1,6 +1,7 @@
 //! What the Python package `mused` is made of: the facade's datasets, trainings and runs as Python sees them. Tables, words
 //! and bars are made in Python.
 
+mod command;
 mod dataset;
 mod error;
 mod run;
@@ -11,6 +12,8 @@ use pyo3::prelude::pymodule;
 
 #[pymodule]
 mod _mused {
+    #[pymodule_export]
+    use super::command::{import_files, main};
     #[pymodule_export]
     use super::dataset::Dataset;
     #[pymodule_export]

@@ -5,15 +5,21 @@ use mused::features::Pictures;
 use mused::formats::replace_file;
 use mused::report::{Images, NoImages, Report, Request, RunFiles, ScoredRun};
 use mused::run::Trials;
-use mused::{AdaptRequest, Results, ScoreDrop, adapt, evaluate, explain, predict};
-use numpy::{IntoPyArray, PyArray2};
+use mused::{
+    AdaptRequest, Results, ScoreDrop, Tensors, adapt, evaluate, explain, model_inputs, predict,
+    reweigh, weights,
+};
+use ndarray::ArrayD;
+use numpy::{IntoPyArray, PyArray2, PyArrayDyn, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::dataset::Dataset;
-use crate::error::{ConfigError, MusedError, raised};
+use crate::error::{ConfigError, DataError, MusedError, raised};
+use crate::watched::heard;
 
 /// A run directory.
+#[derive(Clone)]
 #[pyclass(frozen, module = "mused._mused")]
 pub(crate) struct Run(pub(crate) mused::Run);
 
@@ -22,6 +28,10 @@ type Row = (String, String);
 
 /// Names of the labels; subject and stimulus of each row; rows × labels.
 type Table<'py, T> = (Vec<String>, Vec<Row>, Bound<'py, PyArray2<T>>);
+
+type Matrix<'py> = Bound<'py, PyArray2<f32>>;
+
+type Tensor<'py> = Bound<'py, PyArrayDyn<f32>>;
 
 /// A part of the input; what macro AP and AUC lose without it, mean and ends of the interval; and of each label, what its AUC
 /// loses: low, mean, high.
@@ -101,23 +111,25 @@ impl Run {
         &self,
         py: Python<'_>,
         dataset: &Dataset,
-        subject: &str,
+        subject: String,
         trials: String,
         draw: u64,
         out: PathBuf,
     ) -> PyResult<Self> {
         let trials = Trials::try_from(trials)
             .map_err(|error| ConfigError::new_err(format!("trials: {error}")))?;
-        let dataset = dataset.get()?;
-        let request = AdaptRequest {
-            source: &self.0,
-            dataset: &dataset,
-            subject,
-            trials,
-            draw,
-            run: &out,
-        };
-        Ok(Self(py.detach(|| adapt(&request)).map_err(raised)?))
+        let (source, dataset) = (self.0.clone(), dataset.get()?);
+        heard(py, move || {
+            let request = AdaptRequest {
+                source: &source,
+                dataset: &dataset,
+                subject: &subject,
+                trials,
+                draw,
+                run: &out,
+            };
+            Ok(Self(adapt(&request).map_err(raised)?))
+        })
     }
 
     /// What scores lose without a region, from the fold's models; beside it notes in words.
@@ -128,11 +140,11 @@ impl Run {
         fold: usize,
     ) -> PyResult<(Vec<Drop>, Vec<String>)> {
         let dataset = dataset.get()?;
-        let explained = py.detach(|| {
-            self.0.check_dataset(&dataset)?;
-            explain(&self.0, &dataset, fold, &mut |_, _| ())
-        });
-        let found = explained.map_err(raised)?;
+        let run = self.0.clone();
+        let found = heard(py, move || {
+            run.check_dataset(&dataset).map_err(raised)?;
+            explain(&run, &dataset, fold, &mut |_, _| ()).map_err(raised)
+        })?;
         let ends = |score: ScoreDrop| {
             let interval = score.interval.map(|ends| ends.map(Some));
             let [low, high] = interval.unwrap_or_default();
@@ -145,12 +157,19 @@ impl Run {
         Ok((drops.collect(), found.notes))
     }
 
-    /// Writes the page of this run and others.
-    fn report(&self, py: Python<'_>, out: PathBuf, others: Vec<PathBuf>) -> PyResult<()> {
-        py.detach(|| {
-            self.scored().map_err(raised)?;
+    /// Writes the page of this run and others; each of its figures in `figures` too, where that is given.
+    fn report(
+        &self,
+        py: Python<'_>,
+        out: PathBuf,
+        others: Vec<PathBuf>,
+        figures: Option<PathBuf>,
+    ) -> PyResult<()> {
+        let of = self.clone();
+        heard(py, move || {
+            of.scored().map_err(raised)?;
             let failed = |error: mused::report::Error| MusedError::new_err(error.to_string());
-            let run = RunFiles::read(self.0.path()).map_err(failed)?;
+            let run = RunFiles::read(of.0.path()).map_err(failed)?;
             let others = others.iter().map(|other| ScoredRun::read(other));
             let others: Vec<ScoredRun> = others.collect::<Result<_, _>>().map_err(failed)?;
             let root = run.dataset().and_then(mused::Dataset::root);
@@ -168,8 +187,97 @@ impl Run {
                 out: &out,
             });
             let page = report.map_err(failed)?;
+            if let Some(folder) = &figures {
+                page.write_figures(folder).map_err(failed)?;
+            }
             replace_file(&out, page.html().as_bytes())
                 .map_err(|error| MusedError::new_err(error.to_string()))
+        })
+    }
+
+    /// Of each model its name, fold, and the person it is of or tested on.
+    #[getter]
+    fn models(&self) -> Vec<(String, usize, Option<String>)> {
+        let tasks = self.0.tasks().iter();
+        tasks
+            .map(|task| {
+                let person = task.subject.as_ref().or(task.holdout.as_ref());
+                (task.name(), task.fold, person.cloned())
+            })
+            .collect()
+    }
+
+    /// Weights of a model, by name, and as JSON what they are of.
+    fn weights<'py>(
+        &self,
+        py: Python<'py>,
+        model: &str,
+    ) -> PyResult<(String, Vec<(String, Tensor<'py>)>)> {
+        let task = self.task(model)?;
+        let found = py.detach(|| weights(&self.0, task));
+        let (description, tensors) = found.map_err(raised)?;
+        let arrays = tensors.into_iter().map(|(name, (shape, values))| {
+            let array = ArrayD::from_shape_vec(shape, values);
+            let array = array.map_err(|error| MusedError::new_err(format!("{name}: {error}")))?;
+            Ok((name, array.into_pyarray(py)))
+        });
+        Ok((description, arrays.collect::<PyResult<_>>()?))
+    }
+
+    /// What a model reads of everything in a dataset: subject and stimulus of each row, inputs, shares of subject tokens,
+    /// regions that there are.
+    fn inputs<'py>(
+        &self,
+        py: Python<'py>,
+        model: &str,
+        dataset: &Dataset,
+    ) -> PyResult<(Vec<Row>, Matrix<'py>, Matrix<'py>, Matrix<'py>)> {
+        let (task, dataset) = (self.task(model)?, dataset.get()?);
+        let found = py.detach(|| model_inputs(&self.0, task, &dataset));
+        let found = found.map_err(raised)?;
+        Ok((
+            found.rows,
+            found.inputs.into_pyarray(py),
+            found.subject_weights.into_pyarray(py),
+            found.mask.into_pyarray(py),
+        ))
+    }
+
+    /// A run like this one whose models have other weights.
+    fn reweighed(
+        &self,
+        py: Python<'_>,
+        dataset: &Dataset,
+        weights: Vec<Vec<(String, PyReadonlyArrayDyn<'_, f32>)>>,
+        out: PathBuf,
+    ) -> PyResult<Self> {
+        let (source, dataset) = (self.0.clone(), dataset.get()?);
+        let named = |(name, array): (String, PyReadonlyArrayDyn<'_, f32>)| {
+            let array = array.as_array();
+            (
+                name,
+                (array.shape().to_vec(), array.iter().copied().collect()),
+            )
+        };
+        let of_model = |model: Vec<_>| model.into_iter().map(named).collect();
+        let weights: Vec<Tensors> = weights.into_iter().map(of_model).collect();
+        heard(py, move || {
+            Ok(Self(
+                reweigh(&source, &dataset, weights, &out).map_err(raised)?,
+            ))
+        })
+    }
+}
+
+impl Run {
+    fn task(&self, name: &str) -> PyResult<&mused::run::Task> {
+        let mut tasks = self.0.tasks().iter();
+        tasks.find(|task| task.name() == name).ok_or_else(|| {
+            let known: Vec<String> = self.0.tasks().iter().map(|task| task.name()).collect();
+            DataError::new_err(format!(
+                "model: expected one of {}, found {name:?}",
+                known.join(", ")
+            ))
         })
     }
 }

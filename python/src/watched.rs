@@ -10,7 +10,7 @@ use mused::{Cancel, Progress};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
-use crate::error::Interrupted;
+use crate::error::{Interrupted, MusedError};
 
 /// Between looks whether Ctrl-C was pressed.
 const LOOK: Duration = Duration::from_millis(100);
@@ -112,6 +112,32 @@ pub(crate) fn watched<T: Send>(
             Err(error)
         }
         (_, Some(by)) => Err(by),
+    }
+}
+
+/// Does `work` on a thread of its own while Ctrl-C is heard. Work that cannot be stopped is left alone then: what it still
+/// writes is whole, and what it returns is dropped.
+pub(crate) fn heard<T: Send + 'static>(
+    py: Python<'_>,
+    work: impl FnOnce() -> PyResult<T> + Send + 'static,
+) -> PyResult<T> {
+    let (done, waiting) = channel();
+    let worker = thread::spawn(move || {
+        // Who waits no more needs not be told.
+        let _ = done.send(work());
+    });
+    let mut waiting = waiting;
+    loop {
+        let receiver = &mut waiting;
+        match py.detach(move || receiver.recv_timeout(LOOK)) {
+            Ok(done) => return done,
+            Err(RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    match py.detach(|| worker.join()) {
+        Err(panic) => std::panic::resume_unwind(panic),
+        Ok(()) => Err(MusedError::new_err("the work ended without a result")),
     }
 }
 

@@ -71,3 +71,11 @@ def command() -> Path:
     if not path.is_file():
         pytest.skip(f"the command is not at {path}: `cargo build -p mused`, or name it in the variable MUSED")
     return path
+
+
+def shared(place: str) -> Path:
+    """Real data outside of the repository, where they are."""
+    path = Path(os.environ.get("MUSED_SHARED", Path(__file__).parents[3] / "shared")) / "data" / place
+    if not path.is_dir():
+        pytest.skip(f"there is no {path}: name the folder of real data in the variable MUSED_SHARED")
+    return path

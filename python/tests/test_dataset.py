@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +45,66 @@ def test_every_dtype_and_layout_becomes_the_same_float32(dtype: str, order: str,
     data.write(tmp_path / "data")
     saved = np.load(tmp_path / "data" / "subjects" / "anna" / "responses.npy")
     assert saved.dtype == np.float32 and (saved == values).all()
+
+
+def test_float32_is_read_where_it_lies_and_the_rest_is_copied(labels: pd.DataFrame, betas: dict, tmp_path, caplog) -> None:
+    def saved(responses: np.ndarray, place: str) -> float:
+        data = mused.Dataset(labels).add("anna", responses, stimulus=STIMULI)
+        responses[3, 5] = 77
+        data.write(tmp_path / place)
+        return np.load(tmp_path / place / "subjects" / "anna" / "responses.npy")[3, 5]
+
+    caplog.set_level("INFO", "mused")
+    own = betas["anna"]
+    assert saved(own.copy(), "lent") == 77 and not caplog.messages
+    wide = np.hstack([own, own])
+    assert saved(wide[:, :9], "rows") == 77 and not caplog.messages
+    assert saved(own.astype(np.float64), "double") != 77
+    assert saved(np.asfortranarray(own.astype(np.float32)[:, ::-1]), "columns") != 77
+    assert [message.split(":")[0] for message in caplog.messages] == ["responses of anna are copied"] * 2
+    assert "found float64" in caplog.messages[0]
+
+
+def test_lent_rows_stay_alive_and_are_checked_when_they_are_read(labels: pd.DataFrame, betas: dict, tmp_path) -> None:
+    own = betas["anna"].copy()
+    data = mused.Dataset(labels).add("anna", own, stimulus=STIMULI)
+    own[3, 5] = np.nan
+    with pytest.raises(mused.DataError, match=r"expected finite values, found .* in row 3, column 5|trial 3"):
+        data.write(tmp_path / "data")
+    own[3, 5] = 1
+    del own
+    assert len(mused.Dataset.open(data.write(tmp_path / "data").path).check().errors) == 0
+
+
+def test_adding_people_takes_no_memory_for_their_responses() -> None:
+    """Of 4 x 2,000 x 1,000 float32."""
+    program = """
+import resource, sys, numpy, mused
+random = numpy.random.default_rng(0)
+labels = random.integers(0, 2, (500, 4))
+people = [random.standard_normal((2000, 1000), dtype=numpy.float32) for _ in range(4)]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+data = mused.Dataset(labels, list("abcd"))
+for number, responses in enumerate(people):
+    data.add(f"p{number}", responses, stimulus=[str(trial % 500) for trial in range(2000)])
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((after - before) * 1024 / sum(responses.nbytes for responses in people))
+"""
+    pytest.importorskip("resource")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.25, done.stdout
+
+
+def test_columns_of_a_table_are_regions(labels: pd.DataFrame, betas: dict) -> None:
+    table = pd.DataFrame(betas["anna"], index=STIMULI, columns=REGIONS)
+    assert mused.Dataset(labels).add("anna", table).regions == ["V1", "FFA"]
+
+
+def test_subjects_of_different_dtype_are_one_dataset(labels: pd.DataFrame, betas: dict) -> None:
+    data = mused.Dataset(labels)
+    for dtype in ("float32", "float64", "int32"):
+        data.add(dtype, betas["anna"].astype(dtype), stimulus=STIMULI)
+    assert data.subjects == {name: (48, 9) for name in ("float32", "float64", "int32")}
 
 
 def test_labels_are_an_array_with_names_too(labels: pd.DataFrame) -> None:

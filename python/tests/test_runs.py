@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -190,3 +191,83 @@ def test_what_a_listener_throws_stops_the_training(dataset: mused.Dataset, tmp_p
     asked = mused._settings.configured("default", 2, "default", None, QUICK)
     with pytest.raises(RuntimeError, match="no display"):
         mused._mused.train(dataset._data, tmp_path / "run", asked, Throws(False))
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("work", ["check", "regions", "report", "adapt", "write"])
+def test_ctrl_c_is_heard_in_all_long_work(
+    work: str, trained: mused.Run, dataset: mused.Dataset, betas: dict, tmp_path
+) -> None:
+    calls = {
+        "check": dataset.check,
+        "regions": trained.regions,
+        "report": lambda: trained.report(tmp_path / "report.html"),
+        "adapt": lambda: trained.adapt(betas["ben"][::-1].copy(), STIMULI, tmp_path / "new", subject="dora", roi=REGIONS),
+        "write": lambda: dataset.write(tmp_path / "data"),
+    }
+    assert trained.results
+
+    def press(frame: object, event: str, called: object) -> None:
+        # Pressed as the engine is entered, so that it is there before the work can end.
+        if event == "c_call" and getattr(called, "__name__", "") in ("check", "explain", "report", "adapt", "write"):
+            sys.setprofile(None)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    sys.setprofile(press)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            calls[work]()
+    finally:
+        sys.setprofile(None)
+
+
+def test_figures_are_svg_with_tables(trained: mused.Run, tmp_path) -> None:
+    figures = trained.figures()
+    assert figures and all(figure.svg.startswith("<svg") for figure in figures.values())
+    assert all(len(figure.table()) for figure in figures.values())
+    first = next(iter(figures.values()))
+    first.save(tmp_path / "first.svg")
+    assert (tmp_path / "first.svg").read_text(encoding="utf-8") == first._repr_svg_()
+
+
+def test_matplotlib_draws_where_it_is_installed(trained: mused.Run) -> None:
+    pytest.importorskip("matplotlib").use("Agg")
+    axes = trained.plot()
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(trained.labels().sort_values("AUC").index)
+    assert trained.plot("subjects", axes) is axes
+    with pytest.raises(mused.DataError, match="what: expected 'labels' or 'subjects', found 'brains'"):
+        trained.plot("brains")
+
+
+def test_a_new_person_may_have_seen_what_some_models_are_tested_by(dataset: mused.Dataset, betas: dict, tmp_path) -> None:
+    """Folds whose test stimuli the person did not see are left out; where it saw none of any, it is said."""
+    run = mused.train(dataset, tmp_path / "run", folds=3, progress=False, train_ridge=False, **QUICK)
+    split = pd.read_csv(tmp_path / "run" / "split.tsv", sep="\t")
+    tested = split[(split["fold"] == 2) & (split["part"] == "test")]["stimulus_id"]
+    seen = [place for place, stimulus in enumerate(STIMULI) if stimulus not in set(tested)]
+    new = betas["anna"][:, ::-1].copy()
+    shown = [STIMULI[place] for place in seen]
+    adapted = run.adapt(new[seen], shown, subject="dora", roi=REGIONS)
+    assert adapted.path == f"{run.path}-dora"
+    assert {name.split("-")[1] for name in adapted.models} == {"0", "1"}
+    assert set(adapted.predictions().index.get_level_values("stimulus")) == set(shown)
+    assert adapted.predict(new, roi=REGIONS).shape == (48, 3)
+    assert list(adapted.subjects().index) == ["dora"]
+
+
+def test_an_old_processor_computes_the_same(trained: mused.Run, tmp_path) -> None:
+    """Kernels without vector instructions: another order of sums, the same probabilities."""
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import conftest, mused, numpy, pandas
+data = mused.Dataset.open(sys.argv[1])
+mused.train(data, sys.argv[2], folds=2, progress=False, train_ridge=False, **conftest.QUICK)
+"""
+    data = trained.dataset.write(tmp_path / "data").path
+    environment = {**os.environ, "MUSED_PLAIN": "1"}
+    subprocess.run([sys.executable, "-c", program, data, str(tmp_path / "plain")], check=True, env=environment)
+    plain = mused.Run.open(tmp_path / "plain").predictions()
+    np.testing.assert_allclose(plain, trained.predictions(), atol=1e-4)
+    assert (plain.to_numpy() != trained.predictions().to_numpy()).any(), "the plain path was not taken"

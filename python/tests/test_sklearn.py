@@ -7,10 +7,18 @@ import pytest
 
 sklearn = pytest.importorskip("sklearn", "1.6")
 
-from conftest import LABELS, STIMULI  # noqa: E402
+import pandas as pd  # noqa: E402
+from conftest import LABELS, STIMULI, filled  # noqa: E402
 from sklearn.base import clone  # noqa: E402
+from sklearn.exceptions import UnsetMetadataPassedError  # noqa: E402
 from sklearn.metrics import accuracy_score, roc_auc_score  # noqa: E402
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score  # noqa: E402
+from sklearn.model_selection import (  # noqa: E402
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    PredefinedSplit,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import check_estimator  # noqa: E402
@@ -77,6 +85,43 @@ def test_folds_and_searches_pass_subjects_on(rows: dict) -> None:
         grid = {"model": ["ridge-separate", "prevalence"]}
         search = GridSearchCV(decoder, grid, cv=GroupKFold(2)).fit(X, y, **params)
         assert search.best_params_ == {"model": "ridge-separate"}
+
+
+def test_folds_are_those_of_the_command(labels, groups: dict, betas: dict, tmp_path) -> None:
+    """The folds of a run, as scikit-learn divides by: the same scores, from the same models."""
+    data = filled(mused.Dataset(labels, groups=groups), betas)
+    run = mused.train(data, tmp_path / "run", "ridge-separate", folds=3, progress=False)
+    split = pd.read_csv(tmp_path / "run" / "split.tsv", sep="\t")
+    fold = split[split["part"] == "test"].set_index("stimulus_id")["fold"]
+    people = [(name, stimulus) for name in betas for stimulus in STIMULI]
+    X, y = np.vstack(list(betas.values())), np.tile(labels.to_numpy(), (3, 1))
+    params = {
+        "subject": [name for name, _ in people],
+        "stimulus": [stimulus for _, stimulus in people],
+        "groups": [groups[stimulus] for _, stimulus in people],
+    }
+    cv = PredefinedSplit([fold[stimulus] for _, stimulus in people])
+    with sklearn.config_context(enable_metadata_routing=True):
+        decoder = MusedDecoder("ridge-separate").set_fit_request(subject=True, stimulus=True, groups=True)
+        decoder.set_score_request(subject=True)
+        scores = cross_val_score(decoder, X, y, cv=cv, params=params)
+    expected = run.predictions().loc[people].to_numpy()
+    of = np.array([fold[stimulus] for _, stimulus in people])
+    right = ((expected > 0.5) == y).all(axis=1)
+    assert scores.tolist() == [right[of == number].mean() for number in range(3)]
+
+
+def test_a_pipeline_passes_subjects_on(rows: dict) -> None:
+    with sklearn.config_context(enable_metadata_routing=True):
+        decoder = MusedDecoder("ridge-separate").set_fit_request(subject=True).set_score_request(subject=True)
+        pipeline = make_pipeline(StandardScaler(), decoder.set_predict_request(subject=True))
+        params = {"subject": rows["subject"]}
+        scores = cross_val_score(pipeline, rows["X"], rows["y"], cv=KFold(3, shuffle=True, random_state=0), params=params)
+        search = GridSearchCV(pipeline, {"museddecoder__model": ["ridge-separate", "prevalence"]}, cv=KFold(2, shuffle=True))
+        search.fit(rows["X"], rows["y"], **params)
+        assert np.isfinite(scores).all() and np.isfinite(search.cv_results_["mean_test_score"]).all()
+        with pytest.raises(UnsetMetadataPassedError, match="subject"):
+            cross_val_score(MusedDecoder("ridge-separate"), rows["X"], rows["y"], params=params)
 
 
 def test_a_pipeline_of_one_person_and_classes(rows: dict) -> None:

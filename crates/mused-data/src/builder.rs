@@ -5,7 +5,8 @@ use ndarray::Array2;
 use crate::read::Unread;
 use crate::writer::claim_folder_name;
 use crate::{
-    Dataset, Description, Error, FeatureSet, Labels, Result, Stimulus, Subject, Trial, Voxel,
+    Dataset, Description, Error, FeatureSet, Labels, Responses, Result, Stimulus, Subject, Trial,
+    Voxel,
 };
 
 /// Makes a [`Dataset`] of arrays, with the checks that opening a directory makes.
@@ -95,7 +96,8 @@ impl DatasetBuilder {
         ids.into_iter().enumerate().map(trial).collect()
     }
 
-    /// Adds a subject with its responses, trials × voxels. Values are checked when they are read.
+    /// Adds a subject with its responses, trials × voxels: an array, or rows that are lent. Values are checked when they
+    /// are read.
     ///
     /// # Errors
     /// When the id repeats or cannot be a folder name, trials or voxels name stimuli that are not there, or the shape
@@ -105,7 +107,7 @@ impl DatasetBuilder {
         id: &str,
         trials: Vec<Trial>,
         voxels: Vec<Voxel>,
-        responses: Array2<f32>,
+        responses: impl Into<Responses>,
     ) -> Result<()> {
         let subject = Subject {
             id: id.to_owned(),

@@ -58,6 +58,6 @@ pub use inputs::{
 };
 pub use order::order_shown;
 pub use places::Grayordinates;
-pub use responses::Responses;
+pub use responses::{Responses, Rows};
 pub use split::{Fold, Published, SplitPlan, partition};
 pub use writer::{DatasetWriter, SubjectWriter};

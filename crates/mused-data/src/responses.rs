@@ -1,9 +1,22 @@
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use mused_formats::npy::{Dtype, FileState, NpyMatrix};
 use ndarray::{ArcArray2, Array2};
 
 use crate::{Error, Result};
+
+/// Rows of single precision that belong to another program, which lends them where a copy would be one too many.
+pub trait Rows: Debug + Send + Sync {
+    /// Number of rows and columns.
+    fn shape(&self) -> (usize, usize);
+
+    /// Copies a row (from 0) that exists into `out` \[columns\].
+    ///
+    /// # Errors
+    /// When the values are there no more.
+    fn read_row(&self, row: usize, out: &mut [f32]) -> Result<()>;
+}
 
 /// A subject's responses, trials × voxels, read a row at a time. Clones share the values.
 #[derive(Clone, Debug)]
@@ -12,6 +25,8 @@ pub enum Responses {
     File(Arc<NpyMatrix>),
     /// An array.
     Memory(ArcArray2<f32>),
+    /// Rows that are lent.
+    Lent(Arc<dyn Rows>),
 }
 
 impl Responses {
@@ -20,6 +35,7 @@ impl Responses {
         match self {
             Self::File(matrix) => matrix.rows(),
             Self::Memory(array) => array.nrows(),
+            Self::Lent(rows) => rows.shape().0,
         }
     }
 
@@ -28,6 +44,7 @@ impl Responses {
         match self {
             Self::File(matrix) => matrix.columns(),
             Self::Memory(array) => array.ncols(),
+            Self::Lent(rows) => rows.shape().1,
         }
     }
 
@@ -35,7 +52,7 @@ impl Responses {
     pub fn dtype(&self) -> Dtype {
         match self {
             Self::File(matrix) => matrix.dtype(),
-            Self::Memory(_) => Dtype::F32,
+            Self::Memory(_) | Self::Lent(_) => Dtype::F32,
         }
     }
 
@@ -52,10 +69,13 @@ impl Responses {
                 }
                 Ok(())
             }
-            Self::Memory(array) => Err(Error::Request(format!(
+            Self::Lent(rows) if row < self.rows() && out.len() == self.columns() => {
+                rows.read_row(row, out)
+            }
+            Self::Memory(_) | Self::Lent(_) => Err(Error::Request(format!(
                 "expected one of {} rows and an output of {} values, found row {row} and {}",
-                array.nrows(),
-                array.ncols(),
+                self.rows(),
+                self.columns(),
                 out.len()
             ))),
         }
@@ -68,7 +88,7 @@ impl Responses {
     pub fn state(&self) -> Result<Option<FileState>> {
         match self {
             Self::File(matrix) => Ok(Some(matrix.state()?)),
-            Self::Memory(_) => Ok(None),
+            Self::Memory(_) | Self::Lent(_) => Ok(None),
         }
     }
 
@@ -76,9 +96,10 @@ impl Responses {
     pub(crate) fn row_bytes(&self, row: usize) -> Result<Vec<u8>> {
         Ok(match self {
             Self::File(matrix) => matrix.row_bytes(row)?,
-            Self::Memory(array) => {
-                let values = array.row(row).into_iter();
-                values.flat_map(|value| value.to_le_bytes()).collect()
+            Self::Memory(_) | Self::Lent(_) => {
+                let mut values = vec![0.0; self.columns()];
+                self.read_row(row, &mut values)?;
+                values.into_iter().flat_map(f32::to_le_bytes).collect()
             }
         })
     }
@@ -93,5 +114,11 @@ impl From<NpyMatrix> for Responses {
 impl From<Array2<f32>> for Responses {
     fn from(array: Array2<f32>) -> Self {
         Self::Memory(array.into_shared())
+    }
+}
+
+impl From<Arc<dyn Rows>> for Responses {
+    fn from(rows: Arc<dyn Rows>) -> Self {
+        Self::Lent(rows)
     }
 }

@@ -1,5 +1,8 @@
 //! Vector building blocks: loops over slices in lanes, split over threads at fixed places, and the exponential.
 
+use std::env;
+use std::sync::LazyLock;
+
 use pulp::Simd;
 
 /// Elements of one task of an element-wise loop. Fixed, so that nothing depends on the number of threads.
@@ -8,9 +11,15 @@ const TASK: usize = 1 << 14;
 /// Below this many elements an element-wise loop stays on the calling thread: waking a worker costs microseconds.
 const PARALLEL: usize = 1 << 16;
 
+/// Where this variable is set, kernels use no vector instructions: to see what a processor without them computes.
+const PLAIN: &str = "MUSED_PLAIN";
+
 /// The instruction set of this machine, detected once.
 pub(crate) fn arch() -> pulp::Arch {
-    static ARCH: std::sync::LazyLock<pulp::Arch> = std::sync::LazyLock::new(pulp::Arch::new);
+    static ARCH: LazyLock<pulp::Arch> = LazyLock::new(|| match env::var_os(PLAIN) {
+        Some(_) => pulp::Arch::Scalar,
+        None => pulp::Arch::new(),
+    });
     *ARCH
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use faer::Mat;
+use faer::MatRef;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
@@ -53,30 +53,32 @@ impl Decomposition {
     /// Rows that differ in number, no value, or one that is not finite.
     pub fn new(features: ArrayView2<f64>, targets: ArrayView2<f64>) -> Result<Self> {
         check(features, targets)?;
+        Self::of(features.to_owned(), targets)
+    }
+
+    /// As [`Self::new`], of features that are centred where they lie, since a copy of them can be most of the memory, and
+    /// that are known to be sound.
+    fn of(mut x: Array2<f64>, targets: ArrayView2<f64>) -> Result<Self> {
         let empty = |what: &'static str, found: ArrayView2<f64>| Error::Empty {
             what,
             found: found.shape().to_vec(),
         };
         let mean = |rows: ArrayView2<f64>| rows.mean_axis(Axis(0)).filter(|mean| !mean.is_empty());
-        let mean_features = mean(features).ok_or_else(|| empty("features", features))?;
+        let mean_features = mean(x.view()).ok_or_else(|| empty("features", x.view()))?;
         let mean_targets = mean(targets).ok_or_else(|| empty("targets", targets))?;
-        let x = &features - &mean_features;
+        x -= &mean_features;
         let y = &targets - &mean_targets;
-        let wide = x.ncols() > x.nrows();
-        // Columns are multiplied with each other: of the transpose, that is rows.
-        let sides = if wide { x.t() } else { x.view() };
-        let size = sides.ncols();
-        let columns = Mat::from_fn(sides.nrows(), size, |i, j| sides[[i, j]]);
-        let gram = gram(columns.as_ref());
-        let gram = faer::MatRef::from_column_major_slice(&gram, size, size);
-        let (values, vectors) = eigenvectors(gram)?;
-        let vectors = Array2::from_shape_fn((size, size), |(i, j)| vectors[(i, j)]);
-        let (left, right) = if wide {
+        let (values, left, right) = if x.ncols() > x.nrows() {
+            let (values, vectors) = eigenvectors_of_gram(gram_of_rows(&x), x.nrows())?;
             let right = product(vectors.t(), y.view());
-            (product(x.t(), vectors.view()), right)
+            (values, product(x.t(), vectors.view()), right)
         } else {
-            let right = product(vectors.t(), product(x.t(), y.view()).view());
-            (vectors, right)
+            let (gram, size) = (gram_of_columns(&x), x.ncols());
+            let products = product(x.t(), y.view());
+            drop(x);
+            let (values, vectors) = eigenvectors_of_gram(gram, size)?;
+            let right = product(vectors.t(), products.view());
+            (values, vectors, right)
         };
         Ok(Self {
             mean_features,
@@ -118,6 +120,32 @@ impl Decomposition {
         }
         shrunk
     }
+}
+
+/// Products of all pairs of columns.
+fn gram_of_columns(x: &Array2<f64>) -> Vec<f64> {
+    let x = x.as_standard_layout();
+    let values = x.as_slice().unwrap_or_default();
+    gram(MatRef::from_row_major_slice(values, x.nrows(), x.ncols()))
+}
+
+/// Products of all pairs of rows, which are the columns of the transpose.
+fn gram_of_rows(x: &Array2<f64>) -> Vec<f64> {
+    let x = x.as_standard_layout();
+    let values = x.as_slice().unwrap_or_default();
+    gram(MatRef::from_column_major_slice(
+        values,
+        x.ncols(),
+        x.nrows(),
+    ))
+}
+
+/// Eigenvalues and eigenvectors of `size` × `size` products, whose memory is given back before the vectors are copied.
+fn eigenvectors_of_gram(gram: Vec<f64>, size: usize) -> Result<(Vec<f64>, Array2<f64>)> {
+    let (values, vectors) = eigenvectors(MatRef::from_column_major_slice(&gram, size, size))?;
+    drop(gram);
+    let vectors = Array2::from_shape_fn((size, size), |(i, j)| vectors[(i, j)]);
+    Ok((values, vectors))
 }
 
 /// Penalties that are tried, as multiples of the mean eigenvalue: half powers of ten from 1e-4 to 1e4.
@@ -188,7 +216,7 @@ pub fn cross_fit(
             (0..parts.len()).partition(|row| parts[*row] == *part);
         let rows = |of: ArrayView2<f64>, rows: &[usize]| of.select(Axis(0), rows);
         let (x, y) = (rows(features, &train), rows(targets, &train));
-        let fitted = Decomposition::new(x.view(), y.view())?;
+        let fitted = Decomposition::of(x, y.view())?;
         let deviations = fitted.deviations(rows(features, &test).view(), &tried);
         Ok(HeldOut {
             rows: test,

@@ -83,7 +83,8 @@ impl AdaptRequest<'_> {
 ///
 /// # Errors
 /// A source that is not complete, or whose model reads no aligned inputs; a person the source was trained on; other labels,
-/// features, stimuli or regions; trials that are too few or show no training or no test stimulus.
+/// features, stimuli or regions; trials that are too few or show no training or no test stimulus. Models whose test stimuli the person did not see are left
+/// out.
 pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
     let AdaptRequest {
         source,
@@ -96,12 +97,11 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
     let (config, resolved) = request.settled()?;
     let mut plan = plan::<B>(source, dataset, &config, resolved)?;
     let person = dataset.subject(subject)?;
-    let folds = 0..plan.folds.len();
-    let counted = |fold| Ok(plan.calibration(dataset, &config, fold, person)?.len());
+    let counted = |task: &Task| Ok(plan.calibration(dataset, &config, task.fold, person)?.len());
     let adapted = Adapted {
         run: source.name(),
         subjects: source.record().subjects.clone(),
-        calibration: folds.map(counted).collect::<Result<_>>()?,
+        calibration: plan.tasks.iter().map(counted).collect::<Result<_>>()?,
     };
     plan.resolved.held_out = Some(HeldOut {
         subjects: vec![subject.to_owned()],
@@ -178,7 +178,7 @@ fn started(path: &Path, adapted: &Adapted, config: &Config) -> Result<Run> {
     }
 }
 
-/// The folds of the source, tested on the new person.
+/// The folds of the source that can be tested on the new person.
 fn plan<B: TrainBackend>(
     source: &Run,
     dataset: &Dataset,
@@ -186,7 +186,8 @@ fn plan<B: TrainBackend>(
     resolved: &Resolved,
 ) -> Result<Plan> {
     let person = config.split.holdout_subject.as_str();
-    dataset.subject(person)?;
+    let own = dataset.subject(person)?;
+    let folds = source.division()?.folds(dataset)?;
     let mut tasks = Vec::new();
     for task in source.tasks() {
         // Of a run that left everybody out in turn, the models without this person.
@@ -210,6 +211,11 @@ fn plan<B: TrainBackend>(
                 labels.join(", ")
             )));
         }
+        // Who saw a part of the stimuli may have seen none that some of the models are tested by.
+        let tested = folds.get(task.fold).map_or(&[][..], |fold| &fold.test);
+        if samples(dataset, &[own], tested).is_empty() {
+            continue;
+        }
         tasks.push(Task {
             index: tasks.len(),
             fold: task.fold,
@@ -217,7 +223,12 @@ fn plan<B: TrainBackend>(
             holdout: Some(person.to_owned()),
         });
     }
-    let folds = source.division()?.folds(dataset)?;
+    if tasks.is_empty() {
+        return Err(Error::Request(format!(
+            "no trial of subject {person} shows a test stimulus of {}: there is nothing to score the adapted model by",
+            source.path().display()
+        )));
+    }
     let plan = Plan::of(dataset, config, tasks, folds, resolved.clone())?;
     let onto = config.model.inputs.inputs.onto().unwrap_or_default();
     if onto.guidance && plan.guides.high.is_none() {
@@ -321,17 +332,10 @@ impl<'d> Fitted<'d> {
         let set = |samples| SampleSet::new(reader.clone(), samples, &description.subjects, tokens);
         let of = |stimuli: &[usize]| samples(dataset, &[person], stimuli);
         let fold = &plan.folds[task.fold];
-        let test = of(&fold.test);
-        if test.is_empty() {
-            return Err(Error::Request(format!(
-                "fold {}: no trial of subject {} shows a test stimulus: there is nothing to score the adapted model by",
-                task.fold, config.split.holdout_subject
-            )));
-        }
         let data = FoldData {
             train: set(own)?,
             validation: set(of(&fold.validation))?,
-            test: set(test)?,
+            test: set(of(&fold.test))?,
             unlabelled: None,
             transform,
             description: description.clone(),

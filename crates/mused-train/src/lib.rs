@@ -34,6 +34,7 @@ mod tensorboard;
 mod training;
 mod update;
 mod watch;
+mod weights;
 
 pub use adapt::{AdaptRequest, adapt};
 pub use audit_run::audit_run;
@@ -49,3 +50,4 @@ pub use published::{PublishedRequest, export_published, import_published};
 pub use random::drawn_order;
 pub use search::{Settings, candidates, choose};
 pub use training::{Outcome, TrainRequest, memory_of, resume, train};
+pub use weights::{ModelInputs, Tensors, model_inputs, reweigh, weights};

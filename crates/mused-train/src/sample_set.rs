@@ -131,13 +131,8 @@ impl<'d> SampleSet<'d> {
         self.labels.select(Axis(0), rows).mapv(|label| label as u8)
     }
 
-    /// The model's view of the samples `chosen`, whose inputs are given.
-    pub(crate) fn batch<B: Backend>(
-        &self,
-        chosen: &[usize],
-        inputs: ArrayView2<'_, f32>,
-        device: &B::Device,
-    ) -> Batch<B> {
+    /// How much of each subject token the samples `chosen` have: chosen × tokens.
+    pub(crate) fn subject_weights(&self, chosen: &[usize]) -> Array2<f32> {
         let mut weights = Array2::zeros((chosen.len(), self.token_count));
         for (&sample, mut weights) in chosen.iter().zip(weights.rows_mut()) {
             match self.tokens[sample] {
@@ -145,10 +140,28 @@ impl<'d> SampleSet<'d> {
                 None => weights.fill(1.0 / self.token_count as f32),
             }
         }
+        weights
+    }
+
+    /// Which regions or patches the subjects of the samples `chosen` have, 1 or 0: chosen × regions or patches.
+    pub(crate) fn slots(&self, chosen: &[usize]) -> Array2<f32> {
+        match &self.mask {
+            Some(mask) => mask.select(Axis(0), chosen),
+            None => Array2::ones((chosen.len(), self.reader.layout().slots().len())),
+        }
+    }
+
+    /// The model's view of the samples `chosen`, whose inputs are given.
+    pub(crate) fn batch<B: Backend>(
+        &self,
+        chosen: &[usize],
+        inputs: ArrayView2<'_, f32>,
+        device: &B::Device,
+    ) -> Batch<B> {
         let mask = self.mask.as_ref();
         Batch {
             inputs: tensor(inputs.to_owned(), device),
-            subject_weights: tensor(weights, device),
+            subject_weights: tensor(self.subject_weights(chosen), device),
             mask: mask.map(|mask| tensor(mask.select(Axis(0), chosen), device)),
         }
     }

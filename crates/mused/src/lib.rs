@@ -8,9 +8,13 @@
 //! ```
 //!
 //! [`data`] holds datasets, imports and the simulator, [`features`] CLIP features of stimuli, [`benchmark`] compares
-//! models, [`curve`] says how many trials or people are enough, [`plan`] has many processes make their runs, [`report`] makes pages of runs; [`stats`] and [`formats`] are parts
+//! models, [`command_line`] is what the binary does, [`curve`] says how many trials or people are enough, [`plan`] has many
+//! processes make their runs, [`report`] makes pages of runs; [`stats`] and [`formats`] are parts
 //! they are made of.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+// The files of the command name the library as other programs do.
+extern crate self as mused;
 
 pub mod benchmark;
 pub mod curve;
@@ -24,6 +28,13 @@ pub mod plan;
 mod ridge;
 mod runs;
 mod training;
+#[macro_use]
+mod terminal;
+mod args;
+mod bars;
+pub mod command_line;
+mod commands;
+mod signals;
 
 pub use device::{DEVICE_NAMES, devices, use_device};
 pub use error::{Error, Fault, Result};
@@ -39,12 +50,12 @@ pub use mused_run as run;
 pub use mused_run::{Config, Layers, Results, Run};
 pub use mused_stats as stats;
 pub use mused_train::{
-    AdaptRequest, Cancel, Explanation, PartDrop, Probabilities, Progress, PublishedRequest,
-    ScoreDrop, TokenGeometry, limit_memory,
+    AdaptRequest, Cancel, Explanation, ModelInputs, PartDrop, Probabilities, Progress,
+    PublishedRequest, ScoreDrop, Tensors, TokenGeometry, limit_memory,
 };
 pub use permutations::Permutations;
 pub use runs::{
     adapt, audit_run, compare, compare_seeds, evaluate, evaluate_with, explain, export_published,
-    import_published, predict,
+    import_published, model_inputs, predict, reweigh, weights,
 };
 pub use training::{Training, train};

@@ -6,9 +6,11 @@ use std::slice::from_ref;
 use mused_data::Dataset;
 use mused_data::audit::Report;
 use mused_results::Comparison;
-use mused_run::{Results, Run};
+use mused_run::{Results, Run, Task};
 use mused_stats::metrics::Undefined;
-use mused_train::{AdaptRequest, Explanation, Probabilities, PublishedRequest};
+use mused_train::{
+    AdaptRequest, Explanation, ModelInputs, Probabilities, PublishedRequest, Tensors,
+};
 
 use mused_kernels::Training;
 
@@ -108,4 +110,33 @@ pub fn export_published(run: &Run, fold: usize, out: &Path) -> Result<()> {
     Ok(mused_train::export_published::<mused_kernels::Cpu>(
         run, fold, out,
     )?)
+}
+
+/// The weights of a model of a run, and as JSON what they are of: `model`, `subjects`, `labels`, `members`.
+///
+/// # Errors
+/// A run that is not complete; a file that is missing or damaged.
+pub fn weights(run: &Run, task: &Task) -> Result<(String, Tensors)> {
+    Ok(mused_train::weights(run, task)?)
+}
+
+/// What a model of a run reads of everything in a dataset.
+///
+/// # Errors
+/// A run that is not complete, a subject or region unknown to it, or responses that do not fit.
+pub fn model_inputs(run: &Run, task: &Task, dataset: &Dataset) -> Result<ModelInputs> {
+    Ok(mused_train::model_inputs::<mused_kernels::Cpu>(
+        run, task, dataset,
+    )?)
+}
+
+/// Makes a run like a trained one whose networks have other weights: see [`mused_train::reweigh`].
+///
+/// # Errors
+/// As there.
+pub fn reweigh(run: &Run, dataset: &Dataset, weights: Vec<Tensors>, out: &Path) -> Result<Run> {
+    let (source, path) = (run, out);
+    Ok(
+        on_device!(chosen(), Engine => mused_train::reweigh::<Training<Engine>>(source, dataset, weights, path))?,
+    )
 }

@@ -144,8 +144,7 @@ impl LinearModel {
             Family::AlignedRidge(model) => Some(align(model, data)?),
             _ => None,
         };
-        let inputs = data.train.inputs(&rows)?;
-        let inputs = shared(&data.train, &rows, inputs.view(), maps.as_ref())?;
+        let inputs = all_shared(&data.train, maps.as_ref())?;
         let parts = parts(&data.train, config.split.seed)?;
         let targets = targets.mapv(f64::from);
         let regions = match &config.model.family {
@@ -296,6 +295,24 @@ fn vector(tensors: &mut NamedTensors, name: &str, length: usize) -> Result<Array
             "{name}: expected 1 row, found {rows}"
         ))),
     }
+}
+
+/// Inputs of all samples of a set, in the shared space where there is one; else some at a time, since they are most of the
+/// memory of a fit.
+fn all_shared(
+    set: &SampleSet<'_>,
+    maps: Option<&BTreeMap<String, SubjectMap>>,
+) -> Result<Array2<f64>> {
+    let rows: Vec<usize> = (0..set.len()).collect();
+    if maps.is_some() {
+        return shared(set, &rows, set.inputs(&rows)?.view(), maps);
+    }
+    let mut out = Array2::zeros((set.len(), set.width()));
+    let batches = out.axis_chunks_iter_mut(Axis(0), BATCH);
+    for (mut out, rows) in batches.zip(rows.chunks(BATCH)) {
+        out.assign(&set.inputs(rows)?.mapv(f64::from));
+    }
+    Ok(out)
 }
 
 /// Inputs of the samples `chosen` of a set, in the shared space where there is one.

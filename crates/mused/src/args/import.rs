@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use mused::data::import::Check;
@@ -53,6 +53,29 @@ image has the COCO labels whose boxes share an area with the crop that was shown
     /// NumPy arrays and tables: stimuli.tsv, labels.tsv, SUBJECT.npy, SUBJECT_trials.tsv
     #[command(after_help = format!("{}\n\nExample:\n  mused import npy my-arrays data/mine", mused::data::import::npy::FILES))]
     Npy(ImportNpyArgs),
+}
+
+impl ImportSource {
+    /// Dataset directory to create.
+    pub(crate) fn out(&self) -> &Path {
+        match self {
+            Self::Rdm(args) => &args.out,
+            Self::Bids(args) => &args.out,
+            Self::Hcp(args) => &args.out,
+            Self::Nsd(args) => &args.out,
+            Self::Npy(args) => &args.out,
+        }
+    }
+
+    /// What is counted while it is made.
+    pub(crate) fn unit(&self) -> &'static str {
+        match self {
+            Self::Rdm(_) | Self::Npy(_) => "subjects",
+            Self::Bids(_) => "runs",
+            Self::Hcp(_) => "passes over runs",
+            Self::Nsd(_) => "sessions",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

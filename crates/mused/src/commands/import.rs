@@ -18,28 +18,56 @@ use crate::args::{
 use crate::bars::{Counter, bar};
 
 pub(crate) fn run(args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    let out = args.source.out();
+    let imported = match &args.source {
+        ImportSource::Hcp(_) | ImportSource::Nsd(_) => {
+            let counter = Counter::new(args.source.unit());
+            let imported = import(&args.source, &mut |done, total| counter.set(done, total))?;
+            counter.finish();
+            imported
+        }
+        source => under_bar(source.unit(), |progress| import(source, progress))?,
+    };
     match &args.source {
-        ImportSource::Rdm(args) => rdm(args),
-        ImportSource::Bids(args) => bids(args),
-        ImportSource::Hcp(args) => hcp(args),
-        ImportSource::Nsd(args) => nsd(args),
-        ImportSource::Npy(args) => npy(args),
+        ImportSource::Rdm(_) | ImportSource::Npy(_) => tell_done(&imported, out),
+        ImportSource::Nsd(_) => tell(&imported, "sessions", out),
+        ImportSource::Bids(_) | ImportSource::Hcp(_) => tell(&imported, "runs", out),
     }
-}
-
-fn bids(args: &ImportBidsArgs) -> anyhow::Result<ExitCode> {
-    let imported = bids_with(&args.root, &args.out, &bids_config(args)?)?;
-    tell(&imported, "runs", &args.out);
     Ok(ExitCode::SUCCESS)
 }
 
-fn bids_with(root: &Path, out: &Path, config: &BidsConfig) -> anyhow::Result<Imported> {
-    under_bar("runs", |progress| bids::import(root, out, config, progress))
+/// Makes a dataset of published files.
+pub(crate) fn import(
+    source: &ImportSource,
+    progress: &mut dyn FnMut(usize, usize),
+) -> anyhow::Result<Imported> {
+    Ok(match source {
+        ImportSource::Rdm(args) => {
+            rdm::import(&args.manifest, &args.out, &rdm_config(args), progress)
+        }
+        ImportSource::Bids(args) => {
+            bids::import(&args.root, &args.out, &bids_config(args)?, progress)
+        }
+        ImportSource::Hcp(args) => hcp::import(&args.root, &args.out, &hcp_config(args), progress),
+        ImportSource::Nsd(args) => nsd::import(&args.root, &args.out, &nsd_config(args), progress),
+        ImportSource::Npy(args) => {
+            npy::import(&args.folder, &args.out, &npy_config(args), progress)
+        }
+    }?)
 }
 
 /// A BIDS folder without any option.
 pub(super) fn bids_as_it_is(root: &Path, out: &Path) -> anyhow::Result<Imported> {
-    bids_with(root, out, &BidsConfig::default())
+    under_bar("runs", |progress| {
+        Ok(bids::import(root, out, &BidsConfig::default(), progress)?)
+    })
+}
+
+/// A folder of arrays without any option.
+pub(super) fn npy_as_it_is(folder: &Path, out: &Path) -> anyhow::Result<Imported> {
+    under_bar("subjects", |progress| {
+        Ok(npy::import(folder, out, &NpyConfig::default(), progress)?)
+    })
 }
 
 fn bids_config(args: &ImportBidsArgs) -> anyhow::Result<BidsConfig> {
@@ -100,9 +128,9 @@ fn bids_config(args: &ImportBidsArgs) -> anyhow::Result<BidsConfig> {
     Ok(config)
 }
 
-fn hcp(args: &ImportHcpArgs) -> anyhow::Result<ExitCode> {
+fn hcp_config(args: &ImportHcpArgs) -> HcpConfig {
     let default = HcpConfig::default();
-    let config = HcpConfig {
+    HcpConfig {
         name: args.name.clone().unwrap_or(default.name),
         subjects: args.subjects.clone(),
         variant: args.variant.clone(),
@@ -124,18 +152,11 @@ fn hcp(args: &ImportHcpArgs) -> anyhow::Result<ExitCode> {
         label_frequency: args.label_frequency,
         movies: args.movies.clone(),
         allow: args.allow.clone(),
-    };
-    let passes = Counter::new("passes over runs");
-    let imported = hcp::import(&args.root, &args.out, &config, &mut |done, total| {
-        passes.set(done, total);
-    })?;
-    passes.finish();
-    tell(&imported, "runs", &args.out);
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
-fn nsd(args: &ImportNsdArgs) -> anyhow::Result<ExitCode> {
-    let config = NsdConfig {
+fn nsd_config(args: &ImportNsdArgs) -> NsdConfig {
+    NsdConfig {
         name: args.name.clone(),
         subjects: args.subjects.clone(),
         sessions: args.sessions.clone(),
@@ -149,55 +170,29 @@ fn nsd(args: &ImportNsdArgs) -> anyhow::Result<ExitCode> {
             RepeatsArg::Keep => Repeats::Keep,
         },
         allow: args.allow.clone(),
-    };
-    let sessions = Counter::new("sessions");
-    let imported = nsd::import(&args.root, &args.out, &config, &mut |done, total| {
-        sessions.set(done, total);
-    })?;
-    sessions.finish();
-    tell(&imported, "sessions", &args.out);
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
-fn npy(args: &ImportNpyArgs) -> anyhow::Result<ExitCode> {
-    let config = NpyConfig {
+fn npy_config(args: &ImportNpyArgs) -> NpyConfig {
+    NpyConfig {
         name: args.name.clone(),
         licence: args.licence.clone(),
         citation: args.citation.clone(),
         allow: args.allow.clone(),
-    };
-    let imported = npy_with(&args.folder, &args.out, &config)?;
-    tell_done(&imported, &args.out);
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
-fn npy_with(folder: &Path, out: &Path, config: &NpyConfig) -> anyhow::Result<Imported> {
-    under_bar("subjects", |progress| {
-        npy::import(folder, out, config, progress)
-    })
-}
-
-/// A folder of arrays without any option.
-pub(super) fn npy_as_it_is(folder: &Path, out: &Path) -> anyhow::Result<Imported> {
-    npy_with(folder, out, &NpyConfig::default())
-}
-
-fn rdm(args: &ImportRdmArgs) -> anyhow::Result<ExitCode> {
-    let config = RdmConfig {
+fn rdm_config(args: &ImportRdmArgs) -> RdmConfig {
+    RdmConfig {
         data: args.data.clone(),
         allow: args.allow.clone(),
-    };
-    let imported = under_bar("subjects", |progress| {
-        rdm::import(&args.manifest, &args.out, &config, progress)
-    })?;
-    tell_done(&imported, &args.out);
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
 /// Imports with a bar of so many units.
 fn under_bar(
     unit: &str,
-    import: impl FnOnce(&mut dyn FnMut(usize, usize)) -> mused::data::Result<Imported>,
+    import: impl FnOnce(&mut dyn FnMut(usize, usize)) -> anyhow::Result<Imported>,
 ) -> anyhow::Result<Imported> {
     let bar = bar(0, unit);
     let imported = import(&mut |done, total| {
