@@ -14,6 +14,7 @@ use ndarray::{Array2, Axis, s};
 
 use anchors::Anchors;
 pub use bytes::FitBytes;
+pub use components::FeatureSpace;
 use components::components;
 use consensus::{Consensus, Seen};
 use own_scores::{Own, RegionMap};
