@@ -19,6 +19,7 @@ mod device;
 mod error;
 pub mod features;
 mod kept;
+pub mod retrieval;
 mod ridge;
 mod runs;
 mod training;

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         Command::Config(args) => commands::config::run(&args),
         Command::Permute(args) => commands::permute::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Retrieve(args) => commands::retrieve::run(&args),
+        Command::Words(args) => commands::words::run(&args),
         Command::Adapt(args) => commands::adapt::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::ImportCheckpoint(args) => commands::checkpoint::import(&args),

@@ -21,8 +21,10 @@ pub(crate) mod permute;
 pub(crate) mod predict;
 pub(crate) mod rdm;
 pub(crate) mod report;
+pub(crate) mod retrieve;
 pub(crate) mod simulate;
 pub(crate) mod train;
+pub(crate) mod words;
 
 /// A number with three decimals, or a dash where there is none.
 fn three(value: Option<f64>) -> String {

@@ -87,6 +87,13 @@ impl FeatureSpace {
         let rows = unit_rows(features.mapv(f64::from), centre);
         (rows - &self.pca.mean).dot(&self.pca.components.t()) / self.scale
     }
+
+    /// Points among the components as directions in the space of features, from the mean of the training stimuli: rows ×
+    /// [`Self::width`].
+    pub fn directions(&self, points: ArrayView2<'_, f32>) -> Array2<f32> {
+        let points = points.mapv(f64::from) * self.scale;
+        points.dot(&self.pca.components).mapv(|value| value as f32)
+    }
 }
 
 /// Centred rows of length 1; those of zeros stay zeros.

@@ -1,0 +1,396 @@
+//! Points that responses are decoded to, in the space of stimulus features: what retrieval and open vocabularies rest on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mused_data::{Dataset, FeatureSpace, Guidance, InputReader, Labels, Level, Sample, Slot};
+use mused_kernels::CpuTraining;
+use mused_run::{Config, Onto, Reading, Run, Task};
+use mused_stats::ridge::{self, Ridge};
+use mused_stats::stacking;
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+
+use crate::families::{learner, parts};
+use crate::plan::Plan;
+use crate::reading::settle;
+use crate::training::controlled;
+use crate::{Error, Result};
+
+/// Components of the features that are decoded.
+const COMPONENTS: usize = 128;
+
+/// Components of each region that the regression everybody shares reads.
+const READ: usize = 24;
+
+/// What decoded points are averaged over before anything is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Averaged {
+    /// A subject's trials of a stimulus are one response, as in training and testing.
+    Repeats,
+    /// Every trial is a response of its own.
+    Nothing,
+}
+
+/// Which points to decode.
+#[derive(Debug)]
+pub struct PointsRequest<'a> {
+    /// A complete run: its division, subjects and preparation of responses.
+    pub run: &'a Run,
+    /// Its dataset.
+    pub dataset: &'a Dataset,
+    /// Feature set whose space it is; `None` = the run's high-level guidance.
+    pub features: Option<&'a str>,
+    /// What a response is.
+    pub averaged: Averaged,
+    /// Whether decoders may learn from labels; without, every word is one that they were never told.
+    pub labels: bool,
+}
+
+/// A response to a test stimulus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodedRow {
+    /// Among the subjects of the dataset.
+    pub subject: usize,
+    /// Among the stimuli of the dataset.
+    pub stimulus: usize,
+    /// Row of the subject's responses, where every trial is a response of its own.
+    pub trial: Option<usize>,
+}
+
+/// What the decoders of one model of a run, a fold's, make of its test responses.
+#[derive(Clone, Debug)]
+pub struct FoldPoints {
+    /// The fold.
+    pub fold: usize,
+    /// Name of the feature set.
+    pub features: String,
+    /// The space of its training stimuli.
+    pub space: FeatureSpace,
+    /// Stimuli that were trained on, validation stimuli among them: ascending.
+    pub seen: Vec<usize>,
+    /// The test stimuli, ascending.
+    pub tested: Vec<usize>,
+    /// Test responses.
+    pub rows: Vec<DecodedRow>,
+    /// Points by the decoder of everybody and the subject's own: rows × components.
+    pub points: Array2<f32>,
+    /// Points by the subject's own ridge regression alone: rows × components.
+    pub own: Array2<f32>,
+    /// Points of training responses, by decoders that were fitted without their stimuli: samples × components.
+    pub training: Array2<f32>,
+}
+
+/// Decodes the test responses of a run to points among the principal components of stimulus features.
+///
+/// The subject's own decoder is the stacked ridge regression of each of its regions onto the components, the one in front
+/// of aligned inputs. The decoder of everybody is one ridge regression from what those of all subjects say, components and
+/// labels region by region (cross-fitted, see [`mused_data::Alignment::fit`]), onto the components again. A point is their
+/// mean. Nothing is fitted outside the training part. The same bits every time.
+///
+/// `progress` is told how many maps of how many are fitted.
+///
+/// # Errors
+/// A run that is not complete or was adapted; responses in a common space; no feature vectors.
+pub fn decode_points(
+    request: &PointsRequest<'_>,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Vec<FoldPoints>> {
+    let run = request.run;
+    run.refuse_incomplete()?;
+    let dataset = request.dataset;
+    if run.record().adapted.is_some() {
+        return Err(Error::invalid(
+            run.path(),
+            "the run was adapted to one person; points are decoded by runs whose dataset has everybody: train one with \
+             split.holdout_subject and split.calibration",
+        ));
+    }
+    if dataset.profiles() {
+        return Err(Error::Request(format!(
+            "{}: similarity profiles are rows of a matrix between stimuli, not voxels: points are decoded from voxels or \
+             patterns (`mused import rdm` with response = \"patterns\")",
+            dataset.place()
+        )));
+    }
+    let mut config = configured(run, request.features)?;
+    let mut dataset = controlled(dataset, &config);
+    if !request.labels {
+        // Nor are stimuli dealt by them.
+        dataset.labels = Labels {
+            names: vec!["none".to_owned()],
+            matrix: Array2::zeros((dataset.stimuli.len(), 1)),
+        }
+        .into();
+    }
+    let dataset = &dataset;
+    let chosen = Guidance::choose(dataset, Level::High, &config.guidance.high)?;
+    let set = match chosen {
+        Some(set) if !set.is_rdm => set,
+        Some(set) => {
+            return Err(Error::Request(format!(
+                "{}: {} is a matrix of dissimilarities, which has no place for other stimuli: expected feature vectors \
+                 (features.npy; `mused features` makes them)",
+                dataset.place(),
+                set.name
+            )));
+        }
+        None => {
+            return Err(Error::Request(format!(
+                "{}: no feature set of the high level, in which responses could be decoded to a point: make one with `mused \
+                 features`, or name one with --features",
+                dataset.place()
+            )));
+        }
+    };
+    let features = dataset.read_features(set)?;
+    settle(&mut config, dataset)?;
+    let learner = learner::<CpuTraining>(&config);
+    let folds = run.division()?.folds(dataset)?;
+    let plan = Plan::new(dataset, &config, learner.as_ref())?;
+    let plan = Plan { folds, ..plan };
+    let mut subjects = 0;
+    for task in &plan.tasks {
+        subjects += by_subject(&plan.train_samples(dataset, &config, task)?).len();
+    }
+    let mut done = 0;
+    let of_task = |task| {
+        let fold = Fitting {
+            plan: &plan,
+            dataset,
+            config: &config,
+            features: &features,
+            averaged: request.averaged,
+            labels: request.labels,
+        };
+        fold.points(task, &set.name, &mut || {
+            done += 1;
+            progress(done, subjects);
+        })
+    };
+    plan.tasks.iter().map(of_task).collect()
+}
+
+/// The configuration of decoders: the run's division and preparation, whatever its model is.
+fn configured(run: &Run, features: Option<&str>) -> Result<Config> {
+    let mut config = run.resolved_config()?;
+    let inputs = config.model.inputs;
+    config.model = Config::default().model;
+    config.model.inputs.zscore = inputs.zscore;
+    config.model.inputs.shuffled_brain = inputs.shuffled_brain;
+    config.model.inputs.components = COMPONENTS;
+    config.model.inputs.inputs = Reading::Aligned(Onto {
+        guidance: true,
+        consensus: false,
+        stimuli: false,
+        labels: true,
+    });
+    if let Some(name) = features {
+        name.clone_into(&mut config.guidance.high);
+    }
+    Ok(config)
+}
+
+struct Fitting<'f> {
+    plan: &'f Plan,
+    dataset: &'f Dataset,
+    config: &'f Config,
+    features: &'f Array2<f32>,
+    averaged: Averaged,
+    labels: bool,
+}
+
+impl Fitting<'_> {
+    fn points(&self, task: &Task, name: &str, fitted: &mut dyn FnMut()) -> Result<FoldPoints> {
+        let Self {
+            plan,
+            dataset,
+            config,
+            features,
+            averaged,
+            labels,
+        } = *self;
+        let train = plan.train_samples(dataset, config, task)?;
+        let (transform, training) = plan.transform(dataset, config, task, |_, fit| {
+            let maps = fit()?;
+            fitted();
+            Ok(maps)
+        })?;
+        let training = training.unwrap_or_default();
+        let fold = &plan.folds[task.fold];
+        let guided = features.select(Axis(0), &fold.train);
+        let space = FeatureSpace::fit(guided.view(), COMPONENTS)?;
+        let shown: Vec<usize> = train.iter().map(|sample| sample.stimulus).collect();
+        let targets = space.place(features.select(Axis(0), &shown).view());
+        let parts = parts(dataset, &train, config.split.seed)?;
+        let slots = transform.layout.slots().to_vec();
+        let labels = match labels {
+            true => dataset.labels.names.len(),
+            false => 0,
+        };
+        let (decoder, training) =
+            Decoder::fit(slots, labels, &train, training.view(), &targets, &parts)
+                .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
+        let samples: Vec<Sample> = match averaged {
+            Averaged::Repeats => plan.test_samples(dataset, task),
+            Averaged::Nothing => (plan.test_samples(dataset, task).into_iter())
+                .flat_map(trial_by_trial)
+                .collect(),
+        };
+        let known: Vec<usize> = by_subject(&samples).into_keys().collect();
+        let reader = InputReader::new(dataset, Arc::new(transform), &known)?;
+        let inputs = reader.read(&samples.iter().collect::<Vec<_>>())?;
+        let (points, own) = decoder.decode(&samples, inputs.view());
+        let row = |sample: &Sample| DecodedRow {
+            subject: sample.subject,
+            stimulus: sample.stimulus,
+            trial: match averaged {
+                Averaged::Repeats => None,
+                Averaged::Nothing => sample.trials.first().copied(),
+            },
+        };
+        let mut seen: Vec<usize> = fold.train.iter().chain(&fold.validation).copied().collect();
+        seen.sort_unstable();
+        Ok(FoldPoints {
+            fold: task.fold,
+            features: name.to_owned(),
+            space,
+            seen,
+            tested: fold.test.clone(),
+            rows: samples.iter().map(row).collect(),
+            points,
+            own,
+            training,
+        })
+    }
+}
+
+fn trial_by_trial(sample: Sample) -> impl Iterator<Item = Sample> {
+    let Sample {
+        subject,
+        stimulus,
+        trials,
+    } = sample;
+    trials.into_iter().map(move |trial| Sample {
+        subject,
+        stimulus,
+        trials: vec![trial],
+    })
+}
+
+/// Rows of each subject.
+fn by_subject(samples: &[Sample]) -> BTreeMap<usize, Vec<usize>> {
+    let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (row, sample) in samples.iter().enumerate() {
+        rows.entry(sample.subject).or_default().push(row);
+    }
+    rows
+}
+
+/// From input rows, which hold each region's components and scores of the labels, to points.
+struct Decoder {
+    slots: Vec<Slot>,
+    components: usize,
+    labels: usize,
+    /// Shares of the regions in each subject's own decoder.
+    shares: BTreeMap<usize, Array1<f64>>,
+    shared: Ridge,
+    /// Of the targets over training samples.
+    mean: Array1<f64>,
+}
+
+impl Decoder {
+    /// Fits the decoders on cross-fitted `training` rows of `samples`; also the points of those.
+    fn fit(
+        slots: Vec<Slot>,
+        labels: usize,
+        samples: &[Sample],
+        training: ArrayView2<'_, f32>,
+        targets: &Array2<f64>,
+        parts: &[usize],
+    ) -> mused_stats::Result<(Self, Array2<f32>)> {
+        let components = targets.ncols();
+        let mean = targets.mean_axis(Axis(0)).unwrap_or_default();
+        let mut decoder = Self {
+            slots,
+            components,
+            labels,
+            shares: BTreeMap::new(),
+            shared: Ridge {
+                weights: Array2::zeros((0, components)),
+                intercept: mean.clone(),
+            },
+            mean,
+        };
+        for (subject, rows) in by_subject(samples) {
+            let own = decoder.regions(training.select(Axis(0), &rows).view());
+            let views: Vec<ArrayView2<'_, f64>> = own.iter().map(|own| own.view()).collect();
+            let truth = targets.select(Axis(0), &rows);
+            let centre = truth.mean_axis(Axis(0)).unwrap_or_default();
+            let shares = stacking::weights(&views, (truth - &centre).view())?;
+            decoder.shares.insert(subject, shares);
+        }
+        let read = decoder.read(training);
+        let fitted = ridge::cross_fit(read.view(), targets.view(), &[components], parts)?;
+        decoder.shared = fitted.model;
+        let points = (decoder.own(samples, training) + fitted.held_out) / 2.0;
+        Ok((decoder, points.mapv(|value| value as f32)))
+    }
+
+    /// Each region's components.
+    fn regions(&self, inputs: ArrayView2<'_, f32>) -> Vec<Array2<f64>> {
+        let region = |slot: &Slot| {
+            let own = inputs.slice(s![.., slot.offset..slot.offset + self.components]);
+            own.mapv(f64::from)
+        };
+        self.slots.iter().map(region).collect()
+    }
+
+    /// What the regression of everybody reads.
+    fn read(&self, inputs: ArrayView2<'_, f32>) -> Array2<f64> {
+        let components = READ.min(self.components);
+        let width = components + self.labels;
+        let mut read = Array2::zeros((inputs.nrows(), self.slots.len() * width));
+        for (place, slot) in self.slots.iter().enumerate() {
+            let columns = [
+                (slot.offset, place * width, components),
+                (
+                    slot.offset + self.components,
+                    place * width + components,
+                    self.labels,
+                ),
+            ];
+            for (from, to, count) in columns {
+                let own = inputs.slice(s![.., from..from + count]);
+                read.slice_mut(s![.., to..to + count])
+                    .assign(&own.mapv(f64::from));
+            }
+        }
+        read
+    }
+
+    /// Deviations from the mean target by the subjects' own decoders.
+    fn own(&self, samples: &[Sample], inputs: ArrayView2<'_, f32>) -> Array2<f64> {
+        let mut sum = Array2::zeros((inputs.nrows(), self.components));
+        // A subject left out has regions and no shares of them.
+        let equal = Array1::from_elem(self.slots.len(), (self.slots.len().max(1) as f64).recip());
+        for (place, region) in self.regions(inputs).into_iter().enumerate() {
+            for ((sample, own), mut sum) in samples.iter().zip(region.rows()).zip(sum.rows_mut()) {
+                let shares = self.shares.get(&sample.subject).unwrap_or(&equal);
+                sum.scaled_add(shares[place], &own);
+            }
+        }
+        sum
+    }
+
+    /// Points of samples whose inputs are given, and those of their own decoders alone.
+    fn decode(
+        &self,
+        samples: &[Sample],
+        inputs: ArrayView2<'_, f32>,
+    ) -> (Array2<f32>, Array2<f32>) {
+        let own = self.own(samples, inputs);
+        let shared = self.shared.predict(self.read(inputs).view()) - &self.mean;
+        let single = |values: Array2<f64>| values.mapv(|value| value as f32);
+        (single((&own + &shared) / 2.0), single(own))
+    }
+}
