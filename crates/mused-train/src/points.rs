@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mused_data::{Dataset, FeatureSpace, Guidance, InputReader, Labels, Level, Sample, Slot};
+use mused_data::{
+    Alignment, Dataset, FeatureSpace, Guidance, InputReader, Labels, Level, Sample, Slot,
+};
 use mused_kernels::CpuTraining;
 use mused_run::{Config, Onto, Reading, Run, Task};
 use mused_stats::ridge::{self, Ridge};
@@ -19,7 +21,7 @@ use crate::{Error, Result};
 /// Components of the features that are decoded.
 const COMPONENTS: usize = 128;
 
-/// Components of each region that the regression everybody shares reads.
+/// Components of each kind and region that the regression everybody shares reads.
 const READ: usize = 24;
 
 /// What decoded points are averaged over before anything is looked up.
@@ -83,9 +85,9 @@ pub struct FoldPoints {
 /// Decodes the test responses of a run to points among the principal components of stimulus features.
 ///
 /// The subject's own decoder is the stacked ridge regression of each of its regions onto the components, the one in front
-/// of aligned inputs. The decoder of everybody is one ridge regression from what those of all subjects say, components and
-/// labels region by region (cross-fitted, see [`mused_data::Alignment::fit`]), onto the components again. A point is their
-/// mean. Nothing is fitted outside the training part. The same bits every time.
+/// of aligned inputs. The decoder of everybody is one ridge regression from what such maps of all subjects say, region by
+/// region (cross-fitted, see [`mused_data::Alignment::fit`]), onto the components again: of the features, of the other
+/// subjects' mean geometry where everybody saw 10 training stimuli or more, and of labels. A point is the mean of both. Nothing is fitted outside the training part. The same bits every time.
 ///
 /// `progress` is told how many maps of how many are fitted.
 ///
@@ -148,6 +150,9 @@ pub fn decode_points(
     let folds = run.division()?.folds(dataset)?;
     let plan = Plan::new(dataset, &config, learner.as_ref())?;
     let plan = Plan { folds, ..plan };
+    if let Reading::Aligned(onto) = &mut config.model.inputs.inputs {
+        onto.consensus = common(&plan, dataset, &config)? >= Alignment::LEAST_COMMON;
+    }
     let mut subjects = 0;
     for task in &plan.tasks {
         subjects += by_subject(&plan.train_samples(dataset, &config, task)?).len();
@@ -168,6 +173,25 @@ pub fn decode_points(
         })
     };
     plan.tasks.iter().map(of_task).collect()
+}
+
+/// The training stimuli that all subjects saw, the fewest of any model; 0 where a subject has nobody to be like.
+fn common(plan: &Plan, dataset: &Dataset, config: &Config) -> Result<usize> {
+    let mut fewest = usize::MAX;
+    for task in &plan.tasks {
+        let train = plan.train_samples(dataset, config, task)?;
+        let subjects = by_subject(&train);
+        let mut seen: BTreeMap<usize, usize> = BTreeMap::new();
+        for sample in &train {
+            *seen.entry(sample.stimulus).or_default() += 1;
+        }
+        let by_all = seen.values().filter(|count| **count == subjects.len());
+        fewest = fewest.min(match (subjects.len() > 1, &task.holdout) {
+            (true, None) => by_all.count(),
+            _ => 0,
+        });
+    }
+    Ok(fewest)
 }
 
 /// The configuration of decoders: the run's division and preparation, whatever its model is.
@@ -227,9 +251,23 @@ impl Fitting<'_> {
             true => dataset.labels.names.len(),
             false => 0,
         };
-        let (decoder, training) =
-            Decoder::fit(slots, labels, &train, training.view(), &targets, &parts)
-                .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
+        let behind = targets.ncols() + 2 * dataset.labels.names.len();
+        let width = slots.first().map_or(0, |slot| slot.length);
+        let decoder = Decoder {
+            slots,
+            consensus: width.saturating_sub(behind),
+            components: targets.ncols(),
+            labels,
+            shares: BTreeMap::new(),
+            shared: Ridge {
+                weights: Array2::zeros((0, targets.ncols())),
+                intercept: Array1::zeros(targets.ncols()),
+            },
+            mean: targets.mean_axis(Axis(0)).unwrap_or_default(),
+        };
+        let (decoder, training) = decoder
+            .fit(&train, training.view(), &targets, &parts)
+            .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
         let samples: Vec<Sample> = match averaged {
             Averaged::Repeats => plan.test_samples(dataset, task),
             Averaged::Nothing => (plan.test_samples(dataset, task).into_iter())
@@ -286,10 +324,13 @@ fn by_subject(samples: &[Sample]) -> BTreeMap<usize, Vec<usize>> {
     rows
 }
 
-/// From input rows, which hold each region's components and scores of the labels, to points.
+/// From input rows to points. Of each region they hold components of consensus, of the features, and scores of the labels,
+/// twice.
 struct Decoder {
     slots: Vec<Slot>,
+    consensus: usize,
     components: usize,
+    /// Labels that are read.
     labels: usize,
     /// Shares of the regions in each subject's own decoder.
     shares: BTreeMap<usize, Array1<f64>>,
@@ -301,45 +342,32 @@ struct Decoder {
 impl Decoder {
     /// Fits the decoders on cross-fitted `training` rows of `samples`; also the points of those.
     fn fit(
-        slots: Vec<Slot>,
-        labels: usize,
+        mut self,
         samples: &[Sample],
         training: ArrayView2<'_, f32>,
         targets: &Array2<f64>,
         parts: &[usize],
     ) -> mused_stats::Result<(Self, Array2<f32>)> {
-        let components = targets.ncols();
-        let mean = targets.mean_axis(Axis(0)).unwrap_or_default();
-        let mut decoder = Self {
-            slots,
-            components,
-            labels,
-            shares: BTreeMap::new(),
-            shared: Ridge {
-                weights: Array2::zeros((0, components)),
-                intercept: mean.clone(),
-            },
-            mean,
-        };
         for (subject, rows) in by_subject(samples) {
-            let own = decoder.regions(training.select(Axis(0), &rows).view());
+            let own = self.regions(training.select(Axis(0), &rows).view());
             let views: Vec<ArrayView2<'_, f64>> = own.iter().map(|own| own.view()).collect();
             let truth = targets.select(Axis(0), &rows);
             let centre = truth.mean_axis(Axis(0)).unwrap_or_default();
             let shares = stacking::weights(&views, (truth - &centre).view())?;
-            decoder.shares.insert(subject, shares);
+            self.shares.insert(subject, shares);
         }
-        let read = decoder.read(training);
-        let fitted = ridge::cross_fit(read.view(), targets.view(), &[components], parts)?;
-        decoder.shared = fitted.model;
-        let points = (decoder.own(samples, training) + fitted.held_out) / 2.0;
-        Ok((decoder, points.mapv(|value| value as f32)))
+        let read = self.read(training);
+        let fitted = ridge::cross_fit(read.view(), targets.view(), &[self.components], parts)?;
+        self.shared = fitted.model;
+        let points = (self.own(samples, training) + fitted.held_out) / 2.0;
+        Ok((self, points.mapv(|value| value as f32)))
     }
 
     /// Each region's components.
     fn regions(&self, inputs: ArrayView2<'_, f32>) -> Vec<Array2<f64>> {
         let region = |slot: &Slot| {
-            let own = inputs.slice(s![.., slot.offset..slot.offset + self.components]);
+            let first = slot.offset + self.consensus;
+            let own = inputs.slice(s![.., first..first + self.components]);
             own.mapv(f64::from)
         };
         self.slots.iter().map(region).collect()
@@ -347,22 +375,21 @@ impl Decoder {
 
     /// What the regression of everybody reads.
     fn read(&self, inputs: ArrayView2<'_, f32>) -> Array2<f64> {
-        let components = READ.min(self.components);
-        let width = components + self.labels;
+        let kinds = [
+            (0, READ.min(self.consensus)),
+            (self.consensus, READ.min(self.components)),
+            (self.consensus + self.components, self.labels),
+        ];
+        let width: usize = kinds.iter().map(|(_, count)| count).sum();
         let mut read = Array2::zeros((inputs.nrows(), self.slots.len() * width));
-        for (place, slot) in self.slots.iter().enumerate() {
-            let columns = [
-                (slot.offset, place * width, components),
-                (
-                    slot.offset + self.components,
-                    place * width + components,
-                    self.labels,
-                ),
-            ];
-            for (from, to, count) in columns {
+        let mut to = 0;
+        for slot in &self.slots {
+            for (first, count) in kinds {
+                let from = slot.offset + first;
                 let own = inputs.slice(s![.., from..from + count]);
                 read.slice_mut(s![.., to..to + count])
                     .assign(&own.mapv(f64::from));
+                to += count;
             }
         }
         read

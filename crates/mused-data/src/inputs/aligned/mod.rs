@@ -60,6 +60,9 @@ pub struct Aligned {
 }
 
 impl<'g> Alignment<'g> {
+    /// Fewest training stimuli that all subjects must have seen for a consensus of theirs.
+    pub const LEAST_COMMON: usize = consensus::LEAST_COMMON;
+
     /// Fits the maps of every subject of the `training` samples, which lie subject by subject. Each subject's, given by
     /// number, are what `one` returns: it fits them, or has kept them from before.
     ///
