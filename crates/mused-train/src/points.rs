@@ -146,12 +146,12 @@ pub fn decode_points(
     };
     let features = dataset.read_features(set)?;
     settle(&mut config, dataset)?;
-    let learner = learner::<CpuTraining>(&config);
     let folds = run.division()?.folds(dataset)?;
-    let plan = Plan::new(dataset, &config, learner.as_ref())?;
+    let plan = Plan::new(dataset, &config, learner::<CpuTraining>(&config).as_ref())?;
     let plan = Plan { folds, ..plan };
+    let shared = common(&plan, dataset, &config)?;
     if let Reading::Aligned(onto) = &mut config.model.inputs.inputs {
-        onto.consensus = common(&plan, dataset, &config)? >= Alignment::LEAST_COMMON;
+        onto.consensus = shared >= Alignment::LEAST_COMMON;
     }
     let mut subjects = 0;
     for task in &plan.tasks {
