@@ -21,8 +21,8 @@ use crate::{Error, Result};
 /// Components of the features that are decoded.
 const COMPONENTS: usize = 128;
 
-/// Components of each kind and region that the regression everybody shares reads.
-const READ: usize = 24;
+/// Components of all regions together that the regression everybody shares reads, about: its time grows with the third power.
+const MOST_READ: usize = 2000;
 
 /// What decoded points are averaged over before anything is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,8 @@ pub struct FoldPoints {
 /// The subject's own decoder is the stacked ridge regression of each of its regions onto the components, the one in front
 /// of aligned inputs. The decoder of everybody is one ridge regression from what such maps of all subjects say, region by
 /// region (cross-fitted, see [`mused_data::Alignment::fit`]), onto the components again: of the features, of the other
-/// subjects' mean geometry where everybody saw 10 training stimuli or more, and of labels. A point is the mean of both. Nothing is fitted outside the training part. The same bits every time.
+/// subjects' mean geometry where everybody saw 10 training stimuli or more, and of labels. A point is their stacking, by
+/// points of training responses. Nothing is fitted outside the training part. The same bits every time.
 ///
 /// `progress` is told how many maps of how many are fitted.
 ///
@@ -119,8 +120,8 @@ pub fn decode_points(
     if !request.labels {
         // Nor are stimuli dealt by them.
         dataset.labels = Labels {
-            names: vec!["none".to_owned()],
-            matrix: Array2::zeros((dataset.stimuli.len(), 1)),
+            names: vec!["any".to_owned()],
+            matrix: Array2::ones((dataset.stimuli.len(), 1)),
         }
         .into();
     }
@@ -263,6 +264,7 @@ impl Fitting<'_> {
                 weights: Array2::zeros((0, targets.ncols())),
                 intercept: Array1::zeros(targets.ncols()),
             },
+            mix: Array1::zeros(2),
             mean: targets.mean_axis(Axis(0)).unwrap_or_default(),
         };
         let (decoder, training) = decoder
@@ -335,6 +337,8 @@ struct Decoder {
     /// Shares of the regions in each subject's own decoder.
     shares: BTreeMap<usize, Array1<f64>>,
     shared: Ridge,
+    /// Shares of the subject's own decoder and of everybody's.
+    mix: Array1<f64>,
     /// Of the targets over training samples.
     mean: Array1<f64>,
 }
@@ -359,8 +363,11 @@ impl Decoder {
         let read = self.read(training);
         let fitted = ridge::cross_fit(read.view(), targets.view(), &[self.components], parts)?;
         self.shared = fitted.model;
-        let points = (self.own(samples, training) + fitted.held_out) / 2.0;
-        Ok((self, points.mapv(|value| value as f32)))
+        let own = self.own(samples, training);
+        let truth = targets - &self.mean;
+        self.mix = stacking::weights(&[own.view(), fitted.held_out.view()], truth.view())?;
+        let points = self.mixed(&own, &fitted.held_out);
+        Ok((self, points))
     }
 
     /// Each region's components.
@@ -375,9 +382,10 @@ impl Decoder {
 
     /// What the regression of everybody reads.
     fn read(&self, inputs: ArrayView2<'_, f32>) -> Array2<f64> {
+        let most = MOST_READ / (2 * self.slots.len().max(1));
         let kinds = [
-            (0, READ.min(self.consensus)),
-            (self.consensus, READ.min(self.components)),
+            (0, most.min(self.consensus)),
+            (self.consensus, most.min(self.components)),
             (self.consensus + self.components, self.labels),
         ];
         let width: usize = kinds.iter().map(|(_, count)| count).sum();
@@ -417,7 +425,13 @@ impl Decoder {
     ) -> (Array2<f32>, Array2<f32>) {
         let own = self.own(samples, inputs);
         let shared = self.shared.predict(self.read(inputs).view()) - &self.mean;
-        let single = |values: Array2<f64>| values.mapv(|value| value as f32);
-        (single((&own + &shared) / 2.0), single(own))
+        let points = self.mixed(&own, &shared);
+        (points, own.mapv(|value| value as f32))
+    }
+
+    /// The stacking of both decoders.
+    fn mixed(&self, own: &Array2<f64>, shared: &Array2<f64>) -> Array2<f32> {
+        let points = own * self.mix[0] + shared * self.mix[1];
+        points.mapv(|value| value as f32)
     }
 }
