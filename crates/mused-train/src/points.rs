@@ -21,8 +21,8 @@ use crate::{Error, Result};
 /// Components of the features that are decoded.
 const COMPONENTS: usize = 128;
 
-/// Components of all regions together that the regression everybody shares reads, about: its time grows with the third power.
-const MOST_READ: usize = 2000;
+/// Components of each kind and region that the regression everybody shares reads.
+const READ: usize = 24;
 
 /// What decoded points are averaged over before anything is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -382,10 +382,9 @@ impl Decoder {
 
     /// What the regression of everybody reads.
     fn read(&self, inputs: ArrayView2<'_, f32>) -> Array2<f64> {
-        let most = MOST_READ / (2 * self.slots.len().max(1));
         let kinds = [
-            (0, most.min(self.consensus)),
-            (self.consensus, most.min(self.components)),
+            (0, READ.min(self.consensus)),
+            (self.consensus, READ.min(self.components)),
             (self.consensus + self.components, self.labels),
         ];
         let width: usize = kinds.iter().map(|(_, count)| count).sum();

@@ -149,11 +149,11 @@ fn what_is_written_is_what_the_points_say() {
     assert_eq!(apart, 0, "{ranks:?}\n{written:?}");
     assert_eq!(found.items, [19, 21]);
     let pairwise = measure(&found.all, "pairwise");
-    let mean: f64 = written
-        .iter()
-        .map(|rank| 1.0 - (rank - 1.0) / 19.0)
-        .sum::<f64>()
-        / 180.0;
+    let items = column(&responses, "items");
+    let items: Vec<f64> = items.iter().map(|items| items.parse().unwrap()).collect();
+    let told = written.iter().zip(&items);
+    let told = told.map(|(rank, items)| 1.0 - (rank - 1.0) / (items - 1.0));
+    let mean = told.sum::<f64>() / 180.0;
     assert!((pairwise.mean - mean).abs() < 1e-9);
     assert!(pairwise.mean > 0.7, "{}", pairwise.mean);
     assert_eq!(pairwise.permutation.value().unwrap().p, 1.0 / 10_001.0);
