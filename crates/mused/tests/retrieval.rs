@@ -357,13 +357,13 @@ fn pictures_are_encoded_by_the_model_of_the_run() {
         "palette.png",
         "black_white.png",
         "gray.jpg",
-        "alpha.png",
-        "gray16.png",
+        "square.png",
+        "tall.png",
         "portrait.png",
         "progressive.jpg",
         "restart.jpg",
-        "gray_alpha.png",
-        "palette_transparent.png",
+        "wide.png",
+        "strip.png",
     ];
     for (id, name) in ids.iter().zip(names) {
         fs::copy(Path::new(fixtures).join(name), data.join(name)).unwrap();
