@@ -53,8 +53,8 @@ pub use guidance::{Guidance, GuidanceTarget};
 pub use identity::Identity;
 pub use import::Imported;
 pub use inputs::{
-    Aligned, Alignment, Arrangement, Cuboid, FitBytes, InputReader, InputTransform, Layout,
-    Projection, Sample, Slot, SubjectInputs, ZScore, samples,
+    Aligned, Alignment, Arrangement, Cuboid, FeatureSpace, FitBytes, InputReader, InputTransform,
+    Layout, Projection, Sample, Slot, SubjectInputs, ZScore, samples,
 };
 pub use order::order_shown;
 pub use places::Grayordinates;

@@ -54,4 +54,5 @@ pub use gpu::Cuda;
 pub use gpu::Wgpu;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use matmul::row_products;
 pub use memory::{keep_freed_memory, share_heap};

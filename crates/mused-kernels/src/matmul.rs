@@ -95,6 +95,15 @@ impl Panels {
     }
 }
 
+/// Inner products of every row of `left` with every row of `right`, rows of `width` values: left rows × right rows, on the
+/// threads of the caller's pool. What is no whole row at an end is passed over.
+pub fn row_products(left: &[f32], right: &[f32], width: usize) -> Vec<f32> {
+    let width = width.max(1);
+    let sizes = [left.len() / width, width, right.len() / width];
+    let right = View::rows(right, width).transposed();
+    product(View::rows(left, width), right, None, sizes)
+}
+
 /// `left · right + bias`, sizes `[rows, inner, columns]`, on the threads of the caller's pool.
 pub(crate) fn product(
     left: View<'_>,

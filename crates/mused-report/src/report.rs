@@ -110,8 +110,8 @@ fn all_sections(input: &Input<'_>, images: &mut dyn Images, out: &Path) -> Vec<S
         sections::representations(input),
         sections::brain(input, &maps),
         sections::stimuli(input, images),
-        sections::training(input),
-        sections::methods(input),
     ]);
+    all.extend(sections::retrieval(input, images));
+    all.extend([sections::training(input), sections::methods(input)]);
     all
 }

@@ -29,6 +29,7 @@ mod predictions;
 mod record;
 mod results;
 mod retrained;
+mod retrieval;
 mod run;
 mod split;
 mod task;
@@ -55,6 +56,10 @@ pub use results::{
     Results, Stated, SubjectResult, TestResult,
 };
 pub use retrained::Retrained;
+pub use retrieval::{
+    FolderResults, MeasureOfWords, MeasureResult, RETRIEVAL_SCHEMA, RetrievalResults, WORDS_SCHEMA,
+    WordLabel, WordsResults, WordsTruth,
+};
 pub use run::{RidgeBeside, Run, run_directories};
 pub use split::{Division, FoldSizes};
 pub use task::Task;

@@ -28,6 +28,7 @@ mod ranking;
 pub mod rdm;
 mod relabelled_scores;
 mod relabelling;
+pub mod retrieval;
 pub mod ridge;
 pub mod rsa;
 mod samples;

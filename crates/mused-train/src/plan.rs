@@ -192,7 +192,7 @@ impl Plan {
         }
     }
 
-    fn test_samples(&self, dataset: &Dataset, task: &Task) -> Vec<Sample> {
+    pub(crate) fn test_samples(&self, dataset: &Dataset, task: &Task) -> Vec<Sample> {
         let subjects = match held_out(task, dataset) {
             Some(subject) => vec![subject],
             None => of(&task.subject, dataset, &self.trained),

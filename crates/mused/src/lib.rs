@@ -25,6 +25,7 @@ pub mod features;
 mod kept;
 mod permutations;
 pub mod plan;
+pub mod retrieval;
 mod ridge;
 mod runs;
 mod training;

@@ -16,7 +16,7 @@ use crate::{Dataset, Error, Response, Result};
 use layout::{NOWHERE, Placement};
 use projection::Projector;
 
-pub use aligned::{Aligned, Alignment, FitBytes};
+pub use aligned::{Aligned, Alignment, FeatureSpace, FitBytes};
 pub use layout::{Arrangement, Cuboid, Layout, Slot};
 pub use projection::Projection;
 

@@ -21,6 +21,8 @@ pub(super) const PERMUTATIONS: &str = "permutations";
 pub(super) const CHOSEN: &str = "chosen.tsv";
 pub(super) const CANDIDATES: &str = "candidates";
 pub(super) const EXPLAIN: &str = "explain";
+pub(super) const RETRIEVAL: &str = "retrieval";
+pub(super) const WORDS: &str = "words";
 /// The ridge regression beside a network: a run directory of its own.
 pub(super) const RIDGE: &str = "ridge";
 pub(super) const REPORT: &str = "report.html";
@@ -124,6 +126,16 @@ impl Run {
     /// Folder of what `mused explain` finds.
     pub fn explain_folder(&self) -> PathBuf {
         self.path.join(EXPLAIN)
+    }
+
+    /// Folder of `mused retrieve`.
+    pub fn retrieval_folder(&self) -> PathBuf {
+        self.path.join(RETRIEVAL)
+    }
+
+    /// Folder of `mused words`.
+    pub fn words_folder(&self) -> PathBuf {
+        self.path.join(WORDS)
     }
 
     /// The page of `mused report` of a run, or folder of runs, at `path`.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use mused_data::{Layout, Sample, Slot, partition};
+use mused_data::{Dataset, Layout, Sample, Slot, partition};
 use mused_formats::make_folder;
 use mused_run::{Alignment, Config, EpochLosses, Family, Regions, Task};
 use mused_stats::ridge::{self, CrossFit, Ridge};
@@ -145,7 +145,8 @@ impl LinearModel {
             _ => None,
         };
         let inputs = all_shared(&data.train, maps.as_ref())?;
-        let parts = parts(&data.train, config.split.seed)?;
+        let train = &data.train;
+        let parts = parts(train.dataset(), &train.samples, config.split.seed)?;
         let targets = targets.mapv(f64::from);
         let regions = match &config.model.family {
             Family::Ridge(model) => model.regions,
@@ -416,9 +417,8 @@ fn by_regions(
 }
 
 /// The part of each training sample: all samples of a stimulus, and of its group, are of one.
-fn parts(train: &SampleSet<'_>, seed: u64) -> Result<Vec<usize>> {
-    let dataset = train.dataset();
-    let stimuli: BTreeSet<usize> = train.samples.iter().map(|s| s.stimulus).collect();
+pub(crate) fn parts(dataset: &Dataset, train: &[Sample], seed: u64) -> Result<Vec<usize>> {
+    let stimuli: BTreeSet<usize> = train.iter().map(|s| s.stimulus).collect();
     let stimuli: Vec<usize> = stimuli.into_iter().collect();
     let groups: BTreeSet<&str> = stimuli
         .iter()
@@ -436,7 +436,7 @@ fn parts(train: &SampleSet<'_>, seed: u64) -> Result<Vec<usize>> {
         let holds = |stimuli: &Vec<usize>| stimuli.binary_search(&sample.stimulus).is_ok();
         dealt.iter().position(holds).unwrap_or(0)
     };
-    Ok(train.samples.iter().map(part).collect())
+    Ok(train.iter().map(part).collect())
 }
 
 /// Mean squared error and cross-entropy of the training samples.

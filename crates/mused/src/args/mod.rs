@@ -85,6 +85,10 @@ pub(crate) enum Command {
     Permute(PermuteArgs),
     /// What a run reads: attention and occlusion of parts, geometry of tokens and regions
     Explain(ExplainArgs),
+    /// Which picture was seen: test responses looked up among pictures, and how often the right one is found
+    Retrieve(RetrieveArgs),
+    /// Which words are nearest to what was decoded, whether a model was told them or not
+    Words(WordsArgs),
     /// Make a run of a trained one for a person it was not trained on
     Adapt(AdaptArgs),
     /// Label probabilities of a run's models for a dataset

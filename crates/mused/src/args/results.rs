@@ -167,3 +167,95 @@ pub(crate) struct ExportCheckpointArgs {
     #[arg(long, default_value_t = 0)]
     pub(crate) fold: usize,
 }
+
+/// What a response is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum AverageArg {
+    /// A subject's trials of a stimulus, averaged, as in training
+    Repeats,
+    /// Every trial by itself
+    None,
+    /// The decoded points of all subjects, averaged
+    Subjects,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused retrieve runs/a
+  mused retrieve runs/a --gallery dataset --k 5
+  mused retrieve runs/a --gallery pictures --model clip-vit-base-patch32
+  mused retrieve runs/a --gallery features.npy --average subjects
+
+Decodes each test response to a point in the space of the stimuli's features and looks for the nearest stimuli. A gallery
+is the test stimuli of the fold (`test`), all stimuli (`dataset`), or the test stimuli among others: the stimuli of another
+dataset, the pictures of a folder, rows of a .npy. Stimuli that were trained on are marked, and scores without them told
+apart; near-duplicates of the picture that was seen do not compete with it. Writes the folder retrieval/ of the run:
+responses.tsv, nearest.tsv, gallery.tsv, points.npy, results.json.")]
+pub(crate) struct RetrieveArgs {
+    /// Run directory
+    pub(crate) run: PathBuf,
+    /// What is looked through: test, dataset, a dataset directory, a folder of pictures, or features as .npy
+    #[arg(long, value_name = "GALLERY", default_value = "test")]
+    pub(crate) gallery: PathBuf,
+    /// CLIP model that made the run's features, for a folder of pictures
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Feature set whose space it is [default: the run's high-level guidance]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) features: Option<String>,
+    /// What a response is
+    #[arg(long, value_enum, default_value = "repeats")]
+    pub(crate) average: AverageArg,
+    /// Items named for each response
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) k: u16,
+    /// Dataset directory, where it is no longer where it was
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dataset: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mused words runs/a --words coco --model clip-vit-base-patch32
+  mused words runs/a --words lvis_v1_train.json --model clip-vit-base-patch32 --prompt 'a photo of a {}'
+  mused words runs/a --words names.txt --vectors names.npy
+
+Says which words are nearest to each test response. FILE has a word a line, or is the .json of COCO's or LVIS's categories;
+vectors come from the CLIP model that made the run's features, or from a .npy (words x features). No label is used: words
+that are labels of the dataset are scored as ones that the decoder was never told (zero-shot), beside the run that was
+trained on them. Writes the folder words/ of the run: words.tsv, scores.npy, results.json.")]
+pub(crate) struct WordsArgs {
+    /// Run directory
+    pub(crate) run: PathBuf,
+    /// Words: coco, or a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) words: PathBuf,
+    /// Vectors of the words as .npy, where there is no model
+    #[arg(long, value_name = "FILE", conflicts_with = "model")]
+    pub(crate) vectors: Option<PathBuf>,
+    /// CLIP model that made the run's features
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// What is encoded; {} stands for the word
+    #[arg(long, default_value = "a photo of a {}")]
+    pub(crate) prompt: String,
+    /// Feature set whose space it is [default: the run's high-level guidance]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) features: Option<String>,
+    /// Average the decoded points over subjects
+    #[arg(long)]
+    pub(crate) over_subjects: bool,
+    /// Dataset directory, where it is no longer where it was
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dataset: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) threads: ThreadArgs,
+}

@@ -22,10 +22,12 @@ pub(crate) mod planned;
 pub(crate) mod predict;
 pub(crate) mod rdm;
 pub(crate) mod report;
+pub(crate) mod retrieve;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod train;
 pub(crate) mod work;
+pub(crate) mod words;
 
 /// A number with three decimals, or a dash where there is none.
 fn three(value: Option<f64>) -> String {

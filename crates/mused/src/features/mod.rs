@@ -4,6 +4,7 @@
 //! captions (Zhou et al., ICLR 2024, section 3.2). Work is done a batch at a time, kept on disk as it
 //! goes and found again after an interruption.
 
+mod encode;
 mod error;
 mod extract;
 mod frames;
@@ -11,6 +12,7 @@ mod made;
 mod pictures;
 mod store;
 
+pub use encode::{PictureModel, encode_pictures, encode_texts};
 pub use error::{Error, Result};
 pub use extract::{Extraction, Guide, Outcome, extract};
 pub use made::Made;

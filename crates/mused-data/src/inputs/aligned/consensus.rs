@@ -11,7 +11,7 @@ use crate::inputs::{Sample, ZScore, samples};
 use crate::{Dataset, Error, Result, Subject};
 
 /// Fewest training stimuli in common whose mean geometry is more than noise.
-const LEAST_COMMON: usize = 10;
+pub(super) const LEAST_COMMON: usize = 10;
 
 /// The subjects' mean geometry of the training stimuli that all of them saw.
 pub(super) struct Consensus {

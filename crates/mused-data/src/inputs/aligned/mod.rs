@@ -14,6 +14,7 @@ use ndarray::{Array2, Axis, s};
 
 use anchors::Anchors;
 pub use bytes::FitBytes;
+pub use components::FeatureSpace;
 use components::components;
 use consensus::{Consensus, Seen};
 use own_scores::{Own, RegionMap};
@@ -59,6 +60,9 @@ pub struct Aligned {
 }
 
 impl<'g> Alignment<'g> {
+    /// Fewest training stimuli that all subjects must have seen for a consensus of theirs.
+    pub const LEAST_COMMON: usize = consensus::LEAST_COMMON;
+
     /// Fits the maps of every subject of the `training` samples, which lie subject by subject. Each subject's, given by
     /// number, are what `one` returns: it fits them, or has kept them from before.
     ///
