@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mused_formats::cifti::BrainModels;
 use mused_formats::npy::{self, Dtype, NpyWriter};
 use mused_formats::table::TableWriter;
-use mused_formats::{Lock, Locked, make_folder, move_folder, replace_file, sync_folder};
+use mused_formats::{Lock, Locked, Together, make_folder, move_folder, replace_file, sync_folder};
 use ndarray::ArrayView2;
 
 use crate::checks::check_names;
@@ -281,7 +281,10 @@ impl DatasetWriter {
 
     /// Records that a piece of work is done: a process that resumes this one finds it by its name.
     pub(crate) fn record<T: serde::Serialize>(&self, name: &str, result: &T) -> Result<()> {
-        write_json(&self.scratch(&format!("{name}.json")), result)
+        // Neither is there a record of what is not on disk, nor is anything removed before the record is.
+        self.partial.sync()?;
+        write_json(&self.scratch(&format!("{name}.json")), result)?;
+        self.partial.sync()
     }
 
     /// What was recorded, if that is whole.
@@ -343,6 +346,8 @@ pub(crate) fn claim_folder_name(what: &str, name: &str, taken: &mut HashSet<Stri
 struct PartialFolder {
     destination: PathBuf,
     path: PathBuf,
+    /// Nothing in it counts before it is moved, or recorded.
+    together: Together,
     _lock: Lock,
 }
 
@@ -380,6 +385,7 @@ impl PartialFolder {
         let folder = Self {
             destination: destination.to_owned(),
             path,
+            together: Together::new(),
             _lock: lock,
         };
         let mark = folder.mark();
@@ -391,6 +397,7 @@ impl PartialFolder {
             make_folder(&work).map_err(Error::io("cannot create", &work))?;
             replace_file(&mark, fingerprint.unwrap_or_default().as_bytes())?;
         }
+        folder.together.include(&folder.path);
         Ok(folder)
     }
 
@@ -410,9 +417,16 @@ impl PartialFolder {
         fs::remove_dir_all(&self.path).map_err(Error::io("cannot remove", &self.path))
     }
 
+    /// Brings to disk what was written.
+    fn sync(&self) -> Result<()> {
+        let synced = self.together.sync();
+        synced.map_err(Error::io("cannot write", &self.path))
+    }
+
     fn finish(self) -> Result<()> {
         let work = self.path.join(WORK);
         fs::remove_dir_all(&work).map_err(Error::io("cannot remove", &work))?;
+        self.sync()?;
         // An empty folder made by the user is taken over; anything else is an error of `rename`.
         move_folder(&self.path, &self.destination)
             .map_err(Error::io("cannot create", &self.destination))

@@ -19,6 +19,20 @@ impl Run {
         seal(&self.task_folder(task), &[MODEL, INPUTS, PREDICTIONS])
     }
 
+    /// Whether all files of a task are on record, or the run is of a version that kept none.
+    ///
+    /// # Errors
+    /// A record that cannot be read.
+    pub fn is_sealed(&self, task: &Task) -> Result<bool> {
+        if !self.path.join(DIGESTS).is_file() {
+            return Ok(true);
+        }
+        let recorded = read(&self.task_folder(task).join(DIGESTS))?;
+        Ok([MODEL, INPUTS, PREDICTIONS]
+            .iter()
+            .all(|name| recorded.contains_key(*name)))
+    }
+
     /// Records the files of the run that scores are computed from.
     pub(super) fn seal(&self) -> Result<()> {
         seal(

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Fold, Identity, order_shown};
 use mused_formats::table::TableWriter;
-use mused_formats::{make_folder, plain, quoted, replace_file};
+use mused_formats::{Together, make_folder, plain, quoted, replace_file};
 
 pub use foreign::run_directories;
 pub use ridge::RidgeBeside;
@@ -126,9 +126,13 @@ impl Run {
             path: path.to_owned(),
             record,
         };
+        let together = Together::new();
+        together.include(path);
         run.complete_tables(dataset, folds)?;
         run.seal()?;
         replace_file(path.join(CONFIG), layers.annotated().as_bytes())?;
+        together.sync().map_err(Error::io("cannot write", path))?;
+        drop(together);
         run.write()?;
         Ok(run)
     }
