@@ -43,6 +43,18 @@ impl DatasetWriter {
         Self::start(partial, description, stimuli, labels)
     }
 
+    /// Removes what a process left beside the dataset at `destination` that was killed when that was whole.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn tidy(destination: &Path) -> Result<()> {
+        let lock = lock_of(destination);
+        if lock.exists() {
+            drop(Lock::take(lock)?);
+        }
+        Ok(())
+    }
+
     /// [`Self::create`], but what a killed process with the same `fingerprint` has recorded is still there.
     pub(crate) fn resume(
         destination: &Path,
@@ -360,8 +372,7 @@ impl PartialFolder {
             let expected = "expected the name of a folder to create";
             return Err(Error::invalid(destination, expected));
         };
-        let beside = |end: &str| destination.with_file_name(format!(".{name}.{end}"));
-        let lock = beside("lock");
+        let lock = lock_of(destination);
         // Whoever left a lock was stopped: it goes with the one that is taken here.
         if !lock.exists() {
             refuse_occupied(destination)?;
@@ -380,7 +391,7 @@ impl PartialFolder {
         };
         // By a process that has ended since.
         refuse_occupied(destination)?;
-        let path = beside("partial");
+        let path = destination.with_file_name(format!(".{name}.partial"));
         make_folder(&path).map_err(Error::io("cannot create", &path))?;
         let folder = Self {
             destination: destination.to_owned(),
@@ -431,6 +442,12 @@ impl PartialFolder {
         move_folder(&self.path, &self.destination)
             .map_err(Error::io("cannot create", &self.destination))
     }
+}
+
+/// What stands for the right to write a dataset.
+fn lock_of(destination: &Path) -> PathBuf {
+    let name = destination.file_name().unwrap_or_default();
+    destination.with_file_name(format!(".{}.lock", name.display()))
 }
 
 fn refuse_occupied(destination: &Path) -> Result<()> {
