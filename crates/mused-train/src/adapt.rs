@@ -162,11 +162,11 @@ fn refuse_other_values(source: &Run, dataset: &Dataset, found: Option<&Identity>
     }
 }
 
-/// The run of the same request that was begun before.
+/// The run of the same request that was begun before, or damaged since.
 fn started(path: &Path, adapted: &Adapted, config: &Config) -> Result<Run> {
     let run = Run::open(path)?;
     let same = run.record().adapted.as_ref() == Some(adapted) && run.config()? == *config;
-    match same && !run.is_complete() {
+    match same && !run.is_whole() {
         true => {
             run.sweep()?;
             Ok(run)

@@ -108,7 +108,10 @@ pub fn resume<B: TrainBackend>(
     if run.record().adapted.is_some() {
         return Err(Error::invalid(
             run.path(),
-            "the run was not trained but adapted: the same `mused adapt` goes on with it",
+            format!(
+                "the run was not trained but adapted: {} goes on with it",
+                run.same_again()
+            ),
         ));
     }
     share_heap();

@@ -33,6 +33,21 @@ impl Run {
             .all(|name| recorded.contains_key(*name)))
     }
 
+    /// Whether nothing of a complete run is missing or damaged.
+    pub fn is_whole(&self) -> bool {
+        let whole = |task: &Task| {
+            let folder = self.task_folder(task);
+            let there = [MODEL, INPUTS, PREDICTIONS]
+                .iter()
+                .all(|name| folder.join(name).is_file());
+            let damaged = self.damaged_files(task);
+            there
+                && self.is_sealed(task).is_ok_and(|sealed| sealed)
+                && damaged.is_ok_and(|damaged| damaged.is_empty())
+        };
+        self.predictions().is_ok() && self.tasks().iter().all(whole)
+    }
+
     /// Records the files of the run that scores are computed from.
     pub(super) fn seal(&self) -> Result<()> {
         seal(
