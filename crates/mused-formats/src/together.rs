@@ -3,6 +3,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use crate::sync_folder;
 
@@ -16,7 +17,7 @@ const AT_A_TIME: usize = 16;
 /// While it lives, what is written below its folders, by whichever thread, is not synced file by file but by
 /// [`sync`](Self::sync). A power cut before may leave zeros, a part or nothing under each name, in any order: who reads
 /// these files must notice, or find no sign that they were done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Together(Arc<Written>);
 
 #[derive(Debug, Default)]
@@ -26,12 +27,19 @@ struct Written {
     waiting: Mutex<BTreeSet<PathBuf>>,
 }
 
+/// For no folder yet.
+impl Default for Together {
+    fn default() -> Self {
+        let together = Self(Arc::default());
+        lock(&AT_WORK).push(Arc::clone(&together.0));
+        together
+    }
+}
+
 impl Together {
     /// For no folder yet.
     pub fn new() -> Self {
-        let together = Self::default();
-        lock(&AT_WORK).push(Arc::clone(&together.0));
-        together
+        Self::default()
     }
 
     /// Takes over what is written at `folder` and below from now on.
@@ -56,12 +64,16 @@ impl Together {
             Ok(())
         };
         let threads = lock(&waiting).len().min(AT_A_TIME);
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            let ended = threads.into_iter().map(|thread| thread.join());
-            ended
+        thread::scope(|scope| {
+            // Where there are no more threads, those that there are do it all.
+            let more = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+            let others: Vec<_> = (1..threads).filter_map(more).collect();
+            let own = work();
+            let ended = others.into_iter().map(|other| other.join());
+            let others: io::Result<()> = ended
                 .map(|end| end.unwrap_or_else(|_| Err(io::Error::other("a sync ended early"))))
-                .collect()
+                .collect();
+            own.and(others)
         })
     }
 }
