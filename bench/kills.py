@@ -44,6 +44,27 @@ def trained(mused, folder, *more):
                    capture_output=True)
 
 
+def left_out(mused, folder):
+    """A run of three people, and data of a fourth."""
+    command = [mused, "simulate", "--subjects", "4", "--stimuli", "60", "--shared", "1", "--labels", "4", "--voxels", "60",
+               "--repeats", "1", "--seed", "2", "all"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    shutil.copytree(folder / "all", folder / "others", ignore=shutil.ignore_patterns("sub-04"))
+    command = [mused, "train", "others", "--out", "source", "--folds", "2", *TINY, "--set", "train.ridge=false"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
+def few(_mused, folder):
+    """A person as arrays: 24 stimuli of four runs."""
+    given = folder / "given"
+    given.mkdir()
+    rows = range(24)
+    (given / "stimuli.tsv").write_text("stimulus_id\tgroup\n" + "".join(f"s{i}\tg{i // 6}\n" for i in rows))
+    (given / "labels.tsv").write_text("stimulus_id\ta\tb\n" + "".join(f"s{i}\t{i % 2}\t{i % 3 // 2}\n" for i in rows))
+    numbers(given / "anna.npy", 24, 6)
+    (given / "anna_trials.tsv").write_text("stimulus_id\n" + "".join(f"s{i}\n" for i in rows))
+
+
 def pictured(_mused, folder):
     """A dataset of one subject and forty pictures, and a small CLIP model."""
     model, subject = folder / "model", folder / "data/subjects/sub-01"
@@ -93,6 +114,8 @@ def numbers(path, rows, columns, seed=0):
 
 SMALL = ["--folds", "2", "--set", "train.epochs=40", "--set", "model.dim=16"]
 RIDGE = ["--model", "ridge-pooled"]
+TINY = ["--threads", "1", "--set", "train.epochs=1", "--set", "model.dim=16", "--set", "train.batch_size=64"]
+CURVE = ["--trials", "10,all", "--draws", "1", "--folds", "2", *TINY]
 # Name: how to prepare, the command, what is compared of what it makes.
 VERBS = {
     "train": (simulate, ["train", "data", "--out", "run", *SMALL], ["run"]),
@@ -124,6 +147,10 @@ VERBS = {
     "predict": (lambda m, f: trained(m, f, *RIDGE), ["predict", "run", "data", "--out", "p.npy"], ["p.npy", "p.tsv"]),
     "rdm": (simulate, ["rdm", "data", "--features", "high", "--permutations", "99", "--out", "r.npy"], ["r.npy", "r.svg"]),
     "explain": (lambda m, f: trained(m, f, *RIDGE), ["explain", "run"], ["run"]),
+    "adapt": (left_out, ["adapt", "source", "all", "--subject", "sub-04", "--trials", "20", "--out", "new"], ["new"]),
+    "curve": (lambda m, f: simulate(m, f, 24), ["curve", "data", "--out", "curve", *CURVE], ["curve"]),
+    "curve-new": (left_out, ["curve", "others", "--out", "curve", "--new-subjects", *CURVE], ["curve"]),
+    "try": (few, ["try", "given", "--out", "look", "--threads", "1"], ["look"]),
     "report": (lambda m, f: trained(m, f, *RIDGE), ["report", "run"], ["run"]),
 }
 

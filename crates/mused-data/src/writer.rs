@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mused_formats::cifti::BrainModels;
 use mused_formats::npy::{self, Dtype, NpyWriter};
 use mused_formats::table::TableWriter;
-use mused_formats::{Lock, Locked, make_folder, move_folder, replace_file, sync_folder};
+use mused_formats::{Lock, Locked, Together, make_folder, move_folder, replace_file, sync_folder};
 use ndarray::ArrayView2;
 
 use crate::checks::check_names;
@@ -41,6 +41,18 @@ impl DatasetWriter {
     ) -> Result<Self> {
         let partial = PartialFolder::create(destination.as_ref(), None)?;
         Self::start(partial, description, stimuli, labels)
+    }
+
+    /// Removes what a process left beside the dataset at `destination` that was killed when that was whole.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn tidy(destination: &Path) -> Result<()> {
+        let lock = lock_of(destination);
+        if lock.exists() {
+            drop(Lock::take(lock)?);
+        }
+        Ok(())
     }
 
     /// [`Self::create`], but what a killed process with the same `fingerprint` has recorded is still there.
@@ -281,7 +293,10 @@ impl DatasetWriter {
 
     /// Records that a piece of work is done: a process that resumes this one finds it by its name.
     pub(crate) fn record<T: serde::Serialize>(&self, name: &str, result: &T) -> Result<()> {
-        write_json(&self.scratch(&format!("{name}.json")), result)
+        // Neither is there a record of what is not on disk, nor is anything removed before the record is.
+        self.partial.sync()?;
+        write_json(&self.scratch(&format!("{name}.json")), result)?;
+        self.partial.sync()
     }
 
     /// What was recorded, if that is whole.
@@ -343,6 +358,8 @@ pub(crate) fn claim_folder_name(what: &str, name: &str, taken: &mut HashSet<Stri
 struct PartialFolder {
     destination: PathBuf,
     path: PathBuf,
+    /// Nothing in it counts before it is moved, or recorded.
+    together: Together,
     _lock: Lock,
 }
 
@@ -355,8 +372,7 @@ impl PartialFolder {
             let expected = "expected the name of a folder to create";
             return Err(Error::invalid(destination, expected));
         };
-        let beside = |end: &str| destination.with_file_name(format!(".{name}.{end}"));
-        let lock = beside("lock");
+        let lock = lock_of(destination);
         // Whoever left a lock was stopped: it goes with the one that is taken here.
         if !lock.exists() {
             refuse_occupied(destination)?;
@@ -375,11 +391,12 @@ impl PartialFolder {
         };
         // By a process that has ended since.
         refuse_occupied(destination)?;
-        let path = beside("partial");
+        let path = destination.with_file_name(format!(".{name}.partial"));
         make_folder(&path).map_err(Error::io("cannot create", &path))?;
         let folder = Self {
             destination: destination.to_owned(),
             path,
+            together: Together::new(),
             _lock: lock,
         };
         let mark = folder.mark();
@@ -391,6 +408,7 @@ impl PartialFolder {
             make_folder(&work).map_err(Error::io("cannot create", &work))?;
             replace_file(&mark, fingerprint.unwrap_or_default().as_bytes())?;
         }
+        folder.together.include(&folder.path);
         Ok(folder)
     }
 
@@ -410,13 +428,26 @@ impl PartialFolder {
         fs::remove_dir_all(&self.path).map_err(Error::io("cannot remove", &self.path))
     }
 
+    /// Brings to disk what was written.
+    fn sync(&self) -> Result<()> {
+        let synced = self.together.sync();
+        synced.map_err(Error::io("cannot write", &self.path))
+    }
+
     fn finish(self) -> Result<()> {
         let work = self.path.join(WORK);
         fs::remove_dir_all(&work).map_err(Error::io("cannot remove", &work))?;
+        self.sync()?;
         // An empty folder made by the user is taken over; anything else is an error of `rename`.
         move_folder(&self.path, &self.destination)
             .map_err(Error::io("cannot create", &self.destination))
     }
+}
+
+/// What stands for the right to write a dataset.
+fn lock_of(destination: &Path) -> PathBuf {
+    let name = destination.file_name().unwrap_or_default();
+    destination.with_file_name(format!(".{}.lock", name.display()))
 }
 
 fn refuse_occupied(destination: &Path) -> Result<()> {

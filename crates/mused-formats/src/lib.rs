@@ -24,6 +24,7 @@ pub mod safetensors;
 pub mod sha256;
 mod shell;
 pub mod table;
+mod together;
 pub mod torch_pickle;
 mod whole_file;
 mod wording;
@@ -34,6 +35,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use lock::{Claim, Lock, Locked};
 pub use recognise::{open, read, recognised};
 pub use shell::quoted;
+pub use together::Together;
 pub use whole_file::{
     WholeFile, copy_file, make_folder, move_folder, replace_file, replace_folder, sync_folder,
 };

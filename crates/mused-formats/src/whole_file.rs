@@ -3,12 +3,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use crate::lock::open_alone;
+use crate::together::Later;
 use crate::{Error, Result};
 
 /// A file that appears under its name whole or not at all.
 ///
-/// It is written beside its destination, by one writer at a time, synced and renamed by [`finish`](Self::finish): a
-/// reader sees the old content or the new, never a part. Dropped before, it leaves the destination as it was. What a
+/// It is written beside its destination, by one writer at a time, synced (or left to [`Together`](crate::Together)) and
+/// renamed by [`finish`](Self::finish): a reader sees the old content or the new, never a part. Dropped before, it leaves the destination as it was. What a
 /// killed process leaves beside it is taken over by the next writer.
 #[derive(Debug)]
 pub struct WholeFile {
@@ -58,10 +59,16 @@ impl WholeFile {
     pub fn finish(mut self) -> Result<()> {
         let mut finish = || {
             self.file.flush()?;
-            self.file.get_ref().sync_all()?;
+            let later = Later::of(&self.destination);
+            if later.is_none() {
+                self.file.get_ref().sync_all()?;
+            }
             if let Some(partial) = &self.partial {
                 fs::rename(partial, &self.destination)?;
                 self.partial = None;
+            }
+            if let Some(later) = &later {
+                later.wait(&self.destination);
             }
             sync_names(&self.destination)
         };
@@ -170,6 +177,10 @@ pub fn sync_folder(_path: impl AsRef<Path>) -> io::Result<()> {
 
 /// Brings the name of a file or folder to disk.
 fn sync_names(path: &Path) -> io::Result<()> {
+    if let Some(later) = Later::of(path) {
+        later.wait(path.parent().unwrap_or(path));
+        return Ok(());
+    }
     match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => sync_folder("."),
         Some(parent) => sync_folder(parent),

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mused_data::{Aligned, Dataset, Identity, InputReader, InputTransform, Sample, samples};
-use mused_formats::make_folder;
 use mused_kernels::TrainBackend;
 use mused_run::{Adapted, Config, HeldOut, Layers, Reading, Resolved, Run, Task, Trials};
 
@@ -135,8 +134,6 @@ pub fn adapt<B: TrainBackend>(request: &AdaptRequest<'_>) -> Result<Run> {
     };
     Journal::open(&run, &[])?;
     for (task, Fitted { data, model }) in plan.tasks.iter().zip(&models) {
-        let folder = run.task_folder(task);
-        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         save(&run, task, data, model.as_ref(), 0, &config)?;
     }
     plan.gather(dataset, &run)?;
@@ -165,11 +162,11 @@ fn refuse_other_values(source: &Run, dataset: &Dataset, found: Option<&Identity>
     }
 }
 
-/// The run of the same request that was begun before.
+/// The run of the same request that was begun before, or damaged since.
 fn started(path: &Path, adapted: &Adapted, config: &Config) -> Result<Run> {
     let run = Run::open(path)?;
     let same = run.record().adapted.as_ref() == Some(adapted) && run.config()? == *config;
-    match same && !run.is_complete() {
+    match same && !run.is_whole() {
         true => {
             run.sweep()?;
             Ok(run)

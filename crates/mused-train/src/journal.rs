@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mused_formats::{make_folder, replace_file};
+use mused_formats::{Together, make_folder, replace_file};
 use mused_run::{EpochRecord, Run, Task};
 
 use crate::tensorboard::{self, Scalar};
@@ -14,6 +14,8 @@ use crate::{Error, Result};
 pub(crate) struct Journal<'r> {
     run: &'r Run,
     lines: Mutex<File>,
+    /// Figures for TensorBoard: nothing that goes on rests on them.
+    events: Together,
 }
 
 impl<'r> Journal<'r> {
@@ -29,6 +31,8 @@ impl<'r> Journal<'r> {
         let kept: String = kept.collect::<mused_run::Result<_>>()?;
         let path = run.metrics_path();
         replace_file(&path, kept.as_bytes())?;
+        let together = Together::new();
+        together.include(run.tensorboard_path());
         for (task, _) in done {
             let events = run.tensorboard_folder(task);
             make_folder(&events).map_err(Error::io("cannot create", &events))?;
@@ -42,6 +46,7 @@ impl<'r> Journal<'r> {
         Ok(Self {
             run,
             lines: Mutex::new(lines),
+            events: together,
         })
     }
 
@@ -68,6 +73,13 @@ impl<'r> Journal<'r> {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         (lines.sync_data()).map_err(Error::io("cannot write", &self.run.metrics_path()))
+    }
+
+    /// Brings the figures to disk too.
+    pub(crate) fn finish(&self) -> Result<()> {
+        self.sync()?;
+        let synced = self.events.sync();
+        synced.map_err(Error::io("cannot write", self.run.path()))
     }
 }
 

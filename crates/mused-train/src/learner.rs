@@ -1,7 +1,7 @@
 //! What a family of models can do: the rest of the crate fits, saves and asks models without knowing which they are.
 
 use mused_data::Layout;
-use mused_formats::npy;
+use mused_formats::{make_folder, npy};
 use mused_run::{Config, EpochLosses, EpochRecord, Run, Task, ValidationScores};
 use ndarray::{Array2, Array3, ArrayView2};
 
@@ -106,6 +106,8 @@ pub(crate) fn save(
             cause: Cause::of(data, &[], rate)?,
         });
     }
+    let folder = run.task_folder(task);
+    make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
     checkpoint::write(&run.model_path(task), &data.description, &model.tensors()?)?;
     inputs::write(&run.inputs_path(task), &data.transform)?;
     let path = run.task_predictions_path(task);

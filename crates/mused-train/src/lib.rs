@@ -31,6 +31,7 @@ mod sample_set;
 mod schedule;
 mod scoring;
 mod search;
+mod settle;
 mod tensorboard;
 mod training;
 mod update;

@@ -65,8 +65,7 @@ fn advice(
     available: u64,
 ) -> Result<String> {
     let needs = |samples| bytes(model, networks, samples, kept);
-    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
-    let (needed, free) = (gigabytes(needs(at_once)?), gigabytes(available));
+    let (needed, free) = (in_words(needs(at_once)?), in_words(available));
     let mut fitting = at_once.checked_next_power_of_two().unwrap_or(usize::MAX) / 2;
     while fitting > 0 && needs(fitting)? > available {
         fitting /= 2;
@@ -75,12 +74,20 @@ fn advice(
         0 => "not even one fits: choose a smaller network or model.grid".to_owned(),
         size => format!(
             "set train.micro_batch to {size} (about {})",
-            gigabytes(needs(size)?)
+            in_words(needs(size)?)
         ),
     };
     Ok(format!(
         "{at_once} samples at once need about {needed} of memory, {free} are free; {advice}"
     ))
+}
+
+/// As much memory, in units that leave something of it.
+fn in_words(bytes: u64) -> String {
+    match bytes < 100_000_000 {
+        true => format!("{:.1} MB", bytes as f64 / 1e6),
+        false => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
 }
 
 /// Bytes that this process may use in all, where its user said so; 0 where not.
@@ -110,15 +117,14 @@ pub(crate) fn check_maps(maps: FitBytes, threads: usize) -> Result<()> {
     let Some(free) = available_memory().filter(|free| needed > *free) else {
         return Ok(());
     };
-    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
     let advice = match (1..threads).rev().find(|fewer| maps.with(*fewer) <= free) {
         Some(fewer) => format!("set --threads to {fewer}"),
         None => "choose regions, or fewer components (model.components)".to_owned(),
     };
     Err(Error::Request(format!(
         "the maps of a subject into aligned inputs need about {} of memory while they are fitted, {} are free; {advice}",
-        gigabytes(needed),
-        gigabytes(free)
+        in_words(needed),
+        in_words(free)
     )))
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use mused_data::Dataset;
-use mused_formats::{make_folder, replace_file, replace_folder, torch_pickle};
+use mused_formats::{replace_file, replace_folder, torch_pickle};
 use mused_kernels::{KernelBackend, TrainBackend};
 use mused_model::{BrainFormerConfig, NamedTensors, StateTensor};
 use mused_run::{Family, Layers, Run};
@@ -126,8 +126,6 @@ pub fn import_published<B: TrainBackend>(request: &PublishedRequest<'_>) -> Resu
         fs::remove_dir_all(partial).map_err(Error::io("cannot remove", partial))?;
     }
     let made = Run::create(partial, record, &layers, dataset, &plan.folds)?;
-    let folder = made.task_folder(task);
-    make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
     save(
         &made,
         task,

@@ -8,12 +8,13 @@ use mused_run::{
 };
 
 use crate::crew::Crew;
-use crate::families::{forget_states, learner, sound_step};
+use crate::families::{learner, sound_step};
 use crate::journal::Journal;
 use crate::learner::{Fit, Learner, save};
 use crate::maps::Maps;
 use crate::plan::Plan;
 use crate::reading::settle;
+use crate::settle::{Settle, forget};
 use crate::watch::Watch;
 use crate::{Error, Progress, Result, memory};
 
@@ -107,7 +108,10 @@ pub fn resume<B: TrainBackend>(
     if run.record().adapted.is_some() {
         return Err(Error::invalid(
             run.path(),
-            "the run was not trained but adapted: the same `mused adapt` goes on with it",
+            format!(
+                "the run was not trained but adapted: {} goes on with it",
+                run.same_again()
+            ),
         ));
     }
     share_heap();
@@ -261,9 +265,14 @@ fn execute(
     watch: &Watch<'_>,
 ) -> Result<Outcome> {
     let progress = watch.progress;
+    let recorded = run.epochs()?;
     let standing = |task| {
         let total = learner.steps(plan.train_samples(dataset, config, task)?.len());
-        let finished = is_done(&run, task, progress)?;
+        let epochs = epochs_of(total, total, config);
+        // After a power cut the journal may lack what the task has done.
+        let told = |task| (recorded.iter()).any(|of| of.is_of(task) && of.epoch == epochs);
+        let finished =
+            is_done(&run, task, progress)? && (run.record().finished.is_some() || told(task));
         let done = match finished {
             true => total,
             false => sound_step(&run, task, progress)?,
@@ -276,9 +285,10 @@ fn execute(
         })
     };
     let standing: Vec<Standing<'_>> = plan.tasks.iter().map(standing).collect::<Result<_>>()?;
-    let epochs = config.train.epochs;
-    let epochs = |of: &Standing<'_>| of.done / (of.total / epochs).max(1);
-    let epochs: Vec<(&Task, usize)> = standing.iter().map(|of| (of.task, epochs(of))).collect();
+    let epochs = standing
+        .iter()
+        .map(|of| (of.task, epochs_of(of.done, of.total, config)));
+    let epochs: Vec<(&Task, usize)> = epochs.collect();
     let journal = Journal::open(&run, &epochs)?;
     let steps_done = standing.iter().map(|of| of.done).sum();
     let steps_total = standing.iter().map(|of| of.total).sum();
@@ -294,8 +304,13 @@ fn execute(
     let bytes = plan.bytes(threads / workers).saturating_mul(workers as u64);
     progress.start(steps_done, steps_total, bytes);
     let maps = Maps::new(&run, pending.len() * plan.trained.len(), progress);
+    let subjects = dataset.subjects.len();
+    for of in standing.iter().filter(|of| of.finished) {
+        forget(&run, of.task, &maps, subjects);
+    }
+    let settle = Settle::new(&run, &journal, &maps, subjects);
     let crew = Crew::new(pending.into_iter(), threads);
-    crew.work(workers, |task, worker| {
+    let worked = crew.work(workers, |task, worker| {
         let kept = |subject: usize, fit: &dyn Fn() -> _| maps.of(task, subject, fit);
         let load = || {
             let made = plan.transform(dataset, config, task, kept)?;
@@ -319,20 +334,28 @@ fn execute(
         })?;
         let Some(model) = fitted else { return Ok(()) };
         watch.check(&run)?;
-        journal.sync()?;
         let steps = learner.steps(data.train.len());
-        worker.run(|| save(&run, task, &data, model.as_ref(), steps, config))?;
-        forget_states(&run, task);
-        maps.forget(task, dataset.subjects.len());
-        Ok(())
-    })?;
+        let save = || save(&run, task, &data, model.as_ref(), steps, config);
+        settle.done(task, || worker.run(save))
+    });
+    // What is done stays so, whatever became of the others.
+    let settled = settle.all();
+    worked.and(settled)?;
     if crew.stopped() {
         return Ok(Outcome::Interrupted);
     }
     plan.gather(dataset, &run)?;
     watch.check(&run)?;
+    journal.finish()?;
+    drop(settle);
+    drop(journal);
     run.finish()?;
     Ok(Outcome::Complete)
+}
+
+/// Epochs in so many of all steps of a task.
+fn epochs_of(done: usize, total: usize, config: &Config) -> usize {
+    done / (total / config.train.epochs).max(1)
 }
 
 /// Whether a task is done: its files are there, and as they were written.
@@ -347,15 +370,15 @@ fn is_done(run: &Run, task: &Task, progress: &dyn Progress) -> Result<bool> {
         return Ok(false);
     }
     let damaged = run.damaged_files(task)?;
+    if damaged.is_empty() && !run.is_sealed(task)? {
+        // A process ended before their record was written: nobody knows whether they are whole.
+        return Ok(false);
+    }
     for (_, why) in &damaged {
         progress.note(&format!("{why}; {} is trained anew", task.name()));
     }
-    match damaged.is_empty() {
-        // A process may have ended between the last file and its record.
-        true => run.seal_task(task)?,
-        false => {
-            std::fs::remove_file(&predictions).map_err(Error::io("cannot remove", &predictions))?
-        }
+    if !damaged.is_empty() {
+        std::fs::remove_file(&predictions).map_err(Error::io("cannot remove", &predictions))?;
     }
     Ok(damaged.is_empty())
 }

@@ -114,6 +114,32 @@ fn more_trials_are_those_of_before_and_others() {
 }
 
 #[test]
+fn what_is_damaged_in_an_adapted_run_is_made_again() {
+    let folder = trained();
+    let adapt = "adapt source all --subject sub-04 --trials 20 --out new";
+    mused(&folder, adapt).success();
+    assert!(refusal(&folder, adapt).contains("already exists"));
+    let task = "new/checkpoints/fold-0-without-sub-04";
+    for (file, verb) in [
+        ("new/predictions.npy".to_owned(), "evaluate new"),
+        (format!("{task}/model.safetensors"), "explain new"),
+        (format!("{task}/inputs.safetensors"), "explain new"),
+    ] {
+        let whole = bytes(&folder, &file);
+        for left in [Some(vec![0; whole.len()]), None] {
+            match left {
+                Some(left) => fs::write(folder.path().join(&file), left).unwrap(),
+                None => fs::remove_file(folder.path().join(&file)).unwrap(),
+            }
+            let message = refusal(&folder, verb);
+            assert!(message.contains("the same `mused adapt`"), "{message}");
+            mused(&folder, adapt).success();
+            assert!(bytes(&folder, &file) == whole, "{file}");
+        }
+    }
+}
+
+#[test]
 fn a_map_of_other_trials_is_found() {
     let folder = trained();
     mused(

@@ -341,3 +341,42 @@ fn numbers_that_overflow_are_not_trained() {
     assert!(message.contains("guidance.high"), "{message}");
     assert!(!message.contains("learning_rate"), "{message}");
 }
+
+/// Tasks are brought to disk several at a time: a power cut before leaves files in any state, and any of them missing.
+#[test]
+fn a_task_without_its_record_or_its_journal_is_trained_anew() {
+    let folder = trained();
+    let at = |name: &str| folder.path().join("run").join(name);
+    let read = |name: &str| fs::read(at(name)).unwrap();
+    let predictions = "checkpoints/fold-1/predictions.npy";
+    let seal = "checkpoints/fold-1/sha256.tsv";
+    let (expected, record) = (read(predictions), read(seal));
+    let lines = || {
+        fs::read_to_string(at("metrics.jsonl"))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    let (epochs, zeros) = (lines(), |content: &[u8]| vec![0; content.len()]);
+    let unfinished = || {
+        let text = fs::read_to_string(at("run.json")).unwrap();
+        let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        json["finished"] = serde_json::Value::Null;
+        fs::write(at("run.json"), json.to_string()).unwrap();
+    };
+    let resumed = || {
+        unfinished();
+        mused(&folder, "train data --out run --resume").success();
+        assert!(read(predictions) == expected && read(seal) == record && lines() == epochs);
+    };
+    for seal_left in [None, Some(zeros(&record)), Some(Vec::new())] {
+        fs::write(at(predictions), zeros(&expected)).unwrap();
+        match seal_left {
+            None => fs::remove_file(at(seal)).unwrap(),
+            Some(left) => fs::write(at(seal), left).unwrap(),
+        }
+        resumed();
+    }
+    fs::write(at("metrics.jsonl"), zeros(b"of an epoch")).unwrap();
+    resumed();
+}

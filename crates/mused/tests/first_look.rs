@@ -78,7 +78,10 @@ fn arrays_come_to_a_page_and_a_few_sentences() {
     let page = fs::read_to_string(folder.path().join("look/report.html")).unwrap();
     assert!(page.contains("The right one of 2 labels was named in"));
 
-    // The same again finds everything there, and says the same.
+    // The same again finds everything there, and says the same. A process that was killed at the end of the import left
+    // its lock.
+    let lock = folder.path().join("look/.dataset.lock");
+    fs::write(&lock, "").unwrap();
     let model = folder
         .path()
         .join("look/run/checkpoints/fold-0/model.safetensors");
@@ -86,6 +89,7 @@ fn arrays_come_to_a_page_and_a_few_sentences() {
     let (again, steps) = said("--quiet try mine --out look");
     assert_eq!(again, words);
     assert_eq!(steps, "");
+    assert!(!lock.exists());
     assert_eq!(fs::metadata(&model).unwrap().modified().unwrap(), before);
 }
 
@@ -115,6 +119,11 @@ fn what_cannot_be_tried_is_told_what_can() {
     let taken = refused("try mine --out notes");
     assert!(taken.contains("was not made by `mused try`"), "{taken}");
     mused(&folder, "try mine --out look").success();
+    // A process that was killed at its first file is in nobody's way.
+    fs::create_dir(folder.path().join("killed")).unwrap();
+    fs::write(folder.path().join("killed/source.txt.partial"), "/").unwrap();
+    mused(&folder, "try mine --out killed").success();
+    assert!(!folder.path().join("killed/source.txt.partial").exists());
     let other = refused("try other --out look");
     assert!(other.contains("look is of other data"), "{other}");
 }

@@ -276,7 +276,7 @@ fn cells_that_say_nothing_are_missing() {
     let lines = fs::read_to_string(files().join(EVENTS)).unwrap();
     let place = lines.find("face\tperson").unwrap();
     for cell in [
-        "", " ", ";", " ; ", "\u{a0}", "n/a", "N/A", "NA", "nan", "NaN", "NA;house",
+        "", " ", ";", " ; ", "\u{a0}", "n/a", "N/A", "NA", "nan", "NaN", "<NA>", "NA;house",
     ] {
         let folder = copy();
         let text = [&lines[..place], cell, &lines[place + 4..]].concat();
@@ -322,6 +322,25 @@ fn an_event_without_an_onset_can_be_left_out() {
             1,
             "an excluded one needs none"
         );
+    }
+}
+
+#[test]
+fn times_that_are_none_are_named_by_their_column() {
+    for (times, expected) in [
+        (
+            "inf\t1.5",
+            "column onset: expected a finite number, found \"inf\"",
+        ),
+        (
+            "10\t-1",
+            "column duration: expected 0 to a million seconds, found \"-1\"",
+        ),
+    ] {
+        let folder = copy();
+        append(folder.path(), &format!("{times}\tface\tperson\tface0.png"));
+        let found = message(folder.path(), &config(folder.path()));
+        assert!(found.contains(expected), "{found}");
     }
 }
 

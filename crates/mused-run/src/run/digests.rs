@@ -19,6 +19,35 @@ impl Run {
         seal(&self.task_folder(task), &[MODEL, INPUTS, PREDICTIONS])
     }
 
+    /// Whether all files of a task are on record, or the run is of a version that kept none.
+    ///
+    /// # Errors
+    /// A record that cannot be read.
+    pub fn is_sealed(&self, task: &Task) -> Result<bool> {
+        if !self.path.join(DIGESTS).is_file() {
+            return Ok(true);
+        }
+        let recorded = read(&self.task_folder(task).join(DIGESTS))?;
+        Ok([MODEL, INPUTS, PREDICTIONS]
+            .iter()
+            .all(|name| recorded.contains_key(*name)))
+    }
+
+    /// Whether nothing of a complete run is missing or damaged.
+    pub fn is_whole(&self) -> bool {
+        let whole = |task: &Task| {
+            let folder = self.task_folder(task);
+            let there = [MODEL, INPUTS, PREDICTIONS]
+                .iter()
+                .all(|name| folder.join(name).is_file());
+            let damaged = self.damaged_files(task);
+            there
+                && self.is_sealed(task).is_ok_and(|sealed| sealed)
+                && damaged.is_ok_and(|damaged| damaged.is_empty())
+        };
+        self.predictions().is_ok() && self.tasks().iter().all(whole)
+    }
+
     /// Records the files of the run that scores are computed from.
     pub(super) fn seal(&self) -> Result<()> {
         seal(

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use mused_formats::{copy_file, make_folder, npy, replace_file};
+use mused_formats::{Together, copy_file, make_folder, npy, replace_file};
 use ndarray::{Array2, ArrayView2, Axis, Ix2, concatenate};
 
 use super::Run;
@@ -37,7 +37,12 @@ impl Run {
                 ),
             ));
         }
+        let together = Together::new();
+        together.include(&self.path);
         self.files().write(rows, all.view(), targets)?;
+        let synced = together.sync();
+        synced.map_err(Error::io("cannot write", &self.path))?;
+        drop(together);
         self.seal()
     }
 
@@ -50,6 +55,8 @@ impl Run {
             return Err(Error::invalid(path, "there is no run to take models from"));
         };
         make_folder(path).map_err(Error::io("cannot create", path))?;
+        let written = Together::new();
+        written.include(path);
         let mut metrics = String::new();
         let mut predictions = Vec::with_capacity(chosen.len());
         let made = Self {
@@ -78,6 +85,8 @@ impl Run {
         let all = together(&predictions, path)?;
         npy::write_npy_f32(path.join(PREDICTIONS), all.view())?;
         made.seal()?;
+        written.sync().map_err(Error::io("cannot write", path))?;
+        drop(written);
         made.finish()
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use mused_data::{Dataset, Fold, Identity, order_shown};
 use mused_formats::table::TableWriter;
-use mused_formats::{make_folder, plain, quoted, replace_file};
+use mused_formats::{Together, make_folder, plain, quoted, replace_file};
 
 pub use foreign::run_directories;
 pub use ridge::RidgeBeside;
@@ -126,9 +126,13 @@ impl Run {
             path: path.to_owned(),
             record,
         };
+        let together = Together::new();
+        together.include(path);
         run.complete_tables(dataset, folds)?;
         run.seal()?;
         replace_file(path.join(CONFIG), layers.annotated().as_bytes())?;
+        together.sync().map_err(Error::io("cannot write", path))?;
+        drop(together);
         run.write()?;
         Ok(run)
     }
@@ -212,15 +216,25 @@ impl Run {
         if self.is_complete() {
             return Ok(());
         }
-        let dataset = self.dataset_place();
         Err(Error::invalid(
             &self.path,
             format!(
-                "expected a complete run with its {PREDICTIONS}, found one that was interrupted; continue it with `mused \
-                 train {dataset} --out {} --resume`",
-                quoted(&self.path)
+                "expected a complete run with its {PREDICTIONS}, found one that was interrupted; continue it with {}",
+                self.same_again()
             ),
         ))
+    }
+
+    /// The command that goes on with the run, or mends it.
+    pub fn same_again(&self) -> String {
+        match self.record.adapted {
+            Some(_) => "the same `mused adapt`".to_owned(),
+            None => format!(
+                "`mused train {} --out {} --resume`",
+                self.dataset_place(),
+                quoted(&self.path)
+            ),
+        }
     }
 
     /// Where its dataset was, as a command can name it.
@@ -377,9 +391,8 @@ impl Run {
         Error::invalid(
             &self.path,
             format!(
-                "{error}; remove the damaged file, and `mused train {} --out {} --resume` makes it again",
-                self.dataset_place(),
-                quoted(&self.path)
+                "{error}; remove the damaged file, and {} makes it again",
+                self.same_again()
             ),
         )
     }

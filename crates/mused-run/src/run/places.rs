@@ -57,9 +57,14 @@ impl Run {
         self.path.join(METRICS)
     }
 
+    /// Folder of all TensorBoard events.
+    pub fn tensorboard_path(&self) -> PathBuf {
+        self.path.join(TENSORBOARD)
+    }
+
     /// Folder of a task's TensorBoard events.
     pub fn tensorboard_folder(&self, task: &Task) -> PathBuf {
-        self.path.join(TENSORBOARD).join(task.name())
+        self.tensorboard_path().join(task.name())
     }
 
     /// Folder of a task: weights, input statistics, predictions.
@@ -93,7 +98,7 @@ impl Run {
         self.task_folder(task).join(name)
     }
 
-    /// Test probabilities of a task: the last file written, so that its presence says that the task is done.
+    /// Test probabilities of a task that is done.
     pub fn task_predictions_path(&self, task: &Task) -> PathBuf {
         self.task_folder(task).join(PREDICTIONS)
     }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use mused_data::{Dataset, Layout, Sample, Slot, partition};
-use mused_formats::make_folder;
 use mused_run::{Alignment, Config, EpochLosses, Family, Regions, Task};
 use mused_stats::ridge::{self, CrossFit, Ridge};
 use mused_stats::{SubjectMap, banded, stacking};
@@ -74,7 +73,6 @@ impl Learner for ClosedForms<'_> {
 
     fn fit(&self, fit: &mut Fit<'_, '_>) -> Result<Option<Box<dyn Model>>> {
         let Fit {
-            run,
             task,
             data,
             journal,
@@ -85,8 +83,6 @@ impl Learner for ClosedForms<'_> {
             fit.worker.stop();
             return Ok(None);
         }
-        let folder = run.task_folder(task);
-        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         fit.worker.run(|| {
             let model = LinearModel::fit(self.config, data, task)?;
             let train = losses(&model.predict(&data.train)?, &data.train);

@@ -123,8 +123,6 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
     /// A network at its start, or where its saved state left it.
     pub(crate) fn new(fit: &Fit<'f, '_>, config: &'f Config, total: usize) -> Result<Self> {
         let Fit { run, task, .. } = *fit;
-        let folder = run.task_folder(task);
-        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         let device = B::Device::default();
         let network = fit.data.description.model.network()?;
         let prior = prior(&fit.data.train);
@@ -365,6 +363,8 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         };
         let states = self.members.iter().enumerate().map(state);
         let tensors = joined(states.collect::<Result<_>>()?);
+        let folder = self.run.task_folder(self.task);
+        make_folder(&folder).map_err(Error::io("cannot create", &folder))?;
         let path = self.run.state_path(self.task);
         if path.is_file() {
             let before = self.run.state_before_path(self.task);

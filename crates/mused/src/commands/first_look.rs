@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use mused::data::quality::{Quality, quality};
-use mused::data::{Dataset, Imported, Severity};
-use mused::formats::{quoted, replace_file};
+use mused::data::{Dataset, DatasetWriter, Imported, Severity};
+use mused::formats::{make_folder, quoted, replace_file};
 use mused::run::{AgainstRidge, Standing, Stated};
 use mused::stats::metrics::Undefined;
 use mused::{Error, Layers, Results, Run, Training};
@@ -88,15 +88,24 @@ fn own(source: &Path, out: &Path) -> anyhow::Result<()> {
             out.display(),
             found.trim()
         ),
-        Err(_) if out.exists() && fs::read_dir(out)?.next().is_some() => bail!(
+        Err(_) if out.exists() && holds_something(out)? => bail!(
             "{} already exists and was not made by `mused try`: choose another folder with --out",
             out.display()
         ),
         Err(_) => {
-            fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+            make_folder(out).with_context(|| format!("cannot create {}", out.display()))?;
             Ok(replace_file(&file, text.as_bytes())?)
         }
     }
+}
+
+/// Whether there is more in a folder than what a process leaves that was killed at its first file.
+fn holds_something(out: &Path) -> anyhow::Result<bool> {
+    let listing = fs::read_dir(out).with_context(|| format!("cannot list {}", out.display()))?;
+    let names = listing
+        .map(|entry| Ok(entry?.file_name()))
+        .collect::<std::io::Result<Vec<_>>>()?;
+    Ok(names.iter().any(|name| name != "source.txt.partial"))
 }
 
 /// The data as a dataset, imported if they are none.
@@ -105,9 +114,9 @@ fn dataset(source: &Path, out: &Path) -> anyhow::Result<Dataset> {
         return Ok(Dataset::open(source)?);
     }
     let made = out.join("dataset");
-    if !Dataset::exists(&made) {
-        let imported = import_as_it_is(source, &made)?;
-        import::remark(&imported);
+    match Dataset::exists(&made) {
+        true => DatasetWriter::tidy(&made)?,
+        false => import::remark(&import_as_it_is(source, &made)?),
     }
     Ok(Dataset::open(made)?)
 }

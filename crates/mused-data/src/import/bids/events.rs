@@ -68,7 +68,8 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
     let table = Table::read(&run.events)?;
     let onset_column = table.column("onset")?;
     let onsets = numbers(onset_column)?;
-    let durations = match table.optional_column("duration") {
+    let duration_column = table.optional_column("duration");
+    let durations = match duration_column {
         Some(column) => numbers(column)?,
         None => vec![None; table.rows()],
     };
@@ -125,10 +126,11 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
             onset,
             duration: durations[row].unwrap_or(0.0),
         };
-        if !(interval.onset.is_finite() && (0.0..1e6).contains(&interval.duration)) {
-            return Err(onset_column
-                .invalid(row, "a finite onset and a duration of 0 seconds or more")
-                .into());
+        if !interval.onset.is_finite() {
+            return Err(onset_column.invalid(row, "a finite number").into());
+        }
+        if let (Some(column), false) = (duration_column, (0.0..1e6).contains(&interval.duration)) {
+            return Err(column.invalid(row, "0 to a million seconds").into());
         }
         let stimulus = stimuli.as_ref().and_then(|column| column[row]);
         let times = [interval.onset, interval.duration].map(f64::to_bits);
@@ -199,7 +201,7 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
 /// What a cell says: nothing where it is blank or holds what R and pandas write for a missing value.
 fn known(cell: Option<&str>) -> Option<&str> {
     let cell = cell?.trim();
-    let missing = matches!(cell, "" | "NA")
+    let missing = matches!(cell, "" | "NA" | "<NA>")
         || cell.eq_ignore_ascii_case("n/a")
         || cell.eq_ignore_ascii_case("nan");
     (!missing).then_some(cell)

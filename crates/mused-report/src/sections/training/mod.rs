@@ -3,8 +3,6 @@
 mod curves;
 mod times;
 
-use mused_formats::quoted;
-
 use super::Input;
 use crate::figure::{Block, Section};
 
@@ -14,9 +12,8 @@ pub(crate) fn training(input: &Input<'_>) -> Section {
     let epochs = &input.first().epochs;
     if !input.facts.complete {
         section.missing(format!(
-            "The run was interrupted or is still training: `mused train {} --out {} --resume` continues it.",
-            quoted(input.facts.dataset_word()),
-            quoted(input.files.run().path())
+            "The run was interrupted or is still training: {} continues it.",
+            input.files.run().same_again()
         ));
     }
     if epochs.is_empty() {
