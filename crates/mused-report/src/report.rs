@@ -50,17 +50,16 @@ impl Report {
             scores: scores.as_ref(),
             labels: &labels,
             subjects: &subjects,
-            picked: most_frequent(run),
             command: request.command,
             tsne: request.tsne,
         };
         let page = Page {
-            title: format!("{}: {}", input.facts.dataset, run.scored.name),
+            name: format!("{}: {}", input.facts.dataset, run.scored.name),
+            title: sections::title(&input),
             subtitle: sections::lead(&input),
             sections: all_sections(&input, request.images, request.out),
             labels: labels.clone(),
             subjects: subjects.clone(),
-            picked: input.picked,
             foot: page::foot(run.run().path()),
         };
         Ok(Self { page })
@@ -90,28 +89,23 @@ impl Report {
     }
 }
 
-/// The label with the most positives; of several the first, which is also that of a run without scores.
-fn most_frequent(run: &RunFiles) -> usize {
-    let results = run.scored.results.as_ref();
-    let labels = results.map_or(&[][..], |results| &results.labels);
-    let most_first = labels.iter().enumerate().rev();
-    let most = most_first.max_by_key(|(_, label)| label.positives);
-    most.map_or(0, |(place, _)| place)
-}
-
 fn all_sections(input: &Input<'_>, images: &mut dyn Images, out: &Path) -> Vec<Section> {
     let maps = sections::importance_maps(input.files, out);
     let mut all = vec![sections::headline(input)];
     if input.runs.len() > 1 {
         all.push(sections::runs(input));
     }
-    all.extend([
+    let (stimuli, pictures) = sections::stimuli(input, images);
+    let rest = [
         sections::labels(input),
-        sections::representations(input),
         sections::brain(input, &maps),
-        sections::stimuli(input, images),
-        sections::training(input),
-        sections::methods(input),
-    ]);
+        sections::representations(input),
+    ];
+    // Pictures say most of all; bars without them least.
+    match pictures {
+        true => all.extend(std::iter::once(stimuli).chain(rest)),
+        false => all.extend(rest.into_iter().chain([stimuli])),
+    }
+    all.push(sections::methods(input));
     all
 }

@@ -3,22 +3,13 @@
 mod curves;
 mod times;
 
-use mused_formats::quoted;
-
 use super::Input;
 use crate::figure::{Block, Section};
 
 /// Learning curves of every loss term, the learning rate, and the time of stages.
 pub(crate) fn training(input: &Input<'_>) -> Section {
-    let mut section = Section::new("training", "Training");
+    let mut section = Section::inside();
     let epochs = &input.first().epochs;
-    if !input.facts.complete {
-        section.missing(format!(
-            "The run was interrupted or is still training: `mused train {} --out {} --resume` continues it.",
-            quoted(input.facts.dataset_word()),
-            quoted(input.files.run().path())
-        ));
-    }
     if epochs.is_empty() {
         section.missing(match input.facts.at_once {
             true => "The model is computed at once: there are no epochs.",
