@@ -1,4 +1,4 @@
-use mused_data::quality::quality;
+use mused_data::quality::{Quality, quality};
 use std::path::Path;
 
 use crate::curve_page::CurvePage;
@@ -16,6 +16,8 @@ pub struct Request<'a> {
     pub others: &'a [ScoredRun],
     /// Where pictures of stimuli come from.
     pub images: &'a mut dyn Images,
+    /// What is known of subjects and runs already; measured where it is not.
+    pub quality: Option<Quality>,
     /// Whether token maps are made by t-SNE instead of principal components.
     pub tsne: bool,
     /// The command that makes the report, as it can be typed.
@@ -46,7 +48,8 @@ impl Report {
             facts: Facts::of(&run.scored),
             runs: std::iter::once(&run.scored).chain(request.others).collect(),
             // Responses that cannot be read any more are told where they are needed.
-            quality: run.dataset().and_then(|dataset| quality(dataset).ok()),
+            quality: (request.quality)
+                .or_else(|| run.dataset().and_then(|dataset| quality(dataset).ok())),
             scores: scores.as_ref(),
             labels: &labels,
             subjects: &subjects,

@@ -58,7 +58,12 @@ impl Results {
 
     /// Accuracy of designs with one label a stimulus, AUC of others. `None` where nothing could be scored.
     fn told(&self) -> Option<Told<'_>> {
-        let labels = self.labels.len();
+        // A label that every sample has is not among those one of which is named.
+        let labels = self
+            .labels
+            .iter()
+            .filter(|label| label.prevalence < 1.0)
+            .count();
         Some(match &self.accuracy {
             Some(found) => Told {
                 labels: Some(labels),

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
     explained(run.path(), None, 0)?;
     say(6, "the page");
     let page = Run::report_path(out);
-    write_page(&runs, false, &[], &page)?;
+    write_page(&runs, false, &[], Some(found.clone()), &page)?;
     progress!("{:.0} s in all\n", started.elapsed().as_secs_f64());
     for sentence in last_words(&results, &found) {
         println!("{sentence}");
@@ -79,15 +79,18 @@ fn own(source: &Path, out: &Path) -> anyhow::Result<()> {
             source.display()
         )
     })?;
+    import::refuse_inside(&absolute, out)?;
     let file = out.join("source.txt");
     let text = format!("{}\n", absolute.display());
     match fs::read_to_string(&file) {
         Ok(found) if found == text => Ok(()),
-        Ok(found) => bail!(
+        // A try that failed before it made anything holds nothing of anybody's.
+        Ok(found) if !is_bare(out)? => bail!(
             "{} is of other data ({}): choose another folder with --out, or remove it",
             out.display(),
             found.trim()
         ),
+        Ok(_) => Ok(replace_file(&file, text.as_bytes())?),
         Err(_) if out.exists() && fs::read_dir(out)?.next().is_some() => bail!(
             "{} already exists and was not made by `mused try`: choose another folder with --out",
             out.display()
@@ -97,6 +100,16 @@ fn own(source: &Path, out: &Path) -> anyhow::Result<()> {
             Ok(replace_file(&file, text.as_bytes())?)
         }
     }
+}
+
+/// Whether a folder has nothing but the name of its source.
+fn is_bare(out: &Path) -> anyhow::Result<bool> {
+    for entry in fs::read_dir(out)? {
+        if entry?.file_name() != "source.txt" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The data as a dataset, imported if they are none.

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use mused::data::Imported;
 use mused::data::import::bids::{self, BidsConfig, Drift, Estimate, FilePatterns, Region};
 use mused::data::import::hcp::{self, HcpConfig, Scale};
@@ -171,7 +171,23 @@ fn npy(args: &ImportNpyArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Nothing is written among somebody's data, where the next import would find it.
+pub(super) fn refuse_inside(source: &Path, out: &Path) -> anyhow::Result<()> {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let there = std::path::absolute(out)?;
+    let there = there.ancestors().find_map(whole);
+    match whole(source).zip(there) {
+        Some((source, there)) if there.starts_with(&source) => bail!(
+            "{} lies inside {}, the data that are read: choose another place for what is made",
+            out.display(),
+            source.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
 fn npy_with(folder: &Path, out: &Path, config: &NpyConfig) -> anyhow::Result<Imported> {
+    refuse_inside(folder, out)?;
     under_bar("subjects", |progress| {
         npy::import(folder, out, config, progress)
     })

@@ -102,7 +102,7 @@ fn chance(input: &Input<'_>) -> [(String, String); 5] {
 
 fn block(title: &str, text: &str) -> String {
     format!(
-        r#"<h4>{0}</h4><pre tabindex="0" role="group" aria-label="{0}"><code>{1}</code></pre>"#,
+        r#"<h3>{0}</h3><pre tabindex="0" role="group" aria-label="{0}"><code>{1}</code></pre>"#,
         escaped(title),
         escaped(text)
     )
