@@ -182,6 +182,7 @@ impl Run {
                 run: &run,
                 others: &others,
                 images,
+                quality: None,
                 tsne: false,
                 command: "mused.Run.report",
                 out: &out,

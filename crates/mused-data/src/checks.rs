@@ -41,6 +41,32 @@ const FEW_POSITIVES: usize = 5;
 /// What computing an RDM in half or single precision leaves, as a share of its largest entry.
 const RDM_TOLERANCE: f32 = 1e-3;
 
+/// Names that a sentence lists.
+const NAMED: usize = 10;
+
+/// The first names, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    match names.get(..NAMED) {
+        Some(first) if names.len() > NAMED => {
+            format!("{} and {} more", first.join(", "), names.len() - NAMED)
+        }
+        _ => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_names_are_counted() {
+        let names: Vec<String> = (0..200).map(|name| name.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(listed(&names), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 190 more");
+        assert_eq!(listed(&names[..2]), "0, 1");
+    }
+}
+
 impl Dataset {
     /// What is wrong with labels and trials, and which columns of tables nothing reads, without reading responses.
     pub fn problems(&self) -> Vec<Problem> {
@@ -59,7 +85,7 @@ impl Dataset {
                 severity: Severity::Error,
                 message: format!(
                     "no stimulus has the label {}: remove it from labels.tsv and labels.npy",
-                    never.join(", ")
+                    listed(&never)
                 ),
             });
         }
@@ -69,7 +95,7 @@ impl Dataset {
                 severity: Severity::Warning,
                 message: format!(
                     "fewer than {FEW_POSITIVES} stimuli have the label {}: a fold may have none",
-                    rare.join(", ")
+                    listed(&rare)
                 ),
             });
         }

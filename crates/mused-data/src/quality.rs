@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use mused_stats::evenly;
-use mused_stats::outlier::against_others;
+use mused_stats::outlier::outliers;
 use mused_stats::rdm::{condensed, pearson_rdm, spearman};
 use mused_stats::summary::{mean, median, sample_sd};
 use ndarray::{Array1, Array2, ArrayView1, Axis};
@@ -34,6 +34,8 @@ pub enum Measure {
     Shift,
     /// Of a run: correlation of its trials with the mean patterns of their labels in the other runs, mean over trials.
     Consistency,
+    /// Of a subject: share of its voxels that do not vary over trials, or by a third or thrice of what its median voxel does.
+    Voxels,
     /// Of a subject: Spearman correlation of its representational geometry with the mean of the others'.
     Agreement,
 }
@@ -46,6 +48,7 @@ impl Measure {
             Self::Shift => (value - others).abs() > 0.5,
             // More of it is no fault.
             Self::Consistency | Self::Agreement => others - value > 0.1,
+            Self::Voxels => value - others > 0.15,
         }
     }
 
@@ -62,7 +65,7 @@ impl Measure {
             Self::Scale => run.scale,
             Self::Shift => run.shift,
             Self::Consistency => run.consistency,
-            Self::Agreement => None,
+            Self::Agreement | Self::Voxels => None,
         }
     }
 
@@ -97,6 +100,12 @@ impl fmt::Display for Outlier {
         }
         let (value, others) = (self.value, self.others);
         match self.measure {
+            Measure::Voxels => write!(
+                f,
+                ": {:.0} % of its voxels do not vary, or far more or less than the rest ({:.0} % in the others)",
+                100.0 * value,
+                100.0 * others
+            ),
             Measure::Scale if value > others => write!(
                 f,
                 ": responses vary {:.1} times as much as in the others",
@@ -150,6 +159,8 @@ pub struct SubjectQuality {
     pub id: String,
     /// [`Measure::Scale`].
     pub scale: Option<f64>,
+    /// [`Measure::Voxels`].
+    pub uneven: f64,
     /// [`Measure::Agreement`]; `None` with fewer than three subjects or ten stimuli that all saw.
     pub agreement: Option<f64>,
     /// In the order of time.
@@ -175,7 +186,7 @@ impl Quality {
             let end = match outlier.measure {
                 // They end with a question.
                 Measure::Consistency | Measure::Agreement => "",
-                Measure::Scale | Measure::Shift => ".",
+                Measure::Scale | Measure::Shift | Measure::Voxels => ".",
             };
             format!("Look at {outlier}{end}")
         };
@@ -194,8 +205,10 @@ impl Quality {
 ///
 /// A value counts as unlike the others where it is improbable among them (externally studentised residual, risk 1 % for
 /// all values of a measure together, so at least four are needed) and the difference matters: scales by half, means by
-/// half a standard deviation, correlations by .1. A subject whose geometry agrees with the others' no better than
-/// chance, while half of the others surely agree, is named too.
+/// half a standard deviation, correlations by .1. Up to a quarter of the values are found one after the other, so that
+/// two bad ones do not hide each other. A subject whose geometry agrees with the others' no better than chance, while all
+/// the others surely agree, is named too, and so is one with more voxels than the others (by .15 of all) that do not vary
+/// or vary on another scale. A run is named once.
 ///
 /// # Errors
 /// Responses that cannot be read or are not finite.
@@ -208,29 +221,54 @@ pub fn quality(dataset: &Dataset) -> Result<Quality> {
     for (subject, agreement) in subjects.iter_mut().zip(&agreements) {
         subject.agreement = Some(agreement.value);
     }
-    let mut outliers = Vec::new();
+    let mut found = Vec::new();
     let whole = |subject: &SubjectQuality| (subject.id.clone(), None);
     let keys: Vec<_> = subjects.iter().map(whole).collect();
     let scales: Vec<_> = subjects.iter().map(|subject| subject.scale).collect();
-    outliers.extend(unlike(Measure::Scale, &keys, &scales));
+    found.extend(unlike(Measure::Scale, &keys, &scales));
     let values: Vec<_> = subjects.iter().map(|subject| subject.agreement).collect();
     let mut apart = unlike(Measure::Agreement, &keys, &values);
-    for found in strangers(&keys, &agreements) {
-        if apart.iter().all(|known| known.subject != found.subject) {
-            apart.push(found);
+    for stranger in strangers(&keys, &agreements) {
+        if apart.iter().all(|known| known.subject != stranger.subject) {
+            apart.push(stranger);
         }
     }
-    outliers.extend(apart);
+    found.extend(apart);
+    found.extend(broken(&subjects));
     for subject in &subjects {
         let of = |run: &RunQuality| (subject.id.clone(), Some((run.session, run.run)));
         let keys: Vec<_> = subject.runs.iter().map(of).collect();
-        outliers.extend(dead(subject));
+        found.extend(dead(subject));
         for measure in [Measure::Scale, Measure::Shift, Measure::Consistency] {
             let values = subject.runs.iter().map(|run| measure.of_run(run));
-            outliers.extend(unlike(measure, &keys, &values.collect::<Vec<_>>()));
+            found.extend(unlike(measure, &keys, &values.collect::<Vec<_>>()));
         }
     }
-    Ok(Quality { subjects, outliers })
+    Ok(Quality {
+        subjects,
+        outliers: said_once(found),
+    })
+}
+
+/// One line a run; what a named run does to its subject as a whole is not said too.
+fn said_once(found: Vec<Outlier>) -> Vec<Outlier> {
+    let of_runs: BTreeSet<String> = (found.iter().filter(|outlier| outlier.run.is_some()))
+        .map(|outlier| outlier.subject.clone())
+        .collect();
+    let mut said = BTreeSet::new();
+    let follows = |outlier: &Outlier| {
+        outlier.run.is_none()
+            && matches!(
+                outlier.measure,
+                Measure::Scale | Measure::Agreement | Measure::Voxels
+            )
+            && of_runs.contains(&outlier.subject)
+    };
+    let each = found.into_iter().filter(|outlier| !follows(outlier));
+    each.filter(|outlier| {
+        outlier.run.is_none() || said.insert((outlier.subject.clone(), outlier.run))
+    })
+    .collect()
 }
 
 /// Runs of several trials in which no voxel varies, though they do in others.
@@ -259,20 +297,40 @@ fn unlike(measure: Measure, keys: &[Key], values: &[Option<f64>]) -> Vec<Outlier
         .iter()
         .map(|value| value.map(|v| measure.spread(v)))
         .collect();
-    let known = spread.iter().flatten().count() as f64;
-    let held = against_others(&spread)
-        .into_iter()
-        .zip(keys.iter().zip(values));
-    held.filter_map(|(held, ((subject, run), value))| {
-        let (held, value) = (held?, (*value)?);
-        let others = measure.back(held.others);
-        (held.p < RISK / known && measure.matters(value, others)).then(|| Outlier {
-            subject: subject.clone(),
-            run: *run,
-            measure,
-            value,
-            others,
+    let found = outliers(&spread, RISK).into_iter();
+    found
+        .filter_map(|(index, held)| {
+            let (value, others) = (values[index]?, measure.back(held.others));
+            let (subject, run) = keys[index].clone();
+            measure.matters(value, others).then_some(Outlier {
+                subject,
+                run,
+                measure,
+                value,
+                others,
+            })
         })
+        .collect()
+}
+
+/// Subjects many of whose voxels do not vary, or vary by another scale than the rest, as no others' do.
+fn broken(subjects: &[SubjectQuality]) -> Vec<Outlier> {
+    let each = subjects.iter().enumerate();
+    each.filter_map(|(index, subject)| {
+        let others = subjects
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index);
+        let others = median(&others.map(|(_, other)| other.uneven).collect::<Vec<_>>())?;
+        Measure::Voxels
+            .matters(subject.uneven, others)
+            .then(|| Outlier {
+                subject: subject.id.clone(),
+                run: None,
+                measure: Measure::Voxels,
+                value: subject.uneven,
+                others,
+            })
     })
     .collect()
 }
@@ -318,6 +376,7 @@ fn measured(dataset: &Dataset, subject: &Subject) -> Result<SubjectQuality> {
     Ok(SubjectQuality {
         id: subject.id.clone(),
         scale: scale(&spreads),
+        uneven: uneven(&spreads),
         agreement: None,
         runs: runs.collect(),
     })
@@ -336,6 +395,15 @@ fn sds(responses: &Array2<f64>, trials: &[usize]) -> Vec<f64> {
 fn scale(sds: &[f64]) -> Option<f64> {
     let varying: Vec<f64> = sds.iter().copied().filter(|sd| *sd > 0.0).collect();
     median(&varying)
+}
+
+/// Share of voxels that do not vary, or by a third or thrice of what the median voxel does.
+fn uneven(sds: &[f64]) -> f64 {
+    let Some(middle) = scale(sds) else {
+        return 0.0;
+    };
+    let far = |sd: &&f64| **sd < middle / 3.0 || **sd > middle * 3.0;
+    sds.iter().filter(far).count() as f64 / sds.len().max(1) as f64
 }
 
 /// Sums of the responses to each label.
@@ -474,7 +542,8 @@ fn agreements(dataset: &Dataset) -> Result<Vec<Agreement>> {
     Ok(found)
 }
 
-/// Who agrees with nobody where most others do agree: few subjects leave no other rule.
+/// Who agrees with nobody where everybody else surely does, and thrice as much: few subjects leave no other rule, and of
+/// many somebody is always weak.
 fn strangers(keys: &[Key], agreements: &[Agreement]) -> Vec<Outlier> {
     let mut strangers = Vec::new();
     for (index, (found, (subject, run))) in agreements.iter().zip(keys).enumerate() {
@@ -483,20 +552,20 @@ fn strangers(keys: &[Key], agreements: &[Agreement]) -> Vec<Outlier> {
             .enumerate()
             .filter(|(other, _)| *other != index);
         let others: Vec<&Agreement> = others.map(|(_, agreement)| agreement).collect();
-        let middle = |value: fn(&Agreement) -> f64| {
-            median(&others.iter().map(|other| value(other)).collect::<Vec<_>>())
-        };
-        let (Some(p), Some(value)) = (middle(|other| other.p), middle(|other| other.value)) else {
+        let values: Vec<f64> = others.iter().map(|other| other.value).collect();
+        let Some(middle) = median(&values) else {
             continue;
         };
-        let apart = found.value < value / 3.0 && Measure::Agreement.matters(found.value, value);
-        if found.p > 0.05 && p <= 0.01 && apart {
+        let sure = others.iter().all(|other| other.p <= 0.01);
+        let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
+        let apart = found.value < lowest / 3.0 && Measure::Agreement.matters(found.value, middle);
+        if found.p > 0.05 && sure && apart {
             strangers.push(Outlier {
                 subject: subject.clone(),
                 run: *run,
                 measure: Measure::Agreement,
                 value: found.value,
-                others: value,
+                others: middle,
             });
         }
     }

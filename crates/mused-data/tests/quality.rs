@@ -137,6 +137,62 @@ fn a_planted_run_is_named() {
     }
 }
 
+/// They would hide each other if each were held against all the others.
+#[test]
+fn two_planted_runs_are_named() {
+    let clean = simulated(5, 2);
+    let runs: std::collections::BTreeSet<(u32, u32)> = (clean.subjects[1].trials.iter())
+        .map(|trial| (trial.session, trial.run))
+        .collect();
+    assert!(runs.len() >= 8, "{runs:?}");
+    let bad: Vec<(u32, u32)> = runs.iter().copied().take(2).collect();
+    let found = outliers(&changed(&clean, 1, |trial, row| {
+        if bad.contains(&(trial.session, trial.run)) {
+            row.iter_mut().for_each(|value| *value *= 6.0);
+        }
+    }));
+    let mut named: Vec<_> = found.iter().filter_map(|found| found.run).collect();
+    named.sort_unstable();
+    assert_eq!(named, bad, "{found:?}");
+}
+
+#[test]
+fn broken_voxels_are_named() {
+    let clean = simulated(5, 3);
+    for broken in [
+        |_: usize| 7.0_f32,
+        |voxel: usize| (voxel * 7919 % 101) as f32,
+    ] {
+        let mut trial_number = 0;
+        let found = outliers(&changed(&clean, 2, |_, row| {
+            trial_number += 1;
+            let third = row.len() / 3;
+            for value in &mut row[..third] {
+                *value = broken(trial_number);
+            }
+        }));
+        let voxels = found.iter().find(|found| found.measure == Measure::Voxels);
+        let text = voxels.map(ToString::to_string).unwrap_or_default();
+        assert!(text.contains("% of its voxels do not vary"), "{found:?}");
+        let own = |found: &Outlier| found.subject == clean.subjects[2].id && found.run.is_none();
+        assert!(found.iter().all(own), "{found:?}");
+    }
+}
+
+/// A trial far off is one line, not one a measure.
+#[test]
+fn an_extreme_trial_is_told_once() {
+    let clean = simulated(5, 4);
+    let mut first = true;
+    let found = outliers(&changed(&clean, 0, |_, row| {
+        if std::mem::take(&mut first) {
+            row.iter_mut().for_each(|value| *value *= 500.0);
+        }
+    }));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].run.is_some());
+}
+
 #[test]
 fn too_few_to_compare_name_nobody() {
     let one = quality(&simulated(1, 0)).unwrap();

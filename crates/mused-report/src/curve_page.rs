@@ -51,12 +51,12 @@ impl CurvePage<'_> {
         let mut methods = Section::new("methods", "Methods");
         methods.paragraph(escaped(&self.protocol.join(" ")));
         Page {
-            title: format!("{}: {}", self.dataset, name.to_string_lossy()),
+            name: format!("{}: {}", self.dataset, name.to_string_lossy()),
+            title: "Scores over sizes".to_owned(),
             subtitle: subtitle(self.simulated, &escaped(self.lead)),
             sections: vec![short, scores, methods],
             labels: Vec::new(),
             subjects: Vec::new(),
-            picked: 0,
             foot: foot(self.folder),
         }
     }

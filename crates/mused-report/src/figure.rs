@@ -4,11 +4,11 @@ use crate::table::Table;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum By {
-    /// The picked label.
+    /// The picked label; entry 0 is the mean over labels.
     Label,
     /// The picked subject; entry 0 is the mean over subjects.
     Subject,
-    /// Both: an entry a label, of an entry a subject.
+    /// Both: an entry a label, of an entry a subject, the means first.
     Both,
 }
 
@@ -18,7 +18,7 @@ pub(crate) struct Variants {
     /// Id of the element whose content changes.
     pub(crate) target: String,
     pub(crate) by: By,
-    /// Markup for each label or subject, or `[label * subjects + subject]`.
+    /// Markup for the mean and each label or subject, or `[label * subjects + subject]`.
     pub(crate) markup: Vec<String>,
 }
 
@@ -38,8 +38,6 @@ pub struct Figure {
     /// The numbers.
     pub table: Table,
     pub(crate) variants: Vec<Variants>,
-    /// Whether it needs the width of the page.
-    pub(crate) wide: bool,
 }
 
 impl Figure {
@@ -58,17 +56,11 @@ impl Figure {
             alt,
             table,
             variants: Vec::new(),
-            wide: false,
         }
     }
 
     pub(crate) fn caption(mut self, caption: impl Into<String>) -> Self {
         self.caption = caption.into();
-        self
-    }
-
-    pub(crate) fn wide(mut self) -> Self {
-        self.wide = true;
         self
     }
 
@@ -91,6 +83,8 @@ pub(crate) enum Block {
     Table(String, Table),
     /// What is not there, and why.
     Missing(String),
+    /// What is shown on request, under a name.
+    Fold(String, Vec<Block>),
 }
 
 /// A chapter of a report.
@@ -127,15 +121,37 @@ impl Section {
         self.push(Block::Missing(why.into()))
     }
 
+    /// What few look for, behind a name. Nothing where nothing is inside.
+    pub(crate) fn fold(&mut self, name: &str, inside: Self) -> &mut Self {
+        if inside.blocks.is_empty() {
+            return self;
+        }
+        self.push(Block::Fold(name.to_owned(), inside.blocks))
+    }
+
+    /// A section without a name, for what is folded.
+    pub(crate) fn inside() -> Self {
+        Self::new("", "")
+    }
+
     pub(crate) fn push(&mut self, block: Block) -> &mut Self {
         self.blocks.push(block);
         self
     }
 
     pub(crate) fn all_figures(&self) -> impl Iterator<Item = &Figure> {
-        self.blocks.iter().flat_map(|block| match block {
-            Block::Figures(figures) => figures.as_slice(),
-            _ => &[],
-        })
+        let mut found = Vec::new();
+        collect(&self.blocks, &mut found);
+        found.into_iter()
+    }
+}
+
+fn collect<'b>(blocks: &'b [Block], found: &mut Vec<&'b Figure>) {
+    for block in blocks {
+        match block {
+            Block::Figures(figures) => found.extend(figures),
+            Block::Fold(_, inside) => collect(inside, found),
+            _ => {}
+        }
     }
 }

@@ -1,4 +1,4 @@
-use mused_data::quality::quality;
+use mused_data::quality::{Quality, quality};
 use std::path::Path;
 
 use crate::curve_page::CurvePage;
@@ -16,6 +16,8 @@ pub struct Request<'a> {
     pub others: &'a [ScoredRun],
     /// Where pictures of stimuli come from.
     pub images: &'a mut dyn Images,
+    /// What is known of subjects and runs already; measured where it is not.
+    pub quality: Option<Quality>,
     /// Whether token maps are made by t-SNE instead of principal components.
     pub tsne: bool,
     /// The command that makes the report, as it can be typed.
@@ -46,21 +48,21 @@ impl Report {
             facts: Facts::of(&run.scored),
             runs: std::iter::once(&run.scored).chain(request.others).collect(),
             // Responses that cannot be read any more are told where they are needed.
-            quality: run.dataset().and_then(|dataset| quality(dataset).ok()),
+            quality: (request.quality)
+                .or_else(|| run.dataset().and_then(|dataset| quality(dataset).ok())),
             scores: scores.as_ref(),
             labels: &labels,
             subjects: &subjects,
-            picked: most_frequent(run),
             command: request.command,
             tsne: request.tsne,
         };
         let page = Page {
-            title: format!("{}: {}", input.facts.dataset, run.scored.name),
+            name: format!("{}: {}", input.facts.dataset, run.scored.name),
+            title: sections::title(&input),
             subtitle: sections::lead(&input),
             sections: all_sections(&input, request.images, request.out),
             labels: labels.clone(),
             subjects: subjects.clone(),
-            picked: input.picked,
             foot: page::foot(run.run().path()),
         };
         Ok(Self { page })
@@ -90,28 +92,24 @@ impl Report {
     }
 }
 
-/// The label with the most positives; of several the first, which is also that of a run without scores.
-fn most_frequent(run: &RunFiles) -> usize {
-    let results = run.scored.results.as_ref();
-    let labels = results.map_or(&[][..], |results| &results.labels);
-    let most_first = labels.iter().enumerate().rev();
-    let most = most_first.max_by_key(|(_, label)| label.positives);
-    most.map_or(0, |(place, _)| place)
-}
-
 fn all_sections(input: &Input<'_>, images: &mut dyn Images, out: &Path) -> Vec<Section> {
     let maps = sections::importance_maps(input.files, out);
     let mut all = vec![sections::headline(input)];
     if input.runs.len() > 1 {
         all.push(sections::runs(input));
     }
-    all.extend([
+    let (stimuli, pictures) = sections::stimuli(input, images);
+    let rest = [
         sections::labels(input),
-        sections::representations(input),
         sections::brain(input, &maps),
-        sections::stimuli(input, images),
-    ]);
+        sections::representations(input),
+    ];
+    // Pictures say most of all; bars without them least.
+    match pictures {
+        true => all.extend(std::iter::once(stimuli).chain(rest)),
+        false => all.extend(rest.into_iter().chain([stimuli])),
+    }
     all.extend(sections::retrieval(input, images));
-    all.extend([sections::training(input), sections::methods(input)]);
+    all.push(sections::methods(input));
     all
 }

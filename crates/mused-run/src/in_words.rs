@@ -2,7 +2,7 @@
 
 use mused_stats::summary::median;
 
-use crate::{LabelResult, OverSubjects, Results, Stated};
+use crate::{IntervalResult, LabelResult, OverSubjects, Results, Stated, TestResult};
 
 /// Above this, a p says nothing.
 const SURE: f64 = 0.05;
@@ -26,58 +26,62 @@ impl Results {
 
     /// How well stimuli were decoded, against what, and how sure that is: one sentence.
     pub fn in_a_sentence(&self) -> String {
-        let (what, scores, interval, test, floor, floor_is) = match &self.accuracy {
-            Some(found) => (
-                format!("The right one of {} labels was named", self.labels.len()),
-                &found.scores,
-                &found.interval,
-                &found.permutation,
-                found.most_frequent,
-                "naming the most frequent one always",
-            ),
-            None => (
-                "Stimuli with a label were told from those without it".to_owned(),
-                &self.macro_scores.roc_auc,
-                &self.inference.roc_auc.interval,
-                &self.inference.roc_auc.permutation,
-                self.floors.roc_auc,
-                "chance",
-            ),
+        let Some(told) = self.told() else {
+            return NOTHING.to_owned();
         };
-        let Some(mean) = scores.mean else {
-            return "No label could be scored: no test sample has one, or all do.".to_owned();
-        };
-        let share = |value: f64| match self.accuracy {
-            Some(_) => format!("{:.0} %", 100.0 * value),
-            None => format!("{value:.2}"),
-        };
-        let mut known = vec![format!("{floor_is}: {}", share(floor))];
-        known.extend(interval.value().map(|interval| {
+        let mut known = vec![format!("{}: {}", told.floor_is, told.share(told.floor))];
+        known.extend(told.interval.map(|interval| {
             format!(
                 "95 % interval {} to {} for other {}",
-                share(interval.low),
-                share(interval.high),
+                told.share(interval.low),
+                told.share(interval.high),
                 interval.generalises_to
             )
         }));
-        known.extend(test.value().map(|test| format!("p {}", p_in_words(test.p))));
-        let times = match self.accuracy {
-            Some(_) => format!("in {} of the test samples", share(mean)),
-            None => format!("with a macro ROC-AUC of {}", share(mean)),
+        known.extend(told.test.map(|test| format!("p {}", p_in_words(test.p))));
+        let conclusion = told.conclusion();
+        format!("{} ({}): {conclusion}.", told.beginning(), known.join("; "))
+    }
+
+    /// The same as a title: how well, and whether that is better than chance.
+    pub fn in_a_title(&self) -> String {
+        let Some(told) = self.told() else {
+            return NOTHING.to_owned();
         };
-        let above = interval.value().is_none_or(|interval| interval.low > floor);
-        let conclusion = match (above, test.value()) {
-            (true, Some(test)) if test.p <= SURE => "better than chance".to_owned(),
-            (true, Some(test)) if test.smallest_p > SURE => format!(
-                "above chance by the interval; the design has so few ways to exchange labels that no p could be below {:.3}",
-                test.smallest_p
-            ),
-            (true, None) if interval.value().is_some() => {
-                "above chance by the interval; no exchange of labels could test it".to_owned()
-            }
-            _ => "that is not surely better than chance".to_owned(),
+        let sure = match told.conclusion().as_str() {
+            BETTER => BETTER,
+            conclusion if conclusion.starts_with(ABOVE) => ABOVE,
+            _ => "not surely better than chance",
         };
-        format!("{what} {times} ({}): {conclusion}.", known.join("; "))
+        format!("{}: {sure} ({})", told.beginning(), told.share(told.floor))
+    }
+
+    /// Accuracy of designs with one label a stimulus, AUC of others. `None` where nothing could be scored.
+    fn told(&self) -> Option<Told<'_>> {
+        // A label that every sample has is not among those one of which is named.
+        let labels = self
+            .labels
+            .iter()
+            .filter(|label| label.prevalence < 1.0)
+            .count();
+        Some(match &self.accuracy {
+            Some(found) => Told {
+                labels: Some(labels),
+                mean: found.scores.mean?,
+                interval: found.interval.value(),
+                test: found.permutation.value(),
+                floor: found.most_frequent,
+                floor_is: "naming the most frequent one always",
+            },
+            None => Told {
+                labels: None,
+                mean: self.macro_scores.roc_auc.mean?,
+                interval: self.inference.roc_auc.interval.value(),
+                test: self.inference.roc_auc.permutation.value(),
+                floor: self.floors.roc_auc,
+                floor_is: "chance",
+            },
+        })
     }
 
     /// Which labels were found, and from which subjects: sentences, as far as there are several.
@@ -116,6 +120,59 @@ impl Results {
         }
         sentences.extend(by_subject(&self.macro_scores.roc_auc));
         sentences
+    }
+}
+
+const NOTHING: &str = "No label could be scored: no test sample has one, or all do.";
+const BETTER: &str = "better than chance";
+const ABOVE: &str = "above chance by the interval";
+
+/// The score that says most, with what is known of it.
+struct Told<'r> {
+    /// How many there are, where one of them is named.
+    labels: Option<usize>,
+    mean: f64,
+    interval: Option<&'r IntervalResult>,
+    test: Option<&'r TestResult>,
+    floor: f64,
+    floor_is: &'static str,
+}
+
+impl Told<'_> {
+    fn share(&self, value: f64) -> String {
+        match self.labels {
+            Some(_) => format!("{:.0} %", 100.0 * value),
+            None => format!("{value:.2}"),
+        }
+    }
+
+    fn beginning(&self) -> String {
+        let mean = self.share(self.mean);
+        match self.labels {
+            Some(labels) => {
+                format!("The right one of {labels} labels was named in {mean} of the test samples")
+            }
+            None => format!(
+                "Stimuli with a label were told from those without it with a macro ROC-AUC of {mean}"
+            ),
+        }
+    }
+
+    fn conclusion(&self) -> String {
+        let above = self
+            .interval
+            .is_none_or(|interval| interval.low > self.floor);
+        match (above, self.test) {
+            (true, Some(test)) if test.p <= SURE => BETTER.to_owned(),
+            (true, Some(test)) if test.smallest_p > SURE => format!(
+                "{ABOVE}; the design has so few ways to exchange labels that no p could be below {:.3}",
+                test.smallest_p
+            ),
+            (true, None) if self.interval.is_some() => {
+                format!("{ABOVE}; no exchange of labels could test it")
+            }
+            _ => "that is not surely better than chance".to_owned(),
+        }
     }
 }
 

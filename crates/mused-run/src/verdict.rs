@@ -68,8 +68,14 @@ impl Verdict {
     pub fn sentence(&self, model: &str, other: &str) -> String {
         let interval = match &self.difference {
             Stated::Value(interval) => interval,
+            Stated::Unavailable { .. } if self.equal() => {
+                return format!(
+                    "{model} and {other} score the same in each of {} subjects: there is no difference to test.",
+                    self.subjects
+                );
+            }
             Stated::Unavailable { unavailable } => {
-                return format!("{model} cannot be told apart from {other}: {unavailable}.");
+                return format!("{model} could not be compared with {other}: {unavailable}.");
             }
         };
         let IntervalResult {
@@ -94,6 +100,11 @@ impl Verdict {
                 self.for_these_subjects(interval)
             ),
         }
+    }
+
+    /// Whether no subject scores higher or lower, and there are some.
+    fn equal(&self) -> bool {
+        self.subjects > 0 && self.subjects_ahead == 0 && self.subjects_below == 0
     }
 
     /// For whom the interval holds, and in how many of those who were there.
@@ -252,8 +263,18 @@ mod tests {
                  stimuli of this one subject, not for other subjects).",
                 "A is below B by 0.100 macro AP (95 % interval 0.050 to 0.200, for other subjects, with these stimuli \
                  alone; below in 2 of 2 subjects).",
-                "A cannot be told apart from B: the scores do not vary.",
+                "A could not be compared with B: the scores do not vary.",
             ]
+        );
+        let perfect = Verdict::of(
+            Stated::because("the scores do not vary"),
+            Stated::because("no test"),
+            [Some(0.0), Some(0.0)],
+            1,
+        );
+        assert_eq!(
+            perfect.sentence("A", "B"),
+            "A and B score the same in each of 2 subjects: there is no difference to test."
         );
     }
 

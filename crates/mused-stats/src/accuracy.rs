@@ -25,6 +25,7 @@ pub struct Accuracy {
 }
 
 /// The accuracy of `scores` \[rows, labels\]; `None` where a stimulus has no label or several, or there is but one label.
+/// Labels that every row has say nothing of a stimulus and do not count.
 ///
 /// # Errors
 /// As [`crate::permutation::fixed_predictions`].
@@ -38,12 +39,17 @@ pub fn accuracy(
 ) -> Result<Option<Accuracy>> {
     check(&scores, &targets)?;
     let label_sets = samples.label_sets(&samples.positives(targets)?);
-    let single = |labels: &Vec<u32>| match labels.as_slice() {
-        [label] => Some(*label as usize),
-        _ => None,
+    let columns = targets.columns().into_iter();
+    let everywhere: Vec<bool> = columns
+        .map(|column| column.iter().all(|there| *there == 1))
+        .collect();
+    let counts = |label: &usize| !everywhere.get(*label).copied().unwrap_or(false);
+    let single = |labels: &Vec<u32>| {
+        let mut counted = labels.iter().map(|label| *label as usize).filter(counts);
+        counted.next().filter(|_| counted.next().is_none())
     };
     let labels: Option<Vec<usize>> = label_sets.iter().map(single).collect();
-    let Some(labels) = labels.filter(|_| scores.ncols() > 1) else {
+    let Some(labels) = labels.filter(|_| everywhere.iter().filter(|all| !**all).count() > 1) else {
         return Ok(None);
     };
     let named: Vec<usize> = scores
@@ -54,7 +60,11 @@ pub fn accuracy(
                 Some((_, highest)) if score <= highest => best,
                 _ => Some((label, score)),
             };
-            let best: Option<(usize, f64)> = row.iter().enumerate().fold(None, better);
+            let best: Option<(usize, f64)> = row
+                .iter()
+                .enumerate()
+                .filter(|(label, _)| counts(label))
+                .fold(None, better);
             best.map_or(0, |(label, _)| label)
         })
         .collect();

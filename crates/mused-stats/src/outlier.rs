@@ -35,9 +35,55 @@ pub fn against_others(values: &[Option<f64>]) -> Vec<Option<Against>> {
     values.iter().enumerate().map(held).collect()
 }
 
+/// Which values are unlike the others, and how they stand to those that are not: at most a quarter of them, found one after
+/// the other, so that two do not hide each other (generalised extreme studentised deviates; Rosner 1983). `risk` is the
+/// chance that any is named though all are alike.
+pub fn outliers(values: &[Option<f64>], risk: f64) -> Vec<(usize, Against)> {
+    let mut left = values.to_vec();
+    let known = left.iter().flatten().count();
+    let (mut removed, mut sure) = (Vec::new(), 0);
+    for step in 0..(known / 4).max(1) {
+        let held = against_others(&left);
+        let held = held.into_iter().enumerate();
+        let held = held.filter_map(|(index, held)| Some((index, held?)));
+        let Some((index, most)) = held.min_by(|a, b| a.1.p.total_cmp(&b.1.p)) else {
+            break;
+        };
+        left[index] = None;
+        removed.push((index, most.p));
+        if most.p < risk / (known - step) as f64 {
+            sure = removed.len();
+        }
+    }
+    for (index, _) in removed.split_off(sure) {
+        left[index] = values[index];
+    }
+    let rest: Vec<f64> = left.into_iter().flatten().collect();
+    let others = mean(&rest).unwrap_or(f64::NAN);
+    let against = removed.into_iter();
+    against
+        .map(|(index, p)| (index, Against { others, p }))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_of_eight_do_not_hide_each_other() {
+        let values = [1.0, 1.1, 5.0, 0.9, 1.05, 0.95, 5.2, 1.0].map(Some);
+        let mut found: Vec<usize> = outliers(&values, 0.01)
+            .iter()
+            .map(|(index, _)| *index)
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, [2, 6]);
+        assert!((outliers(&values, 0.01)[0].1.others - 1.0).abs() < 1e-12);
+        let alike = [1.0, 1.1, 1.2, 0.9, 1.05, 0.95, 0.8, 1.0].map(Some);
+        assert_eq!(outliers(&alike, 0.01), []);
+        assert_eq!(outliers(&[Some(1.0), None], 0.01), []);
+    }
 
     /// scipy.stats.t.sf of the residual by numpy.
     #[test]

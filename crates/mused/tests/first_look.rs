@@ -126,4 +126,18 @@ fn what_cannot_be_tried_is_told_what_can() {
     assert!(!folder.path().join("killed/source.txt.partial").exists());
     let other = refused("try other --out look");
     assert!(other.contains("look is of other data"), "{other}");
+    // What failed before it made anything does not stand in the way.
+    fs::write(folder.path().join("notes/x.npy"), "text").unwrap();
+    refused("try notes --out again");
+    mused(&folder, "try mine --out again").success();
+    // Nothing is written among the data.
+    for inside in [
+        "try mine --out mine/look",
+        "import npy mine mine/data",
+        "try mine --out mine/new/../look",
+    ] {
+        let message = refused(inside);
+        assert!(message.contains("the data that are read"), "{message}");
+        assert!(!folder.path().join("mine/look").exists());
+    }
 }

@@ -291,6 +291,7 @@ pub(super) fn report(input: &[u8]) -> bool {
                 run: &run,
                 others: &[],
                 images: &mut NoImages,
+                quality: None,
                 tsne: false,
                 command: "mused report run",
                 out: &path.join("report.html"),

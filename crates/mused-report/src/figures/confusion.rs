@@ -1,19 +1,15 @@
 use mused_run::{AccuracyResult, Predictions};
 use ndarray::Array2;
 
-use crate::colour::{diverging, hex};
-use crate::escape::shortened;
+use super::cells::{Cells, Colours};
+use crate::colour::diverging;
 use crate::figure::Figure;
 use crate::number::{difference, three};
-use crate::svg::{Anchor, Ink, Svg, colour_bar};
+use crate::svg::Svg;
 use crate::table::Table;
 
 /// Labels in the picture: the most frequent.
 const LABELS: usize = 20;
-
-const LEFT: f64 = 170.0;
-const TOP: f64 = 118.0;
-const SIDE: f64 = 25.0;
 
 /// What is predicted where a label is there.
 struct Confusion<'a> {
@@ -54,11 +50,10 @@ pub(crate) fn named(accuracy: &AccuracyResult, labels: &[String]) -> Figure {
     let title = "Which label is named for which";
     Figure::new("named", title, found.alt(), found.draw(), found.table())
         .caption(format!(
-            "Of the {} most frequent labels: the share of the test samples of the row's label, of all subjects, for which \
+            "Rows: there, columns: named. Of the {} most frequent labels: the share of the test samples of the row's label, of all subjects, for which \
              the column's is the likeliest. The diagonal is right.",
             order.len()
         ))
-        .wide()
 }
 
 /// For frequent labels: how much likelier label j is predicted, wrongly, where label i is there. `None` with fewer
@@ -78,12 +73,11 @@ pub(crate) fn confusion(predictions: &Predictions) -> Option<Figure> {
     Some(
         Figure::new("confusion", title, found.alt(), found.draw(), found.table())
             .caption(format!(
-                "Of the {} most frequent labels: mean predicted probability of the column's label over test samples that \
+                "Rows: there, columns: predicted. Of the {} most frequent labels: mean predicted probability of the column's label over test samples that \
                  do not have it but have the row's, minus that over all samples that do not have it. Blue: wrongly \
                  expected together; orange: ruled out by each other.",
                 order.len()
-            ))
-            .wide(),
+            )),
     )
 }
 
@@ -109,60 +103,45 @@ impl Confusion<'_> {
     fn draw(&self) -> Svg {
         let finite = self.values.iter().filter(|value| value.is_finite());
         let most = finite.fold(1e-9f64, |most, value| most.max(value.abs()));
-        let size = SIDE * self.names.len() as f64;
-        let mut svg = Svg::new((LEFT + size + 60.0).max(420.0), TOP + size + 50.0);
-        let columns = match self.kind {
-            Kind::Excess => "columns: predicted",
-            Kind::Named => "columns: named",
+        let names: Vec<&str> = self.names.iter().map(|name| name.as_str()).collect();
+        let (low, high) = match self.kind {
+            Kind::Excess => (difference(-most), difference(most)),
+            Kind::Named => ("0".to_owned(), three(most)),
         };
-        for (text, above) in [("rows: there", 24.0), (columns, 8.0)] {
-            svg.text((LEFT - 8.0, TOP - above), Anchor::End, Ink::Quiet, text);
+        let (around, from_none) = (
+            |value: f64| (value / most + 1.0) / 2.0,
+            |value: f64| value / most,
+        );
+        let likelier = |there: &str, other: &str, value: f64| {
+            let value = difference(value);
+            format!("{there} there, {other} not: {other} {value} likelier predicted")
+        };
+        let share_of = |there: &str, other: &str, value: f64| {
+            format!("{there} there: {other} named for {}", three(value))
+        };
+        Cells {
+            rows: names.clone(),
+            columns: names,
+            values: self.values.clone(),
+            colours: match self.kind {
+                Kind::Excess => Colours {
+                    share: &around,
+                    colour: |share| diverging(2.0 * share - 1.0),
+                    words: [&low, "probability", &high],
+                },
+                Kind::Named => Colours {
+                    share: &from_none,
+                    colour: diverging,
+                    words: [&low, "share of the row", &high],
+                },
+            },
+            title: match self.kind {
+                Kind::Excess => &likelier,
+                Kind::Named => &share_of,
+            },
+            kinds: ["labels", "labels"],
         }
-        for row in 0..self.names.len() {
-            self.draw_row(&mut svg, row, most);
-        }
-        let at = (LEFT, TOP + size + 16.0);
-        match self.kind {
-            Kind::Excess => {
-                let (low, high) = (difference(-most), difference(most));
-                let colour = |share| diverging(2.0 * share - 1.0);
-                colour_bar(&mut svg, at, 220.0, colour, [&low, "probability", &high]);
-            }
-            Kind::Named => {
-                let high = three(most);
-                colour_bar(
-                    &mut svg,
-                    at,
-                    220.0,
-                    diverging,
-                    ["0", "share of the row", &high],
-                );
-            }
-        }
-        svg
-    }
-
-    fn draw_row(&self, svg: &mut Svg, row: usize, most: f64) {
-        let (y, name) = (TOP + row as f64 * SIDE, self.names[row]);
-        let at = (LEFT - 8.0, y + SIDE / 2.0 + 4.0);
-        svg.text(at, Anchor::End, Ink::Text, &shortened(name, 24));
-        let at = (LEFT + (row as f64 + 0.5) * SIDE + 4.0, TOP - 6.0);
-        svg.turned_text(at, Anchor::Start, -55.0, &shortened(name, 17));
-        for (column, other) in self.names.iter().enumerate() {
-            let value = self.values[[row, column]];
-            if value.is_finite() {
-                let colour = hex(diverging(value / most));
-                let title = match self.kind {
-                    Kind::Excess => format!(
-                        "{name} there, {other} not: {other} {} likelier predicted",
-                        difference(value)
-                    ),
-                    Kind::Named => format!("{name} there: {other} named for {}", three(value)),
-                };
-                let x = LEFT + column as f64 * SIDE;
-                svg.cell(x, y, (SIDE - 1.0, SIDE - 1.0), &colour, &title);
-            }
-        }
+        .draw()
     }
 
     fn table(&self) -> Table {

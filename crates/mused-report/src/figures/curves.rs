@@ -1,3 +1,7 @@
+use std::borrow::Cow;
+
+use mused_stats::summary;
+
 use crate::escape::escaped;
 use crate::figure::{By, Figure, Variants};
 use crate::input::{LabelCurves, Scores};
@@ -45,25 +49,19 @@ impl Kind {
     }
 }
 
-/// A label's curves and the floor of its mean.
+/// Curves of a label, or of the mean over labels, and their floor.
 struct LabelRow<'a> {
     name: &'a str,
-    curves: &'a LabelCurves,
+    curves: Cow<'a, LabelCurves>,
     floor: [(f64, f64); 2],
 }
 
 /// The curve of the picked label: mean over subjects, and the picked subject's.
-pub(crate) fn curves(
-    kind: Kind,
-    scores: &Scores,
-    labels: &[String],
-    prevalence: &[f64],
-    picked: usize,
-) -> Figure {
-    let rows = rows(kind, scores, labels, prevalence);
+pub(crate) fn curves(kind: Kind, scores: &Scores, labels: &[String]) -> Figure {
+    let rows = rows(kind, scores, labels);
     let plot = Plot::new((360.0, 320.0), (0.0, 1.0), (0.0, 1.0), kind.axes());
     let (id, area, subjects) = (kind.id(), kind.area(), scores.subjects.len());
-    let first = rows.get(picked);
+    let first = rows.first();
     let mut svg = plot.svg.clone();
     svg.target(
         &format!("{id}-mean"),
@@ -71,9 +69,8 @@ pub(crate) fn curves(
     )
     .target(&format!("{id}-subject"), "");
     let alt = format!(
-        "{} of the picked label, mean over subjects; at first of {}",
-        kind.title(),
-        first.map_or("no label", |row| row.name)
+        "{} of the mean over labels and subjects, or of the picked label",
+        kind.title()
     );
     let each_fits = rows.len() * subjects <= SINGLE_CURVES;
     let hint = match (subjects, each_fits) {
@@ -88,7 +85,7 @@ pub(crate) fn curves(
     });
     Figure::new(id, kind.title(), alt, svg, table(kind, &rows))
         .caption(format!(
-            r#"<span id="{id}-words">{}</span>. The area under the mean curve is the {area} in the tables; dashed: floor.{hint}"#,
+            r#"<span id="{id}-words">{}</span>. The area under the curve is the {area} in the tables; dashed: chance.{hint}"#,
             first.map_or(String::new(), |row| words(kind, row))
         ))
         .variants([
@@ -98,26 +95,30 @@ pub(crate) fn curves(
         .variants(singles)
 }
 
-fn rows<'a>(
-    kind: Kind,
-    scores: &'a Scores,
-    labels: &'a [String],
-    prevalence: &[f64],
-) -> Vec<LabelRow<'a>> {
+/// The mean over labels, then each.
+fn rows<'a>(kind: Kind, scores: &'a Scores, labels: &'a [String]) -> Vec<LabelRow<'a>> {
     let curves = match kind {
         Kind::Roc => &scores.roc,
         Kind::PrecisionRecall => &scores.precision_recall,
     };
-    let each = labels.iter().zip(curves).zip(prevalence);
-    let rows = each.map(|((name, curves), prevalence)| LabelRow {
+    let floor = |random: f64| match kind {
+        Kind::Roc => [(0.0, 0.0), (1.0, 1.0)],
+        Kind::PrecisionRecall => [(0.0, random), (1.0, random)],
+    };
+    let random = &scores.random_average_precision;
+    let all: Vec<f64> = random.iter().copied().flatten().collect();
+    let mean = LabelRow {
+        name: "All labels",
+        curves: Cow::Owned(LabelCurves::mean_of(curves)),
+        floor: floor(summary::mean(&all).unwrap_or_default()),
+    };
+    let each = labels.iter().zip(curves).zip(random);
+    let each = each.map(|((name, curves), random)| LabelRow {
         name,
-        curves,
-        floor: match kind {
-            Kind::Roc => [(0.0, 0.0), (1.0, 1.0)],
-            Kind::PrecisionRecall => [(0.0, *prevalence), (1.0, *prevalence)],
-        },
+        curves: Cow::Borrowed(curves),
+        floor: floor(random.unwrap_or_default()),
     });
-    rows.collect()
+    std::iter::once(mean).chain(each).collect()
 }
 
 fn by_label(

@@ -1,10 +1,11 @@
 //! One picture a file.
 
-mod brain;
 mod calibration;
 mod card;
+mod cells;
 mod confusion;
 mod curves;
+mod glass;
 mod label_subject;
 mod learning;
 mod rdms;
@@ -13,11 +14,12 @@ mod score;
 mod sizes;
 mod token_map;
 
-pub(crate) use brain::{Volume, slices};
 pub(crate) use calibration::calibration;
 pub(crate) use card::{Decoding, card};
+pub(crate) use cells::{Cells, Colours};
 pub(crate) use confusion::{confusion, named};
 pub(crate) use curves::{Kind, curves};
+pub(crate) use glass::{Brain, mean_of};
 pub(crate) use label_subject::label_subject;
 pub(crate) use learning::{Line, learning};
 pub(crate) use rdms::{Panel as RdmPanel, rdms};

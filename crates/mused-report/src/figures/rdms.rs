@@ -6,10 +6,9 @@ use crate::figure::Figure;
 use crate::svg::{Anchor, Ink, Svg, colour_bar, entry, palette, pixels_url};
 use crate::table::Table;
 
-/// Up to so many stand in one row.
-const FEW: usize = 5;
-/// Matrices a row where there are more.
-const COLUMNS: usize = 6;
+/// Matrices a row, and the side of one.
+const COLUMNS: usize = 4;
+const SIDE: f64 = 92.0;
 
 /// One matrix of several.
 pub(crate) struct Panel {
@@ -21,19 +20,17 @@ pub(crate) struct Panel {
 
 /// Matrices side by side, each in ranks of its own: what matters is the order of its dissimilarities.
 pub(crate) fn rdms(id: &str, title: &str, panels: &[Panel], table: Table) -> Figure {
-    let few = panels.len() <= FEW;
-    let columns = if few { panels.len().max(1) } else { COLUMNS };
-    let side = if few { 146.0 } else { 120.0 };
+    let columns = COLUMNS.min(panels.len()).max(1);
     let rows = panels.len().div_ceil(columns);
-    let (across, down) = (side + 16.0, side + 56.0);
+    let (across, down) = (SIDE + 8.0, SIDE + 46.0);
     let mut svg = Svg::new(
-        (across * columns as f64 + 16.0).max(360.0),
+        (across * columns as f64 + 16.0).max(300.0),
         down * rows as f64 + 44.0,
     );
     for (place, panel) in panels.iter().enumerate() {
         let x = 8.0 + (place % columns) as f64 * across;
         let y = 24.0 + (place / columns) as f64 * down;
-        add(&mut svg, panel, (x, y), side);
+        add(&mut svg, panel, (x, y), SIDE);
     }
     let y = down * rows as f64 + 8.0;
     colour_bar(
@@ -49,12 +46,12 @@ pub(crate) fn rdms(id: &str, title: &str, panels: &[Panel], table: Table) -> Fig
         panels.first().map_or(0, |panel| panel.matrix.nrows()),
         names.join(", ")
     );
-    Figure::new(id, title, alt, svg, table).wide()
+    Figure::new(id, title, alt, svg, table)
 }
 
 fn add(svg: &mut Svg, panel: &Panel, (x, y): (f64, f64), side: f64) {
     let title = shortened(&panel.title, (side / 6.4) as usize);
-    svg.text((x, y - 8.0), Anchor::Start, Ink::Text, &title);
+    svg.text((x, y - 6.0), Anchor::Start, Ink::Text, &title);
     let n = panel.matrix.nrows();
     let pixels: Vec<u8> = ranks(&panel.matrix).into_iter().map(entry).collect();
     let url = pixels_url(&pixels, (n, n), &palette(sequential));

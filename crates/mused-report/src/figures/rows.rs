@@ -2,10 +2,15 @@ use crate::escape::shortened;
 use crate::number::{difference, three, tick};
 use crate::svg::{Anchor, Ink, Scale, Svg, range_of};
 
-const NAMES: f64 = 170.0;
+/// Letters of a name that are shown, and the room of one.
+const LETTERS: usize = 24;
+const LETTER: f64 = 6.2;
+/// Width of a panel where there are several, and of one alone.
+const PANEL: f64 = 120.0;
+const ONLY_PANEL: f64 = 260.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 34.0;
-const GAP: f64 = 46.0;
+const GAP: f64 = 32.0;
 
 /// A value of a row, with what belongs to it.
 #[derive(Clone, Debug, Default)]
@@ -111,26 +116,39 @@ pub(crate) struct RowsChart {
     rows: Vec<Row>,
     panels: Vec<Panel>,
     step: f64,
-    width: f64,
+    /// Where the first panel starts.
+    names: f64,
 }
 
 impl RowsChart {
     pub(crate) fn new(rows: Vec<Row>, panels: Vec<Panel>) -> Self {
         let step = if rows.len() > 40 { 16.0 } else { 20.0 };
-        let width = if panels.len() > 1 { 790.0 } else { 560.0 };
+        let letters = rows.iter().map(|row| row.name.chars().count().min(LETTERS));
+        let names = 24.0 + LETTER * letters.max().unwrap_or(0) as f64;
         Self {
             rows,
             panels,
             step,
-            width,
+            names,
         }
     }
 
     fn scale(&self, panel: usize) -> Scale {
-        let count = self.panels.len().max(1) as f64;
-        let width = (self.width - NAMES - 14.0 - GAP * (count - 1.0)) / count;
-        let start = NAMES + panel as f64 * (width + GAP);
+        let width = self.panel();
+        let start = self.names + panel as f64 * (width + GAP);
         Scale::new(self.panels[panel].domain, (start, start + width))
+    }
+
+    fn panel(&self) -> f64 {
+        if self.panels.len() > 1 {
+            PANEL
+        } else {
+            ONLY_PANEL
+        }
+    }
+
+    fn width(&self) -> f64 {
+        self.names + self.panels.len() as f64 * (self.panel() + GAP)
     }
 
     fn row_at(&self, row: usize) -> f64 {
@@ -159,7 +177,7 @@ impl RowsChart {
     /// The picture, with a group of an id for overlays and its first content.
     pub(crate) fn draw(&self, overlay: Option<(&str, &str)>) -> Svg {
         let bottom = TOP + self.rows.len() as f64 * self.step;
-        let mut svg = Svg::new(self.width, bottom + BOTTOM);
+        let mut svg = Svg::new(self.width(), bottom + BOTTOM);
         for panel in 0..self.panels.len() {
             self.axis(&mut svg, panel, bottom);
         }
@@ -176,7 +194,7 @@ impl RowsChart {
         let (scale, panel) = (self.scale(panel), &self.panels[panel]);
         let at = (scale.range.0, 16.0);
         svg.text(at, Anchor::Start, Ink::Text, &panel.title);
-        let (values, step) = scale.ticks(5);
+        let (values, step) = scale.ticks(3);
         for value in values {
             let x = scale.at(value);
             svg.line((x, TOP - 6.0), (x, bottom), Ink::Grid, 1.0);
@@ -192,8 +210,9 @@ impl RowsChart {
 
     fn row(&self, svg: &mut Svg, row: &Row, y: f64) {
         let mut drawn = Svg::new(0.0, 0.0);
-        let at = (NAMES - 12.0, y + 4.0);
-        drawn.text(at, Anchor::End, Ink::Text, &shortened(&row.name, 24));
+        let at = (self.names - 12.0, y + 4.0);
+        let name = shortened(&row.name, LETTERS);
+        drawn.text(at, Anchor::End, Ink::Text, &name);
         for (panel, mark) in row.marks.iter().enumerate() {
             match mark.as_ref().filter(|mark| mark.value.is_finite()) {
                 Some(mark) => self.mark(&mut drawn, panel, y, mark),
@@ -205,7 +224,7 @@ impl RowsChart {
         }
         match row.pick {
             Some((what, index)) => {
-                let (at, size) = ((0.0, y - self.step / 2.0), (self.width, self.step));
+                let (at, size) = ((0.0, y - self.step / 2.0), (self.width(), self.step));
                 svg.picking(what, index, at, size, &drawn.body)
             }
             None => svg.push(&drawn.body),

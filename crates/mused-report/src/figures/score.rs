@@ -15,7 +15,7 @@ pub(crate) struct Score<'a> {
     pub(crate) subjects: &'a BTreeMap<String, Option<f64>>,
 }
 
-const SIZE: (f64, f64) = (440.0, 176.0);
+const SIZE: (f64, f64) = (390.0, 176.0);
 const TOP: f64 = 52.0;
 const BOTTOM: f64 = 132.0;
 
@@ -30,7 +30,7 @@ pub(crate) fn score(score: &Score<'_>) -> Figure {
     add_mean(&mut svg, &scale, score);
     let floor = score
         .floor
-        .map_or(String::new(), |floor| format!("; floor {}", three(floor)));
+        .map_or(String::new(), |floor| format!("; chance {}", three(floor)));
     let alt = format!(
         "{}: {}{floor}; {} subjects",
         score.name,
@@ -72,7 +72,7 @@ fn add_floor(svg: &mut Svg, x: f64, floor: f64) {
         x if x < 60.0 => Anchor::Start,
         _ => Anchor::Middle,
     };
-    svg.text((x, TOP - 28.0), anchor, Ink::Floor, "floor");
+    svg.text((x, TOP - 28.0), anchor, Ink::Floor, "chance");
     svg.text((x, TOP - 14.0), anchor, Ink::Floor, &three(floor));
 }
 
@@ -107,7 +107,7 @@ fn table(score: &Score<'_>) -> Table {
     let mut table = Table::new(&["what", "value", "low", "high"]);
     let (low, high) = score.interval.unzip();
     let mean = ("mean over subjects", Some(score.mean), low, high);
-    let floor = ("floor", score.floor, None, None);
+    let floor = ("chance", score.floor, None, None);
     let subjects = score.subjects.iter();
     let subjects = subjects.map(|(name, value)| (name.as_str(), *value, None, None));
     for (what, value, low, high) in [mean, floor].into_iter().chain(subjects) {

@@ -57,7 +57,6 @@ pub(crate) struct TokenMap<'a> {
     pub(crate) stimuli: Vec<&'a str>,
     /// Samples that have each label; empty where nothing is known of labels.
     pub(crate) with_label: Vec<Vec<usize>>,
-    pub(crate) picked: usize,
 }
 
 /// The map coloured by subject, or by whether the picked label is there.
@@ -69,26 +68,23 @@ pub(crate) fn token_map(map: &TokenMap<'_>, by: By) -> Option<Figure> {
     let points = map.points.rows().into_iter();
     let at: Vec<(f64, f64)> = points.map(|row| plot.at((row[0], row[1]))).collect();
     let mut svg = plot.svg;
-    let (markup, first, word, caption) = match by {
+    let (markup, word, caption) = match by {
         By::Label => {
             svg.push(&dots(&at, map.all(), None));
-            let markup = map.label_overlays(&at);
-            let first = markup.get(map.picked).cloned().unwrap_or_default();
             (
-                markup,
-                first,
+                map.label_overlays(&at),
                 "label",
                 "Blue: samples with the picked label.",
             )
         }
         _ => {
             let caption = map.draw_subjects(&mut svg, &at);
-            (map.subject_overlays(&at), String::new(), "subject", caption)
+            (map.subject_overlays(&at), "subject", caption)
         }
     };
     let id = format!("tokens-{}-{word}", map.level);
     let target = format!("{id}-picked");
-    svg.target(&target, &first);
+    svg.target(&target, "");
     let name = format!("{}-level tokens", capitalised(map.level));
     let alt = format!(
         "{name}: {} test samples {}, coloured by {word}",
@@ -112,10 +108,11 @@ impl TokenMap<'_> {
             .filter(move |&sample| self.subject_of[sample] == subject)
     }
 
+    /// Nothing for the mean over labels, then each.
     fn label_overlays(&self, at: &[(f64, f64)]) -> Vec<String> {
         let each = self.with_label.iter();
-        each.map(|samples| dots(at, samples.iter().copied(), Some("#0072b2")))
-            .collect()
+        let each = each.map(|samples| dots(at, samples.iter().copied(), Some("#0072b2")));
+        std::iter::once(String::new()).chain(each).collect()
     }
 
     /// Nothing for the mean over subjects, then each.

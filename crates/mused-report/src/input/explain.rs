@@ -85,6 +85,31 @@ impl Occlusion {
     }
 }
 
+/// A row of `occlusion_labels.tsv`.
+#[derive(Clone, Debug)]
+pub(crate) struct LabelDrop {
+    pub(crate) label: String,
+    pub(crate) part: String,
+    pub(crate) roc_auc: Option<f64>,
+    pub(crate) interval: Option<(f64, f64)>,
+}
+
+impl LabelDrop {
+    fn new(row: &Row<'_>) -> Option<Self> {
+        Some(Self {
+            label: row.text("label"),
+            part: row.text("part"),
+            roc_auc: row.number("roc_auc"),
+            interval: row.number("auc_low").zip(row.number("auc_high")),
+        })
+    }
+
+    /// What the label loses without the part; nothing where that is not known.
+    pub(crate) fn drop(&self) -> f64 {
+        self.roc_auc.unwrap_or(0.0)
+    }
+}
+
 /// A row of `rdms.tsv`.
 #[derive(Clone, Debug)]
 pub(crate) struct RdmRow {
@@ -136,6 +161,7 @@ pub(crate) struct Explain {
     pub(crate) about: About,
     pub(crate) attention: Part<Vec<Attention>>,
     pub(crate) occlusion: Part<Vec<Occlusion>>,
+    pub(crate) label_drops: Part<Vec<LabelDrop>>,
     pub(crate) rdms: Part<Vec<RdmRow>>,
     /// Stimulus and its first label, in the order of the RDMs.
     pub(crate) rdm_stimuli: Vec<(String, String)>,
@@ -154,6 +180,7 @@ impl Explain {
             about: About::read(run, &root.join("explain.json"))?,
             attention: rows(&root.join("attention.tsv"), Attention::new),
             occlusion: rows(&root.join("occlusion.tsv"), Occlusion::new),
+            label_drops: rows(&root.join("occlusion_labels.tsv"), LabelDrop::new),
             rdms: rows(&root.join("rdms.tsv"), RdmRow::new),
             rdm_stimuli: stimuli.unwrap_or_default(),
             token_rows: rows(&root.join("tokens.tsv"), TokenRow::new).unwrap_or_default(),

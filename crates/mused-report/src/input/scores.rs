@@ -1,6 +1,7 @@
 use mused_run::Predictions;
 use mused_stats::curves::{precision_at, precision_recall_curve, roc_curve, true_positive_rate};
-use mused_stats::metrics::{Undefined, score};
+use mused_stats::metrics::{Undefined, random_average_precision, score};
+use mused_stats::summary;
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
@@ -24,6 +25,24 @@ pub(crate) struct LabelCurves {
     pub(crate) subjects: Vec<Option<Curve>>,
 }
 
+impl LabelCurves {
+    /// The mean over labels, of all subjects and of each.
+    pub(crate) fn mean_of(labels: &[Self]) -> Self {
+        let means: Vec<Option<Curve>> = labels.iter().map(|label| label.mean.clone()).collect();
+        let subjects = labels.iter().map(|label| label.subjects.len()).max();
+        let of = |subject: usize| {
+            let own = labels
+                .iter()
+                .map(|label| label.subjects.get(subject).cloned().flatten());
+            mean(&own.collect::<Vec<_>>())
+        };
+        Self {
+            mean: mean(&means),
+            subjects: (0..subjects.unwrap_or(0)).map(of).collect(),
+        }
+    }
+}
+
 /// What results.json does not hold: scores of every label and subject, and their curves.
 #[derive(Debug)]
 pub(crate) struct Scores {
@@ -31,6 +50,8 @@ pub(crate) struct Scores {
     pub(crate) subjects: Vec<String>,
     /// Rows of each subject.
     pub(crate) rows: Vec<Vec<usize>>,
+    /// Of each label the AP that a random ranking of a subject's samples is expected to reach, mean over subjects.
+    pub(crate) random_average_precision: Vec<Option<f64>>,
     /// labels × subjects; NaN where undefined.
     pub(crate) average_precision: Array2<f64>,
     /// labels × subjects; NaN where undefined.
@@ -68,7 +89,15 @@ impl Scores {
         for curves in roc.iter_mut().chain(&mut precision_recall) {
             curves.mean = mean(&curves.subjects);
         }
+        let random = (0..labels).map(|label| {
+            let of = |rows: &Vec<usize>| {
+                let there = |row: &&usize| predictions.targets[[**row, label]] == 1;
+                random_average_precision(rows.iter().filter(there).count(), rows.len())
+            };
+            summary::mean(&rows.iter().filter_map(of).collect::<Vec<f64>>())
+        });
         Ok(Self {
+            random_average_precision: random.collect(),
             subjects,
             rows,
             average_precision,

@@ -15,7 +15,7 @@
     }
     for (const row of document.querySelectorAll(".pick")) {
       const { label, subject } = row.dataset;
-      const on = label !== undefined ? Number(label) === picked("label") : Number(subject) + 1 === picked("subject");
+      const on = label !== undefined ? Number(label) + 1 === picked("label") : Number(subject) + 1 === picked("subject");
       row.classList.toggle("picked", on);
     }
   };
@@ -27,7 +27,7 @@
       const row = event.target.closest?.(".pick");
       if (!row) return;
       const { label, subject } = row.dataset;
-      if (label !== undefined && pickers.label) pickers.label.selectedIndex = Number(label);
+      if (label !== undefined && pickers.label) pickers.label.selectedIndex = Number(label) + 1;
       if (subject !== undefined && pickers.subject) pickers.subject.selectedIndex = Number(subject) + 1;
       show();
     });

@@ -15,14 +15,15 @@ const SCRIPT: &str = include_str!("script.js");
 
 /// Everything a page is made of.
 pub(crate) struct Page {
+    /// What the page is of.
+    pub(crate) name: String,
+    /// The result.
     pub(crate) title: String,
     /// Below the title: markup.
     pub(crate) subtitle: String,
     pub(crate) sections: Vec<Section>,
     pub(crate) labels: Vec<String>,
     pub(crate) subjects: Vec<String>,
-    /// Label that is picked at first.
-    pub(crate) picked: usize,
     pub(crate) foot: String,
 }
 
@@ -53,11 +54,14 @@ pub(crate) fn write(page: &Page) -> String {
     // A map of strings and numbers always has a JSON form.
     let data = json_for_script(&variants).unwrap_or_else(|_| "{}".to_owned());
     let mut html = head(page);
-    write_contents(&mut html, &page.sections);
-    write_pickers(&mut html, page, &variants);
     html.push_str("<main id=\"content\">\n");
-    for section in &page.sections {
-        write_section(&mut html, section);
+    if let Some((first, others)) = page.sections.split_first() {
+        write_section(&mut html, first);
+        write_contents(&mut html, others);
+        write_pickers(&mut html, page, &variants);
+        for section in others {
+            write_section(&mut html, section);
+        }
     }
     // Writing to a String cannot fail.
     let _ = write!(
@@ -70,7 +74,7 @@ pub(crate) fn write(page: &Page) -> String {
 
 fn head(page: &Page) -> String {
     let hash = STANDARD.encode(Sha256::digest(SCRIPT));
-    let title = escaped(&page.title);
+    let (name, title) = (escaped(&page.name), escaped(&page.title));
     format!(
         r##"<!doctype html>
 <html lang="en">
@@ -79,13 +83,14 @@ fn head(page: &Page) -> String {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'sha256-{hash}'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>{title}</title>
+<title>{name}</title>
 <style>
 {STYLE}</style>
 </head>
 <body>
 <a class="skip" href="#content">Skip to the content</a>
 <header>
+<p class="name">{name}</p>
 <h1>{title}</h1>
 {}
 </header>
@@ -120,33 +125,28 @@ fn write_pickers(html: &mut String, page: &Page, variants: &BTreeMap<&str, Varia
     }
     html.push_str(r#"<form class="pickers" aria-label="What the figures show" hidden>"#);
     if labels {
-        picker(html, "label", "Label", &page.labels, page.picked, None);
+        picker(html, "label", "Label", &page.labels);
     }
     if subjects {
-        let mean = Some("mean over subjects");
-        picker(html, "subject", "Subject", &page.subjects, 0, mean);
+        picker(html, "subject", "Subject", &page.subjects);
     }
     html.push_str("</form>\n");
 }
 
-fn picker(
-    html: &mut String,
-    id: &str,
-    name: &str,
-    options: &[String],
-    picked: usize,
-    first: Option<&str>,
-) {
+/// It starts at the mean.
+fn picker(html: &mut String, id: &str, name: &str, options: &[String]) {
     let _ = write!(
         html,
         r#"<label for="pick-{id}">{name}</label> <select id="pick-{id}" autocomplete="off">"#
     );
-    let all = first.into_iter().chain(options.iter().map(String::as_str));
-    for (index, option) in all.enumerate() {
-        let selected = if index == picked { " selected" } else { "" };
+    let _ = write!(
+        html,
+        r#"<option value="0" selected>mean over {id}s</option>"#
+    );
+    for (option, index) in options.iter().zip(1..) {
         let _ = write!(
             html,
-            r#"<option value="{index}"{selected}>{}</option>"#,
+            r#"<option value="{index}">{}</option>"#,
             escaped(option)
         );
     }
@@ -160,7 +160,12 @@ fn write_section(html: &mut String, section: &Section) {
         section.id,
         escaped(section.title)
     );
-    for block in &section.blocks {
+    write_blocks(html, &section.blocks);
+    html.push_str("</section>\n");
+}
+
+fn write_blocks(html: &mut String, blocks: &[Block]) {
+    for block in blocks {
         match block {
             Block::Heading(text) => {
                 let _ = writeln!(html, "<h3>{}</h3>", escaped(text));
@@ -184,23 +189,25 @@ fn write_section(html: &mut String, section: &Section) {
             Block::Missing(why) => {
                 let _ = writeln!(html, r#"<p class="missing">{}</p>"#, escaped(why));
             }
+            Block::Fold(name, inside) => {
+                let _ = writeln!(
+                    html,
+                    r#"<details class="fold"><summary>{}</summary>"#,
+                    escaped(name)
+                );
+                write_blocks(html, inside);
+                html.push_str("</details>\n");
+            }
         }
     }
-    html.push_str("</section>\n");
 }
 
 fn write_figure(html: &mut String, figure: &Figure) {
-    let class = if figure.wide { r#" class="wide""# } else { "" };
-    let title = escaped(&figure.title);
     let _ = writeln!(
         html,
-        r#"<figure id="{id}"{class}><div class="picture"{reach}>{svg}</div><figcaption><strong>{title}.</strong> {caption}</figcaption><div class="below"><details class="with-table"><summary>Data<span class="unseen"> of {title}</span></summary>{table}</details></div></figure>"#,
+        r#"<figure id="{id}"><div class="picture">{svg}</div><figcaption><strong>{title}.</strong> {caption}</figcaption><div class="below"><details class="with-table"><summary>Data<span class="unseen"> of {title}</span></summary>{table}</details></div></figure>"#,
         id = figure.id,
-        // Wide pictures scroll within their box on narrow screens: the keyboard must reach them.
-        reach = match figure.wide {
-            true => format!(r#" tabindex="0" role="group" aria-label="{title}, picture""#),
-            false => String::new(),
-        },
+        title = escaped(&figure.title),
         svg = figure.svg,
         caption = figure.caption,
         table = figure.table.to_html(&figure.title),

@@ -24,18 +24,24 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
     let audit = audit(input.facts.audit);
     match &input.first().results {
         Ok(results) => {
-            section.push(result(results));
             if let Some(verdict) = verdict(input, results) {
                 section.push(Block::Html(verdict));
             }
+            section.push(words(results, input.quality.as_ref()));
             let metrics = metrics(results);
-            let mut all: Vec<Tile> = results.accuracy.iter().map(accuracy).collect();
+            let mut all: Vec<Tile> = results
+                .accuracy
+                .iter()
+                .map(|own| accuracy(input, own))
+                .collect();
             all.extend(metrics.iter().map(tile));
             all.extend([found(results), audit]);
             section.push(tiles(&all));
-            section.figures(metrics.iter().filter_map(figure));
-            section.push(Block::Html(reading(results)));
-            section.push(words(results, input.quality.as_ref()));
+            let named = results.accuracy.iter().filter_map(of_accuracy);
+            section.figures(named.chain(metrics.iter().filter_map(figure)));
+            let mut how = Section::inside();
+            how.push(Block::Html(reading(results)));
+            section.fold("How to read these numbers", how);
         }
         Err(why) => {
             section.missing(format!("There are no scores: {why}"));
@@ -45,18 +51,13 @@ pub(crate) fn headline(input: &Input<'_>) -> Section {
     section
 }
 
-/// The result in a sentence.
-fn result(results: &Results) -> Block {
-    let sentence = escaped(&results.in_a_sentence());
-    Block::Html(format!(r#"<p class="result">{sentence}</p>"#))
-}
-
 /// Which labels and subjects did best and worst, and who looks unlike the others.
 fn words(results: &Results, quality: Option<&Quality>) -> Block {
     let mut sentences = results.of_labels_and_subjects();
     sentences.extend(quality.into_iter().flat_map(Quality::in_words));
     let paragraph = |sentence: &String| format!("<p>{}</p>", escaped(sentence));
-    Block::Html(sentences.iter().map(paragraph).collect())
+    let sentences: String = sentences.iter().map(paragraph).collect();
+    Block::Html(format!(r#"<div class="words">{sentences}</div>"#))
 }
 
 /// How the network stands to ridge regression: the one beside it, else the best of the runs that it is compared with.
@@ -104,17 +105,21 @@ struct Metric<'a> {
     name: &'static str,
     scores: &'a OverSubjects,
     inferred: &'a MetricInference,
+    /// Of the ridge regression beside a network.
+    ridge: Option<f64>,
     floor: Option<f64>,
 }
 
 fn metrics(results: &Results) -> [Metric<'_>; 2] {
     let (scores, inference) = (&results.macro_scores, &results.inference);
+    let ridge = results.ridge.as_ref().and_then(Stated::value);
     [
         Metric {
             id: "score-ap",
             name: "Macro average precision",
             scores: &scores.average_precision,
             inferred: &inference.average_precision,
+            ridge: ridge.and_then(|ridge| ridge.average_precision),
             floor: results.floors.random_average_precision,
         },
         Metric {
@@ -122,6 +127,7 @@ fn metrics(results: &Results) -> [Metric<'_>; 2] {
             name: "Macro ROC-AUC",
             scores: &scores.roc_auc,
             inferred: &inference.roc_auc,
+            ridge: ridge.and_then(|ridge| ridge.roc_auc),
             floor: Some(results.floors.roc_auc),
         },
     ]
@@ -132,25 +138,34 @@ fn tile(metric: &Metric<'_>) -> Tile {
         name: metric.name,
         big: three_or_dash(metric.scores.mean),
         lines: vec![
+            beside(metric.ridge, metric.floor),
             interval(&metric.inferred.interval),
             test(&metric.inferred.permutation),
             retrained(metric.inferred),
-            format!("knowing nothing: {}", three_or_dash(metric.floor)),
         ],
     }
 }
 
-fn accuracy(found: &AccuracyResult) -> Tile {
+/// What a score is held against.
+fn beside(ridge: Option<f64>, floor: Option<f64>) -> String {
+    let chance = format!("chance {}", three_or_dash(floor));
+    match ridge {
+        Some(ridge) => format!("ridge {} · {chance}", three(ridge)),
+        None => chance,
+    }
+}
+
+fn accuracy(input: &Input<'_>, found: &AccuracyResult) -> Tile {
+    let ridge = input.files.run().ridge().and_then(Result::ok);
+    let ridge = ridge.and_then(|ridge| ridge.run.results().ok()?.ok());
+    let ridge = ridge.and_then(|results| results.accuracy?.scores.mean);
     Tile {
         name: "Accuracy",
         big: three_or_dash(found.scores.mean),
         lines: vec![
+            beside(ridge, Some(found.most_frequent)),
             interval(&found.interval),
             test(&found.permutation),
-            format!(
-                "naming the most frequent label always: {}",
-                three(found.most_frequent)
-            ),
         ],
     }
 }
@@ -168,7 +183,7 @@ fn interval(interval: &Stated<IntervalResult>) -> String {
 
 fn test(test: &Stated<TestResult>) -> String {
     match test {
-        Stated::Value(test) => format!("p {} against relabelled stimuli", p_value(test.p)),
+        Stated::Value(test) => format!("p {}", p_value(test.p)),
         Stated::Unavailable { unavailable } => format!("no p: {unavailable}"),
     }
 }
@@ -176,7 +191,7 @@ fn test(test: &Stated<TestResult>) -> String {
 fn retrained(inferred: &MetricInference) -> String {
     let test = inferred.retrained.value();
     test.map_or(String::new(), |test| {
-        format!("p {} against retrained pipelines", p_value(test.p))
+        format!("p {} over retrained pipelines", p_value(test.p))
     })
 }
 
@@ -196,7 +211,7 @@ fn found(results: &Results) -> Tile {
             true => "not tested".to_owned(),
             false => format!("{found} of {}", results.labels.len()),
         },
-        lines: vec!["at a false discovery rate of 0.05".to_owned(), untested],
+        lines: vec!["false discovery rate 0.05".to_owned(), untested],
     }
 }
 
@@ -211,8 +226,13 @@ fn audit(audit: Option<&Report>) -> Tile {
     };
     let findings = audit.findings.iter();
     let findings = findings.map(|found| format!("let pass: {} ({})", found.leak, found.evidence));
-    let skipped = audit.skipped.iter();
-    let skipped = skipped.map(|skipped| format!("not searched: {skipped}"));
+    let skipped = match audit.skipped.len() {
+        0 => None,
+        count => Some(format!(
+            "{} not searched: see Methods",
+            of(count, "kind", "kinds")
+        )),
+    };
     Tile {
         name,
         big: match audit.findings.len() {
@@ -221,6 +241,18 @@ fn audit(audit: Option<&Report>) -> Tile {
         },
         lines: findings.chain(skipped).collect(),
     }
+}
+
+fn of_accuracy(found: &AccuracyResult) -> Option<Figure> {
+    let interval = found.interval.value();
+    Some(score(&Score {
+        id: "score-accuracy",
+        name: "Accuracy",
+        mean: found.scores.mean?,
+        interval: interval.map(|interval| (interval.low, interval.high)),
+        floor: Some(found.most_frequent),
+        subjects: &found.scores.per_subject,
+    }))
 }
 
 fn figure(metric: &Metric<'_>) -> Option<Figure> {
@@ -249,8 +281,7 @@ fn reading(results: &Results) -> String {
         other => format!("of {}", escaped(other)),
     };
     format!(
-        r#"<p class="note">Filled dot: mean over subjects, with its 95 % interval; open dots: subjects. {whom}The floor of AP is what a random ranking of as many samples is expected to reach (prevalence alone: {}); that of AUC is one half. Relabellings: {}, {exchanged}. {}</p>"#,
-        three_or_dash(results.floors.average_precision),
+        r#"<p class="note">Filled dot: mean over subjects, with its 95 % interval; open dots: subjects. {whom}Chance of AP is what a random ranking of as many samples is expected to reach; that of AUC is one half. Chance of accuracy: naming the most frequent label always. p: against {} relabellings of test stimuli, {exchanged}. {}</p>"#,
         count(results.inference.permutations),
         ceiling(&results.noise_ceiling),
     )

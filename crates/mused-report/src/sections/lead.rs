@@ -7,6 +7,14 @@ use super::facts::{Facts, Holdout};
 use crate::escape::escaped;
 use crate::number::of;
 
+/// The result, in a sentence that fits a title.
+pub(crate) fn title(input: &Input<'_>) -> String {
+    match &input.first().results {
+        Ok(results) => results.in_a_title(),
+        Err(_) => "No scores yet".to_owned(),
+    }
+}
+
 /// What was decoded from whom, in a sentence or two: the page's subtitle.
 pub(crate) fn lead(input: &Input<'_>) -> String {
     let sentence = match &input.first().results {
@@ -45,14 +53,12 @@ fn decoded(input: &Input<'_>, results: &Results) -> String {
         folds => format!("each held out once in {folds}-fold cross-validation"),
     };
     format!(
-        "{} decoded from the {} responses of {} to {} of <em>{}</em>, {division}.{} Run <em>{}</em>.",
+        "{} decoded from the {} responses of {} to {}, {division}.{}",
         of(results.labels.len(), "label", "labels"),
         if facts.simulated { "simulated" } else { "fMRI" },
         subjects(input),
         of(stimuli.len(), "stimulus", "stimuli"),
-        escaped(facts.dataset),
         never_trained_on(facts),
-        escaped(&input.first().name),
     )
 }
 

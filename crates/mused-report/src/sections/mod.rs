@@ -19,13 +19,12 @@ pub(crate) use brain::{brain, importance_maps};
 pub(crate) use facts::Facts;
 pub(crate) use headline::headline;
 pub(crate) use labels::labels;
-pub(crate) use lead::{lead, subtitle};
+pub(crate) use lead::{lead, subtitle, title};
 pub(crate) use methods::methods;
 pub(crate) use representations::representations;
 pub(crate) use retrieval::retrieval;
 pub(crate) use runs::{against_best_ridge, runs};
 pub(crate) use stimuli::stimuli;
-pub(crate) use training::training;
 
 /// What every section is made from.
 pub(crate) struct Input<'a> {
@@ -39,8 +38,6 @@ pub(crate) struct Input<'a> {
     pub(crate) scores: Option<&'a Scores>,
     pub(crate) labels: &'a [String],
     pub(crate) subjects: &'a [String],
-    /// Label that is picked at first: the most frequent one.
-    pub(crate) picked: usize,
     /// Whether token maps are made by t-SNE.
     pub(crate) tsne: bool,
     /// The command that made the report.

@@ -24,6 +24,8 @@ pub(crate) struct Example {
     pub(crate) noise: f64,
     pub(crate) seed: usize,
     pub(crate) config: String,
+    /// Stimuli of the dissimilarity matrices.
+    pub(crate) rdm_stimuli: usize,
     /// Whether an eighth of the stimuli validates.
     pub(crate) validation: bool,
     /// As `run.json` has it; `None` of a run of version 0.1.0.
@@ -43,6 +45,7 @@ impl Default for Example {
             seed: 0,
             config: "[model]\nfamily = \"transformer\"\nsubjects = \"tokens\"\n[train]\nseed = 0\n"
                 .to_owned(),
+            rdm_stimuli: 24,
             validation: false,
             resolved: None,
         }
@@ -181,11 +184,17 @@ impl Example {
         put("tokens.tsv", &tokens);
         put("attention.tsv", &attention);
         put("occlusion.tsv", &occlusion);
+        let mut labels = "label\tpart\troc_auc\tauc_low\tauc_high\n".to_owned();
+        for (index, label) in self.labels.iter().enumerate() {
+            writeln!(labels, "{label}\tV1\t0.0{index}\t-0.01\t0.09").unwrap();
+            writeln!(labels, "{label}\tFFA\t-0.01\t-0.02\t0.01").unwrap();
+        }
+        put("occlusion_labels.tsv", &labels);
         let array = Array2::from_shape_fn((6 * self.subjects, 4), |(row, column)| {
             drawn([row, column, 5]) as f32
         });
         npy::write_npy_f32(folder.join("tokens_high.npy"), array.view()).unwrap();
-        let stimuli = (0..6).map(|n| {
+        let stimuli = (0..self.rdm_stimuli).map(|n| {
             format!(
                 "image{:04}\t{}\n",
                 n + 1,
@@ -213,7 +222,7 @@ impl Example {
                 true => 0.0,
                 false => drawn([i.min(j), i.max(j), seed]) as f32,
             };
-            let matrix = Array2::from_shape_fn((6, 6), value);
+            let matrix = Array2::from_shape_fn([self.rdm_stimuli; 2], value);
             npy::write_npy_f32(folder.join(format!("rdms/{name}.npy")), matrix.view()).unwrap();
         }
         put("rdms.tsv", &rdms);

@@ -23,6 +23,7 @@ fn report(run: &Path, others: &[ScoredRun]) -> Report {
         run: &files,
         others,
         images: &mut NoImages,
+        quality: None,
         tsne: false,
         command: "mused report RUN",
         out: &run.join("report.html"),
@@ -80,6 +81,7 @@ fn figures_are_as_they_were() {
         "confusion",
         "rdm-stimuli",
         "rdm-regions",
+        "label-region",
         "rdm-correlations",
         "tokens-high-subject",
         "attention",
@@ -209,12 +211,48 @@ fn what_is_missing_is_said_in_its_place() {
     };
     let text = page(&lonely.write(&folder.path().join("lonely")));
     assert!(text.contains("1 label decoded") && text.contains("1 subject to"));
-    assert!(text.contains("needs at least two of each"));
     let shown = text.split("<script").next().unwrap();
     assert!(!shown.contains("NaN") && !shown.contains("inf\""));
 }
 
 /// There are predictions, and no names of labels and subjects that scores would bring.
+#[test]
+fn the_page_begins_with_the_result_and_pickers_with_the_mean() {
+    let folder = TempDir::new().unwrap();
+    let run = Example::default().write(folder.path());
+    let page = page(&run);
+    let results = Run::open(&run).unwrap().results().unwrap().unwrap();
+    let title = results.in_a_title();
+    assert!(title.ends_with("better than chance (0.50)"), "{title}");
+    assert!(page.contains(&format!("<h1>{title}</h1>")));
+    for means in ["labels", "subjects"] {
+        let first = format!(r#"<option value="0" selected>mean over {means}</option>"#);
+        assert!(page.contains(&first), "{means}");
+    }
+    assert_eq!(page.matches(" selected>").count(), 2);
+    // One floor everywhere: what a random ranking is expected to reach.
+    let random = results.floors.random_average_precision.unwrap();
+    assert!(page.contains(&format!("chance {random:.3}")));
+    assert!(!page.contains(">floor<"));
+}
+
+#[test]
+fn matrices_of_few_stimuli_are_not_shown() {
+    let folder = TempDir::new().unwrap();
+    let few = Example {
+        rdm_stimuli: 19,
+        ..Example::default()
+    };
+    let report = report(&few.write(folder.path()), &[]);
+    assert!(
+        report
+            .figures()
+            .all(|figure| !figure.id.starts_with("rdm-"))
+    );
+    let said = "19 test stimuli that every subject saw are too few to be read (at least 20)";
+    assert!(report.html().contains(said));
+}
+
 #[test]
 fn predictions_that_cannot_be_scored_are_said_to_be() {
     let folder = TempDir::new().unwrap();
@@ -399,7 +437,7 @@ fn figures_are_written_as_files() {
         .unwrap();
     let info = reader.info();
     assert_eq!(info.pixel_dims.unwrap().xppu, 11811);
-    assert_eq!(info.width, 1375);
+    assert_eq!(info.width, 1219);
     let tsv = fs::read_to_string(out.join("by-label.tsv")).unwrap();
     assert!(tsv.starts_with("label\tprevalence\tpositives\t") && tsv.contains(NAMES[0]));
 }
@@ -465,6 +503,7 @@ fn pictures_and_brains_are_shown_where_there_are_any() {
         run: &files,
         others: &[],
         images: &mut Blue,
+        quality: None,
         tsne: false,
         command: "mused report RUN",
         out: &run.join("report.html"),
@@ -472,10 +511,22 @@ fn pictures_and_brains_are_shown_where_there_are_any() {
     .unwrap();
     let find = |id: &str| report.figures().find(|figure| figure.id == id).unwrap();
     assert!(find("best-1").svg.contains("data:image/jpeg;base64,"));
-    assert!(find("slices-sub-01").table.rows.len() == dataset.subjects[0].voxels.len());
+    let brain = find("brain");
+    assert!(brain.svg.contains("mean over subjects: most at "));
+    let regions: usize = (dataset.subjects.iter())
+        .map(|subject| {
+            let rois: std::collections::BTreeSet<&String> =
+                subject.voxels.iter().map(|voxel| &voxel.roi).collect();
+            rois.len()
+        })
+        .sum();
+    assert_eq!(brain.table.rows.len(), regions);
     assert!(find("tokens-high-label").svg.contains("h.1"));
     let page = report.html();
     assert!(!page.contains("There are no pictures"));
+    // Pictures come first.
+    let at = |id: &str| page.find(&format!(r#"<section id="{id}""#)).unwrap();
+    assert!(at("stimuli") < at("labels") && at("labels") < at("brain"));
     // A simulated brain has no place in a scanner.
     assert!(page.contains("mask.nii.gz") || run.join("report-importance-sub-01.nii.gz").is_file());
     report

@@ -19,9 +19,12 @@ fn words(example: &Example) -> String {
 }
 
 fn words_of(page: &str) -> String {
-    let (_, after) = page.split_once("<h3>Methods paragraph</h3>").unwrap();
-    let (text, _) = after.split_once("<h3>").unwrap();
-    let text = text.replace("<p>", "").replace("</p>", "");
+    let (_, after) = page.split_once(r#"<div class="prose">"#).unwrap();
+    let (text, _) = after.split_once("</div>").unwrap();
+    let text = text
+        .replace("</p><p>", "\n")
+        .replace("<p>", "")
+        .replace("</p>", "");
     text.replace("&#39;", "'").trim().to_owned()
 }
 

@@ -83,7 +83,7 @@ fn table(results: &Results) -> String {
     row(
         "macro AP",
         &scores.average_precision,
-        floors.average_precision,
+        floors.random_average_precision,
     );
     row("macro ROC-AUC", &scores.roc_auc, Some(floors.roc_auc));
     row("Hamming loss", &scores.hamming_loss, floors.hamming_loss);
@@ -126,9 +126,7 @@ fn table(results: &Results) -> String {
     );
     let _ = writeln!(
         text,
-        "floors: AP = label prevalence ({} expected of a random ranking of so few samples), \
-         Hamming = predicting no label{}",
-        three(floors.random_average_precision),
+        "floors: AP = what a random ranking of as many samples is expected to reach, Hamming = predicting no label{}",
         match results.accuracy {
             Some(_) => ", accuracy = naming the most frequent label always",
             None => "",

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
     explained(run.path(), None, 0)?;
     say(6, "the page");
     let page = Run::report_path(out);
-    write_page(&runs, false, &[], &page)?;
+    write_page(&runs, false, &[], Some(found.clone()), &page)?;
     progress!("{:.0} s in all\n", started.elapsed().as_secs_f64());
     for sentence in last_words(&results, &found) {
         println!("{sentence}");
@@ -79,16 +79,19 @@ fn own(source: &Path, out: &Path) -> anyhow::Result<()> {
             source.display()
         )
     })?;
+    import::refuse_inside(&absolute, out)?;
     let file = out.join("source.txt");
     let text = format!("{}\n", absolute.display());
     match fs::read_to_string(&file) {
         Ok(found) if found == text => Ok(()),
-        Ok(found) => bail!(
+        // A try that failed before it made anything holds nothing of anybody's.
+        Ok(found) if !is_bare(out)? => bail!(
             "{} is of other data ({}): choose another folder with --out, or remove it",
             out.display(),
             found.trim()
         ),
-        Err(_) if out.exists() && holds_something(out)? => bail!(
+        Ok(_) => Ok(replace_file(&file, text.as_bytes())?),
+        Err(_) if out.exists() && !is_bare(out)? => bail!(
             "{} already exists and was not made by `mused try`: choose another folder with --out",
             out.display()
         ),
@@ -99,13 +102,16 @@ fn own(source: &Path, out: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Whether there is more in a folder than what a process leaves that was killed at its first file.
-fn holds_something(out: &Path) -> anyhow::Result<bool> {
+/// Whether a folder has nothing but the name of its source, or what is left of a process killed while it wrote it.
+fn is_bare(out: &Path) -> anyhow::Result<bool> {
     let listing = fs::read_dir(out).with_context(|| format!("cannot list {}", out.display()))?;
-    let names = listing
-        .map(|entry| Ok(entry?.file_name()))
-        .collect::<std::io::Result<Vec<_>>>()?;
-    Ok(names.iter().any(|name| name != "source.txt.partial"))
+    for entry in listing {
+        let name = entry?.file_name();
+        if name != "source.txt" && name != "source.txt.partial" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The data as a dataset, imported if they are none.

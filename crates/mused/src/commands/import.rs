@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use mused::data::Imported;
 use mused::data::import::bids::{self, BidsConfig, Drift, Estimate, FilePatterns, Region};
 use mused::data::import::hcp::{self, HcpConfig, Scale};
@@ -51,6 +51,7 @@ pub(crate) fn import(
         ImportSource::Hcp(args) => hcp::import(&args.root, &args.out, &hcp_config(args), progress),
         ImportSource::Nsd(args) => nsd::import(&args.root, &args.out, &nsd_config(args), progress),
         ImportSource::Npy(args) => {
+            refuse_inside(&args.folder, &args.out)?;
             npy::import(&args.folder, &args.out, &npy_config(args), progress)
         }
     }?)
@@ -65,6 +66,7 @@ pub(super) fn bids_as_it_is(root: &Path, out: &Path) -> anyhow::Result<Imported>
 
 /// A folder of arrays without any option.
 pub(super) fn npy_as_it_is(folder: &Path, out: &Path) -> anyhow::Result<Imported> {
+    refuse_inside(folder, out)?;
     under_bar("subjects", |progress| {
         Ok(npy::import(folder, out, &NpyConfig::default(), progress)?)
     })
@@ -179,6 +181,21 @@ fn npy_config(args: &ImportNpyArgs) -> NpyConfig {
         licence: args.licence.clone(),
         citation: args.citation.clone(),
         allow: args.allow.clone(),
+    }
+}
+
+/// Nothing is written among somebody's data, where the next import would find it.
+pub(super) fn refuse_inside(source: &Path, out: &Path) -> anyhow::Result<()> {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let there = std::path::absolute(out)?;
+    let there = there.ancestors().find_map(whole);
+    match whole(source).zip(there) {
+        Some((source, there)) if there.starts_with(&source) => bail!(
+            "{} lies inside {}, the data that are read: choose another place for what is made",
+            out.display(),
+            source.display()
+        ),
+        _ => Ok(()),
     }
 }
 

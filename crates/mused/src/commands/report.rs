@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use mused::curve::Curves;
 use mused::data::Dataset;
+use mused::data::quality::Quality;
 use mused::features::Pictures;
 use mused::formats::{quoted, replace_file};
 use mused::report::{Images, NoImages, Report, Request, RunFiles, ScoredRun};
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
             replace_file(&out, report.html().as_bytes())?;
             report
         }
-        runs => write_page(runs, args.tsne, &args.allow, &out)?,
+        runs => write_page(runs, args.tsne, &args.allow, None, &out)?,
     };
     println!("written to {}", out.display());
     if let Some(folder) = &args.figures {
@@ -40,6 +41,7 @@ pub(super) fn write_page(
     runs: &[PathBuf],
     tsne: bool,
     allow: &[PathBuf],
+    quality: Option<Quality>,
     out: &Path,
 ) -> anyhow::Result<Report> {
     let directories = run_directories(runs)?;
@@ -64,6 +66,7 @@ pub(super) fn write_page(
         run: &run,
         others: &read,
         images,
+        quality,
         tsne,
         command: &format!("mused report {}", command.join(" ")),
         out,

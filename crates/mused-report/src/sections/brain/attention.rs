@@ -31,7 +31,7 @@ pub(super) fn figure(about: &About, found: &[Attention], subjects: &[String]) ->
     let rows = rows(about, found, &levels);
     let most = rows.first()?.part;
     let shown = rows.get(..ROWS).unwrap_or(&rows);
-    let chart = chart(shown, panels(about, found, &levels)?);
+    let chart = chart(shown, panels(found, &rows, &levels)?);
     let variants = overlays("attention-subject", &chart, subjects, |subject| {
         let of = |weights: &Weights<'_>| weights.of(subject);
         let each = shown.iter();
@@ -46,12 +46,12 @@ pub(super) fn figure(about: &About, found: &[Attention], subjects: &[String]) ->
     let svg = chart.draw(Some(("attention-subject", "")));
     let caption = format!(
         "Weights of the last block, mean over heads, test samples and subjects; line: ± standard deviation over \
-         subjects. Dashed: even attention. Orange: the picked subject. Attention tells where a network reads, \
+         subjects. Dashed: as much to every part. Orange: the picked subject. Attention tells where a network reads, \
          not what it needs.{}",
         cut(rows.len())
     );
     let figure = Figure::new("attention", "Attention of tokens", alt, svg, table(found));
-    Some(figure.caption(caption).variants([variants]).wide())
+    Some(figure.caption(caption).variants([variants]))
 }
 
 /// Parts that the first level has weights of, the heaviest first.
@@ -105,13 +105,17 @@ fn chart(shown: &[PartRow<'_>], panels: Vec<Panel>) -> RowsChart {
     RowsChart::new(drawn.collect(), panels)
 }
 
-fn panels(about: &About, found: &[Attention], levels: &[&str]) -> Option<Vec<Panel>> {
-    let uniform = 1.0 / about.parts.len().max(1) as f64;
-    let (_, high) = range_of(found.iter().map(|row| row.weight).chain([uniform]))?;
-    let panels = levels.iter().map(|level| Panel {
-        title: format!("Attention of the {level}-level token"),
+/// A token attends to the other tokens too: what is left for the parts, shared evenly, is what each is held against.
+fn panels(found: &[Attention], rows: &[PartRow<'_>], levels: &[&str]) -> Option<Vec<Panel>> {
+    let (_, high) = range_of(found.iter().map(|row| row.weight))?;
+    let even = |level: usize| {
+        let own = rows.iter().filter_map(|row| row.levels.get(level)?.mean);
+        mean(&own.collect::<Vec<f64>>())
+    };
+    let panels = levels.iter().enumerate().map(|(place, level)| Panel {
+        title: format!("{level}-level token"),
         domain: (0.0, high),
-        reference: Some(uniform),
+        reference: even(place),
     });
     Some(panels.collect())
 }
@@ -127,4 +131,30 @@ fn table(found: &[Attention]) -> Table {
             ("sd", |row| row.sd.into()),
         ],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A token attends to the other token too: .4 of .4 + .6 is left for two parts.
+    #[test]
+    fn even_attention_is_that_of_what_is_left_for_parts() {
+        let about = About {
+            levels: vec!["high".to_owned()],
+            parts: vec!["V1".to_owned(), "FFA".to_owned()],
+            ..About::default()
+        };
+        let row = |part: &str, weight: f64| Attention {
+            subject: "anna".to_owned(),
+            level: "high".to_owned(),
+            part: part.to_owned(),
+            weight,
+            sd: None,
+        };
+        let found = [row("V1", 0.1), row("FFA", 0.3)];
+        let rows = rows(&about, &found, &["high"]);
+        let panels = panels(&found, &rows, &["high"]).unwrap();
+        assert_eq!(panels[0].reference, Some(0.2));
+    }
 }

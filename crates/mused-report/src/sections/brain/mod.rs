@@ -1,9 +1,10 @@
 //! Where in the brain a model reads, and what it needs.
 
 mod attention;
+mod by_label;
+mod glass;
 mod maps;
 mod occlusion;
-mod slices;
 
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ use crate::input::Part;
 pub(crate) use maps::importance_maps;
 
 /// Rows in a picture; the table has all.
-const ROWS: usize = 60;
+const ROWS: usize = 30;
 
 /// Attention to regions, the score's drop without them, and where they are. `maps` are images of each subject's
 /// importance that stand beside the page.
@@ -34,25 +35,50 @@ pub(crate) fn brain(input: &Input<'_>, maps: &[(String, Part<PathBuf>)]) -> Sect
             return section;
         }
     };
-    section.heading("Attention");
-    match &explain.attention {
-        Ok(found) => match attention::figure(&explain.about, found, input.subjects) {
-            Some(figure) => section.figures([figure]),
-            None => section.missing("explain/attention.tsv has no rows."),
-        },
-        Err(_) => section.missing("The network has no attention over regions or cubes, or explain/attention.tsv is missing."),
-    };
-    section.heading("Occlusion");
+    let mut figures = Vec::new();
+    let dataset = &input.files.dataset;
+    figures.extend(glass::figure(
+        &mut section,
+        dataset,
+        explain,
+        input.subjects,
+        input.labels,
+    ));
     match &explain.occlusion {
         Ok(found) => match occlusion::figure(found, input.subjects) {
-            Some(figure) => section.figures([figure]),
-            None => section.missing("explain/occlusion.tsv has no rows."),
+            Some(figure) => figures.push(figure),
+            None => {
+                section.missing("explain/occlusion.tsv has no rows.");
+            }
         },
-        Err(why) => section.missing(format!("There is no occlusion importance: {why}")),
-    };
-    section.heading("On the brain");
-    slices::add(&mut section, &input.files.dataset, explain);
-    add_maps(&mut section, maps);
+        Err(why) => {
+            section.missing(format!("There is no occlusion importance: {why}"));
+        }
+    }
+    figures.extend(
+        explain
+            .label_drops
+            .as_ref()
+            .ok()
+            .and_then(|drops| by_label::figure(drops)),
+    );
+    match &explain.attention {
+        Ok(found) => match attention::figure(&explain.about, found, input.subjects) {
+            Some(figure) => figures.push(figure),
+            None => {
+                section.missing("explain/attention.tsv has no rows.");
+            }
+        },
+        Err(_) => {
+            section.missing("The network has no attention over regions or cubes, or explain/attention.tsv is missing.");
+        }
+    }
+    if !figures.is_empty() {
+        section.figures(figures);
+    }
+    let mut images = Section::inside();
+    add_maps(&mut images, maps);
+    section.fold("Importance as images", images);
     section
 }
 
@@ -60,7 +86,7 @@ fn add_maps(section: &mut Section, maps: &[(String, Part<PathBuf>)]) {
     for (subject, map) in maps {
         match map {
             Ok(path) => section.paragraph(format!(
-                "Importance of {} as an image, beside this page: <code>{}</code>",
+                "{}: <code>{}</code>, beside this page",
                 escaped(subject),
                 escaped(&path.file_name().unwrap_or_default().to_string_lossy())
             )),

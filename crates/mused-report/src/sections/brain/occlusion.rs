@@ -27,9 +27,9 @@ pub(super) fn figure(rows: &[Occlusion], subjects: &[String]) -> Option<Figure> 
     );
     let svg = chart.draw(Some(("occlusion-subject", "")));
     let caption = format!(
-        "Score with everything minus score with the part's inputs set to their training mean, without training \
-         anew; mean over subjects with its 95 % interval, filled where it leaves out 0. Orange: the picked \
-         subject. Parts that carry the same information stand in for each other and look unimportant.{}",
+        "What scores lose where the part's inputs are set to their training mean, without training anew; mean over \
+         subjects with its 95 % interval, filled where it leaves out 0. Orange: the picked subject. Parts that carry \
+         the same information stand in for each other and look unimportant.{}",
         cut(means.len())
     );
     let figure = Figure::new(
@@ -39,7 +39,7 @@ pub(super) fn figure(rows: &[Occlusion], subjects: &[String]) -> Option<Figure> 
         svg,
         table(rows),
     );
-    Some(figure.caption(caption).variants([variants]).wide())
+    Some(figure.caption(caption).variants([variants]))
 }
 
 /// A panel of the chart.

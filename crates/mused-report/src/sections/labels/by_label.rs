@@ -1,12 +1,12 @@
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 
 use mused_run::{IntervalResult, LabelResult, LabelTest, Results, Stated};
 
-use super::{ROWS, overlays, panels, single};
+use super::{overlays, panels, single};
 use crate::figure::{By, Figure};
 use crate::figures::{Mark, Row, RowsChart};
 use crate::input::Scores;
-use crate::number::three;
+use crate::number::{of, three};
 use crate::table::Table;
 
 /// A label, means over subjects.
@@ -14,6 +14,8 @@ struct LabelRow<'a> {
     index: usize,
     name: &'a str,
     prevalence: f64,
+    /// AP of a random ranking.
+    floor: Option<f64>,
     positives: usize,
     ap: Metric,
     auc: Metric,
@@ -26,8 +28,14 @@ struct Metric {
     test: Option<(f64, f64)>,
 }
 
+/// Labels that are shown at either end.
+const ENDS: usize = 15;
+
 pub(super) fn figure(results: &Results, scores: &Scores) -> Figure {
-    let rows: Vec<LabelRow<'_>> = results.labels.iter().enumerate().map(row).collect();
+    let rows: Vec<LabelRow<'_>> = (results.labels.iter().zip(&scores.random_average_precision))
+        .enumerate()
+        .map(row)
+        .collect();
     let shown = shown(&rows);
     let chart = chart(&rows, &shown);
     let subjects = scores.subjects.len();
@@ -45,16 +53,16 @@ pub(super) fn figure(results: &Results, scores: &Scores) -> Figure {
         svg,
         table(&rows),
     )
-    .caption(caption(rows.len()))
+    .caption(caption(&rows, shown.len()))
     .variants(variants)
-    .wide()
 }
 
-fn row((index, label): (usize, &LabelResult)) -> LabelRow<'_> {
+fn row<'a>((index, (label, floor)): (usize, (&'a LabelResult, &Option<f64>))) -> LabelRow<'a> {
     LabelRow {
         index,
         name: &label.name,
         prevalence: label.prevalence,
+        floor: *floor,
         positives: label.positives,
         ap: Metric::new(
             label.average_precision,
@@ -95,21 +103,26 @@ impl Metric {
     }
 }
 
-/// The most frequent labels, the best first.
+/// By AUC, the best first: the best and the worst of those that can be scored.
 fn shown<'r, 'a>(rows: &'r [LabelRow<'a>]) -> Vec<&'r LabelRow<'a>> {
-    let mut shown: Vec<_> = rows.iter().collect();
-    shown.sort_by_key(|row| Reverse(row.positives));
-    shown.truncate(ROWS);
-    let ap = |row: &LabelRow<'_>| row.ap.value.unwrap_or(-1.0);
-    shown.sort_by(|a, b| ap(b).total_cmp(&ap(a)));
+    let scored = rows.iter().filter(|row| row.auc.value.is_some());
+    let mut shown: Vec<_> = scored.collect();
+    shown.sort_by(|a, b| {
+        b.auc
+            .value
+            .partial_cmp(&a.auc.value)
+            .unwrap_or(Ordering::Equal)
+    });
+    if shown.len() > 2 * ENDS {
+        shown.drain(ENDS..shown.len() - ENDS);
+    }
     shown
 }
 
 fn chart(rows: &[LabelRow<'_>], shown: &[&LabelRow<'_>]) -> RowsChart {
     let drawn = shown.iter().map(|row| {
-        let prevalence = Some(row.prevalence);
         let marks = [
-            row.ap.mark(row.name, prevalence),
+            row.ap.mark(row.name, row.floor),
             row.auc.mark(row.name, None),
         ];
         Row::new(row.name, marks).picking("label", row.index)
@@ -128,6 +141,7 @@ fn table(rows: &[LabelRow<'_>]) -> Table {
             ("label", |row| row.name.into()),
             ("prevalence", |row| row.prevalence.into()),
             ("positives", |row| row.positives.into()),
+            ("random_ap", |row| row.floor.into()),
             ("average_precision", |row| row.ap.value.into()),
             ("ap_low", |row| row.ap.interval.unzip().0.into()),
             ("ap_high", |row| row.ap.interval.unzip().1.into()),
@@ -150,15 +164,65 @@ fn alt(shown: &[&LabelRow<'_>]) -> String {
     )
 }
 
-fn caption(labels: usize) -> String {
-    let cut = match labels > ROWS {
-        true => {
-            format!(" Shown are the {ROWS} most frequent of {labels} labels; the table has all.")
-        }
+fn caption(rows: &[LabelRow<'_>], shown: usize) -> String {
+    let scored = rows.iter().filter(|row| row.auc.value.is_some()).count();
+    let cut = match scored > shown {
+        true => format!(" Shown: the best and the worst, {shown} of {scored} labels."),
         false => String::new(),
     };
+    let without = match rows.len() - scored {
+        0 => String::new(),
+        without => format!(
+            " Not shown: {}, for no subject has test samples both with and without.",
+            of(
+                without,
+                "label that cannot be scored",
+                "labels that cannot be scored"
+            )
+        ),
+    };
     format!(
-        "Means over subjects. Grey tick: prevalence, the floor of AP; dashed: one half. Filled: above chance at a \
-         false discovery rate of 0.05. Click a name to pick it; orange: the picked subject.{cut}"
+        "Means over subjects. Grey tick and dashed: chance. Filled: above chance at a false discovery rate of 0.05. \
+         Orange: the picked subject.{cut}{without}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_labels_the_best_and_the_worst_are_shown() {
+        let names: Vec<String> = (0..40).map(|label| label.to_string()).collect();
+        let metric = |value: Option<f64>| Metric {
+            value,
+            interval: None,
+            test: None,
+        };
+        let rows: Vec<LabelRow<'_>> = (names.iter().enumerate())
+            .map(|(index, name)| LabelRow {
+                index,
+                name,
+                prevalence: 0.1,
+                floor: None,
+                positives: 1,
+                ap: metric(None),
+                auc: metric((index != 7).then_some(index as f64 / 40.0)),
+            })
+            .collect();
+        let shown = shown(&rows);
+        let places: Vec<usize> = shown.iter().map(|row| row.index).collect();
+        let expected: Vec<usize> = (25..40)
+            .rev()
+            .chain([15, 14, 13, 12, 11, 10, 9, 8])
+            .chain((0..7).rev())
+            .collect();
+        assert_eq!(places, expected);
+        let said = caption(&rows, shown.len());
+        assert!(
+            said.contains("the best and the worst, 30 of 39 labels"),
+            "{said}"
+        );
+        assert!(said.contains("1 label that cannot be scored"), "{said}");
+    }
 }

@@ -14,7 +14,7 @@ struct SubjectRow<'a> {
     scores: &'a SubjectResult,
 }
 
-pub(super) fn figure(results: &Results, scores: &Scores, picked: usize) -> Figure {
+pub(super) fn figure(results: &Results, scores: &Scores) -> Figure {
     let subjects = results.subjects.iter().enumerate();
     let rows: Vec<SubjectRow<'_>> = subjects
         .map(|(index, (name, scores))| SubjectRow {
@@ -30,10 +30,9 @@ pub(super) fn figure(results: &Results, scores: &Scores, picked: usize) -> Figur
         let own = shown.iter().map(|row| single(scores, label, row.index));
         chart.overlay(&own.collect::<Vec<_>>())
     };
-    let markup = (0..labels).map(overlay).collect();
-    let variants = overlays("subjects-label", By::Label, labels, markup);
-    let first = variants.as_ref().and_then(|all| all.markup.get(picked));
-    let svg = chart.draw(Some(("subjects-label", first.map_or("", String::as_str))));
+    let markup = std::iter::once(String::new()).chain((0..labels).map(overlay));
+    let variants = overlays("subjects-label", By::Label, labels, markup.collect());
+    let svg = chart.draw(Some(("subjects-label", "")));
     let alt = format!(
         "Macro average precision and ROC-AUC of {} subjects, sorted",
         shown.len()
@@ -47,7 +46,6 @@ pub(super) fn figure(results: &Results, scores: &Scores, picked: usize) -> Figur
     )
     .caption(caption(results))
     .variants(variants)
-    .wide()
 }
 
 /// The best first.
@@ -67,8 +65,8 @@ fn chart(rows: &[SubjectRow<'_>], shown: &[&SubjectRow<'_>], floor: Option<f64>)
     });
     let [mut ap, mut auc] = panels(rows.iter().filter_map(|row| row.scores.roc_auc));
     ap.reference = floor;
-    ap.title = "Macro average precision".to_owned();
-    auc.title = "Macro ROC-AUC".to_owned();
+    ap.title = "Macro AP".to_owned();
+    auc.title = "Macro AUC".to_owned();
     RowsChart::new(drawn.collect(), vec![ap, auc])
 }
 
@@ -103,7 +101,7 @@ fn caption(results: &Results) -> String {
     let scores = &results.macro_scores;
     format!(
         "Means over labels; over subjects (mean ± standard deviation) {}, {}, {} (predicting no label: {}), {}, {}. \
-         Dashed: floor. Orange: the picked label.",
+         Dashed: chance. Orange: the picked label.",
         spread("AP", &scores.average_precision),
         spread("AUC", &scores.roc_auc),
         spread("Hamming loss", &scores.hamming_loss),

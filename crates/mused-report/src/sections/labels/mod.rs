@@ -3,15 +3,13 @@
 mod by_label;
 mod by_subject;
 
-use mused_run::Results;
-
 use super::Input;
-use crate::figure::{By, Figure, Section, Variants};
+use crate::figure::{By, Section, Variants};
 use crate::figures::{Kind, Panel, calibration, confusion, curves, label_subject, named};
 use crate::input::Scores;
 
-/// Rows in a picture; the table has all.
-const ROWS: usize = 100;
+/// Subjects in a picture; the table has all.
+const ROWS: usize = 40;
 /// Letters of markup up to which overlays are light enough for the page.
 const OVERLAYS: usize = 2_000_000;
 
@@ -22,43 +20,28 @@ pub(crate) fn labels(input: &Input<'_>) -> Section {
         section.missing("There are no test predictions: the run is not complete.");
         return section;
     };
-    section.heading("Every label");
-    section.figures([by_label::figure(results, scores)]);
-    section.heading("Every subject");
-    section.figures([by_subject::figure(results, scores, input.picked)]);
-    if input.labels.len() > 1 && input.subjects.len() > 1 {
-        section.figures([label_subject(scores, input.labels).caption(
-            "Area under the ROC curve; both from the best to the worst, dark: chance or below. Blank: undefined, for \
-             the subject's test samples all have the label or none has.",
-        )]);
-    } else {
-        section.missing("A matrix of labels and subjects needs at least two of each.");
-    }
-    section.heading("Curves of the picked label, and calibration");
-    section.figures(probabilities(input, results, scores));
-    section.heading("Confusion");
-    section.figures(
-        results
-            .accuracy
-            .as_ref()
-            .map(|found| named(found, input.labels)),
-    );
-    match input.files.predictions.as_ref().ok().and_then(confusion) {
-        Some(figure) => section.figures([figure]),
-        None => section.missing("Confusion needs two labels with test samples."),
-    };
-    section
-}
-
-fn probabilities(input: &Input<'_>, results: &Results, scores: &Scores) -> [Figure; 3] {
-    let labels = results.labels.iter();
-    let prevalence: Vec<f64> = labels.map(|label| label.prevalence).collect();
-    let curve = |kind| curves(kind, scores, input.labels, &prevalence, input.picked);
-    [
-        curve(Kind::PrecisionRecall),
-        curve(Kind::Roc),
+    let mut all = vec![
+        by_label::figure(results, scores),
+        by_subject::figure(results, scores),
+    ];
+    let named = results
+        .accuracy
+        .as_ref()
+        .map(|found| named(found, input.labels));
+    let predictions = input.files.predictions.as_ref().ok();
+    all.extend(named.or_else(|| confusion(predictions?)));
+    section.figures(all);
+    section.figures([
+        curves(Kind::PrecisionRecall, scores, input.labels),
+        curves(Kind::Roc, scores, input.labels),
         calibration(&results.calibration),
-    ]
+    ]);
+    if input.labels.len() > 1 && input.subjects.len() > 1 {
+        let mut every = Section::inside();
+        every.figures([label_subject(scores, input.labels)]);
+        section.fold("Every label of every subject", every);
+    }
+    section
 }
 
 /// AP from 0 to 1, and AUC from 0.4 or the smallest value that is shown to 1.
@@ -67,12 +50,12 @@ fn panels(auc: impl Iterator<Item = f64>) -> [Panel; 2] {
     let low = (auc.fold(0.4, f64::min) * 20.0).floor() / 20.0;
     [
         Panel {
-            title: "Average precision".to_owned(),
+            title: "AP".to_owned(),
             domain: (0.0, 1.0),
             reference: None,
         },
         Panel {
-            title: "ROC-AUC".to_owned(),
+            title: "AUC".to_owned(),
             domain: (low, 1.0),
             reference: Some(0.5),
         },

@@ -10,17 +10,29 @@ mod reproduction;
 mod statistics;
 
 use self::facts::{Division, Made};
+use mused_formats::quoted;
+
 use super::Input;
+use super::training::training;
 use crate::escape::escaped;
-use crate::figure::Section;
+use crate::figure::{Block, Section};
 
 /// The methods paragraph, and what is needed to make the run again.
 pub(crate) fn methods(input: &Input<'_>) -> Section {
     let mut section = Section::new("methods", "Methods and reproduction");
-    section.heading("Methods paragraph");
-    for sentences in paragraphs(input).iter().filter(|text| !text.is_empty()) {
-        section.paragraph(escaped(&sentences.join(" ")));
+    if !input.facts.complete {
+        section.missing(format!(
+            "The run was interrupted or is still training: {} continues it.",
+            input.files.run().same_again()
+        ));
     }
+    let paragraphs = paragraphs(input)
+        .into_iter()
+        .filter(|text| !text.is_empty());
+    let text = paragraphs.map(|sentences| format!("<p>{}</p>", escaped(&sentences.join(" "))));
+    let text: String = text.collect();
+    section.push(Block::Html(format!(r#"<div class="prose">{text}</div>"#)));
+    section.fold("Training", training(input));
     reproduction::add(&mut section, input);
     section
 }

@@ -20,31 +20,40 @@ const CITATIONS: &str = "@inproceedings{zhou2024clipmused,
 
 /// What the run was made with, the commands and the configuration, and whom to cite.
 pub(super) fn add(section: &mut Section, input: &Input<'_>) {
-    section.heading("To make it again");
+    let mut made = Section::inside();
     let mut table = Table::new(&["what", "value"]);
     for (what, value) in made_with(input) {
         table.push([(&what).into(), (&value).into()]);
     }
-    section.push(Block::Table("What the run was made with".to_owned(), table));
-    if let Err(why) = &input.files.dataset {
-        section.missing(format!("The dataset cannot be read now: {why}"));
-    }
-    section.push(Block::Html(block("Commands", &commands(input))));
+    made.push(Block::Table("What the run was made with".to_owned(), table));
+    made.push(Block::Html(block("Commands", &commands(input))));
     match input.files.run().config_text() {
-        Ok(text) => section.push(Block::Html(block(
+        Ok(text) => made.push(Block::Html(block(
             "Configuration (config.toml, with the origin of every value)",
             &text,
         ))),
-        Err(_) => section.missing("The run has no config.toml."),
+        Err(_) => made.missing("The run has no config.toml."),
     };
-    section.heading("To cite");
+    section.fold("To make it again: versions, commands, configuration", made);
+    if let Err(why) = &input.files.dataset {
+        section.missing(format!("The dataset cannot be read now: {why}"));
+    }
+    if let Some(audit) = input.facts.audit.filter(|audit| !audit.skipped.is_empty()) {
+        let mut searched = Section::inside();
+        for skipped in &audit.skipped {
+            searched.paragraph(format!("Not searched: {}", escaped(&skipped.to_string())));
+        }
+        section.fold("What the audit could not search for", searched);
+    }
+    let mut cite = Section::inside();
     let dataset = input.files.dataset();
     if let Some(citation) = dataset.and_then(|dataset| dataset.description.citation.as_ref()) {
-        section.paragraph(format!("Data: {}", escaped(citation)));
+        cite.paragraph(format!("Data: {}", escaped(citation)));
     }
     let version = &input.files.run().record().version;
     let citations = CITATIONS.replace("VERSION", version);
-    section.push(Block::Html(block("BibTeX", &citations)));
+    cite.push(Block::Html(block("BibTeX", &citations)));
+    section.fold("To cite", cite);
 }
 
 fn made_with(input: &Input<'_>) -> Vec<(String, String)> {
@@ -93,7 +102,7 @@ fn chance(input: &Input<'_>) -> [(String, String); 5] {
 
 fn block(title: &str, text: &str) -> String {
     format!(
-        r#"<h4>{0}</h4><pre tabindex="0" role="group" aria-label="{0}"><code>{1}</code></pre>"#,
+        r#"<h3>{0}</h3><pre tabindex="0" role="group" aria-label="{0}"><code>{1}</code></pre>"#,
         escaped(title),
         escaped(text)
     )

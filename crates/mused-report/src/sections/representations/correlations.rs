@@ -21,8 +21,7 @@ pub(super) fn figure(rows: &[&RdmRow]) -> Option<Figure> {
     let svg = chart(rows, &shown).draw(None);
     Some(
         Figure::new("rdm-correlations", "Correlations", alt, svg, table(rows))
-            .caption("Green: noise ceiling, between the lower and upper bound of what any RDM can reach across subjects.")
-            .wide(),
+            .caption("Spearman correlation with the geometry that guides each level. Green: noise ceiling, between the lower and upper bound of what any RDM can reach across subjects."),
     )
 }
 
@@ -36,7 +35,7 @@ fn chart(rows: &[&RdmRow], shown: &[&RdmRow]) -> RowsChart {
         [row.guidance_high, row.guidance_low, upper]
     });
     let panels = ["high", "low"].map(|level| {
-        let title = format!("ρ with {level}-level features");
+        let title = format!("ρ, {level}-level features");
         Panel::around(&title, ends.clone().flatten(), Some(0.0))
     });
     RowsChart::new(drawn.collect(), panels.into())

@@ -32,7 +32,6 @@ pub(super) fn figures(input: &Input<'_>, explain: &Explain, level: &str) -> Part
             Some(dataset) => with_label(rows, dataset, input.labels.len()),
             None => Vec::new(),
         },
-        picked: input.picked,
     };
     let by_label = match map.with_label.is_empty() {
         true => None,

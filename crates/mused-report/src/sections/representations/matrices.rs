@@ -8,31 +8,49 @@ use crate::input::{Explain, RdmRow};
 /// Matrices in one picture.
 const PANELS: usize = 24;
 
-/// The matrices, then their correlations with the guiding ones.
+/// Fewest stimuli whose matrices say something to the eye.
+const LEAST: usize = 20;
+
+/// The matrices beside their correlations with the guiding ones.
 pub(super) fn add(section: &mut Section, explain: &Explain, rows: &[RdmRow]) {
-    section.heading("Dissimilarity matrices");
-    section.paragraph(escaped(&stimuli(explain)));
-    for (id, title, rows) in groups(rows) {
-        if rows.is_empty() {
-            section.missing(format!("{title}: explain/rdms.tsv lists none."));
-            continue;
-        }
-        let (panels, failures) = panels(explain, &rows);
-        if !panels.is_empty() {
-            section.figures([figure(id, title, &panels, &rows)]);
-        }
-        for why in failures {
-            section.missing(why);
-        }
+    let count = explain.rdm_stimuli.len();
+    if count < LEAST {
+        section.missing(format!(
+            "Dissimilarity matrices are not shown: {count} test stimuli that every subject saw are too few to be read \
+             (at least {LEAST}). They are in explain/rdms/ of the run."
+        ));
+        return;
     }
+    section.paragraph(escaped(&stimuli(explain)));
     let of_mean = |row: &&RdmRow| {
         row.subject.is_empty() && matches!(row.kind.as_str(), "token" | "region" | "label")
     };
     let means: Vec<&RdmRow> = rows.iter().filter(of_mean).collect();
-    if let Some(figure) = correlations::figure(&means) {
-        section.heading("Correlation with the geometry of the stimuli");
-        section.figures([figure]);
+    let [stimuli, regions, subjects] = groups(rows);
+    let mut shown: Vec<Figure> = correlations::figure(&means).into_iter().collect();
+    for group in [stimuli, regions] {
+        shown.splice(0..0, pictured(section, explain, group));
     }
+    section.figures(shown);
+    let mut single = Section::inside();
+    let figure = pictured(&mut single, explain, subjects);
+    if let Some(figure) = figure {
+        single.figures([figure]);
+        section.fold("Tokens of each subject", single);
+    }
+}
+
+/// The matrices of a group; why some of them cannot be read is said.
+fn pictured(
+    section: &mut Section,
+    explain: &Explain,
+    (id, title, rows): (&str, &str, Vec<&RdmRow>),
+) -> Option<Figure> {
+    let (panels, failures) = panels(explain, &rows);
+    for why in failures {
+        section.missing(why);
+    }
+    (!panels.is_empty()).then(|| figure(id, title, &panels, &rows))
 }
 
 fn stimuli(explain: &Explain) -> String {
@@ -85,8 +103,8 @@ fn panels(explain: &Explain, rows: &[&RdmRow]) -> (Vec<RdmPanel>, Vec<String>) {
 
 fn note(row: &RdmRow) -> String {
     match (row.guidance_high, row.guidance_low) {
-        (Some(high), Some(low)) => format!("ρ {high:.2} high, {low:.2} low"),
-        (Some(high), None) => format!("ρ {high:.2} high"),
+        (Some(high), Some(low)) => format!("ρ {high:.2}, {low:.2}"),
+        (Some(high), None) => format!("ρ {high:.2}"),
         (None, Some(low)) => format!("ρ {low:.2} low"),
         (None, None) => String::new(),
     }
@@ -98,7 +116,6 @@ fn figure(id: &str, title: &str, panels: &[RdmPanel], rows: &[&RdmRow]) -> Figur
         false => String::new(),
     };
     rdms(id, title, panels, table(rows)).caption(format!(
-        "ρ: Spearman correlation with the RDMs that guide the high- and the low-level token. The matrices \
-         themselves are in explain/rdms/ of the run.{cut}"
+        "ρ: Spearman correlation with the RDMs that guide the high- and the low-level token.{cut}"
     ))
 }

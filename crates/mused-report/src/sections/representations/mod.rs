@@ -25,7 +25,6 @@ pub(crate) fn representations(input: &Input<'_>) -> Section {
             return section;
         }
     };
-    add_notes(&mut section, &explain.about.notes);
     match &explain.rdms {
         Ok(rows) if !rows.is_empty() => matrices::add(&mut section, explain, rows),
         Ok(_) => {
@@ -35,8 +34,12 @@ pub(crate) fn representations(input: &Input<'_>) -> Section {
             section.missing(format!("There are no dissimilarity matrices: {why}"));
         }
     }
-    section.heading("Token maps");
-    add_maps(&mut section, input, explain);
+    let mut maps = Section::inside();
+    add_maps(&mut maps, input, explain);
+    section.fold("Maps of the tokens", maps);
+    let mut notes = Section::inside();
+    add_notes(&mut notes, &explain.about.notes);
+    section.fold("What mused explain noted", notes);
     section
 }
 
@@ -46,9 +49,7 @@ fn add_notes(section: &mut Section, notes: &[String]) {
         .map(|note| format!("<li>{}</li>", escaped(note)))
         .collect();
     if !notes.is_empty() {
-        let said =
-            format!(r#"<p class="note">mused explain noted:</p><ul class="note">{notes}</ul>"#);
-        section.push(Block::Html(said));
+        section.push(Block::Html(format!(r#"<ul class="note">{notes}</ul>"#)));
     }
 }
 
@@ -56,12 +57,18 @@ fn add_maps(section: &mut Section, input: &Input<'_>, explain: &Explain) {
     if explain.about.levels.is_empty() {
         section.missing("The model has no tokens of subjects.");
     }
+    let mut all = Vec::new();
     for level in &explain.about.levels {
         match maps::figures(input, explain, level) {
-            Ok(figures) => section.figures(figures),
-            Err(why) => section.missing(format!(
-                "There is no map of the {level}-level tokens: {why}"
-            )),
-        };
+            Ok(figures) => all.extend(figures),
+            Err(why) => {
+                section.missing(format!(
+                    "There is no map of the {level}-level tokens: {why}"
+                ));
+            }
+        }
+    }
+    if !all.is_empty() {
+        section.figures(all);
     }
 }

@@ -4,12 +4,12 @@ use crate::table::Table;
 pub(super) fn name(row: &RdmRow) -> String {
     let level = match row.level.as_str() {
         "" => String::new(),
-        level => format!("{level}-level "),
+        level => format!("{level} "),
     };
     match row.kind.as_str() {
         "guidance" => format!("{level}guidance"),
         "label" => "labels".to_owned(),
-        "token" if row.subject.is_empty() => format!("{level}token, mean"),
+        "token" if row.subject.is_empty() => format!("{level}token"),
         "token" => format!("{}, {}", row.subject, row.level),
         _ if row.subject.is_empty() => row.part.clone(),
         _ => format!("{}, {}", row.part, row.subject),

@@ -6,7 +6,7 @@ use crate::figures::{Mark, Panel, Row, RowsChart};
 use crate::table::Table;
 
 /// Metrics of a model, a panel each.
-const PANELS: [&str; 2] = ["Difference of macro AP", "Difference of macro AUC"];
+const PANELS: [&str; 2] = ["Macro AP, difference", "Macro AUC, difference"];
 
 /// How a model differs from the reference in a metric.
 pub(super) struct DifferenceRow {
@@ -51,7 +51,6 @@ pub(super) fn figure(reference: &str, rows: &[DifferenceRow]) -> Figure {
             "Other minus reference, mean over subjects with its 95 % interval; filled where the interval leaves out 0. \
              Means over seeds where there are several. A p for other subjects, other stimuli and both is in the table.",
         )
-        .wide()
 }
 
 fn chart(rows: &[DifferenceRow]) -> RowsChart {

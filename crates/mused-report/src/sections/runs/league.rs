@@ -43,11 +43,9 @@ pub(super) fn figure(models: &[Model<'_>]) -> Option<Figure> {
     };
     let svg = chart(&ranked, floors).draw(None);
     Some(
-        Figure::new("league", "All runs", alt, svg, table(&rows))
-            .caption(format!(
-                "Sorted by average precision. {line}. Dashed: floor."
-            ))
-            .wide(),
+        Figure::new("league", "All runs", alt, svg, table(&rows)).caption(format!(
+            "Sorted by average precision. {line}. Dashed: chance."
+        )),
     )
 }
 
@@ -113,8 +111,8 @@ fn chart(ranked: &[&LeagueRow<'_>], floors: &FloorScores) -> RowsChart {
     };
     let random = floors.random_average_precision;
     let panels = vec![
-        panel(0, "Macro average precision", random),
-        panel(1, "Macro ROC-AUC", Some(floors.roc_auc)),
+        panel(0, "Macro AP", random),
+        panel(1, "Macro AUC", Some(floors.roc_auc)),
     ];
     RowsChart::new(drawn, panels)
 }

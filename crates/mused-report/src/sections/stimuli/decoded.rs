@@ -5,7 +5,7 @@ use mused_run::Predictions;
 use crate::input::Scores;
 
 /// Stimuli of each kind.
-const SHOWN: usize = 6;
+const SHOWN: usize = 3;
 
 /// A test stimulus and how its mean over subjects was decoded.
 pub(super) struct Decoded<'a> {

@@ -14,22 +14,21 @@ use crate::number::{three, three_or_dash};
 /// Subjects up to which cards show each.
 const SINGLE_SUBJECTS: usize = 60;
 
-/// Best, worst and most surprising decodings.
-pub(crate) fn stimuli(input: &Input<'_>, images: &mut dyn Images) -> Section {
+/// Best, worst and most surprising decodings, and whether there are pictures.
+pub(crate) fn stimuli(input: &Input<'_>, images: &mut dyn Images) -> (Section, bool) {
     let mut section = Section::new("stimuli", "Stimuli");
     let (Ok(predictions), Some(scores)) = (&input.files.predictions, input.scores) else {
         section.missing("There are no test predictions: the run is not complete.");
-        return section;
+        return (section, false);
     };
     let decoded = decode(predictions, scores);
     if decoded.is_empty() {
         section.missing("No test stimulus carries a label.");
-        return section;
+        return (section, false);
     }
     section.paragraph(
-        "Bars: the most probable labels of the mean over subjects, or of the picked subject; filled where the label is \
-         there. Ranking: label-ranking average precision, 1 where all its labels come first. Surprise: mean \
-         cross-entropy a label, in bits.",
+        "The most probable labels of the mean over subjects, or of the picked subject: filled where the label is there. \
+         Ranking: 1 where all labels of the stimulus come first. Surprise: mean cross-entropy a label, in bits.",
     );
     let mut pictures = Pictures::new(input.files.dataset(), images);
     let Choice {
@@ -60,7 +59,8 @@ pub(crate) fn stimuli(input: &Input<'_>, images: &mut dyn Images) -> Section {
             input.subjects.len()
         ));
     }
-    section
+    let any = pictures.any();
+    (section, any)
 }
 
 fn figure(

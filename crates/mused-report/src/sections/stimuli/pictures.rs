@@ -51,6 +51,10 @@ impl<'a> Pictures<'a> {
         }
     }
 
+    pub(super) fn any(&self) -> bool {
+        self.found > 0
+    }
+
     pub(super) fn why_missing(&self) -> Option<String> {
         let first = self.missing.first()?;
         Some(match self.found {

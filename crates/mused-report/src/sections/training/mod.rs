@@ -8,14 +8,8 @@ use crate::figure::{Block, Section};
 
 /// Learning curves of every loss term, the learning rate, and the time of stages.
 pub(crate) fn training(input: &Input<'_>) -> Section {
-    let mut section = Section::new("training", "Training");
+    let mut section = Section::inside();
     let epochs = &input.first().epochs;
-    if !input.facts.complete {
-        section.missing(format!(
-            "The run was interrupted or is still training: {} continues it.",
-            input.files.run().same_again()
-        ));
-    }
     if epochs.is_empty() {
         section.missing(match input.facts.at_once {
             true => "The model is computed at once: there are no epochs.",
