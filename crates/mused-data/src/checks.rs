@@ -54,19 +54,6 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn many_names_are_counted() {
-        let names: Vec<String> = (0..200).map(|name| name.to_string()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        assert_eq!(listed(&names), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 190 more");
-        assert_eq!(listed(&names[..2]), "0, 1");
-    }
-}
-
 impl Dataset {
     /// What is wrong with labels and trials, and which columns of tables nothing reads, without reading responses.
     pub fn problems(&self) -> Vec<Problem> {
@@ -325,5 +312,18 @@ impl Subject {
             ));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_names_are_counted() {
+        let names: Vec<String> = (0..200).map(|name| name.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(listed(&names), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 190 more");
+        assert_eq!(listed(&names[..2]), "0, 1");
     }
 }

@@ -69,11 +69,9 @@ impl Together {
             let more = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
             let others: Vec<_> = (1..threads).filter_map(more).collect();
             let own = work();
-            let ended = others.into_iter().map(|other| other.join());
-            let others: io::Result<()> = ended
-                .map(|end| end.unwrap_or_else(|_| Err(io::Error::other("a sync ended early"))))
-                .collect();
-            own.and(others)
+            let mut ended = others.into_iter().map(|other| other.join());
+            let early = |_| Err(io::Error::other("a sync ended early"));
+            own.and(ended.try_for_each(|end| end.unwrap_or_else(early)))
         })
     }
 }

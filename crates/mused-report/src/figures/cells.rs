@@ -11,7 +11,7 @@ const ROOM: f64 = 400.0;
 /// Letters of the names of rows and of columns, and the room of one.
 const ROW_LETTERS: usize = 20;
 const COLUMN_LETTERS: usize = 16;
-const LETTER: f64 = 6.2;
+const LETTER: f64 = 7.0;
 
 /// What a value looks like.
 pub(crate) struct Colours<'a> {

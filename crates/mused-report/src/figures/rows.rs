@@ -4,7 +4,7 @@ use crate::svg::{Anchor, Ink, Scale, Svg, range_of};
 
 /// Letters of a name that are shown, and the room of one.
 const LETTERS: usize = 24;
-const LETTER: f64 = 6.2;
+const LETTER: f64 = 7.0;
 /// Width of a panel where there are several, and of one alone.
 const PANEL: f64 = 120.0;
 const ONLY_PANEL: f64 = 260.0;

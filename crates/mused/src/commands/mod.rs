@@ -26,8 +26,8 @@ pub(crate) mod retrieve;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod train;
-pub(crate) mod work;
 pub(crate) mod words;
+pub(crate) mod work;
 
 /// A number with three decimals, or a dash where there is none.
 fn three(value: Option<f64>) -> String {

@@ -10,7 +10,6 @@ mod reproduction;
 mod statistics;
 
 use self::facts::{Division, Made};
-use mused_formats::quoted;
 
 use super::Input;
 use super::training::training;
