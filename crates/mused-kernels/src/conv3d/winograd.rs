@@ -25,8 +25,8 @@ const FEWEST: usize = 32;
 const OWN_VALUES: usize = 1 << 17;
 /// Transformed values that all threads share: 64 MiB.
 const SHARED_VALUES: usize = 1 << 24;
-/// Transformed values that are summed at once.
-const SUMMED_VALUES: usize = 1 << 22;
+/// Tiles whose products are summed at once.
+const SUMMED: usize = 384;
 /// Transformed weights, in values, up to which each thread reads all of them for tiles of its own.
 const OWN_WEIGHTS: usize = 1 << 21;
 /// Inner axis of a block of weights.
@@ -688,7 +688,7 @@ pub(super) fn weight_gradient(sizes: Sizes, x: &[f32], gradient: &[f32]) -> Vec<
     let mut out = vec![0.0; 27 * inputs * outputs];
     let [left, right] = [inputs, outputs].map(tile_values);
     // What is summed at once does not depend on the number of threads.
-    let most = (SUMMED_VALUES / left.max(right)).clamp(1, tiles.count());
+    let most = SUMMED.min(tiles.count());
     let mut storage = [memory::borrow(), memory::borrow(), memory::borrow()];
     let [transformed, gradients, sums] = &mut storage;
     for first in (0..tiles.count()).step_by(most) {
@@ -774,28 +774,28 @@ impl WithSimd for Sums<'_> {
         let [left, right] = self.channels.map(tile_values);
         let tiles = self.transformed.len() / left;
         self.out.fill(0.0);
-        let mut storage = memory::borrow();
-        let panel = storage.of(BLOCK * width);
+        // What a block reads again and again lies together; a tile of rows may read past the last channel.
+        let (mut storage, mut rest) = (memory::borrow(), memory::borrow());
+        let (panel, rows) = (storage.of(BLOCK * width), rest.of(BLOCK * inputs + TILE));
+        let from: [usize; BLOCK] = std::array::from_fn(|n| n * inputs);
         for start in (0..tiles).step_by(BLOCK) {
             let count = BLOCK.min(tiles - start);
-            let mut from = [0; BLOCK];
-            for (n, from) in from.iter_mut().enumerate() {
-                *from = (start + n) * left + self.point * inputs;
-            }
-            for (n, row) in panel.chunks_exact_mut(width).take(count).enumerate() {
+            for n in 0..count {
                 let at = (start + n) * right + self.point * outputs + self.column;
-                row.copy_from_slice(&self.gradients[at..at + width]);
+                let row = &self.gradients[at..at + width];
+                panel[n * width..(n + 1) * width].copy_from_slice(row);
+                let at = (start + n) * left + self.point * inputs;
+                let row = &self.transformed[at..at + inputs];
+                rows[n * inputs..(n + 1) * inputs].copy_from_slice(row);
             }
-            let panel = &panel[..count * width];
-            let rows = self.out.chunks_mut(TILE * width).enumerate();
-            for (tile, out) in rows {
+            let (panel, data) = (&panel[..count * width], &*rows);
+            for (tile, out) in self.out.chunks_mut(TILE * width).enumerate() {
                 let place = Place {
                     out,
                     stride: width,
                     columns: width,
                 };
-                let first = tile * TILE;
-                let (data, left) = (self.transformed, InARow { first });
+                let left = InARow { first: tile * TILE };
                 rows_of_tile(simd, data, &from[..count], left, panel, width, place);
             }
         }
