@@ -128,23 +128,23 @@ fn transform<S: Simd>(
 ) {
     for at in 0..16 {
         let four = line([load(at), load(at + 16), load(at + 32), load(at + 48)]);
-        for n in 0..4 {
-            scratch[at + 16 * n] = four[n];
+        for (n, value) in four.into_iter().enumerate() {
+            scratch[at + 16 * n] = value;
         }
     }
     for z in 0..4 {
         for x in 0..4 {
             let at = 16 * z + x;
             let four = line([0, 4, 8, 12].map(|n| scratch[at + n]));
-            for n in 0..4 {
-                scratch[at + 4 * n] = four[n];
+            for (n, value) in four.into_iter().enumerate() {
+                scratch[at + 4 * n] = value;
             }
         }
     }
     for at in 0..16 {
         let four = line([0, 1, 2, 3].map(|n| scratch[4 * at + n]));
-        for n in 0..4 {
-            store(4 * at + n, four[n]);
+        for (n, value) in four.into_iter().enumerate() {
+            store(4 * at + n, value);
         }
     }
 }
