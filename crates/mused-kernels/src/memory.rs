@@ -1,9 +1,6 @@
 //! Memory that is used again instead of being returned to the system between steps.
 
 use std::cell::Cell;
-use std::sync::{Mutex, PoisonError};
-
-use crate::matmul::aligned;
 
 thread_local! {
     static SCRATCH: [Cell<Vec<f32>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
@@ -28,31 +25,6 @@ pub(crate) fn take(which: Scratch) -> Vec<f32> {
 /// Keeps a buffer for the next [`take`] on this thread.
 pub(crate) fn put_back(which: Scratch, buffer: Vec<f32>) {
     SCRATCH.with(|scratch| scratch[which as usize].set(buffer));
-}
-
-static LENT: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
-
-/// Memory that is used again by whoever asks next, on whatever thread; it holds what was left in it.
-pub(crate) struct Lent(Vec<f32>);
-
-/// The buffer that was given back last.
-pub(crate) fn borrow() -> Lent {
-    let mut lent = LENT.lock().unwrap_or_else(PoisonError::into_inner);
-    Lent(lent.pop().unwrap_or_default())
-}
-
-impl Lent {
-    /// The first `len` values.
-    pub(crate) fn of(&mut self, len: usize) -> &mut [f32] {
-        aligned(&mut self.0, len)
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        let mut lent = LENT.lock().unwrap_or_else(PoisonError::into_inner);
-        lent.push(std::mem::take(&mut self.0));
-    }
 }
 
 /// Asks the C library to keep freed memory for the next allocation instead of returning it to the system.

@@ -132,17 +132,6 @@ proptest! {
         check_convolution([batch, inputs, outputs], input, [size; 3], Window::cubic(stride, padding), seed, true);
     }
 
-    /// Whole vectors of channels, kernels of 3³ at stride 1: by fewer multiplications.
-    #[test]
-    fn tiled_convolutions_agree(
-        batch in 1_usize..4, inputs in prop_oneof![Just(32_usize), Just(48), Just(80)],
-        outputs in prop_oneof![Just(32_usize), Just(64), Just(112)],
-        input in prop::array::uniform3(2_usize..8), padding in prop::array::uniform3(0_usize..4), seed: u64,
-    ) {
-        let window = Window { stride: [1; 3], padding };
-        check_convolution([batch, inputs, outputs], input, [3; 3], window, seed, false);
-    }
-
     /// Axes that differ, strides beyond the kernel, padding beyond it: no plain body, Burn's own refuses some.
     #[test]
     fn uneven_convolutions_agree(
@@ -354,12 +343,4 @@ fn batch_norm_without_autodiff_and_of_many_rows() {
     )
     .rows;
     assert!(y.mean_dim(0).abs().max().into_scalar() < 1e-6);
-}
-
-/// Weights so many that all threads share them, and sums over more inputs than one block takes.
-#[test]
-fn tiled_convolutions_of_many_channels_agree() {
-    let window = Window::cubic(1, 1);
-    check_convolution([2, 272, 128], [5, 4, 3], [3; 3], window, 7, false);
-    check_convolution([1, 128, 272], [4, 7, 2], [3; 3], window, 8, false);
 }

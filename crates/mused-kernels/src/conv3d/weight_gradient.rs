@@ -7,7 +7,6 @@ use rayon::prelude::*;
 
 use super::cpu::{Padded, Sizes};
 use super::gather::{TILE, lanes, panel_width};
-use super::winograd;
 use crate::simd::arch;
 
 /// Positions of a block: a panel of their gradients stays in the first-level cache while the tiles of a task read it.
@@ -69,9 +68,6 @@ impl<'a> Panels<'a> {
 
 /// `[taps · in, out]`.
 pub(crate) fn weight_gradient(sizes: Sizes, x: &[f32], gradient: &[f32]) -> Vec<f32> {
-    if winograd::serves(&sizes) {
-        return winograd::weight_gradient(sizes, x, gradient);
-    }
     let Sizes {
         batch,
         inputs,
@@ -191,7 +187,7 @@ impl WithSimd for Task<'_> {
 }
 
 /// Where the six input values of a tile lie, counted from where a position's input begins.
-pub(super) trait Six: Copy {
+trait Six: Copy {
     /// The part of the data that holds them.
     fn part(self, data: &[f32]) -> &[f32];
 
@@ -201,8 +197,8 @@ pub(super) trait Six: Copy {
 
 /// One after another: one check of bounds for all.
 #[derive(Clone, Copy)]
-pub(super) struct InARow {
-    pub(super) first: usize,
+struct InARow {
+    first: usize,
 }
 
 impl Six for InARow {
@@ -235,7 +231,7 @@ impl Six for Apart {
 }
 
 #[inline(always)]
-pub(super) fn rows_of_tile<S: Simd>(
+fn rows_of_tile<S: Simd>(
     simd: S,
     data: &[f32],
     from: &[usize],
@@ -253,10 +249,10 @@ pub(super) fn rows_of_tile<S: Simd>(
 }
 
 /// Rows at a stride; the first `columns` of each are added to.
-pub(super) struct Place<'a> {
-    pub(super) out: &'a mut [f32],
-    pub(super) stride: usize,
-    pub(super) columns: usize,
+struct Place<'a> {
+    out: &'a mut [f32],
+    stride: usize,
+    columns: usize,
 }
 
 #[inline(always)]
