@@ -257,6 +257,14 @@ fn what_cannot_be_worked_on_says_why() {
         );
     }
 
+    // Among somebody's data nothing is written, and nothing goes.
+    fs::create_dir(folder.path().join("data/failed")).unwrap();
+    let among = plan.replace("--plan plan", "--plan data");
+    refused(&among, &["data: expected a folder for a plan", "found"]);
+    assert!(!folder.path().join("data/jobs.tsv").exists());
+    assert!(folder.path().join("data/failed").is_dir());
+    fs::remove_dir(folder.path().join("data/failed")).unwrap();
+
     let at_work = folder.path().join("plan/at-work");
     fs::create_dir(&at_work).unwrap();
     let claim = "process 7 on far (since 2026-01-01T00:00:00Z)\nkernel other\nat work        60000 ms,  250 of 1000 done\n";

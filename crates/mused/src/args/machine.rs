@@ -65,10 +65,15 @@ impl MemoryArgs {
     }
 }
 
+/// A time in words.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| "expected a time such as 30m or 3h50m".to_owned())
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct TimeArgs {
     /// Stop and save after this time, e.g. 3h50m, with exit code 130; the same command goes on
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     time_limit: Option<Duration>,
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::machine::duration;
 use super::{MemoryArgs, ThreadArgs, TimeArgs};
 
 /// What becomes of the runs of a command that is planned.
@@ -16,7 +17,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) plan: Option<PathBuf>,
     /// Put short runs together to tasks of about this time, where one of them is there to tell how long they take
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = humantime::parse_duration, requires = "plan")]
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration, requires = "plan")]
     pub(crate) task_time: Duration,
     /// Partition of the array
     #[arg(long, value_name = "NAME", requires = "plan")]
@@ -25,7 +26,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "NAME", requires = "plan")]
     pub(crate) account: Option<String>,
     /// Time of a job of the array; what is not done by then is saved and queued again
-    #[arg(long, value_name = "TIME", default_value = "4h", value_parser = humantime::parse_duration, requires = "plan")]
+    #[arg(long, value_name = "TIME", default_value = "4h", value_parser = duration, requires = "plan")]
     pub(crate) time: Duration,
     /// Processors of a job of the array; its memory is --memory, or what the runs are estimated to need
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..), requires = "plan")]

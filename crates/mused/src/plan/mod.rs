@@ -97,6 +97,26 @@ struct Content {
 }
 
 /// Only the schema, which says what else is there.
+/// Refuses to write among what is no plan's, such as a dataset or a run.
+fn refuse_occupied(folder: &Path) -> Result<()> {
+    if !folder.exists() || folder.join(PLAN).is_file() {
+        return Ok(());
+    }
+    let cannot = || mused_run::Error::io("cannot list", folder);
+    for entry in fs::read_dir(folder).map_err(cannot())? {
+        let name = entry.map_err(cannot())?.file_name();
+        let name = name.to_string_lossy();
+        // What a process leaves that was killed while it planned.
+        if ![PLAN, JOBS].iter().any(|own| name.starts_with(own)) {
+            return Err(request(format!(
+                "{}: expected a folder for a plan alone, found {name} in it: choose another --plan",
+                folder.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 #[derive(Deserialize)]
 struct Head {
     schema: String,
@@ -108,7 +128,7 @@ impl Plan {
     /// writes them to `folder`.
     ///
     /// # Errors
-    /// A folder that cannot be written, or whose tasks somebody is at work on.
+    /// A folder that cannot be written, that holds something other than a plan, or whose tasks somebody is at work on.
     pub fn write(
         folder: &Path,
         command: Vec<String>,
@@ -123,6 +143,7 @@ impl Plan {
                 claim.holder
             )));
         }
+        refuse_occupied(folder)?;
         make_folder(folder).map_err(mused_run::Error::io("cannot create", folder))?;
         let here = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let folder = fs::canonicalize(folder).unwrap_or_else(|_| here(folder));
