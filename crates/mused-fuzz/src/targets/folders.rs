@@ -249,7 +249,6 @@ pub(super) fn run(input: &[u8]) -> bool {
             drop(run.config().map(|config| config.check()));
             drop(run.resolved_config());
             drop(run.settled());
-            drop(run.refuse_edited());
             drop(run.division());
             drop(run.epochs());
             drop(run.results());
@@ -357,7 +356,7 @@ pub(super) fn dataset(input: &[u8]) -> bool {
                 return false;
             };
             dataset.problems();
-            drop(dataset.check_responses());
+            drop(dataset.check_arrays());
             drop(dataset.identity(&["clip"]));
             drop(Guidance::load(&dataset, Level::High, "auto"));
             for subject in &dataset.subjects {
