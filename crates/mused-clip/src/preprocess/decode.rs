@@ -18,8 +18,9 @@ const MOST_PIXELS: usize = 1 << 27;
 /// Bytes that a pixel takes at most while a PNG is decoded: with transparency, then without.
 const PNG_BYTES: u64 = 8;
 
-/// The same of a JPEG whose coefficients come in several passes: those of three colours, then the colours.
-const JPEG_BYTES: u64 = 12;
+/// The same of a JPEG whose coefficients come in several passes: those of three colours, then the colours, beside those
+/// of before.
+const JPEG_BYTES: u64 = 15;
 
 /// An image of 8-bit red, green and blue, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
