@@ -128,9 +128,6 @@ impl Dataset {
     /// At the first array that is not what it should be or cannot be read.
     pub fn check_arrays(&self) -> Result<Vec<Problem>> {
         let mut problems = Vec::new();
-        for features in self.features.iter() {
-            self.read_features(features)?;
-        }
         for subject in &self.subjects {
             let moments = moments(subject)?;
             let spread = moments.means().iter().zip(moments.population_variances());
@@ -147,6 +144,9 @@ impl Dataset {
                     ),
                 });
             }
+        }
+        for features in self.features.iter() {
+            self.read_features(features)?;
         }
         Ok(problems)
     }
