@@ -54,6 +54,13 @@ def left_out(mused, folder):
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
+def worded(mused, folder):
+    """A run, and words with vectors of their own."""
+    trained(mused, folder, *RIDGE)
+    (folder / "words.txt").write_text("car\nsky\ndog\ncat\n")
+    numbers(folder / "v.npy", 4, 64)
+
+
 def few(_mused, folder):
     """A person as arrays: 24 stimuli of four runs."""
     given = folder / "given"
@@ -116,7 +123,11 @@ SMALL = ["--folds", "2", "--set", "train.epochs=40", "--set", "model.dim=16"]
 RIDGE = ["--model", "ridge-pooled"]
 TINY = ["--threads", "1", "--set", "train.epochs=1", "--set", "model.dim=16", "--set", "train.batch_size=64"]
 CURVE = ["--trials", "10,all", "--draws", "1", "--folds", "2", *TINY]
-# Name: how to prepare, the command, what is compared of what it makes.
+PLANNED = ["benchmark", "data", "--out", "bench", "--models", "prevalence,ridge-pooled,mlp-shared", "--seeds", "0,1",
+           "--folds", "2", "--threads", "1", "--set", "train.epochs=2", "--plan", "plan"]
+PLANNED_FEW = ["benchmark", "data", "--out", "bench", "--models", "mlp-shared", "--seeds", "0", "--folds", "2", "--threads",
+               "1", "--set", "train.epochs=1", "--set", "train.batch_size=64", "--plan", "plan"]
+# Name: how to prepare, the command, what is compared of what it makes, and what is done in each copy before it.
 VERBS = {
     "train": (simulate, ["train", "data", "--out", "run", *SMALL], ["run"]),
     "train-each": (lambda m, f: simulate(m, f, 24),
@@ -152,6 +163,11 @@ VERBS = {
     "curve-new": (left_out, ["curve", "others", "--out", "curve", "--new-subjects", *CURVE], ["curve"]),
     "try": (few, ["try", "given", "--out", "look", "--threads", "1"], ["look"]),
     "report": (lambda m, f: trained(m, f, *RIDGE), ["report", "run"], ["run"]),
+    "retrieve": (lambda m, f: trained(m, f, *RIDGE), ["retrieve", "run"], ["run"]),
+    "words": (worded, ["words", "run", "--words", "words.txt", "--vectors", "v.npy"], ["run"]),
+    "plan": (simulate, PLANNED, ["plan"]),
+    "work": (simulate, ["work", "plan"], ["bench"], PLANNED),
+    "work-each": (lambda m, f: simulate(m, f, 24), ["work", "plan"], ["bench"], PLANNED_FEW),
 }
 
 
@@ -182,7 +198,7 @@ def litter(work):
 class Bench:
     def __init__(self, mused, verb, root):
         self.mused, self.verb, self.root = mused, verb, root
-        self.prepare, self.command, self.made = VERBS[verb]
+        self.prepare, self.command, self.made, *self.before = VERBS[verb]
         self.template, self.work = root / "template", root / "work"
         self.template.mkdir()
         self.prepare(mused, self.template)
@@ -198,6 +214,8 @@ class Bench:
         shutil.rmtree(self.work, ignore_errors=True)
         # Times are kept: what was made of the files is known by them.
         shutil.copytree(self.template, self.work, symlinks=True)
+        for command in self.before:
+            subprocess.run([self.mused, *command], cwd=self.work, check=True, capture_output=True)
 
     def run(self, command):
         return subprocess.run([self.mused, *command], cwd=self.work, capture_output=True)

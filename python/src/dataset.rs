@@ -224,7 +224,7 @@ impl Dataset {
         let dataset = self.get()?;
         let (problems, outliers) = heard(py, move || {
             let mut problems = dataset.problems();
-            problems.extend(dataset.check_responses().map_err(raised)?);
+            problems.extend(dataset.check_arrays().map_err(raised)?);
             Ok((problems, quality(&dataset).map_err(raised)?.outliers))
         })?;
         let said = |problem: Problem| (problem.severity == Severity::Error, problem.message);

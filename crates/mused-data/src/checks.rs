@@ -55,6 +55,13 @@ fn listed(names: &[&str]) -> String {
 }
 
 impl Dataset {
+    /// Whether no two stimuli share a group, so that nothing keeps pictures of one clip or scene together.
+    pub fn has_no_groups(&self) -> bool {
+        let mut seen = HashSet::new();
+        let mut groups = self.stimuli.iter().map(|stimulus| &stimulus.group);
+        groups.all(|group| seen.insert(group))
+    }
+
     /// What is wrong with labels and trials, and which columns of tables nothing reads, without reading responses.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -86,6 +93,16 @@ impl Dataset {
                 ),
             });
         }
+        let all = named(&|count| count == self.stimuli.len());
+        if !all.is_empty() {
+            problems.push(Problem {
+                severity: Severity::Warning,
+                message: format!(
+                    "every stimulus has the label {}: nothing can be told apart by it, and no score counts it",
+                    listed(&all)
+                ),
+            });
+        }
         let mut shown = vec![false; self.stimuli.len()];
         for trial in self.subjects.iter().flat_map(|s| s.trials.iter()) {
             shown[trial.stimulus] = true;
@@ -104,11 +121,12 @@ impl Dataset {
         problems
     }
 
-    /// Reads every response: constant voxels are a warning, NaN and infinite values an error.
+    /// Reads every response and feature set: constant voxels are a warning, NaN and infinite values an error, and so are
+    /// features that cannot guide.
     ///
     /// # Errors
-    /// At the first response that is not finite or cannot be read.
-    pub fn check_responses(&self) -> Result<Vec<Problem>> {
+    /// At the first array that is not what it should be or cannot be read.
+    pub fn check_arrays(&self) -> Result<Vec<Problem>> {
         let mut problems = Vec::new();
         for subject in &self.subjects {
             let moments = moments(subject)?;
@@ -126,6 +144,9 @@ impl Dataset {
                     ),
                 });
             }
+        }
+        for features in self.features.iter() {
+            self.read_features(features)?;
         }
         Ok(problems)
     }

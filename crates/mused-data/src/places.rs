@@ -21,13 +21,17 @@ pub(crate) fn write_mask(folder: &Path, grid: &Grid, voxels: &[&Voxel]) -> Resul
         let index = voxel.coordinate.and_then(|at| grid.index(at));
         let slot = index.and_then(|index| values.get_mut(index));
         let Some(slot) = slot else {
-            return Err(Error::invalid(
-                &path,
-                format!(
-                    "expected voxels within the grid {:?}, found {:?} for column {column}, roi {}",
-                    grid.shape, voxel.coordinate, voxel.roi
-                ),
-            ));
+            let found = match voxel.coordinate {
+                Some(at) => format!("{at:?}"),
+                None => "no place (i, j, k)".to_owned(),
+            };
+            return Err(Error::Request(format!(
+                "subject {}: expected voxels within the grid {:?} of the mask, found {found} for column {column}, roi {}: \
+                 name the columns i, j and k of each in its table of voxels, or leave the mask out",
+                folder.file_name().unwrap_or_default().display(),
+                grid.shape,
+                voxel.roi
+            )));
         };
         *slot = 1.0;
     }

@@ -100,17 +100,19 @@ pub(crate) fn read_table(path: &Path, known: &[&str], unread: &mut Unread) -> Re
             continue;
         }
         if let Some(meant) = (known.iter().filter(missing)).find(|known| misspells(column, known)) {
-            return Err(Error::invalid(
-                path,
-                format!(
-                    "expected the column {meant:?}, found {column:?}: rename it, or, if it is something else, give it \
-                     a name that is less like {meant:?}"
-                ),
-            ));
+            return Err(Error::invalid(path, misspelt("column", meant, column)));
         }
         unread.insert(format!("column {column:?} of {file} is not read"));
     }
     Ok(table)
+}
+
+/// What to say of a column or key whose name is nearly that of one that is read.
+pub(crate) fn misspelt(what: &str, meant: &str, found: &str) -> String {
+    format!(
+        "expected the {what} {meant:?}, found {found:?}: rename it, or, if it is something else, give it a name that is \
+         less like {meant:?}"
+    )
 }
 
 /// Whether a name is `known` in other letter case, or a slip or two away: two of a long name, none of one letter.
@@ -407,10 +409,20 @@ pub(crate) fn read_voxels(
 }
 
 pub(crate) fn read_feature_set(folder: &Path, stimuli: usize) -> Result<FeatureSet> {
-    let mut features: FeatureSet = read_json(&folder.join("feature.json"))?;
+    let path = folder.join("feature.json");
+    let mut features: FeatureSet = read_json(&path)?;
+    let level = |key: &&String| misspells(key, "level");
+    if let (None, Some(found)) = (features.level, features.details.keys().find(level)) {
+        return Err(Error::invalid(path, misspelt("key", "level", found)));
+    }
     features.name = folder_name(folder)?;
     let rdm = folder.join("rdm.npy");
     features.is_rdm = rdm.is_file();
+    if features.is_rdm && folder.join("features.npy").exists() {
+        let message =
+            "expected features.npy or rdm.npy, found both: remove the one that is not meant";
+        return Err(Error::invalid(folder, message));
+    }
     let path = if features.is_rdm {
         rdm
     } else {

@@ -122,6 +122,11 @@ impl Plan {
 #[test]
 fn clean_data_raise_none() {
     assert_eq!(Plan::clean().audit(), Report::default());
+    let mut large = Plan::clean();
+    for responses in &mut large.responses {
+        *responses = (responses.clone() - 1000.0) * 1e37;
+    }
+    assert_eq!(large.audit(), Report::default());
 }
 
 #[test]

@@ -127,7 +127,7 @@ fn a_sound_dataset_has_no_errors() {
     let dataset = Broken::new().open();
     let errors = dataset.problems();
     assert!(errors.iter().all(|p| p.severity == Severity::Warning));
-    assert_eq!(dataset.check_responses().unwrap(), []);
+    assert_eq!(dataset.check_arrays().unwrap(), []);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn responses_that_are_not_finite_are_found_when_read() {
         array[[2, 1]] = value;
         let dataset = Broken::new().responses(&array).open();
         let words = [RESPONSES, "finite", word, "V1"];
-        says(&dataset.check_responses().unwrap_err(), &words);
+        says(&dataset.check_arrays().unwrap_err(), &words);
         let subject = &dataset.subjects[0];
         let mut row = vec![0.0; VOXELS];
         subject.read_response(1, &mut row).unwrap();
@@ -204,7 +204,7 @@ fn a_constant_voxel_is_a_warning() {
     let mut array = responses();
     array.column_mut(1).fill(2.0);
     let broken = Broken::new().responses(&array);
-    let problems = broken.open().check_responses().unwrap();
+    let problems = broken.open().check_arrays().unwrap();
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].severity, Severity::Warning);
     assert!(problems[0].message.contains("sub-01: 1 of 3 voxels"));
@@ -293,6 +293,15 @@ fn a_label_nothing_has_is_an_error_of_the_data() {
     assert_eq!(errors.len(), 1);
     assert!(errors[0].message.contains("dog"), "{}", errors[0]);
     assert!(!errors[0].message.contains("person"), "{}", errors[0]);
+
+    matrix.column_mut(1).fill(1);
+    let problems = Broken::new().labels(&matrix).open().problems();
+    let said = |problem: &&mused_data::Problem| {
+        let message = &problem.message;
+        problem.severity == Severity::Warning
+            && message.contains("every stimulus has the label dog")
+    };
+    assert_eq!(problems.iter().filter(said).count(), 1, "{problems:?}");
 }
 
 #[test]
@@ -349,6 +358,31 @@ fn misspelt_columns_are_refused() {
             "rename it",
         ]);
     }
+}
+
+#[test]
+fn a_misspelt_level_and_two_arrays_are_refused() {
+    let broken = Broken::new();
+    let folder = broken.path("features/own");
+    fs::create_dir_all(&folder).unwrap();
+    let array = Array2::from_shape_fn((STIMULI, STIMULI), |(a, b)| a.abs_diff(b) as f32);
+    npy::write_npy_f32(folder.join("rdm.npy"), array.view()).unwrap();
+    let description = |level: &str| {
+        let json = format!("{{{level:?}: \"high\", \"description\": \"own\", \"layer\": 3}}");
+        fs::write(folder.join("feature.json"), json).unwrap();
+    };
+    for level in ["Level", "levl", "levels"] {
+        description(level);
+        broken.refused(&["feature.json", "the key \"level\"", level]);
+    }
+    description("level");
+    assert_eq!(broken.open().features[0].level, Some(Level::High));
+    // What guides is looked at with the rest.
+    npy::write_npy_f32(folder.join("rdm.npy"), (-&array).view()).unwrap();
+    let found = broken.open().check_arrays().unwrap_err();
+    says(&found, &["rdm.npy", "from 0 upwards"]);
+    npy::write_npy_f32(folder.join("features.npy"), array.view()).unwrap();
+    broken.refused(&["features/own", "found both"]);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn it_repeats_nothing() {
 
 #[test]
 fn it_is_counted() {
-    let problems = dataset().check_responses().unwrap();
+    let problems = dataset().check_arrays().unwrap();
     let message = problems[0].to_string();
     assert!(message.contains("2 of 4 voxels never vary"), "{message}");
 }

@@ -567,3 +567,12 @@ fn events_outside_a_run_are_counted_in_one_message() {
     assert_eq!(dataset.description.warnings.len(), 1);
     assert_eq!(dataset.subjects[0].trials.len(), 8);
 }
+
+/// A study whose recordings lie among its derivatives alone.
+#[test]
+fn where_preprocessed_runs_lie_is_said() {
+    let folder = study(&[], &T1W);
+    let found = message(folder.path(), &BidsConfig::default());
+    assert!(found.contains("--derivatives"), "{found}");
+    assert!(found.contains("derivatives/prep"), "{found}");
+}

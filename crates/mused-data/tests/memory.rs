@@ -300,7 +300,7 @@ fn values_in_memory_that_are_not_finite_are_found_when_read() {
     builder.features(clip, array).unwrap();
     let dataset = builder.build().unwrap();
     says(
-        dataset.check_responses(),
+        dataset.check_arrays(),
         &[
             "subject 01, responses.npy",
             "NaN in row 2, column 1 (roi V1)",

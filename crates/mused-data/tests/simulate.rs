@@ -101,7 +101,7 @@ fn stimuli_have_the_statistics_of_photographs() {
     let dataset = Dataset::open(&out).unwrap();
     assert!(dataset.description.simulated);
     assert_eq!(dataset.problems(), []);
-    assert_eq!(dataset.check_responses().unwrap(), []);
+    assert_eq!(dataset.check_arrays().unwrap(), []);
     let labels = &dataset.labels.matrix;
     assert_eq!(labels.ncols(), 80);
     let positives: Vec<u32> = labels

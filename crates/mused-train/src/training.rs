@@ -117,7 +117,6 @@ pub fn resume<B: TrainBackend>(
     share_heap();
     let alone = Run::claim(run.path())?;
     run.sweep()?;
-    run.refuse_edited()?;
     let watch = &Watch::new(dataset, progress)?;
     watch.hold(alone);
     run.check_dataset(dataset)?;

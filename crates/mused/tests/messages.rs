@@ -129,3 +129,35 @@ fn wrong_inputs_are_told_what_was_meant() {
     }
     assert_eq!(found, fs::read_to_string(&path).unwrap_or_default());
 }
+
+/// Without groups nothing keeps pictures of a clip together.
+#[test]
+fn who_has_no_groups_is_told() {
+    let folder = TempDir::new().unwrap();
+    arrays(&folder.path().join("arrays"), |folder| {
+        replace(folder, "stimuli.tsv", "\tgroup", "\tnumber");
+    });
+    mused(&folder, "import npy arrays data").success();
+    let said = |arguments: &str| {
+        let output = mused(&folder, arguments).get_output().clone();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let info = said("info data");
+    assert!(
+        info.contains("stimuli: 6, each a group of its own"),
+        "{info}"
+    );
+    let trained = said("train data --out run --folds 2 --model ridge-pooled");
+    assert!(
+        trained.contains("note: every stimulus is a group of its own"),
+        "{trained}"
+    );
+    assert!(trained.contains("column group of stimuli.tsv"), "{trained}");
+    mused(
+        &folder,
+        "simulate --subjects 2 --stimuli 40 --labels 6 --seed 1 grouped",
+    )
+    .success();
+    let grouped = said("train grouped --out other --folds 2 --model ridge-pooled");
+    assert!(!grouped.contains("group of its own"), "{grouped}");
+}

@@ -187,6 +187,68 @@ fn a_configuration_edited_meanwhile_is_not_resumed() {
     mused(&folder, "train data --out run --resume").success();
 }
 
+/// Each verb would tell of another run than the one that was trained.
+#[test]
+fn an_edited_configuration_is_no_verbs() {
+    let folder = trained("");
+    let path = folder.path().join("run/config.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(folder.path().join("words.txt"), "car\nsky\n").unwrap();
+    let further = [
+        "retrieve RUN",
+        "words RUN --words words.txt --vectors v.npy",
+        "adapt RUN data --subject sub-01 --out a",
+        "benchmark data --out b --models default",
+    ];
+    fs::create_dir_all(folder.path().join("b/default")).unwrap();
+    std::os::unix::fs::symlink("../../run", folder.path().join("b/default/seed-0")).unwrap();
+    fs::write(&path, text.replace("dim = 16", "dim = 24")).unwrap();
+    for verb in VERBS.iter().chain(&further) {
+        let message = refusal(&folder, &verb.replace("RUN", "run"));
+        assert!(
+            message.contains("run/config.toml") || message.contains("seed-0/config.toml"),
+            "{verb}: {message}"
+        );
+        assert!(
+            message.contains("model.dim: 16, now 24") && message.contains("remove the file"),
+            "{verb}: {message}"
+        );
+    }
+    // Not even where run.json was: it is the two that differ.
+    fs::write(&path, &text).unwrap();
+    let record = folder.path().join("run/run.json");
+    let whole = fs::read_to_string(&record).unwrap();
+    fs::write(&record, whole.replacen("\"dim\": 16", "\"dim\": 24", 1)).unwrap();
+    let message = refusal(&folder, "explain run");
+    assert!(message.contains("model.dim: 24, now 16"), "{message}");
+    // The advice is right.
+    fs::write(&record, whole).unwrap();
+    fs::write(&path, text.replace("dim = 16", "dim = 24")).unwrap();
+    fs::remove_file(&path).unwrap();
+    mused(&folder, "explain run").success();
+}
+
+#[test]
+fn scores_that_were_edited_are_made_again() {
+    let folder = trained("");
+    mused(&folder, "evaluate run").success();
+    let path = folder.path().join("run/results.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    let found = json(&folder, "run/results.json")["macro"]["roc_auc"]["mean"].to_string();
+    fs::write(&path, whole.replace(&found, "0.9876")).unwrap();
+    mused(&folder, "report run").success();
+    let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    let note = "results.json was not the file that was written";
+    assert!(page.contains(note) && !page.contains("0.988"));
+    assert!(fs::read_to_string(&path).unwrap() == whole);
+    // Damage to what scores are made of is found as before, and mended without losing what is known of the scores.
+    fs::remove_file(folder.path().join("run/predictions.npy")).unwrap();
+    mused(&folder, "train data --out run --resume").success();
+    fs::write(&path, whole.replace(&found, "0.9876")).unwrap();
+    mused(&folder, "report run").success();
+    assert!(fs::read_to_string(&path).unwrap() == whole);
+}
+
 #[test]
 fn what_a_run_came_to_is_on_record() {
     let folder = trained("--set guidance.low=none --set model.zscore=false");

@@ -18,8 +18,9 @@ const MOST_PIXELS: usize = 1 << 27;
 /// Bytes that a pixel takes at most while a PNG is decoded: with transparency, then without.
 const PNG_BYTES: u64 = 8;
 
-/// The same of a JPEG whose coefficients come in several passes: those of three colours, then the colours.
-const JPEG_BYTES: u64 = 12;
+/// The same of a JPEG whose coefficients come in several passes: those of three colours, then the colours, beside those
+/// of before.
+const JPEG_BYTES: u64 = 15;
 
 /// An image of 8-bit red, green and blue, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,9 +191,9 @@ fn colours<const N: usize>(pixels: &[[u8; N]], rgb: impl Fn(&[u8; N]) -> [u8; 3]
 
 fn jpeg(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
     let damaged = |error: &dyn Display| Refusal::Malformed(format!("a damaged JPEG: {error}"));
-    if !jpeg_ends(bytes) {
+    let Some(end) = jpeg_end(bytes) else {
         return Err(damaged(&"the file ends before the picture does"));
-    }
+    };
     let options = DecoderOptions::default()
         .jpeg_set_out_colorspace(ColorSpace::RGB)
         .set_max_width(1 << 16)
@@ -216,6 +217,14 @@ fn jpeg(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
     if values.len() != 3 * pixels {
         return Err(Refusal::Malformed("a JPEG frame of another size".into()));
     }
+    // An end that somebody has put behind half a picture: what is missing would be zeros without a word. Other bytes in
+    // its place change nothing of a whole one.
+    let (coded, rest) = bytes.split_at(end);
+    let longer = [coded, &[0x55; 64], rest].concat();
+    let mut again = JpegDecoder::new_with_options(ZCursor::new(&longer), options);
+    if again.decode().ok().as_ref() != Some(&values) {
+        return Err(damaged(&"its data end before the picture does"));
+    }
     Ok(RgbImage {
         width,
         height,
@@ -223,21 +232,20 @@ fn jpeg(bytes: &[u8]) -> std::result::Result<RgbImage, Refusal> {
     })
 }
 
-/// Whether the marker that ends the picture is there. Segments, in one of which a preview may be, are passed over by
-/// their length; in coded data a marker's first byte is followed by 0.
-fn jpeg_ends(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while let Some(at) = rest.iter().position(|byte| *byte == 0xff) {
-        rest = &rest[at..];
-        let passed = match *rest {
-            [_, 0xd9, ..] => return true,
+/// Where the marker is that ends the picture. Segments, in one of which a preview may be, are passed over by their
+/// length; in coded data a marker's first byte is followed by 0.
+fn jpeg_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let rest = bytes.get(at..)?;
+        at += rest.iter().position(|byte| *byte == 0xff)?;
+        at += match *bytes.get(at..)? {
+            [_, 0xd9, ..] => return Some(at),
             [_, 0xff, ..] => 1,
             // Coded data, and the markers that no segment follows.
             [_, 0x00 | 0x01 | 0xd0..=0xd8, ..] => 2,
             [_, _, high, low, ..] => 2 + usize::from(u16::from_be_bytes([high, low])),
-            _ => return false,
+            _ => return None,
         };
-        rest = rest.get(passed..).unwrap_or_default();
     }
-    false
 }

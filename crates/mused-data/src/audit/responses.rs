@@ -207,7 +207,9 @@ impl LabelSums {
                 let product = f64::from(self.products[label * voxels + voxel]) / self.count;
                 let r = (product - mean * share) / (variance.sqrt() * label_sd);
                 let level = f64::from(self.origin[voxel]) + mean;
-                if varies(level, variance.sqrt()) && r.abs() > LABEL_CORRELATION {
+                // Sums of numbers near the largest overflow, and say nothing.
+                let told = r.is_finite() && varies(level, variance.sqrt());
+                if told && r.abs() > LABEL_CORRELATION {
                     found.push((voxel, label, r));
                 }
             }

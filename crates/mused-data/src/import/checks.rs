@@ -141,6 +141,9 @@ impl Findings {
     }
 }
 
+/// Share of a voxel's variance that single precision may take of values that are finer.
+pub(crate) const MOST_LOST: f64 = 0.01;
+
 /// Which voxels cannot be used, gathered run by run.
 #[derive(Clone, Debug)]
 pub(crate) struct VoxelFlaws {

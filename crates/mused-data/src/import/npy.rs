@@ -11,7 +11,7 @@ use mused_formats::npy::{self, Dtype, Header, NpyMatrix};
 use mused_formats::table::Table;
 use ndarray::Array2;
 
-use super::checks::{Check, Findings, VoxelFlaws};
+use super::checks::{Check, Findings, MOST_LOST, VoxelFlaws};
 use super::driver::{
     self, Plan, Recipe, Responses, SourceFile, Space, SubjectPlan, Work, copied_rows,
 };
@@ -44,9 +44,6 @@ const MASKS: [&str; 2] = ["_mask.nii.gz", "_mask.nii"];
 const TABLES: [&str; 4] = ["stimuli.tsv", "captions.tsv", "labels.tsv", "labels.npy"];
 /// Ends of the names of a subject's tables.
 const OWN_TABLES: [&str; 2] = ["_trials.tsv", "_voxels.tsv"];
-
-/// Share of a voxel's variance that storing float64 in single precision may change.
-const MOST_LOST: f64 = 0.01;
 
 /// What to write, for those who have nothing yet.
 const EXPECTED: &str = r#"stimuli.tsv, labels.tsv, and <subject>.npy with <subject>_trials.tsv for each subject, as from

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use mused_data::import::Check;
 use mused_data::import::bids::{BidsConfig, Drift, Estimate, Region};
+use mused_formats::nifti::{Nifti, read_nifti};
 
 use crate::tree::*;
 
@@ -274,4 +275,81 @@ fn a_subject_that_is_not_there_is_named() {
     let found = message(&files(), &config);
     let expected = "--subject 99: expected runs of it, found those of 01, 02";
     assert!(found.contains(expected), "{found}");
+}
+
+/// Without its column an event would last no time, or a picture that is shown twice be two.
+#[test]
+fn misspelt_columns_of_events_are_refused() {
+    for (column, misspelt) in [
+        ("duration", "durations"),
+        ("duration", "Duration"),
+        ("stim_file", "stimfile"),
+        ("stim_file", "Stim_Files"),
+    ] {
+        let folder = copy();
+        let path = folder.path().join(EVENTS);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen(column, misspelt, 1)).unwrap();
+        let found = message(folder.path(), &config(folder.path()));
+        let expected = format!("expected the column {column:?}, found {misspelt:?}: rename it");
+        assert!(found.contains(&expected), "{found}");
+        assert!(found.contains("run-2_events.tsv"), "{found}");
+    }
+    // What only looks a little like it is a column of its own, and so is one that is asked for.
+    let folder = copy();
+    let path = folder.path().join(EVENTS);
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replacen("stim_file", "stim_time", 1)).unwrap();
+    open(folder.path(), &config(folder.path())).unwrap();
+    fs::write(&path, text.replacen("stim_file", "stimfile", 1)).unwrap();
+    let other = EVENTS.replace("run-2", "run-1");
+    for (name, subject) in [
+        (EVENTS, "01"),
+        (&other, "01"),
+        (EVENTS, "02"),
+        (&other, "02"),
+    ] {
+        let path = folder
+            .path()
+            .join(name.replace("sub-01", &format!("sub-{subject}")));
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replacen("stim_file", "stimfile", 1)).unwrap();
+    }
+    let mut named = config(folder.path());
+    named.stimulus_column = Some("stimfile".to_owned());
+    open(folder.path(), &named).unwrap();
+}
+
+/// Offsets that only double precision can hold: what is left of the signal would be the rounding.
+#[test]
+fn what_single_precision_would_lose_of_a_recording_is_refused() {
+    for (intercept, lost) in [(1e5_f32, false), (1e9, true)] {
+        let folder = copy();
+        let path = folder.path().join(RUN);
+        let (header, _) = read_nifti(&path).unwrap();
+        let unpacked = folder.path().join("unpacked.nii");
+        let mut file = Nifti::open(&path).unwrap();
+        let volumes: Vec<Vec<f32>> = (0..header.volumes())
+            .map(|volume| file.read_volume(volume).unwrap())
+            .collect();
+        write(&unpacked, &header.shape, header.affine, 2.0, &volumes);
+        let mut bytes = fs::read(&unpacked).unwrap();
+        // scl_slope and scl_inter of NIfTI-1.
+        bytes[112..116].copy_from_slice(&1_f32.to_le_bytes());
+        bytes[116..120].copy_from_slice(&intercept.to_le_bytes());
+        fs::remove_file(&path).unwrap();
+        fs::write(path.with_extension(""), bytes).unwrap();
+        fs::remove_file(unpacked).unwrap();
+        match open(folder.path(), &config(folder.path())) {
+            Ok(_) => assert!(!lost),
+            Err(error) => {
+                let found = error.to_string();
+                assert!(lost && found.contains("single precision"), "{found}");
+                assert!(
+                    found.contains("run-2") && found.contains("subtract"),
+                    "{found}"
+                );
+            }
+        }
+    }
 }

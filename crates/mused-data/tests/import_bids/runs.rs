@@ -276,7 +276,8 @@ fn cells_that_say_nothing_are_missing() {
     let lines = fs::read_to_string(files().join(EVENTS)).unwrap();
     let place = lines.find("face\tperson").unwrap();
     for cell in [
-        "", " ", ";", " ; ", "\u{a0}", "n/a", "N/A", "NA", "nan", "NaN", "<NA>", "NA;house",
+        "", " ", ";", " ; ", "\u{a0}", "n/a", "N/A", "NA", "nan", "NaN", "<NA>", "#N/A", "NaT",
+        "None", "null", "NA;house",
     ] {
         let folder = copy();
         let text = [&lines[..place], cell, &lines[place + 4..]].concat();

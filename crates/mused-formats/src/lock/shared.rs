@@ -99,6 +99,7 @@ impl Lock {
             end: Some(end),
             signs: None,
         };
+        Draft::sweep(path);
         let (path, since) = (path.to_owned(), draft.since);
         let signs = move || {
             while ended.recv_timeout(sign) == Err(RecvTimeoutError::Timeout) {
@@ -191,10 +192,48 @@ impl Draft {
         let _ = fs::remove_file(&self.path);
         match (there, linked) {
             (Ok(true), _) => Ok(true),
+            // Somebody swept it away: again.
+            (_, Err(error))
+                if error.kind() == ErrorKind::NotFound
+                    && lock.parent().is_some_and(Path::is_dir) =>
+            {
+                Ok(false)
+            }
             (_, Err(error)) if error.kind() != ErrorKind::AlreadyExists => Err(error),
             (there, _) => there,
         }
     }
+
+    /// Removes the drafts of those who died before theirs had the lock's name. One of a living process can be locked for a
+    /// moment after it was made: it makes another.
+    fn sweep(lock: &Path) {
+        let (Some(folder), Some(name)) = (lock.parent(), lock.file_name()) else {
+            return;
+        };
+        let here = match folder.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => folder,
+        };
+        for entry in fs::read_dir(here).into_iter().flatten().flatten() {
+            let found = entry.file_name();
+            let own = found.to_str().zip(name.to_str());
+            let own = own.and_then(|(found, name)| found.strip_prefix(name)?.strip_prefix('.'));
+            if !own.is_some_and(is_draft) {
+                continue;
+            }
+            let file = File::options().write(true).open(entry.path());
+            if file.is_ok_and(|file| file.try_lock().is_ok()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Whether a name ends as those of drafts do: kernel, process, number.
+fn is_draft(end: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = end.rsplitn(3, '-').collect();
+    matches!(parts[..], [number, process, kernel] if is_number(number) && is_number(process) && kernel.len() <= 8)
 }
 
 fn take(path: &Path, pace: Option<Pace>) -> io::Result<Locked> {
@@ -233,7 +272,10 @@ fn take(path: &Path, pace: Option<Pace>) -> io::Result<Locked> {
         };
         if is_at(&file, path)? && Claim::read(path).as_ref() == Some(&claim) {
             let draft = Draft::new(path)?;
-            fs::rename(&draft.path, path)?;
+            match fs::rename(&draft.path, path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                renamed => renamed?,
+            }
             return Ok(Locked::Own(Lock::begin(draft, path, sign)?));
         }
         drop(turn);
@@ -378,5 +420,32 @@ mod tests {
         assert!(lock.is_lost());
         drop(lock);
         assert_eq!(fs::read_to_string(&path).unwrap(), elsewhere(1));
+    }
+
+    #[test]
+    fn what_the_dead_prepared_goes_and_the_living_keep_theirs() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [
+            "lock.75d7b0f8-6381-0",
+            "lock.txt",
+            "lock.a-b-1",
+            "other.75d7b0f8-1-0",
+        ] {
+            fs::write(at(name), "").unwrap();
+        }
+        let path = at("lock");
+        let living = Draft::new(&path).unwrap();
+        let lock = own(take(&path, Some(QUICK)).unwrap());
+        let kept = |name: &str| at(name).exists();
+        assert!(!kept("lock.75d7b0f8-6381-0"));
+        assert!(
+            living.path.exists()
+                && ["lock.txt", "lock.a-b-1", "other.75d7b0f8-1-0"].map(kept) == [true; 3]
+        );
+        drop(lock);
+        // Swept away all the same, it is no error: it is made again.
+        fs::remove_file(&living.path).unwrap();
+        assert!(!living.appears(&path).unwrap());
     }
 }

@@ -181,16 +181,17 @@ fn run_files() -> Vec<(&'static str, Vec<u8>)> {
         subject: None,
         holdout: None,
     };
+    let config = Config::default().folds(2);
+    let written = Layers::of(&config).map(|layers| layers.annotated());
     let record = RunRecord {
         schema: RunRecord::SCHEMA.to_owned(),
         folds: 2,
         subjects: vec!["1".to_owned(), "2".to_owned()],
         tasks: vec![task(0), task(1)],
-        config: Some(Config::default().folds(2)),
+        config: Some(config),
         finished: Some("2026-01-01T00:00:00Z".to_owned()),
         ..RunRecord::default()
     };
-    let config = Layers::preset("default").map(|layers| layers.annotated());
     let mut split = "fold\tpart\tstimulus_id\tgroup\n".to_owned();
     for fold in 0..2 {
         for stimulus in 0..4 {
@@ -214,7 +215,7 @@ fn run_files() -> Vec<(&'static str, Vec<u8>)> {
         "validation": {"average_precision": 0.5, "roc_auc": 0.6}, "seconds": 0.1});
     vec![
         ("run.json", serde_json::to_vec(&record).unwrap_or_default()),
-        ("config.toml", config.unwrap_or_default().into_bytes()),
+        ("config.toml", written.unwrap_or_default().into_bytes()),
         ("split.tsv", split.into_bytes()),
         ("trials.tsv", trials.into_bytes()),
         ("labels.tsv", b"label\nface\nhouse\n".to_vec()),
@@ -249,7 +250,6 @@ pub(super) fn run(input: &[u8]) -> bool {
             drop(run.config().map(|config| config.check()));
             drop(run.resolved_config());
             drop(run.settled());
-            drop(run.refuse_edited());
             drop(run.division());
             drop(run.epochs());
             drop(run.results());
@@ -357,7 +357,7 @@ pub(super) fn dataset(input: &[u8]) -> bool {
                 return false;
             };
             dataset.problems();
-            drop(dataset.check_responses());
+            drop(dataset.check_arrays());
             drop(dataset.identity(&["clip"]));
             drop(Guidance::load(&dataset, Level::High, "auto"));
             for subject in &dataset.subjects {

@@ -7,7 +7,9 @@ use mused_formats::sha256::{hexadecimal, of_file};
 use mused_formats::table::{Table, TableWriter};
 
 use super::Run;
-use super::places::{DIGESTS, INPUTS, LABELS, MODEL, PREDICTIONS, SHOWN, SPLIT, TARGETS, TRIALS};
+use super::places::{
+    DIGESTS, INPUTS, LABELS, MODEL, PREDICTIONS, RESULTS, SHOWN, SPLIT, TARGETS, TRIALS,
+};
 use crate::{Error, Result, Task};
 
 impl Run {
@@ -56,6 +58,14 @@ impl Run {
         )
     }
 
+    /// Records the scores, in a run that has its files on record.
+    pub(super) fn seal_results(&self) -> Result<()> {
+        match read(&self.path.join(DIGESTS))?.is_empty() {
+            true => Ok(()),
+            false => seal(&self.path, &[RESULTS]),
+        }
+    }
+
     /// Refuses a file of the run that is not the one that was written. Files of earlier versions are taken as they are:
     /// those had no record.
     ///
@@ -100,14 +110,21 @@ fn read(table: &Path) -> Result<BTreeMap<String, String>> {
     Ok(files.into_iter().zip(digests).collect())
 }
 
-/// Records the files of a folder that are there, as they are now.
+/// Records these files of a folder, where they are there, as they are now. What is on record of others stays.
 fn seal(folder: &Path, names: &[&str]) -> Result<()> {
-    let mut table = TableWriter::create(folder.join(DIGESTS), &["file", "sha256"])?;
+    let path = folder.join(DIGESTS);
+    // What cannot be read is lost, and files without a digest are taken as they are.
+    let mut recorded = read(&path).unwrap_or_default();
     for name in names {
-        let path = folder.join(name);
-        if path.is_file() {
-            table.write_row([*name, &hexadecimal(&of_file(&path)?)])?;
-        }
+        let file = folder.join(name);
+        match file.is_file() {
+            true => recorded.insert((*name).to_owned(), hexadecimal(&of_file(&file)?)),
+            false => recorded.remove(*name),
+        };
+    }
+    let mut table = TableWriter::create(path, &["file", "sha256"])?;
+    for (name, digest) in &recorded {
+        table.write_row([name, digest])?;
     }
     Ok(table.finish()?)
 }

@@ -46,7 +46,8 @@ impl Run {
     /// Opens a run directory of this version or an earlier one.
     ///
     /// # Errors
-    /// A path that is no run directory, with what it is instead; a `run.json` that is damaged or of a newer version.
+    /// A path that is no run directory, with what it is instead; a `run.json` that is damaged or of a newer version; a
+    /// `config.toml` that was edited since the run was started.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let file = path.join(RUN);
@@ -83,10 +84,12 @@ impl Run {
                 ),
             ));
         }
-        Ok(Self {
+        let run = Self {
             record: serde_json::from_str(&text).map_err(damaged)?,
             path: path.to_owned(),
-        })
+        };
+        run.refuse_edited()?;
+        Ok(run)
     }
 
     /// Opens a run directory, or a folder that holds nothing but predictions, made elsewhere, in the files of a run.
@@ -307,11 +310,9 @@ impl Run {
         Ok(config)
     }
 
-    /// Refuses a run whose `config.toml` was edited since it was started: to go on with it would mix two runs.
-    ///
-    /// # Errors
-    /// Names the keys that changed.
-    pub fn refuse_edited(&self) -> Result<()> {
+    /// Refuses a run whose `config.toml` was edited since it was started: to go on with it would mix two runs, and to tell
+    /// of it would tell of one that was never trained.
+    fn refuse_edited(&self) -> Result<()> {
         let Some(started) = &self.record.config else {
             return Ok(());
         };
@@ -322,8 +323,8 @@ impl Run {
         Err(Error::invalid(
             self.config_path(),
             format!(
-                "it was edited since the run was started ({}): write the old values back, or train a new run with \
-                 --config {}",
+                "it was edited since the run was started ({}): write the old values back or remove the file, as {RUN} has \
+                 them too; `mused train --config {} --out` another folder trains a run of the new ones",
                 changed.join("; "),
                 quoted(self.config_path())
             ),
@@ -412,9 +413,15 @@ impl Run {
             .as_ref()
             .and_then(|value| value.get("schema")?.as_str());
         Ok(match (serde_json::from_str(&text), schema) {
-            (results, Some(schema)) if KNOWN_RESULTS.contains(&schema) => {
-                results.map_err(|error| format!("results.json is damaged ({})", plain(error)))
-            }
+            (results, Some(schema)) if KNOWN_RESULTS.contains(&schema) => match results {
+                // Versions before kept no record of it.
+                Ok(_) if schema == RESULTS_SCHEMA && digests::check(&path).is_err() => {
+                    Err("results.json was not the file that was written".to_owned())
+                }
+                results => {
+                    results.map_err(|error| format!("results.json is damaged ({})", plain(error)))
+                }
+            },
             (_, found) => Err(format!(
                 "results.json was of another version ({}, this one writes {RESULTS_SCHEMA})",
                 found.unwrap_or("no schema")
@@ -431,6 +438,7 @@ impl Run {
         let json = serde_json::to_string_pretty(results)
             .map_err(|error| Error::invalid(&path, error.to_string()))?;
         replace_file(&path, json.as_bytes())?;
+        self.seal_results()?;
         Ok(json)
     }
 

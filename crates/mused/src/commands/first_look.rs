@@ -163,7 +163,7 @@ fn import_as_it_is(source: &Path, made: &Path) -> anyhow::Result<Imported> {
 /// Refuses what cannot be trained on; tells the rest.
 fn check(dataset: &Dataset) -> anyhow::Result<Quality> {
     let mut problems = dataset.problems();
-    problems.extend(dataset.check_responses()?);
+    problems.extend(dataset.check_arrays()?);
     let error = problems
         .iter()
         .find(|problem| problem.severity == Severity::Error);

@@ -56,7 +56,7 @@ struct FeatureSummary {
 pub(crate) fn run(args: &InfoArgs) -> anyhow::Result<ExitCode> {
     let dataset = Dataset::open(&args.dataset)?;
     let mut problems = dataset.problems();
-    problems.extend(dataset.check_responses()?);
+    problems.extend(dataset.check_arrays()?);
     let found = quality(&dataset)?;
     let summary = summarise(&dataset, &problems, &found);
     if args.json {
@@ -149,7 +149,10 @@ fn print(dataset: &Dataset, summary: &Summary, found: &Quality) {
             println!("{name}: {value}");
         }
     }
-    println!("stimuli: {} in {} groups", summary.stimuli, summary.groups);
+    match dataset.has_no_groups() {
+        true => println!("stimuli: {}, each a group of its own", summary.stimuli),
+        false => println!("stimuli: {} in {} groups", summary.stimuli, summary.groups),
+    }
     let values = match summary.response {
         Response::Voxels => "voxels",
         Response::SimilarityProfiles => "similarities",

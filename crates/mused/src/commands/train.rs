@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use mused::data::Dataset;
 use mused::formats::quoted;
-use mused::{Error, Layers, Training};
+use mused::{Error, Layers, Progress, Training};
 
 use crate::args::TrainArgs;
 use crate::bars::TrainingBar;
@@ -15,6 +15,12 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
     args.memory.limit();
     args.time.limit();
     let bar = TrainingBar::new();
+    if dataset.has_no_groups() && !args.resume {
+        bar.note(
+            "every stimulus is a group of its own: where some are of one clip or scene, name it in the column group of \
+             stimuli.tsv, or what is tested was as good as seen in training",
+        );
+    }
     let training = Training::new(&dataset)
         .progress(&bar)
         .threads(args.threads.count());

@@ -8,6 +8,7 @@ use super::design::{self, Interval};
 use super::runs::Run;
 use super::{BidsConfig, Estimate};
 use crate::import::checks::{Check, Findings};
+use crate::read::misspelt;
 use crate::{Error, Result};
 
 /// What a missing cell is called by `exclude`.
@@ -66,6 +67,7 @@ pub(super) fn check_names<'r>(
 
 pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> Result<RunEvents> {
     let table = Table::read(&run.events)?;
+    refuse_misspelt(&table, run, config)?;
     let onset_column = table.column("onset")?;
     let onsets = numbers(onset_column)?;
     let duration_column = table.optional_column("duration");
@@ -82,17 +84,11 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
         Some(column) => known_cells(column),
         None => labels.first().cloned().unwrap_or_default(),
     };
-    let stimuli: Option<Vec<Option<&str>>> = match &config.stimulus_column {
-        Some(name) => {
-            let column = table.column(name)?;
-            let cells = known_cells(column);
-            if let Some(row) = cells.iter().position(Option::is_none) {
-                return Err(column.invalid(row, "a value").into());
-            }
-            Some(cells)
-        }
-        None => table.optional_column("stim_file").map(known_cells),
+    let stimulus_column = match &config.stimulus_column {
+        Some(name) => Some(table.column(name)?),
+        None => table.optional_column("stim_file"),
     };
+    let stimuli = stimulus_column.map(known_cells);
 
     let mut events = RunEvents::default();
     let mut seen = HashSet::new();
@@ -151,6 +147,10 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
             );
             return Err(Error::invalid(&run.events, message));
         }
+        if let (None, Some(column), Some(_)) = (stimulus, stimulus_column, &config.stimulus_column)
+        {
+            return Err(column.invalid(row, "a stimulus").into());
+        }
         events.trials.push(Event {
             interval,
             stimulus: stimulus.unwrap_or_default().to_owned(),
@@ -198,11 +198,40 @@ pub(super) fn read(run: &Run, config: &BidsConfig, findings: &mut Findings) -> R
     Ok(events)
 }
 
-/// What a cell says: nothing where it is blank or holds what R and pandas write for a missing value.
+/// Refuses a column that was meant to be one of those that are read where they are there. Events have many columns of
+/// their own: only what differs in letter case, underscores or one letter is meant.
+fn refuse_misspelt(table: &Table, run: &Run, config: &BidsConfig) -> Result<()> {
+    let plain = |name: &str| name.trim().replace('_', "").to_lowercase();
+    let asked = |name: &String| {
+        config.label_columns.contains(name) || config.stimulus_column.as_ref() == Some(name)
+    };
+    let optional = match config.stimulus_column {
+        None => &["duration", "stim_file"][..],
+        Some(_) => &["duration"],
+    };
+    for meant in optional {
+        if table.optional_column(meant).is_some() {
+            continue;
+        }
+        let near = |name: &&String| strsim::osa_distance(&plain(name), &plain(meant)) <= 1;
+        let mut others = table.columns().iter().filter(|name| !asked(name));
+        if let Some(found) = others.find(near) {
+            return Err(Error::invalid(
+                &run.events,
+                misspelt("column", meant, found),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What a cell says: nothing where it is blank or holds what R, pandas, Python and spreadsheets write for a missing value.
 fn known(cell: Option<&str>) -> Option<&str> {
     let cell = cell?.trim();
-    let missing = matches!(cell, "" | "NA" | "<NA>")
-        || cell.eq_ignore_ascii_case("n/a")
+    let missing = matches!(
+        cell,
+        "" | "NA" | "<NA>" | "#N/A" | "NaT" | "None" | "NULL" | "null"
+    ) || cell.eq_ignore_ascii_case("n/a")
         || cell.eq_ignore_ascii_case("nan");
     (!missing).then_some(cell)
 }

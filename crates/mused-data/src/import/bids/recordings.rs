@@ -1,7 +1,10 @@
 //! Which recordings of a BIDS tree are imported: one a run, of the kind that is asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
+
+use mused_formats::quoted;
 
 use super::BidsConfig;
 use super::entities::{self, BidsName, NONE, Wanted};
@@ -30,7 +33,11 @@ pub(super) fn choose(
 ) -> Result<Vec<Recording>> {
     let all = entities::below(folder, is_recording)?;
     if all.is_empty() {
-        let expected = "expected *_bold.nii.gz below sub-*, found none; for other names give patterns (--bold, --events)";
+        let mut expected = "expected *_bold.nii.gz below sub-*, found none; for other names give patterns (--bold, --events)".to_owned();
+        if let (None, Some(derivatives)) = (&config.derivatives, derivatives_of(root)) {
+            expected += "; runs that were preprocessed are named by --derivatives ";
+            expected += &quoted(derivatives);
+        }
         return Err(Error::invalid(folder, expected));
     }
     check_subjects(
@@ -62,6 +69,15 @@ pub(super) fn choose(
     check_unique(&chosen)?;
     check_complete(root, folder, &all, &chosen, config, findings)?;
     Ok(chosen)
+}
+
+/// A folder of preprocessed runs where BIDS has them, the first by name.
+fn derivatives_of(root: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(root.join("derivatives")).ok()?.flatten();
+    let folders = entries.map(|entry| entry.path());
+    folders
+        .filter(|path| entities::below(path, is_recording).is_ok_and(|found| !found.is_empty()))
+        .min()
 }
 
 /// Refuses subjects that are asked for and not `known`.

@@ -1,6 +1,7 @@
 //! One run's responses, from a single pass over its volumes.
 
-use mused_formats::nifti::Nifti;
+use mused_formats::nifti::{Header, Nifti};
+use mused_formats::npy::Dtype;
 use mused_formats::table::Table;
 use mused_stats::moments::Moments;
 use ndarray::linalg::general_mat_mul;
@@ -9,7 +10,7 @@ use ndarray::{Array1, Array2, Axis, s};
 use super::events::RunEvents;
 use super::runs::Run;
 use super::{BidsConfig, Estimate, design, intervals};
-use crate::import::checks::VoxelFlaws;
+use crate::import::checks::{MOST_LOST, VoxelFlaws};
 use crate::{Error, Result};
 
 /// Volumes that are weighed together, for speed.
@@ -29,6 +30,7 @@ pub(super) fn read(
     let mut block = Array2::zeros((BLOCK, voxels));
     let mut statistics = Statistics::new(voxels);
     let mut file = Nifti::open(&run.bold)?;
+    let rounded = rounds(file.header());
     let last = run.timing.volumes - 1;
     file.for_each_volume(mask, |volume, values| -> Result<()> {
         let within = volume % BLOCK;
@@ -48,6 +50,9 @@ pub(super) fn read(
         let finite = moments.means()[voxel].is_finite() && moments.squares()[voxel].is_finite();
         *nan |= !finite;
         *constant |= finite && statistics.constant[voxel];
+    }
+    if rounded {
+        statistics.refuse_rounded(run)?;
     }
     if config.zscore {
         let mass = weights.sum_axis(Axis(1));
@@ -159,6 +164,18 @@ fn confounds(run: &Run, names: &[String]) -> Result<Vec<Array1<f64>>> {
     Ok(columns)
 }
 
+/// Whether values of such a file can be finer than single precision, in which they are read.
+fn rounds(header: &Header) -> bool {
+    let exact = matches!(
+        header.dtype,
+        Dtype::Bool | Dtype::U8 | Dtype::I8 | Dtype::U16 | Dtype::I16 | Dtype::F16 | Dtype::F32
+    );
+    !exact
+        || header
+            .scaling
+            .is_some_and(|(_, intercept)| intercept != 0.0)
+}
+
 /// What a run's volumes say of each voxel.
 struct Statistics {
     first: Vec<f32>,
@@ -184,5 +201,25 @@ impl Statistics {
             *constant &= value == first;
         }
         self.moments.add(values);
+    }
+
+    /// Refuses voxels whose differences are lost in their level.
+    fn refuse_rounded(&self, run: &Run) -> Result<()> {
+        let levels = self.moments.means().iter();
+        let variances = self.moments.population_variances();
+        for (voxel, (level, variance)) in levels.zip(variances).enumerate() {
+            // Errors of rounding are spread evenly over the distance of neighbouring numbers.
+            let distance = level.abs() * f64::from(f32::EPSILON);
+            if distance * distance / 12.0 > MOST_LOST * variance && !self.constant[voxel] {
+                let message = format!(
+                    "expected values that single precision can hold, found a voxel of mean {level} and standard \
+                     deviation {}, which it rounds by up to {distance}: subtract each voxel's mean from its values \
+                     before the import",
+                    variance.sqrt()
+                );
+                return Err(Error::invalid(&run.bold, message));
+            }
+        }
+        Ok(())
     }
 }
