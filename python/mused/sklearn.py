@@ -94,9 +94,9 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
     and what several people saw. To have these passed on by `cross_val_score` and `GridSearchCV`:
     `sklearn.set_config(enable_metadata_routing=True)` and `.set_fit_request(subject=True)`.
 
-    X may also be a dict `{subject: rows x voxels}`, or a list of such arrays, one a subject: then `y`, `groups` and `stimulus`
-    are dicts or lists alike (or those of all rows), and what is predicted comes back as a dict or list. `cross_val_score` and
-    `GridSearchCV` divide X by rows, which neither has: give them `stacked(people)`.
+    X may also be a dict `{subject: rows x voxels}`, or a list of such arrays, one a subject: then `y`, `groups` and
+    `stimulus` are dicts or lists alike (or those of all rows), and what is predicted comes back as a dict or list.
+    `cross_val_score` and `GridSearchCV` divide X by rows, which neither has: give them `stacked(people)`.
 
     Parameters
     ----------

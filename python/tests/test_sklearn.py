@@ -178,10 +178,14 @@ def test_a_dict_or_list_of_people_is_read_as_it_is(rows: dict, betas: dict, labe
     np.testing.assert_array_equal(named.predict({"ben": people["ben"]})["ben"], values[48:] > 0.5)
     right = expected.score(X, rows["y"][:96], subject=subject)
     assert named.score(people, dict.fromkeys(people, labels)) == named.score(people, rows["y"][:96]) == right
-    listed = MusedDecoder("ridge-separate").fit(list(people.values()), [labels, labels.to_numpy()], ["anna", "ben"], **of_all)
+    listed = MusedDecoder("ridge-separate").fit(
+        list(people.values()), [labels, labels.to_numpy()], ["anna", "ben"], **of_all
+    )
     np.testing.assert_array_equal(np.vstack(listed.predict_proba(list(people.values()), ["anna", "ben"])), values)
     unnamed = MusedDecoder("ridge-separate").fit(list(people.values()), rows["y"][:96])
-    assert list(unnamed.columns_) == ["subject 1", "subject 2"] and len(unnamed.decision_function(list(people.values()))) == 2
+    assert (
+        list(unnamed.columns_) == ["subject 1", "subject 2"] and len(unnamed.decision_function(list(people.values()))) == 2
+    )
 
 
 def test_what_does_not_fit_of_a_dict_is_named(betas: dict, labels) -> None:
