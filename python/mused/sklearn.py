@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import weakref
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,52 @@ UNSEEN = "mused: no stimulus"
 ACCEPTED = {"dtype": [np.float32, np.float64], "ensure_all_finite": "allow-nan"}
 
 
-def stacked(people: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
-    """X and `subject` of people with voxels of their own: rows one below the other, missing columns filled with NaN."""
+def stacked(people: Mapping[str, Any], width: int = 0) -> tuple[np.ndarray, list[str]]:
+    """X and `subject` of people with voxels of their own: rows one below the other, missing columns (to the widest person's,
+    or to `width`) filled with NaN."""
     arrays = {name: _arrays.numbers(f"responses of {name!r}", array, "trials x voxels") for name, array in people.items()}
     if not arrays:
         raise DataError("people: expected at least one, found none")
-    widest = max(array.shape[1] for array in arrays.values())
+    widest = max(width, *(array.shape[1] for array in arrays.values()))
     rows = [np.pad(array, ((0, 0), (0, widest - array.shape[1])), constant_values=np.nan) for array in arrays.values()]
     return np.vstack(rows), [name for name, array in arrays.items() for _ in array]
+
+
+def _people(X: Any, subject: Any) -> dict[str, Any] | None:
+    """The arrays that a dict or list has, a subject each; None of one array of rows."""
+    # A sparse matrix of scikit-learn's kind may be a dict too.
+    if isinstance(X, Mapping) and not hasattr(X, "ndim"):
+        if subject is not None:
+            raise DataError("subject: expected none, since X is a dict that names the subjects, found some")
+        return {str(name): array for name, array in X.items()}
+    if not isinstance(X, (list, tuple)) or not X or any(getattr(array, "ndim", 0) != 2 for array in X):
+        return None
+    if subject is None:
+        return {f"subject {number}": array for number, array in enumerate(X, 1)}
+    people = dict(zip(_arrays.names("subject", subject, len(X), "arrays of X"), X, strict=True))
+    if len(people) < len(X):
+        raise DataError(f"subject: expected {len(X)} different names, one an array of X, found {len(people)}")
+    return people
+
+
+def _below(argument: str, given: Any, people: Mapping[str, Any]) -> Any:
+    """What each subject's rows have, one below the other: of a dict or list of theirs, or as it is."""
+    counts = {name: len(array) for name, array in people.items()}
+    if given is None or (not isinstance(given, Mapping) and len(given) == sum(counts.values())):
+        return given
+    if not isinstance(given, Mapping):
+        if len(given) != len(people):
+            raise DataError(
+                f"{argument}: expected {sum(counts.values())} rows, or the rows of each of {len(people)} subjects, found "
+                f"{len(given)}"
+            )
+        given = dict(zip(people, given, strict=True))
+    for name, count in counts.items():
+        if name not in given:
+            raise DataError(f"{argument}: expected that of subject {name!r}, found that of {', '.join(map(str, given))}")
+        if len(given[name]) != count:
+            raise DataError(f"{argument}: expected {count} rows of subject {name!r}, as X has, found {len(given[name])}")
+    return np.concatenate([np.asarray(given[name]) for name in people])
 
 
 class MusedDecoder(ClassifierMixin, BaseEstimator):
@@ -55,6 +93,10 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
     stimuli (a clip, a run) are set apart where weights are selected; `stimulus` says which rows show the same one: repeats,
     and what several people saw. To have these passed on by `cross_val_score` and `GridSearchCV`:
     `sklearn.set_config(enable_metadata_routing=True)` and `.set_fit_request(subject=True)`.
+
+    X may also be a dict `{subject: rows x voxels}`, or a list of such arrays, one a subject: then `y`, `groups` and
+    `stimulus` are dicts or lists alike (or those of all rows), and what is predicted comes back as a dict or list.
+    `cross_val_score` and `GridSearchCV` divide X by rows, which neither has: give them `stacked(people)`.
 
     Parameters
     ----------
@@ -91,6 +133,13 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: Any, y: Any, subject: Any = None, groups: Any = None, stimulus: Any = None) -> MusedDecoder:
         """Trains on all rows. The run directory is `run_.path`, and lasts as long as the estimator."""
+        people = _people(X, subject)
+        if people is not None:
+            X, subject = stacked(people)
+            y, groups, stimulus = (
+                _below(name, given, people) for name, given in (("y", y), ("groups", groups), ("stimulus", stimulus))
+            )
+        self.widths_ = {name: np.shape(array)[1] for name, array in (people or {}).items()}
         X, y = validate_data(self, X, y, multi_output=True, **ACCEPTED)
         matrix, names = self._labels(y)
         rows = len(X)
@@ -133,8 +182,49 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
         self.labels_ = names
         return self
 
-    def predict_proba(self, X: Any, subject: Any = None) -> np.ndarray:
+    def predict_proba(self, X: Any, subject: Any = None) -> Any:
         """Probabilities, rows x labels; where `y` was one-dimensional, of its classes, which sum to 1."""
+        return self._each(self._proba, X, subject)
+
+    def decision_function(self, X: Any, subject: Any = None) -> Any:
+        """Logits, rows x labels; of two classes, of the second alone."""
+        return self._each(self._logits, X, subject)
+
+    def predict(self, X: Any, subject: Any = None) -> Any:
+        """Labels whose probability is above a half; where `y` was one-dimensional, the likeliest class."""
+        return self._each(self._predicted, X, subject)
+
+    def score(self, X: Any, y: Any, subject: Any = None, sample_weight: Any = None) -> float:
+        """Accuracy: the share of rows with every label right."""
+        from sklearn.metrics import accuracy_score
+
+        people = _people(X, subject)
+        if people is not None:
+            y = _below("y", y, people)
+            X, subject = self._stacked(people)
+        return accuracy_score(y, self._predicted(X, subject), sample_weight=sample_weight)
+
+    def _each(self, predict: Callable[[Any, Any], np.ndarray], X: Any, subject: Any) -> Any:
+        """What is predicted of rows; of a dict or list of people, as one."""
+        people = _people(X, subject)
+        if people is None:
+            return predict(X, subject)
+        values = predict(*self._stacked(people))
+        parts = np.split(values, np.cumsum([len(array) for array in people.values()])[:-1])
+        return dict(zip(people, parts, strict=True)) if isinstance(X, Mapping) else parts
+
+    def _stacked(self, people: Mapping[str, Any]) -> tuple[np.ndarray, list[str]]:
+        """Rows of people as wide as those that were fitted."""
+        check_is_fitted(self, "run_")
+        rows, subject = stacked(people, self.n_features_in_)
+        for name, array in people.items():
+            self._known(name)
+            expected, found = self.widths_.get(name, self.n_features_in_), np.shape(array)[1]
+            if found != expected:
+                raise DataError(f"X: expected {expected} voxels of subject {name!r}, as in fit, found {found}")
+        return rows, subject
+
+    def _proba(self, X: Any, subject: Any) -> np.ndarray:
         values = self._probabilities(X, subject)
         if self.multilabel_:
             return values
@@ -142,24 +232,16 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
             return np.column_stack([1 - values[:, 0], values[:, 0]])
         return values / values.sum(axis=1, keepdims=True)
 
-    def decision_function(self, X: Any, subject: Any = None) -> np.ndarray:
-        """Logits, rows x labels; of two classes, of the second alone."""
+    def _logits(self, X: Any, subject: Any) -> np.ndarray:
         values = np.clip(self._probabilities(X, subject), 1e-7, 1 - 1e-7)
         logits = np.log(values) - np.log1p(-values)
         return logits[:, 0] if len(self.classes_) == 2 and not self.multilabel_ else logits
 
-    def predict(self, X: Any, subject: Any = None) -> np.ndarray:
-        """Labels whose probability is above a half; where `y` was one-dimensional, the likeliest class."""
-        values = self.predict_proba(X, subject)
+    def _predicted(self, X: Any, subject: Any) -> np.ndarray:
+        values = self._proba(X, subject)
         if self.multilabel_:
             return (values > 0.5).astype(int)
         return self.classes_[values.argmax(axis=1)]
-
-    def score(self, X: Any, y: Any, subject: Any = None, sample_weight: Any = None) -> float:
-        """Accuracy: the share of rows with every label right."""
-        from sklearn.metrics import accuracy_score
-
-        return accuracy_score(y, self.predict(X, subject), sample_weight=sample_weight)
 
     def _labels(self, y: np.ndarray) -> tuple[np.ndarray, list[str]]:
         kind = type_of_target(y, input_name="y")
@@ -191,8 +273,7 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
 
     def _own(self, subject: str, X: np.ndarray) -> tuple[np.ndarray, Any]:
         """The columns that a person had when fitted, and their regions."""
-        if subject not in self.columns_:
-            raise DataError(f"subject: expected one of {', '.join(self.columns_)}, found {subject!r}")
+        self._known(subject)
         there = self.columns_[subject]
         X = X[:, there]
         if isinstance(self.roi, Mapping):
@@ -203,6 +284,10 @@ class MusedDecoder(ClassifierMixin, BaseEstimator):
             return X, self.roi
         columns = _arrays.names("roi", self.roi, len(there), "columns")
         return X, [roi for roi, has in zip(columns, there, strict=True) if has]
+
+    def _known(self, subject: str) -> None:
+        if subject not in self.columns_:
+            raise DataError(f"subject: expected one of {', '.join(self.columns_)}, found {subject!r}")
 
     def _keep(self, folder: str) -> None:
         """Until the estimator is gone."""

@@ -105,6 +105,47 @@ def test_pytorch_says_the_same_of_cubes_of_volumes(command: Path, tmp_path) -> N
     np.testing.assert_allclose(logits, np.log(expected / (1 - expected)), atol=1e-5)
 
 
+def test_pytorch_says_the_same_of_volumes(command: Path, tmp_path) -> None:
+    torch = pytest.importorskip("torch")
+    import subprocess
+
+    from mused.torch import decoder
+
+    simulate = ["simulate", "--subjects", "2", "--stimuli", "24", "--seed", "1", "--kind", "volume", tmp_path / "data"]
+    subprocess.run([command, *simulate], check=True, capture_output=True)
+    data = mused.Dataset.open(tmp_path / "data")
+    settings = [
+        "family=brainformer",
+        "depth=10",
+        "heads=2",
+        "head_dim=4",
+        "stem=[2, 4]",
+        "stages=[4, 8, 8, 8]",
+        "mlp=[8, 8]",
+    ]
+    settings = ["train.epochs=2", "train.ridge=false", *(f"model.{setting}" for setting in settings)]
+    asked = [part for setting in settings for part in ("--set", setting)]
+    subprocess.run([command, "train", tmp_path / "data", "--out", tmp_path / "run", *asked], check=True, capture_output=True)
+    run = mused.Run.open(tmp_path / "run")
+    network = decoder(run)
+    read = run.inputs(data).tensors()
+    with torch.no_grad():
+        logits = network(*read).numpy()
+    expected = run.predict(data).to_numpy(dtype=np.float64)
+    np.testing.assert_allclose(logits, np.log(expected / (1 - expected)), atol=1e-5)
+    back = run.with_weights({run.models[0]: network.state_dict()}, tmp_path / "back")
+    pd.testing.assert_frame_equal(back.predictions(), run.predictions())
+    # Training in PyTorch moves the running statistics too, and these go back in.
+    network.train()
+    network(*read).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+    moved = run.with_weights({run.models[0]: network.state_dict()}, tmp_path / "moved")
+    with torch.no_grad():
+        logits = network.eval()(*read).numpy()
+    expected = moved.predict(data).to_numpy(dtype=np.float64)
+    np.testing.assert_allclose(logits, np.log(expected / (1 - expected)), atol=1e-5)
+
+
 def test_a_folder_to_share(trained: mused.Run, betas: dict, tmp_path) -> None:
     trained.regions()
     folder = Path(trained.save_pretrained(tmp_path / "shared", licence="cc0-1.0", citation="Anna et al. 2026"))

@@ -162,6 +162,54 @@ def test_people_have_voxels_of_their_own(rows: dict, betas: dict) -> None:
         MusedDecoder("ridge-separate", roi={"anna": rois["anna"]}).fit(X, rows["y"][:96], subject=subject)
 
 
+def test_a_dict_or_list_of_people_is_read_as_it_is(rows: dict, betas: dict, labels, groups: dict) -> None:
+    people = {"anna": betas["anna"], "ben": betas["ben"][:, :5]}
+    X, subject = stacked(people)
+    shown = {name: STIMULI for name in people}
+    of_all = dict(stimulus=STIMULI * 2, groups=[groups[stimulus] for stimulus in STIMULI * 2])
+    expected = MusedDecoder("ridge-separate").fit(X, rows["y"][:96], subject=subject, **of_all)
+    values = expected.predict_proba(X, subject=subject)
+    clips = [[groups[stimulus] for stimulus in STIMULI]] * 2
+    named = MusedDecoder("ridge-separate").fit(people, dict.fromkeys(people, labels), stimulus=shown, groups=clips)
+    found = named.predict_proba(people)
+    assert list(found) == ["anna", "ben"] and found["ben"].shape == (48, 3)
+    np.testing.assert_array_equal(np.vstack(list(found.values())), values)
+    # One person alone, who has fewer voxels than the widest.
+    np.testing.assert_array_equal(named.predict({"ben": people["ben"]})["ben"], values[48:] > 0.5)
+    right = expected.score(X, rows["y"][:96], subject=subject)
+    assert named.score(people, dict.fromkeys(people, labels)) == named.score(people, rows["y"][:96]) == right
+    listed = MusedDecoder("ridge-separate").fit(
+        list(people.values()), [labels, labels.to_numpy()], ["anna", "ben"], **of_all
+    )
+    np.testing.assert_array_equal(np.vstack(listed.predict_proba(list(people.values()), ["anna", "ben"])), values)
+    unnamed = MusedDecoder("ridge-separate").fit(list(people.values()), rows["y"][:96])
+    assert (
+        list(unnamed.columns_) == ["subject 1", "subject 2"] and len(unnamed.decision_function(list(people.values()))) == 2
+    )
+
+
+def test_what_does_not_fit_of_a_dict_is_named(betas: dict, labels) -> None:
+    people = {"anna": betas["anna"], "ben": betas["ben"][:, :5]}
+    y = dict.fromkeys(people, labels)
+    decoder = MusedDecoder("ridge-separate").fit(people, y)
+    for X, given, message in [
+        (people, dict(y=labels), "y: expected 96 rows, or the rows of each of 2 subjects, found 48"),
+        (people, dict(y={"anna": labels}), "y: expected that of subject 'ben', found that of anna"),
+        (people, dict(y={**y, "ben": labels[:9]}), "y: expected 48 rows of subject 'ben', as X has, found 9"),
+        (people, dict(y=y, subject=["anna"]), "subject: expected none, since X is a dict"),
+        ({}, dict(y=y), "people: expected at least one, found none"),
+        (list(people.values()), dict(y=[labels] * 2, subject=["anna"] * 2), "subject: expected 2 different names"),
+    ]:
+        with pytest.raises(mused.DataError, match=message):
+            MusedDecoder("ridge-separate").fit(X, **given)
+    for X, message in [
+        ({"ben": betas["ben"]}, "X: expected 5 voxels of subject 'ben', as in fit, found 9"),
+        ({"cleo": betas["cleo"]}, "subject: expected one of anna, ben, found 'cleo'"),
+    ]:
+        with pytest.raises(mused.DataError, match=message):
+            decoder.predict(X)
+
+
 def test_what_does_not_fit_is_named(rows: dict) -> None:
     X, y = rows["X"], rows["y"]
     for given, message in [
