@@ -134,7 +134,7 @@ class Network(nn.Module):
         x = torch.stack(tokens, 1)
         if embedded:
             x = x + (subjects @ self.subject_embedding)[:, None]
-        seen = torch.cat([torch.ones_like(mask[:, : len(levels)]), mask], 1)
+        seen = torch.cat([mask.new_ones(len(mask), len(levels)), mask], 1)
         for block in self.blocks:
             x = block(x, seen)
         logits = self.head(self.norm(x[:, : len(levels)]).flatten(1))
