@@ -29,7 +29,8 @@ pub(super) struct Passes {
     /// One a part.
     pub(super) drops: Vec<PartDrop>,
     pub(super) attention: Attention,
-    pub(super) tokens: FoldTokens,
+    /// By fold.
+    pub(super) tokens: BTreeMap<usize, FoldTokens>,
 }
 
 /// Passes all test samples through their models, as they are and without each part.
@@ -39,8 +40,6 @@ pub(super) struct Occlusion<'a> {
     pub(super) tasks: &'a [Task],
     pub(super) rows: &'a TestRows,
     pub(super) parts: &'a Parts,
-    /// The fold whose tokens are kept.
-    pub(super) fold: usize,
 }
 
 impl Occlusion<'_> {
@@ -53,7 +52,7 @@ impl Occlusion<'_> {
         let mut passes = Passes {
             drops: Vec::with_capacity(names.len()),
             attention: Attention::new(names.len()),
-            tokens: FoldTokens::default(),
+            tokens: BTreeMap::new(),
         };
         let values = self.rows.probabilities.len().max(1);
         let at_once = (HELD_VALUES / values).clamp(1, names.len().max(1));
@@ -216,9 +215,8 @@ impl<'a> TestedModel<'a> {
             }
         }
         let rows: Vec<usize> = chosen.iter().map(|&sample| self.rows[sample]).collect();
-        if self.task.fold == of.fold {
-            passes.tokens.add(self.task, &rows, &found.tokens);
-        }
+        let own = passes.tokens.entry(self.task.fold).or_default();
+        own.add(self.task, &rows, &found.tokens);
         if let Some(weights) = self.model.attention(&self.set, chosen, inputs.view())? {
             let subjects: Vec<usize> = rows
                 .iter()

@@ -22,7 +22,11 @@ pub(super) struct Description<'a> {
     pub(super) levels: Vec<&'static str>,
     pub(super) parts: Vec<String>,
     pub(super) part_kind: &'static str,
+    /// Of the matrices, in the fold.
     pub(super) stimuli: usize,
+    /// Over which correlations are averaged, and their stimuli together.
+    pub(super) folds: usize,
+    pub(super) all_stimuli: usize,
     pub(super) notes: &'a [String],
 }
 

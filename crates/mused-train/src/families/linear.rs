@@ -158,6 +158,21 @@ impl LinearModel {
         })
     }
 
+    /// Scores of the samples `chosen`, whose inputs are given: chosen × labels.
+    fn scores(
+        &self,
+        set: &SampleSet<'_>,
+        chosen: &[usize],
+        inputs: ArrayView2<'_, f32>,
+    ) -> Result<Array2<f64>> {
+        if !self.reads() {
+            let shape = (chosen.len(), self.intercept.len());
+            return Ok(Array2::zeros(shape) + &self.intercept);
+        }
+        let inputs = shared(set, chosen, inputs, self.maps.as_ref())?;
+        Ok(inputs.dot(&self.weights) + &self.intercept)
+    }
+
     /// Predictions of the samples `chosen`, whose inputs are given: chosen × labels, in 0..1.
     fn predict_inputs(
         &self,
@@ -165,14 +180,8 @@ impl LinearModel {
         chosen: &[usize],
         inputs: ArrayView2<'_, f32>,
     ) -> Result<Array2<f32>> {
-        let predicted = if self.reads() {
-            let inputs = shared(set, chosen, inputs, self.maps.as_ref())?;
-            inputs.dot(&self.weights) + &self.intercept
-        } else {
-            let shape = (chosen.len(), self.intercept.len());
-            Array2::zeros(shape) + &self.intercept
-        };
-        Ok(predicted.mapv(|value| value.clamp(0.0, 1.0) as f32))
+        let scores = self.scores(set, chosen, inputs)?;
+        Ok(scores.mapv(|value| value.clamp(0.0, 1.0) as f32))
     }
 
     /// The model of stored tensors.
@@ -226,6 +235,15 @@ impl Model for LinearModel {
             out.assign(&self.predict_inputs(set, rows, inputs.view())?);
         }
         Ok(out)
+    }
+
+    fn linear(
+        &self,
+        set: &SampleSet<'_>,
+        chosen: &[usize],
+        inputs: ArrayView2<'_, f32>,
+    ) -> Result<Option<Array2<f64>>> {
+        self.scores(set, chosen, inputs).map(Some)
     }
 
     fn reads(&self) -> bool {

@@ -3,6 +3,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use mused::data::one_of;
 use mused::formats::quoted;
 use mused::{Explanation, PartDrop, Run, explain};
 
@@ -29,17 +30,10 @@ fn label_of(run: &Run, name: &str) -> anyhow::Result<usize> {
     let labels = run.predictions()?.labels;
     let place = labels.iter().position(|label| label == name);
     place.with_context(|| {
-        let near = labels.iter().max_by_key(|label| {
-            label
-                .chars()
-                .zip(name.chars())
-                .take_while(|(a, b)| a == b)
-                .count()
-        });
+        let known: Vec<&str> = labels.iter().map(String::as_str).collect();
         format!(
-            "--label {name}: not among the {} labels of the run{}; labels.tsv lists them",
-            labels.len(),
-            near.map_or(String::new(), |near| format!(", such as {near}"))
+            "--label {name}: expected a label of the run, {}",
+            one_of(name, &known)
         )
     })
 }
@@ -58,6 +52,14 @@ fn of_label(explanation: &Explanation, name: &str, label: usize) -> String {
     }
     if lost.is_empty() {
         text.push_str("not known: too few test samples have it\n");
+    }
+    if let Some(image) = explanation.patterns.last() {
+        let volume = label + 1;
+        let _ = writeln!(
+            text,
+            "its pattern, voxel by voxel: map {volume} of {}",
+            explanation.folder.join(image).display()
+        );
     }
     text
 }
@@ -124,6 +126,13 @@ fn summary(explanation: &Explanation) -> String {
         let _ = writeln!(text, "note: {note}");
     }
     let _ = writeln!(text, "\nwritten to {}", explanation.folder.display());
+    if !explanation.patterns.is_empty() {
+        let _ = writeln!(
+            text,
+            "patterns of ridge regression, a map a label (patterns/labels.tsv): {}",
+            explanation.patterns.join(", ")
+        );
+    }
     if let (Some(subject), Some(dataset)) = (explanation.importance.first(), &explanation.dataset) {
         let values = explanation.folder.join("importance");
         let _ = writeln!(
