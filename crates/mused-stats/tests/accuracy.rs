@@ -229,11 +229,21 @@ fn a_label_that_everybody_has_takes_nothing_away() {
     let found = found.unwrap().unwrap();
     assert_eq!(found.per_subject, without.per_subject);
     assert_eq!(found.most_frequent, without.most_frequent);
-    assert_eq!(found.confusion.row(0).sum() + found.confusion.column(0).sum(), 0);
+    assert_eq!(
+        found.confusion.row(0).sum() + found.confusion.column(0).sum(),
+        0
+    );
     let rest = found.confusion.slice(ndarray::s![1.., 1..]);
     assert_eq!(rest, without.confusion);
     // One label beside it, and there is nothing to choose between.
     let two = targets.slice(ndarray::s![.., ..2]);
-    let one = accuracy(scores.slice(ndarray::s![.., ..2]), two, &samples, exchange, 0, 0);
+    let one = accuracy(
+        scores.slice(ndarray::s![.., ..2]),
+        two,
+        &samples,
+        exchange,
+        0,
+        0,
+    );
     assert!(one.unwrap().is_none());
 }

@@ -10,6 +10,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unique;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -29,6 +30,7 @@ use occlusion::{Occlusion, Passes};
 use parts::Parts;
 use rows::TestRows;
 use tokens::FoldTokens;
+pub use unique::unique_contributions;
 
 /// Version of the folder's layout.
 const SCHEMA: &str = "mused-explain/1";
@@ -189,7 +191,7 @@ fn write<B: KernelBackend>(
     let mut importance = Vec::new();
     if !drops.is_empty() {
         output::occlusion(folder, dataset, &subjects, &drops)?;
-        output::labels(folder, dataset, &drops)?;
+        output::labels(&folder.join("occlusion_labels.tsv"), dataset, &drops)?;
         importance = output::importance(folder, dataset, &subjects, &parts, &drops)?;
         if importance.len() < subjects.len() {
             let lacking = subjects.len() - importance.len();

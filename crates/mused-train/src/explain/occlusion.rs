@@ -77,41 +77,44 @@ impl Occlusion<'_> {
                 model.pass(self, &group, intact, &mut occluded, &mut count)?;
             }
             for (part, occluded) in group.zip(&occluded) {
-                passes.drops.push(self.drop(&names[part], occluded)?);
+                passes
+                    .drops
+                    .push(drop(self.rows, self.dataset, &names[part], occluded)?);
             }
         }
         Ok(passes)
     }
+}
 
-    /// What the scores lose.
-    fn drop(&self, part: &str, occluded: &Array2<f32>) -> Result<PartDrop> {
-        let (intact, occluded) = (
-            self.rows.probabilities.mapv(f64::from),
-            occluded.mapv(f64::from),
-        );
-        let (targets, samples) = (self.rows.targets.view(), self.rows.crossed(self.dataset)?);
-        let found = paired::compare(
-            &[intact.view()],
-            &[occluded.view()],
-            targets,
-            &samples,
-            // Intervals alone are asked for.
-            0,
-            0,
-        )?;
-        let labels =
-            paired::compare_labels(&[intact.view()], &[occluded.view()], targets, &samples)?;
-        let label = |found: &Answer<LabelDifference>| {
-            let interval = found.ok().map(|found| found.interval);
-            interval.map(|interval| [interval.low, interval.estimate, interval.high])
-        };
-        Ok(PartDrop {
-            labels: labels.roc_auc.iter().map(label).collect(),
-            part: part.to_owned(),
-            average_precision: (&found.average_precision).into(),
-            roc_auc: (&found.roc_auc).into(),
-        })
-    }
+/// What the scores lose where the test samples have other probabilities.
+pub(super) fn drop(
+    rows: &TestRows,
+    dataset: &Dataset,
+    part: &str,
+    occluded: &Array2<f32>,
+) -> Result<PartDrop> {
+    let (intact, occluded) = (rows.probabilities.mapv(f64::from), occluded.mapv(f64::from));
+    let (targets, samples) = (rows.targets.view(), rows.crossed(dataset)?);
+    let found = paired::compare(
+        &[intact.view()],
+        &[occluded.view()],
+        targets,
+        &samples,
+        // Intervals alone are asked for.
+        0,
+        0,
+    )?;
+    let labels = paired::compare_labels(&[intact.view()], &[occluded.view()], targets, &samples)?;
+    let label = |found: &Answer<LabelDifference>| {
+        let interval = found.ok().map(|found| found.interval);
+        interval.map(|interval| [interval.low, interval.estimate, interval.high])
+    };
+    Ok(PartDrop {
+        labels: labels.roc_auc.iter().map(label).collect(),
+        part: part.to_owned(),
+        average_precision: (&found.average_precision).into(),
+        roc_auc: (&found.roc_auc).into(),
+    })
 }
 
 /// A task's model with the test samples it predicted.

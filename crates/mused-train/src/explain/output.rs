@@ -149,10 +149,10 @@ pub(super) fn occlusion(
     Ok(table.finish()?)
 }
 
-/// `occlusion_labels.tsv`: what each label loses without each part.
-pub(super) fn labels(folder: &Path, dataset: &Dataset, drops: &[PartDrop]) -> Result<()> {
+/// `occlusion_labels.tsv` or `unique_labels.tsv`: what each label loses without each part.
+pub(super) fn labels(path: &Path, dataset: &Dataset, drops: &[PartDrop]) -> Result<()> {
     let columns = ["label", "part", "roc_auc", "auc_low", "auc_high"];
-    let mut table = TableWriter::create(folder.join("occlusion_labels.tsv"), &columns)?;
+    let mut table = TableWriter::create(path, &columns)?;
     for (label, name) in dataset.labels.names.iter().enumerate() {
         for drop in drops {
             let [low, mean, high] = match drop.labels.get(label).copied().flatten() {

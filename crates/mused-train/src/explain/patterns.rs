@@ -101,7 +101,11 @@ pub(super) fn write<B: KernelBackend>(
 }
 
 /// The run's own models where they are linear, else the ridge regression beside them, or why there is none.
-fn linear(run: &Run, config: &Config, dataset: &Dataset) -> std::result::Result<Run, String> {
+pub(super) fn linear(
+    run: &Run,
+    config: &Config,
+    dataset: &Dataset,
+) -> std::result::Result<Run, String> {
     if dataset.profiles() {
         return Err("similarities to stimuli are no voxels".to_owned());
     }

@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-use super::explain;
+use super::{explain, unique_contributions};
 use crate::{TrainRequest, train};
 
 const STIMULI: usize = 90;
@@ -180,11 +180,6 @@ fn spearman(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
     sum(&a, &b) / (sum(&a, &a) * sum(&b, &b)).sqrt()
 }
 
-/// Of a voxel that carries a label.
-fn deviation(run: &str) -> f64 {
-    if run == "ridge-raw" { 0.58 } else { 1.0 }
-}
-
 /// Every region carries one label: without it that label loses, and it alone.
 #[test]
 fn the_region_that_carries_a_label_is_found() {
@@ -209,6 +204,59 @@ fn the_region_that_carries_a_label_is_found() {
     }
     let table = Table::read(found.folder.join("occlusion_labels.tsv")).unwrap();
     assert_eq!(table.rows(), LABELS * 3);
+}
+
+/// Two regions say the same of labels: without either the model loses, fitted again it does not. Of one alone it does.
+#[test]
+fn what_another_region_says_too_is_not_unique() {
+    let folder = TempDir::new().unwrap();
+    let dataset = planted_where(&folder, Kind::Roi, |region, label| match label {
+        0 => region == 0,
+        _ => region < 2,
+    });
+    for (name, own) in [
+        ("together", "together"),
+        ("banded", "banded"),
+        ("stacked", "stacked"),
+    ] {
+        let regions = format!("model.regions={own}");
+        let run = trained(&folder, &dataset, name, &[RIDGE, &[&regions]].concat());
+        let explained = explained(&run);
+        let run = Run::open(&run).unwrap();
+        let found = unique_contributions::<CpuTraining>(&run, &dataset, &mut |_, _| ()).unwrap();
+        let mean = |drops: &[super::PartDrop], part: usize, label: usize| {
+            drops[part].labels[label].map_or(0.0, |[_, mean, _]| mean)
+        };
+        assert!(mean(&found, 0, 0) > 0.2, "{name}: {found:?}");
+        assert!(mean(&found, 1, 0).abs() < 0.05, "{name}: {found:?}");
+        for label in [1, 2] {
+            for part in [0, 1] {
+                assert!(mean(&found, part, label).abs() < 0.06, "{name}: {found:?}");
+            }
+        }
+        if name == "together" {
+            let taken = [1, 2].map(|label| mean(&explained.drops, 0, label));
+            assert!(
+                taken[0].max(taken[1]) > mean(&found, 0, 1).max(mean(&found, 0, 2)),
+                "{taken:?}"
+            );
+        }
+        let table = Table::read(explained.folder.join("unique_labels.tsv")).unwrap();
+        assert_eq!(table.rows(), LABELS * 3);
+    }
+    let one = trained(
+        &folder,
+        &dataset,
+        "prevalence",
+        &["model.family=prevalence", "model.subjects=shared"],
+    );
+    let one = Run::open(one).unwrap();
+    let refused = unique_contributions::<CpuTraining>(&one, &dataset, &mut |_, _| ());
+    let message = refused.unwrap_err().to_string();
+    assert!(
+        message.contains("no ridge regression lies beside it"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -259,11 +307,14 @@ fn the_region_that_carries_the_labels_is_found() {
         if linear {
             let pattern = matrix(&patterns);
             assert_eq!(pattern.dim(), (LABELS, 3 * VOXELS), "{name}");
+            let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
             for ((label, voxel), value) in pattern.indexed_iter() {
-                let carries = voxel / VOXELS == PLANTED && voxel % LABELS == label;
-                let strong = *value > 0.5 * deviation(name);
-                assert_eq!(carries, strong, "{name}: {label} {voxel} {value}");
+                match voxel / VOXELS == PLANTED && voxel % LABELS == label {
+                    true => least = least.min(*value),
+                    false => most = most.max(value.abs()),
+                }
             }
+            assert!(least > 1.2 * most, "{name}: {least} {most}");
         }
 
         // Importance repeats each voxel's drop.

@@ -81,6 +81,7 @@ pub(crate) struct CompareArgs {
 Examples:
   mused explain runs/action
   mused explain runs/action --label face            which regions carry it
+  mused explain runs/action --label face --unique   which region says of it what no other does
   mused explain runs/action --fold 2 --dataset /mnt/data/action
 
 Writes the folder explain/ of the run. Each part of the input (a region, or a cube of a volume) is replaced by its
@@ -99,6 +100,9 @@ pub(crate) struct ExplainArgs {
     /// Say what this label loses without each part
     #[arg(long, value_name = "NAME")]
     pub(crate) label: Option<String>,
+    /// Fit ridge regression again without each region too: what each says that no other does
+    #[arg(long)]
+    pub(crate) unique: bool,
     /// Fold whose test samples the files of tokens and RDMs are of; their correlations, and all else, are of all folds
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) fold: usize,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use mused::data::one_of;
 use mused::formats::quoted;
-use mused::{Explanation, PartDrop, Run, explain};
+use mused::{Explanation, PartDrop, Run, explain, unique_contributions};
 
 use super::three;
 use crate::args::ExplainArgs;
@@ -21,6 +21,16 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     print!("{}", summary(&explanation));
     if let Some((name, label)) = label {
         print!("{}", of_label(&explanation, name, label));
+    }
+    if args.unique {
+        let drops = unique(&args.run, args.dataset.as_deref())?;
+        println!(
+            "\nwhere ridge regression is fitted again without a part, what it alone says is lost"
+        );
+        print!("{}", largest(&drops));
+        if let Some((name, label)) = label {
+            print!("{}", lost_by(&drops, name, label));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -38,10 +48,34 @@ fn label_of(run: &Run, name: &str) -> anyhow::Result<usize> {
     })
 }
 
-/// What a label loses without each part, the most first.
+/// Fits again without each region, with a bar.
+fn unique(run: &Path, dataset: Option<&Path>) -> anyhow::Result<Vec<PartDrop>> {
+    let fits = Counter::new("fits");
+    let run = Run::open(run)?;
+    let dataset = run.dataset(dataset)?;
+    let drops = unique_contributions(&run, &dataset, &mut |done, total| fits.set(done, total));
+    fits.finish();
+    Ok(drops?)
+}
+
+/// What a label loses without each part, and where its pattern is.
 fn of_label(explanation: &Explanation, name: &str, label: usize) -> String {
+    let mut text = lost_by(&explanation.drops, name, label);
+    if let Some(image) = explanation.patterns.last() {
+        let _ = writeln!(
+            text,
+            "its pattern, voxel by voxel: map {} of {}",
+            label + 1,
+            explanation.folder.join(image).display()
+        );
+    }
+    text
+}
+
+/// What a label loses without each part, the most first.
+fn lost_by(drops: &[PartDrop], name: &str, label: usize) -> String {
     let mut text = format!("\nwhat the AUC of {name} loses without a part (95 % interval)\n");
-    let known = explanation.drops.iter();
+    let known = drops.iter();
     let mut lost: Vec<(&str, [f64; 3])> = known
         .filter_map(|drop| Some((drop.part.as_str(), (*drop.labels.get(label)?)?)))
         .collect();
@@ -52,14 +86,6 @@ fn of_label(explanation: &Explanation, name: &str, label: usize) -> String {
     }
     if lost.is_empty() {
         text.push_str("not known: too few test samples have it\n");
-    }
-    if let Some(image) = explanation.patterns.last() {
-        let volume = label + 1;
-        let _ = writeln!(
-            text,
-            "its pattern, voxel by voxel: map {volume} of {}",
-            explanation.folder.join(image).display()
-        );
     }
     text
 }
@@ -83,18 +109,19 @@ pub(super) fn explained(
 /// Parts shown; all are in `occlusion.tsv`.
 const SHOWN_PARTS: usize = 5;
 
-fn summary(explanation: &Explanation) -> String {
+/// What scores lose without a part, the most first.
+fn largest(drops: &[PartDrop]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    if !explanation.drops.is_empty() {
+    if !drops.is_empty() {
         let _ = writeln!(
             text,
             "what macro AP and AUC lose without a part (95 % interval), the largest {} of {}",
-            SHOWN_PARTS.min(explanation.drops.len()),
-            explanation.drops.len()
+            SHOWN_PARTS.min(drops.len()),
+            drops.len()
         );
     }
-    let mut largest: Vec<&PartDrop> = explanation.drops.iter().collect();
+    let mut largest: Vec<&PartDrop> = drops.iter().collect();
     let lost = |drop: &PartDrop| drop.average_precision.mean.unwrap_or(f64::NEG_INFINITY);
     largest.sort_by(|a, b| lost(b).total_cmp(&lost(a)));
     for drop in largest.into_iter().take(SHOWN_PARTS) {
@@ -107,6 +134,12 @@ fn summary(explanation: &Explanation) -> String {
         }
         text.push('\n');
     }
+    text
+}
+
+fn summary(explanation: &Explanation) -> String {
+    let mut text = largest(&explanation.drops);
+    // Writing to a String cannot fail.
     if !explanation.tokens.is_empty() {
         let _ = writeln!(
             text,
