@@ -84,6 +84,12 @@ fn wrong_inputs_are_told_what_was_meant() {
     arrays(&at("two"), |own| {
         replace(own, "labels.tsv", "s0\t0", "s0\t2")
     });
+    arrays(&at("single"), |own| {
+        for run in ["run0", "run1"] {
+            replace(own, "stimuli.tsv", run, "run2");
+        }
+    });
+    mused(&folder, "import npy single one-run").success();
     let mut found = String::new();
     for arguments in [
         "info run",
@@ -120,6 +126,7 @@ fn wrong_inputs_are_told_what_was_meant() {
         "import nsd capital capital/new",
         "import npy turned new",
         "import npy no-stimuli new",
+        "train one-run --out new",
     ] {
         let output = mused(&folder, &format!("--quiet {arguments}"))
             .code(1)
