@@ -309,9 +309,11 @@ fn the_region_that_carries_the_labels_is_found() {
             assert_eq!(pattern.dim(), (LABELS, 3 * VOXELS), "{name}");
             let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
             for ((label, voxel), value) in pattern.indexed_iter() {
-                match voxel / VOXELS == PLANTED && voxel % LABELS == label {
-                    true => least = least.min(*value),
-                    false => most = most.max(value.abs()),
+                match (voxel / VOXELS == PLANTED, voxel % LABELS == label) {
+                    (true, true) => least = least.min(*value),
+                    // Few components decode labels together.
+                    (true, false) => {}
+                    (false, _) => most = most.max(value.abs()),
                 }
             }
             assert!(least > 1.2 * most, "{name}: {least} {most}");
