@@ -362,6 +362,9 @@ impl Dataset {
                     "expected a dataset directory, found a run directory; `mused evaluate`, `explain`, `report`, \
                      `predict`, `permute`, `compare` and `audit` take it"
                 }
+                false if !root.exists() => {
+                    "there is nothing at this path; `mused import` or `mused simulate` makes a dataset"
+                }
                 false => {
                     "expected a mused dataset directory, found no dataset.json in it; make one with `mused import` or \
                      `mused simulate`"
@@ -440,9 +443,9 @@ impl Dataset {
             .ok_or_else(|| {
                 let known: Vec<&str> = self.subjects.iter().map(|s| s.id.as_str()).collect();
                 Error::Request(format!(
-                    "unknown subject {id:?}: {} has {}",
+                    "unknown subject {id:?} in {}: expected {}",
                     self.description.name,
-                    known.join(", ")
+                    crate::one_of(id, &known)
                 ))
             })
     }

@@ -10,6 +10,7 @@
 //! subjects/<id>/responses.npy  trials × voxels, f16 or f32
 //! subjects/<id>/voxels.tsv     voxel → roi, optional i j k, optional reference_stimulus
 //! subjects/<id>/mask.nii.gz    optional: the grid that i j k count in, 1 where a voxel is
+//! subjects/<id>/motion.tsv      optional: framewise displacement of each run, in mm
 //! subjects/<id>/grayordinates.dscalar.nii  optional, from CIFTI: vertex or voxel → column, from 1
 //! features/<name>/             features.npy or rdm.npy, and feature.json
 //! ```
@@ -29,6 +30,8 @@ pub mod import;
 mod inputs;
 mod json;
 pub mod map;
+mod meant;
+mod motion;
 mod order;
 mod places;
 pub mod quality;
@@ -56,6 +59,8 @@ pub use inputs::{
     Aligned, Alignment, Arrangement, Cuboid, FeatureSpace, FitBytes, InputReader, InputTransform,
     Layout, Projection, Sample, Slot, SubjectInputs, ZScore, samples,
 };
+pub use meant::{meant, one_of};
+pub use motion::Motion;
 pub use order::order_shown;
 pub use places::Grayordinates;
 pub use responses::{Responses, Rows};

@@ -71,7 +71,8 @@ pub struct Grayordinates {
 }
 
 impl Subject {
-    fn file(&self, name: &str) -> Option<PathBuf> {
+    /// The path of a file of its folder, where there is one.
+    pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
         let path = self.folder.as_ref()?.join(name);
         path.exists().then_some(path)
     }

@@ -31,6 +31,10 @@ impl Dataset {
             if let Some(grid) = subject.grid()? {
                 writer.mask(id, &grid, &voxels.iter().collect::<Vec<_>>())?;
             }
+            let motion = subject.motion()?;
+            if !motion.is_empty() {
+                writer.motion(id, &motion)?;
+            }
             if let Some(places) = subject.grayordinates()? {
                 let mut columns = vec![0; voxels.len()];
                 for (place, column) in places.columns.iter().enumerate() {

@@ -144,7 +144,8 @@ fn set_apart(
     if groups.len() < 2 {
         return Err(Error::Request(format!(
             "{key} is {share}, but the {} stimuli to divide are all of one group, which stays whole: none would be \
-             left to train on",
+             left to train on. Where all was one run, name parts of it that tell nothing of each other (blocks, or trials \
+             far apart) as groups in stimuli.tsv",
             stimuli.len()
         )));
     }

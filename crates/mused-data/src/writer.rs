@@ -11,8 +11,8 @@ use ndarray::ArrayView2;
 use crate::checks::check_names;
 use crate::json::read_json;
 use crate::{
-    Description, Error, FeatureSet, Grid, Labels, Part, Response, Result, Source, Stimulus, Trial,
-    Voxel, places,
+    Description, Error, FeatureSet, Grid, Labels, Motion, Part, Response, Result, Source, Stimulus,
+    Trial, Voxel, motion, places,
 };
 
 /// Writes a dataset directory beside its destination and moves it there when it is whole.
@@ -239,6 +239,11 @@ impl DatasetWriter {
             grid,
             voxels,
         )
+    }
+
+    /// Adds `motion.tsv` to a subject.
+    pub(crate) fn motion(&self, subject: &str, runs: &[Motion]) -> Result<()> {
+        motion::write(&self.partial.path.join("subjects").join(subject), runs)
     }
 
     /// Adds `grayordinates.dscalar.nii` to a subject; `columns` has the place of each response column

@@ -234,3 +234,40 @@ fn npy(values: &Array1<f32>) -> Vec<u8> {
     bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     bytes
 }
+
+#[test]
+fn several_maps_are_one_image_and_subjects_of_one_space_have_a_mean() {
+    let folder = TempDir::new().unwrap();
+    let volumes = hcp(&folder, "hp2000_clean", None);
+    let subject = &volumes.subjects[0];
+    let voxels = subject.voxels.len();
+    let maps = Array2::from_shape_fn((3, voxels), |(map, voxel)| (map * 100 + voxel) as f32);
+    let twice = maps.mapv(|value| 3.0 * value);
+    let names = ["face", "house", "chair"];
+    let out = folder.path().join("mean.nii.gz");
+    assert!(map::one_space(&[subject, subject]).unwrap());
+    map::write_means(
+        &[(subject, maps.view()), (subject, twice.view())],
+        &names,
+        &out,
+    )
+    .unwrap();
+    let (header, image) = read_nifti(&out).unwrap();
+    let grid = subject.grid().unwrap().unwrap();
+    assert_eq!(header.shape, [&grid.shape[..], &[3]].concat());
+    for (column, voxel) in subject.voxels.iter().enumerate() {
+        let [i, j, k] = voxel.coordinate.unwrap().map(|axis| axis as usize);
+        assert_eq!(image[[i, j, k, 2]], 2.0 * maps[[2, column]]);
+    }
+
+    let variant = "Atlas_1.6mm_MSMAll_hp2000_clean";
+    let surfaces = hcp(&folder, variant, Some("atlas.dlabel.nii"));
+    let own = &surfaces.subjects[0];
+    assert_eq!(map::image(own).unwrap().unwrap().ending, "dscalar.nii");
+    let maps = Array2::from_elem((2, own.voxels.len()), 1.5);
+    let out = folder.path().join("two.dscalar.nii");
+    map::write_means(&[(own, maps.view())], &["a", "b"], &out).unwrap();
+    let all = Cifti::open(&out).unwrap().read_all().unwrap();
+    assert_eq!(all.ncols(), 2);
+    assert!(!map::one_space(&[subject, own]).unwrap());
+}

@@ -1,6 +1,7 @@
 //! Subjects and runs that look unlike the others: planted ones are named, and nobody in clean data.
 #![allow(clippy::unwrap_used)]
 
+use mused_data::map::{self, Quantity};
 use mused_data::quality::{Measure, Outlier, quality};
 use mused_data::simulate::{SimulateConfig, simulate};
 use mused_data::{Dataset, Trial};
@@ -198,4 +199,117 @@ fn too_few_to_compare_name_nobody() {
     let one = quality(&simulated(1, 0)).unwrap();
     assert!(one.subjects[0].scale.is_some() && one.subjects[0].agreement.is_none());
     assert_eq!(one.outliers, []);
+}
+
+/// Framewise displacement beside the responses: a run in which the head moved, a subject who always moved.
+#[test]
+fn motion_is_told_and_named() {
+    let folder = TempDir::new().unwrap();
+    let config = SimulateConfig {
+        subjects: 6,
+        stimuli: 400,
+        seed: 6,
+        ..SimulateConfig::default()
+    };
+    let path = folder.path().join("data");
+    simulate(&config, &path, &mut |_, _| ()).unwrap();
+    let runs: std::collections::BTreeSet<(u32, u32)> =
+        (Dataset::open(&path).unwrap().subjects[0].trials.iter())
+            .map(|trial| (trial.session, trial.run))
+            .collect();
+    assert!(runs.len() >= 4, "{runs:?}");
+    let bad = *runs.first().unwrap();
+    let tables = |moved: &dyn Fn(usize, (u32, u32)) -> f64| {
+        for subject in 0..6 {
+            let row = |&(session, run): &(u32, u32)| {
+                let mean = moved(subject, (session, run));
+                format!("{session}\t{run}\t{mean}\t{}\n", 4.0 * mean)
+            };
+            let rows: String = runs.iter().map(row).collect();
+            let own = path.join(format!("subjects/sub-{:02}/motion.tsv", subject + 1));
+            std::fs::write(own, format!("session\trun\tmean\tlargest\n{rows}")).unwrap();
+        }
+        quality(&Dataset::open(&path).unwrap()).unwrap()
+    };
+    let usual =
+        |subject: usize, run: (u32, u32)| 0.1 + 0.01 * ((subject + run.1 as usize) % 4) as f64;
+    let clean = tables(&usual);
+    assert_eq!(clean.outliers, []);
+    let words = clean.in_words().join("\n");
+    assert!(
+        words.contains("Head motion (framewise displacement, mean over volumes): from 0.1"),
+        "{words}"
+    );
+
+    let found = tables(&|subject, run| match (subject, run == bad) {
+        (2, true) => 0.9,
+        _ => usual(subject, run),
+    });
+    assert_eq!(found.outliers.len(), 1, "{:?}", found.outliers);
+    assert_eq!(found.outliers[0].run, Some(bad));
+    let text = found.outliers[0].to_string();
+    assert!(text.contains("the head moved 0.90 mm a volume"), "{text}");
+
+    let found = tables(&|subject, run| usual(subject, run) * if subject == 4 { 8.0 } else { 1.0 });
+    let named: Vec<_> = found.outliers.iter().map(|o| (o.measure, o.run)).collect();
+    assert_eq!(named, [(Measure::Motion, None)]);
+
+    // What is written elsewhere keeps it.
+    let copy = folder.path().join("copy");
+    let dataset = Dataset::open(&path).unwrap();
+    dataset.write(&copy).unwrap();
+    let copied = Dataset::open(&copy).unwrap();
+    assert_eq!(copied.subjects[3].motion().unwrap().len(), runs.len());
+    assert_eq!(
+        copied.identity(&[]).unwrap().subjects,
+        dataset.identity(&[]).unwrap().subjects
+    );
+}
+
+/// Correlation of the means of odd and even presentations; noise in a subject's repeats is named.
+#[test]
+fn repeatability_is_told_and_named() {
+    let folder = TempDir::new().unwrap();
+    let config = SimulateConfig {
+        subjects: 5,
+        stimuli: 120,
+        repeats: 4,
+        seed: 7,
+        ..SimulateConfig::default()
+    };
+    let path = folder.path().join("data");
+    simulate(&config, &path, &mut |_, _| ()).unwrap();
+    let clean = Dataset::open(&path).unwrap();
+    let found = quality(&clean).unwrap();
+    assert_eq!(found.outliers, []);
+    for (index, subject) in found.subjects.iter().enumerate() {
+        let voxels = map::compute(&clean, index, Quantity::Repeatability).unwrap();
+        let mut voxels: Vec<f32> = voxels.into_iter().filter(|r| r.is_finite()).collect();
+        voxels.sort_by(f32::total_cmp);
+        let middle = f64::from(voxels[voxels.len() / 2]);
+        let own = subject.repeatability.unwrap();
+        assert!((own - middle).abs() < 0.03, "{own} {middle}");
+        assert!(own > 0.1, "{own}");
+    }
+    assert!(
+        found
+            .in_words()
+            .join("\n")
+            .contains("Repeatability (r of split halves")
+    );
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let noise = outliers(&changed(&clean, 3, |_, row| {
+        row.iter_mut()
+            .for_each(|value| *value = rng.random::<f32>() - 0.5);
+    }));
+    assert!(
+        noise
+            .iter()
+            .any(|found| found.measure == Measure::Repeatability),
+        "{noise:?}"
+    );
+    // Nothing shown again: nothing to say.
+    let once = quality(&simulated(2, 0)).unwrap();
+    let repeats = once.subjects[0].repeatability.is_some();
+    assert_eq!(repeats, once.in_words().join("").contains("Repeatability"));
 }

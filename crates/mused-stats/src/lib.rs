@@ -11,6 +11,7 @@ pub mod banded;
 pub mod calibration;
 pub mod ceiling;
 pub mod curves;
+pub mod decoding_patterns;
 mod error;
 pub mod interval;
 pub mod metrics;

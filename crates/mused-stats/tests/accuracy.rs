@@ -203,3 +203,47 @@ fn several_labels_have_no_accuracy() {
     let found = of(array![[0, 1], [1, 0], [0, 1]]).unwrap();
     assert_eq!(found.confusion, array![[1, 0], [1, 1]]);
 }
+
+/// A label that every stimulus has, however sure it is, says nothing: all is as without it.
+#[test]
+fn a_label_that_everybody_has_takes_nothing_away() {
+    let design = Runs {
+        runs: 4,
+        labels: 3,
+        each: 2,
+    };
+    let mut random = ChaCha8Rng::seed_from_u64(3);
+    let shape = (design.stimuli(), design.labels);
+    let scores = Array2::from_shape_fn(shape, |(stimulus, label)| {
+        let right = f64::from(u8::from(design.of(stimulus).1 == label));
+        0.5 * right + random.random_range(0.0..0.4)
+    });
+    let without = design.accuracy(&scores, 200);
+    let everybody = Array2::from_elem((design.stimuli(), 1), 1.0);
+    let scores = ndarray::concatenate![ndarray::Axis(1), everybody, scores];
+    let all = Array2::ones((design.stimuli(), 1));
+    let targets = ndarray::concatenate![ndarray::Axis(1), all, design.targets()];
+    let samples = design.samples();
+    let exchange = samples.exchange(targets.view()).unwrap();
+    let found = accuracy(scores.view(), targets.view(), &samples, exchange, 200, 0);
+    let found = found.unwrap().unwrap();
+    assert_eq!(found.per_subject, without.per_subject);
+    assert_eq!(found.most_frequent, without.most_frequent);
+    assert_eq!(
+        found.confusion.row(0).sum() + found.confusion.column(0).sum(),
+        0
+    );
+    let rest = found.confusion.slice(ndarray::s![1.., 1..]);
+    assert_eq!(rest, without.confusion);
+    // One label beside it, and there is nothing to choose between.
+    let two = targets.slice(ndarray::s![.., ..2]);
+    let one = accuracy(
+        scores.slice(ndarray::s![.., ..2]),
+        two,
+        &samples,
+        exchange,
+        0,
+        0,
+    );
+    assert!(one.unwrap().is_none());
+}

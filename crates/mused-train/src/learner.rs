@@ -65,6 +65,17 @@ pub(crate) trait Model: Send + Sync {
         Ok(None)
     }
 
+    /// Label scores of the samples `chosen`, whose inputs are given, before they are clipped: samples × labels; `None` of a
+    /// model that is not linear.
+    fn linear(
+        &self,
+        _set: &SampleSet<'_>,
+        _chosen: &[usize],
+        _inputs: ArrayView2<'_, f32>,
+    ) -> Result<Option<Array2<f64>>> {
+        Ok(None)
+    }
+
     /// Whether predictions depend on responses.
     fn reads(&self) -> bool {
         true

@@ -42,7 +42,7 @@ pub use adapt::{AdaptRequest, adapt};
 pub use audit_run::audit_run;
 pub use calibration::training_trials;
 pub use error::{Error, Result};
-pub use explain::{Explanation, PartDrop, ScoreDrop, TokenGeometry, explain};
+pub use explain::{Explanation, PartDrop, ScoreDrop, TokenGeometry, explain, unique_contributions};
 pub use memory::{available_memory, limit_memory};
 pub use overflow::Cause;
 pub use permute::retrain_relabelled;

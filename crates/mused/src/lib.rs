@@ -57,6 +57,6 @@ pub use mused_train::{
 pub use permutations::Permutations;
 pub use runs::{
     adapt, audit_run, compare, compare_seeds, evaluate, evaluate_with, explain, export_published,
-    import_published, model_inputs, predict, reweigh, weights,
+    import_published, model_inputs, predict, reweigh, unique_contributions, weights,
 };
 pub use training::{Training, train};

@@ -9,7 +9,7 @@ use mused_results::Comparison;
 use mused_run::{Results, Run, Task};
 use mused_stats::metrics::Undefined;
 use mused_train::{
-    AdaptRequest, Explanation, ModelInputs, Probabilities, PublishedRequest, Tensors,
+    AdaptRequest, Explanation, ModelInputs, PartDrop, Probabilities, PublishedRequest, Tensors,
 };
 
 use mused_kernels::Training;
@@ -82,6 +82,20 @@ pub fn explain(
     Ok(
         on_device!(chosen(), Engine => mused_train::explain::<Engine>(run, dataset, fold, progress))?,
     )
+}
+
+/// What each region alone says, by ridge regression fitted without it: see [`mused_train::unique_contributions`].
+///
+/// # Errors
+/// As there.
+pub fn unique_contributions(
+    run: &Run,
+    dataset: &Dataset,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Vec<PartDrop>> {
+    Ok(mused_train::unique_contributions::<
+        mused_kernels::CpuTraining,
+    >(run, dataset, progress)?)
 }
 
 /// Searches a complete run for ways in which test data reached training.

@@ -68,6 +68,10 @@ fn wrong_inputs_are_told_what_was_meant() {
     arrays(&at("transposed"), |own| {
         write(&own.join("anna.npy"), [8, 6])
     });
+    arrays(&at("turned"), |own| write(&own.join("anna.npy"), [8, 7]));
+    arrays(&at("no-stimuli"), |own| {
+        fs::remove_file(own.join("stimuli.tsv")).unwrap()
+    });
     arrays(&at("no-trials"), |own| {
         fs::remove_file(own.join("anna_trials.tsv")).unwrap()
     });
@@ -80,6 +84,12 @@ fn wrong_inputs_are_told_what_was_meant() {
     arrays(&at("two"), |own| {
         replace(own, "labels.tsv", "s0\t0", "s0\t2")
     });
+    arrays(&at("single"), |own| {
+        for run in ["run0", "run1"] {
+            replace(own, "stimuli.tsv", run, "run2");
+        }
+    });
+    mused(&folder, "import npy single one-run").success();
     let mut found = String::new();
     for arguments in [
         "info run",
@@ -108,6 +118,15 @@ fn wrong_inputs_are_told_what_was_meant() {
         "import npy two new",
         "import npy capital capital/new",
         "import bids data new",
+        "info nowhere",
+        "explain run --label persno",
+        "explain run --label zebra",
+        "import bids capital capital/new",
+        "import hcp capital capital/new",
+        "import nsd capital capital/new",
+        "import npy turned new",
+        "import npy no-stimuli new",
+        "train one-run --out new",
     ] {
         let output = mused(&folder, &format!("--quiet {arguments}"))
             .code(1)

@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use super::Imported;
 use super::checks::{Check, Findings, VoxelFlaws};
 use crate::{
-    DatasetWriter, Description, Error, FeatureSet, Grid, Labels, Result, Source, Stimulus, Trial,
-    Voxel,
+    DatasetWriter, Description, Error, FeatureSet, Grid, Labels, Motion, Result, Source, Stimulus,
+    Trial, Voxel,
 };
 
 /// What differs between kinds of data: how a subject's responses are read.
@@ -30,6 +30,11 @@ pub(super) trait Recipe {
         subject: &'r SubjectPlan<Self::Subject>,
         work: &mut Work<'_>,
     ) -> Result<Responses<'r>>;
+
+    /// How the subject's head moved, where that is known.
+    fn motion<'r>(&self, _subject: &'r SubjectPlan<Self::Subject>) -> &'r [Motion] {
+        &[]
+    }
 }
 
 /// A dataset before any response is read.
@@ -282,6 +287,10 @@ impl Work<'_> {
                 let before = self.findings.warnings.len();
                 let responses = recipe.responses(subject, self)?;
                 let (hash, voxels) = self.write(&subject.id, &subject.trials, responses)?;
+                let motion = recipe.motion(subject);
+                if !motion.is_empty() {
+                    self.writer.motion(&subject.id, motion)?;
+                }
                 let warnings = self.findings.warnings[before..].to_vec();
                 let completed = Completed {
                     hash,

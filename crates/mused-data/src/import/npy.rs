@@ -97,6 +97,12 @@ pub fn import(
     let mut unread = Unread::new();
     let subjects = subjects(folder, &names)?;
     let own = own_files(folder, &subjects, &names, &mut unread)?;
+    for table in ["stimuli.tsv", "labels.tsv"] {
+        if !names.contains(table) {
+            let message = format!("expected {EXPECTED}\nfound no {table}");
+            return Err(Error::invalid(folder, message));
+        }
+    }
     let stimuli = read_stimuli(folder, &mut unread)?;
     let shown: Vec<String> = stimuli.iter().map(|stimulus| stimulus.id.clone()).collect();
     let index: HashMap<&str, usize> = shown.iter().map(String::as_str).zip(0..).collect();
@@ -153,19 +159,36 @@ impl Recipe for Npy<'_> {
         let SubjectPlan { id, trials, .. } = subject;
         let path = self.folder.join(format!("{id}.npy"));
         let (copy, dtype, shape) = read_array(&path)?;
-        let voxels = voxels(self.folder, id, shape[1], &self.index)?;
-        if shape != [trials.len(), voxels.len()] {
+        let table = voxels(self.folder, id, &self.index)?;
+        let columns = table.as_ref().map_or(shape[1], Vec::len);
+        if shape != [trials.len(), columns] {
+            let expected = match &table {
+                Some(_) => format!(" × {columns} columns ({id}_voxels.tsv)"),
+                None => ", one a trial".to_owned(),
+            };
+            let turned = shape[1] == trials.len() && (table.is_none() || shape[0] == columns);
+            let hint = match turned {
+                true => ": voxels by trials, it seems; save array.T",
+                false => "",
+            };
             return Err(Error::invalid(
                 path,
                 format!(
-                    "expected {} rows ({id}_trials.tsv) × {} columns ({id}_voxels.tsv), found {} × {}",
+                    "expected {} rows ({id}_trials.tsv){expected}, found {} × {}{hint}",
                     trials.len(),
-                    voxels.len(),
                     shape[0],
                     shape[1]
                 ),
             ));
         }
+        let voxels = table.unwrap_or_else(|| {
+            let voxel = Voxel {
+                roi: WHOLE.to_owned(),
+                coordinate: None,
+                reference: None,
+            };
+            vec![voxel; columns]
+        });
         let masks = MASKS.map(|end| self.folder.join(format!("{id}{end}")));
         let mask = masks.iter().find(|mask| mask.exists());
         Ok(Responses {
@@ -294,22 +317,15 @@ fn trials(
     Ok(trials)
 }
 
+/// The table of a subject's voxels, where there is one.
 fn voxels(
     folder: &Path,
     subject: &str,
-    columns: usize,
     index: &HashMap<&str, usize>,
-) -> Result<Vec<Voxel>> {
+) -> Result<Option<Vec<Voxel>>> {
     let path = folder.join(format!("{subject}_voxels.tsv"));
-    if path.exists() {
-        return read_voxels(&path, Response::Voxels, index, &mut Unread::new());
-    }
-    let voxel = Voxel {
-        roi: WHOLE.to_owned(),
-        coordinate: None,
-        reference: None,
-    };
-    Ok(vec![voxel; columns])
+    let read = || read_voxels(&path, Response::Voxels, index, &mut Unread::new());
+    path.exists().then(read).transpose()
 }
 
 /// Copies the response of a trial, one value a voxel.

@@ -357,6 +357,19 @@ impl<'d> InputReader<'d> {
             .map_err(|error| Error::Request(error.to_string()))
     }
 
+    /// Responses to `samples`, all of one subject, averaged over trials and z-scored as its inputs are: samples × voxels.
+    ///
+    /// # Errors
+    /// When responses cannot be read or are not finite, or the subject is unknown to the transform.
+    pub fn responses(&self, samples: &[Sample]) -> Result<Array2<f32>> {
+        let Some(first) = samples.first() else {
+            return Ok(Array2::default((0, 0)));
+        };
+        let id = &self.dataset.subjects[first.subject].id;
+        let z_score = self.transform.subject(id)?.z_score.as_ref();
+        projection::z_scored_rows(self.dataset, z_score, samples)
+    }
+
     fn fill(&self, average: &mut Average, sample: &Sample, row: &mut [f32]) -> Result<()> {
         let subject = &self.dataset.subjects[sample.subject];
         let inputs = self.transform.subject(&subject.id)?;

@@ -1,8 +1,12 @@
 //! Responses, pictures and regions against numpy and nilearn.
 
-use mused_data::import::bids::{BidsConfig, Drift, Estimate, Region};
+use std::fs;
+
+use mused_data::Dataset;
+use mused_data::import::bids::{BidsConfig, Drift, Estimate, Region, import};
 use mused_formats::npz::NpzFile;
 use ndarray::Ix2;
+use tempfile::TempDir;
 
 use crate::tree::*;
 
@@ -133,4 +137,49 @@ fn regions_come_from_masks_and_atlases() {
         let [i, j, k] = voxel.coordinate.unwrap();
         assert_eq!(column, whole.column((i + 4 * (j + 3 * k)) as usize));
     }
+}
+
+/// fMRIPrep's framewise displacement is kept whether confounds are asked for or not.
+#[test]
+fn motion_is_that_of_the_confounds() {
+    let folder = copy();
+    let root = folder.path();
+    let func = root.join("derivatives/prep/sub-01/func");
+    let table = func.join("sub-01_task-see_run-2_desc-confounds_timeseries.tsv");
+    let text = fs::read_to_string(&table).unwrap();
+    let cell = |row: usize| match row {
+        0 => "framewise_displacement".to_owned(),
+        // The first volume has none before it.
+        1 => "n/a".to_owned(),
+        row => format!("0.{}", row % 2 + 1),
+    };
+    let lines = text.lines().enumerate();
+    let lines: Vec<String> = lines
+        .map(|(row, line)| format!("{line}\t{}", cell(row)))
+        .collect();
+    fs::write(&table, lines.join("\n") + "\n").unwrap();
+    let out = TempDir::new().unwrap();
+    let path = out.path().join("dataset");
+    import(root, &path, &config(root), &mut |_, _| ()).unwrap();
+    let dataset = Dataset::open(&path).unwrap();
+    let rows = 2..lines.len();
+    let mean = rows
+        .clone()
+        .map(|row| 0.1 * (row % 2 + 1) as f64)
+        .sum::<f64>()
+        / rows.len() as f64;
+    let found = dataset.subjects[0].motion().unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].session, found[0].run, found[0].largest),
+        (1, 2, 0.2)
+    );
+    assert!((found[0].mean - mean).abs() < 1e-4, "{found:?}");
+    assert_eq!(dataset.subjects[1].motion().unwrap(), []);
+    let names = dataset
+        .description
+        .sources
+        .iter()
+        .map(|source| source.path.as_str());
+    assert_eq!(names.filter(|name| name.contains("confounds")).count(), 1);
 }

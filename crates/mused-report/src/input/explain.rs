@@ -17,6 +17,10 @@ pub(crate) struct About {
     pub(crate) levels: Vec<String>,
     pub(crate) parts: Vec<String>,
     pub(crate) part_kind: String,
+    /// Over which correlations are averaged; 0 of an explanation from before they were.
+    pub(crate) folds: usize,
+    /// Of all those folds.
+    pub(crate) all_stimuli: usize,
     pub(crate) notes: Vec<String>,
 }
 

@@ -1,3 +1,5 @@
+use mused_data::one_of;
+
 use crate::{Error, Result};
 
 /// A model to compare with: settings by a name.
@@ -46,8 +48,8 @@ impl NamedModel {
             .ok_or_else(|| {
                 let known: Vec<&str> = MODELS.iter().map(|model| model.name).collect();
                 Error::Config(format!(
-                    "unknown model {name:?}: expected one of {}",
-                    known.join(", ")
+                    "unknown model {name:?}: expected {}",
+                    one_of(name, &known)
                 ))
             })
     }

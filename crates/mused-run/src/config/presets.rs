@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use mused_data::one_of;
+
 use super::{
     BrainFormerConfig, Config, Family, MlpConfig, Optimizer, Orthogonality, Reading, RsaForm,
     Schedule, Tokenizer, TrainConfig, TransformerConfig,
@@ -35,8 +37,8 @@ impl Config {
             _ => {
                 let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
                 Err(Error::Config(format!(
-                    "unknown preset {name:?}: expected one of {}",
-                    known.join(", ")
+                    "unknown preset {name:?}: expected {}",
+                    one_of(name, &known)
                 )))
             }
         }

@@ -24,30 +24,106 @@ const LEAST_STIMULI: usize = 3;
 /// Makes the RDMs of a fold's test stimuli.
 pub(super) struct Geometry<'a> {
     dataset: &'a Dataset,
-    folder: &'a Path,
+    /// Where matrices are written; only correlations are asked for without it.
+    folder: Option<&'a Path>,
     rows: &'a TestRows,
     fold: usize,
     /// In the order of all RDMs, with the label each is sorted by.
     stimuli: Vec<(usize, Option<usize>)>,
     /// The guiding RDMs of the high and the low level.
     guides: [Option<Array2<f64>>; 2],
-    table: TableWriter,
+    found: Vec<Found>,
 }
 
 /// What an RDM is of.
-struct Name<'n> {
-    file: &'n str,
-    kind: &'n str,
-    level: &'n str,
-    subject: &'n str,
-    part: &'n str,
+#[derive(Clone, Debug, PartialEq)]
+struct Name {
+    file: String,
+    kind: &'static str,
+    level: &'static str,
+    subject: String,
+    part: String,
+}
+
+/// A row of `rdms.tsv`: what an RDM is of, its correlation with the guiding ones of the high and the low level, and the
+/// noise ceiling of its mean over subjects.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    name: Name,
+    values: [Option<f64>; 4],
+}
+
+/// Of each RDM of the fold that is shown the mean over all folds that have it.
+pub(super) fn over_folds(shown: Vec<Found>, others: &[Found]) -> Vec<Found> {
+    let mean = |own: Found| {
+        let alike = others.iter().filter(|other| other.name == own.name);
+        let all: Vec<[Option<f64>; 4]> = alike
+            .map(|other| other.values)
+            .chain([own.values])
+            .collect();
+        let value = |place: usize| {
+            let known: Vec<f64> = all.iter().filter_map(|values| values[place]).collect();
+            summary::mean(&known)
+        };
+        Found {
+            values: std::array::from_fn(value),
+            name: own.name,
+        }
+    };
+    shown.into_iter().map(mean).collect()
+}
+
+/// Writes `rdms.tsv`.
+pub(super) fn write(folder: &Path, found: &[Found]) -> Result<()> {
+    let mut table = TableWriter::create(
+        folder.join("rdms.tsv"),
+        &[
+            "file",
+            "kind",
+            "level",
+            "subject",
+            "part",
+            "guidance_high",
+            "guidance_low",
+            "ceiling_lower",
+            "ceiling_upper",
+        ],
+    )?;
+    for Found { name, values } in found {
+        let [high, low, lower, upper] = values.map(number);
+        table.write_row([
+            name.file.as_str(),
+            name.kind,
+            name.level,
+            &name.subject,
+            &name.part,
+            &high,
+            &low,
+            &lower,
+            &upper,
+        ])?;
+    }
+    Ok(table.finish()?)
+}
+
+/// Correlations of the mean tokens with guidance, of those rows.
+pub(super) fn of_tokens(found: &[Found]) -> Vec<TokenGeometry> {
+    let means = found
+        .iter()
+        .filter(|found| found.name.kind == "token" && found.name.subject.is_empty());
+    let geometry = |found: &Found| TokenGeometry {
+        level: found.name.level,
+        guidance_high: found.values[0],
+        guidance_low: found.values[1],
+    };
+    means.map(geometry).collect()
 }
 
 impl<'a> Geometry<'a> {
-    /// Chooses the stimuli and writes `rdm_stimuli.tsv`. `None` where there are too few.
+    /// Chooses the stimuli and writes `rdm_stimuli.tsv` to the folder, where there is one. `None` where there are too few.
     pub(super) fn new(
         dataset: &'a Dataset,
-        folder: &'a Path,
+        folder: Option<&'a Path>,
         rows: &'a TestRows,
         fold: usize,
         notes: &mut Vec<String>,
@@ -60,28 +136,16 @@ impl<'a> Geometry<'a> {
             ));
             return Ok(None);
         }
-        let mut table =
-            TableWriter::create(folder.join("rdm_stimuli.tsv"), &["stimulus_id", "label"])?;
-        for &(stimulus, label) in &stimuli {
-            let label = label.map_or("", |label| &dataset.labels.names[label]);
-            table.write_row([dataset.stimuli[stimulus].id.as_str(), label])?;
+        if let Some(folder) = folder {
+            let mut table =
+                TableWriter::create(folder.join("rdm_stimuli.tsv"), &["stimulus_id", "label"])?;
+            for &(stimulus, label) in &stimuli {
+                let label = label.map_or("", |label| &dataset.labels.names[label]);
+                table.write_row([dataset.stimuli[stimulus].id.as_str(), label])?;
+            }
+            table.finish()?;
+            create(&folder.join("rdms"))?;
         }
-        table.finish()?;
-        create(&folder.join("rdms"))?;
-        let table = TableWriter::create(
-            folder.join("rdms.tsv"),
-            &[
-                "file",
-                "kind",
-                "level",
-                "subject",
-                "part",
-                "guidance_high",
-                "guidance_low",
-                "ceiling_lower",
-                "ceiling_upper",
-            ],
-        )?;
         Ok(Some(Self {
             dataset,
             folder,
@@ -89,7 +153,7 @@ impl<'a> Geometry<'a> {
             fold,
             stimuli,
             guides: [None, None],
-            table,
+            found: Vec::new(),
         }))
     }
 
@@ -155,12 +219,7 @@ impl<'a> Geometry<'a> {
     }
 
     /// Cosine dissimilarities of subject tokens, as training has them: each subject's, and their mean.
-    pub(super) fn tokens(
-        &mut self,
-        tokens: &FoldTokens,
-        notes: &mut Vec<String>,
-    ) -> Result<Vec<TokenGeometry>> {
-        let mut found = Vec::new();
+    pub(super) fn tokens(&mut self, tokens: &FoldTokens, notes: &mut Vec<String>) -> Result<()> {
         for level in tokens.levels()? {
             let mut rdms = Vec::new();
             for subject in self.subjects() {
@@ -174,22 +233,16 @@ impl<'a> Geometry<'a> {
             let Some(mean) = mean(&rdms) else { continue };
             let ceiling = self.ceiling(&rdms, &format!("{}-level tokens", level.level), notes);
             let guided = self.mean_with_guidance(&rdms)?;
-            let [guidance_high, guidance_low] = guided;
             let name = Name {
-                file: &format!("token-{}", level.level),
+                file: format!("token-{}", level.level),
                 kind: "token",
                 level: level.level,
-                subject: "",
-                part: "",
+                subject: String::new(),
+                part: String::new(),
             };
-            self.write_named(&name, &mean, guided, ceiling)?;
-            found.push(TokenGeometry {
-                level: level.level,
-                guidance_high,
-                guidance_low,
-            });
+            self.write_named(name, &mean, guided, ceiling)?;
         }
-        Ok(found)
+        Ok(())
     }
 
     fn token_rdm(&self, level: &LevelTokens, subject: usize) -> Option<Array2<f64>> {
@@ -247,21 +300,21 @@ impl<'a> Geometry<'a> {
                 .map(|letter| if plain(letter) { letter } else { '_' })
                 .collect();
             let name = Name {
-                file: &format!("region-{}-{name}", place + 1),
+                file: format!("region-{}-{name}", place + 1),
                 kind: "region",
                 level: "",
-                subject: "",
-                part: region,
+                subject: String::new(),
+                part: region.to_owned(),
             };
             let guided = self.mean_with_guidance(&rdms)?;
-            self.write_named(&name, &mean, guided, ceiling)?;
+            self.write_named(name, &mean, guided, ceiling)?;
         }
         Ok(())
     }
 
-    /// Ends `rdms.tsv`.
-    pub(super) fn finish(self) -> Result<()> {
-        Ok(self.table.finish()?)
+    /// What was found, in the order of the table.
+    pub(super) fn finish(self) -> Vec<Found> {
+        self.found
     }
 
     /// Those tested in this fold.
@@ -311,43 +364,43 @@ impl<'a> Geometry<'a> {
         Ok([mean(0), mean(1)])
     }
 
-    fn write(&mut self, kind: &str, level: &str, subject: &str, rdm: &Array2<f64>) -> Result<()> {
+    fn write(
+        &mut self,
+        kind: &'static str,
+        level: &'static str,
+        subject: &str,
+        rdm: &Array2<f64>,
+    ) -> Result<()> {
         let words = [kind, level, subject];
         let file: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
         let name = Name {
-            file: &file.join("-"),
+            file: file.join("-"),
             kind,
             level,
-            subject,
-            part: "",
+            subject: subject.to_owned(),
+            part: String::new(),
         };
         let guided = self.with_guidance(rdm)?;
-        self.write_named(&name, rdm, guided, None)
+        self.write_named(name, rdm, guided, None)
     }
 
     fn write_named(
         &mut self,
-        name: &Name<'_>,
+        name: Name,
         rdm: &Array2<f64>,
         [high, low]: [Option<f64>; 2],
         ceiling: Option<RdmCeiling>,
     ) -> Result<()> {
-        self.table.write_row([
-            name.file,
-            name.kind,
-            name.level,
-            name.subject,
-            name.part,
-            &number(high),
-            &number(low),
-            &number(ceiling.map(|ceiling| ceiling.lower)),
-            &number(ceiling.map(|ceiling| ceiling.upper)),
-        ])?;
-        let path = self.folder.join("rdms").join(format!("{}.npy", name.file));
-        Ok(npy::write_npy_f32(
-            path,
-            rdm.mapv(|value| value as f32).view(),
-        )?)
+        if let Some(folder) = self.folder {
+            let path = folder.join("rdms").join(format!("{}.npy", name.file));
+            npy::write_npy_f32(path, rdm.mapv(|value| value as f32).view())?;
+        }
+        let [lower, upper] = [ceiling.map(|c| c.lower), ceiling.map(|c| c.upper)];
+        self.found.push(Found {
+            name,
+            values: [high, low, lower, upper],
+        });
+        Ok(())
     }
 }
 

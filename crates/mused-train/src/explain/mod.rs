@@ -5,11 +5,14 @@ mod geometry;
 mod occlusion;
 mod output;
 mod parts;
+mod patterns;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unique;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -26,6 +29,8 @@ use geometry::Geometry;
 use occlusion::{Occlusion, Passes};
 use parts::Parts;
 use rows::TestRows;
+use tokens::FoldTokens;
+pub use unique::unique_contributions;
 
 /// Version of the folder's layout.
 const SCHEMA: &str = "mused-explain/1";
@@ -43,6 +48,8 @@ pub struct Explanation {
     pub tokens: Vec<TokenGeometry>,
     /// Subjects with a value for each voxel in `importance/`.
     pub importance: Vec<String>,
+    /// Images of patterns, below the folder: a volume or scalar a label.
+    pub patterns: Vec<String>,
     /// What could not be made and why, in sentences.
     pub notes: Vec<String>,
 }
@@ -83,7 +90,8 @@ impl From<&Difference> for ScoreDrop {
     }
 }
 
-/// How the mean RDM of a level's tokens correlates with the guiding RDMs (Spearman).
+/// How the RDMs of a level's tokens correlate with the guiding RDMs (Spearman): mean over subjects, and over folds, each of
+/// which has tokens in a space of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenGeometry {
     /// `high` or `low`.
@@ -95,7 +103,8 @@ pub struct TokenGeometry {
 }
 
 /// Writes `run`/explain: attention of the subject tokens to the parts of the input (regions, or cubes of a volume); what
-/// scores lose when a part's inputs are replaced by their training mean; tokens and RDMs of the test samples of `fold`.
+/// scores lose when a part's inputs are replaced by their training mean; patterns of linear models, voxel by voxel; tokens and RDMs of the test samples
+/// of `fold`, with their correlations in all folds.
 /// An earlier one is replaced, once everything is written. The same bits every time.
 ///
 /// `dataset` is the run's, see [`Run::dataset`] and [`Run::check_dataset`]; `progress` is told how many of how many passes
@@ -159,7 +168,6 @@ fn write<B: KernelBackend>(
         tasks,
         rows: &rows,
         parts: &parts,
-        fold,
     };
     let Passes {
         drops,
@@ -183,7 +191,7 @@ fn write<B: KernelBackend>(
     let mut importance = Vec::new();
     if !drops.is_empty() {
         output::occlusion(folder, dataset, &subjects, &drops)?;
-        output::labels(folder, dataset, &drops)?;
+        output::labels(&folder.join("occlusion_labels.tsv"), dataset, &drops)?;
         importance = output::importance(folder, dataset, &subjects, &parts, &drops)?;
         if importance.len() < subjects.len() {
             let lacking = subjects.len() - importance.len();
@@ -193,22 +201,39 @@ fn write<B: KernelBackend>(
             ));
         }
     }
-    let levels: Vec<&'static str> = tokens.levels()?.iter().map(|level| level.level).collect();
-    if tokens.one_network() {
-        output::tokens(folder, dataset, &rows, fold, &tokens)?;
+    let patterns = patterns::write::<B>(run, dataset, config, folder, &mut notes)?;
+    let none = FoldTokens::default();
+    let of_fold = tokens.get(&fold).unwrap_or(&none);
+    let levels: Vec<&'static str> = of_fold.levels()?.iter().map(|level| level.level).collect();
+    if of_fold.one_network() {
+        output::tokens(folder, dataset, &rows, fold, of_fold)?;
     } else if levels.is_empty() {
         notes.push("the model has no subject tokens".to_owned());
     } else {
         notes.push("every subject has a network of its own: their tokens have no space in common and are not listed".to_owned());
     }
-    let (mut compared, mut stimuli) = (Vec::new(), 0);
-    if let Some(mut geometry) = Geometry::new(dataset, folder, &rows, fold, &mut notes)? {
-        geometry.guidance(&config.guidance, &mut notes)?;
-        compared = geometry.tokens(&tokens, &mut notes)?;
-        geometry.regions(&mut notes)?;
+    let geometry = |fold: usize, folder: Option<&Path>, notes: &mut Vec<String>| {
+        let Some(mut geometry) = Geometry::new(dataset, folder, &rows, fold, notes)? else {
+            return Ok::<_, Error>((0, Vec::new()));
+        };
+        geometry.guidance(&config.guidance, notes)?;
+        geometry.tokens(tokens.get(&fold).unwrap_or(&none), notes)?;
+        geometry.regions(notes)?;
         geometry.labels()?;
-        stimuli = geometry.len();
-        geometry.finish()?;
+        Ok((geometry.len(), geometry.finish()))
+    };
+    let (stimuli, shown) = geometry(fold, Some(folder), &mut notes)?;
+    let (mut all_stimuli, mut others) = (stimuli, Vec::new());
+    let folds: BTreeSet<usize> = tasks.iter().map(|task| task.fold).collect();
+    for &other in folds.iter().filter(|other| **other != fold) {
+        // What lacks in one fold lacks in all, and is said once.
+        let (stimuli, found) = geometry(other, None, &mut Vec::new())?;
+        all_stimuli += stimuli;
+        others.extend(found);
+    }
+    let found = geometry::over_folds(shown, &others);
+    if !found.is_empty() {
+        geometry::write(folder, &found)?;
     }
     output::Description {
         schema: SCHEMA,
@@ -217,6 +242,8 @@ fn write<B: KernelBackend>(
         parts: names,
         part_kind: parts.kind(),
         stimuli,
+        folds: folds.len(),
+        all_stimuli,
         notes: &notes,
     }
     .write(folder)?;
@@ -224,8 +251,9 @@ fn write<B: KernelBackend>(
         folder: folder.to_owned(),
         dataset: dataset.root().map(Path::to_owned),
         drops,
-        tokens: compared,
+        tokens: geometry::of_tokens(&found),
         importance,
+        patterns,
         notes,
     })
 }

@@ -29,7 +29,8 @@ pub(super) struct Passes {
     /// One a part.
     pub(super) drops: Vec<PartDrop>,
     pub(super) attention: Attention,
-    pub(super) tokens: FoldTokens,
+    /// By fold.
+    pub(super) tokens: BTreeMap<usize, FoldTokens>,
 }
 
 /// Passes all test samples through their models, as they are and without each part.
@@ -39,8 +40,6 @@ pub(super) struct Occlusion<'a> {
     pub(super) tasks: &'a [Task],
     pub(super) rows: &'a TestRows,
     pub(super) parts: &'a Parts,
-    /// The fold whose tokens are kept.
-    pub(super) fold: usize,
 }
 
 impl Occlusion<'_> {
@@ -53,7 +52,7 @@ impl Occlusion<'_> {
         let mut passes = Passes {
             drops: Vec::with_capacity(names.len()),
             attention: Attention::new(names.len()),
-            tokens: FoldTokens::default(),
+            tokens: BTreeMap::new(),
         };
         let values = self.rows.probabilities.len().max(1);
         let at_once = (HELD_VALUES / values).clamp(1, names.len().max(1));
@@ -78,41 +77,44 @@ impl Occlusion<'_> {
                 model.pass(self, &group, intact, &mut occluded, &mut count)?;
             }
             for (part, occluded) in group.zip(&occluded) {
-                passes.drops.push(self.drop(&names[part], occluded)?);
+                passes
+                    .drops
+                    .push(drop(self.rows, self.dataset, &names[part], occluded)?);
             }
         }
         Ok(passes)
     }
+}
 
-    /// What the scores lose.
-    fn drop(&self, part: &str, occluded: &Array2<f32>) -> Result<PartDrop> {
-        let (intact, occluded) = (
-            self.rows.probabilities.mapv(f64::from),
-            occluded.mapv(f64::from),
-        );
-        let (targets, samples) = (self.rows.targets.view(), self.rows.crossed(self.dataset)?);
-        let found = paired::compare(
-            &[intact.view()],
-            &[occluded.view()],
-            targets,
-            &samples,
-            // Intervals alone are asked for.
-            0,
-            0,
-        )?;
-        let labels =
-            paired::compare_labels(&[intact.view()], &[occluded.view()], targets, &samples)?;
-        let label = |found: &Answer<LabelDifference>| {
-            let interval = found.ok().map(|found| found.interval);
-            interval.map(|interval| [interval.low, interval.estimate, interval.high])
-        };
-        Ok(PartDrop {
-            labels: labels.roc_auc.iter().map(label).collect(),
-            part: part.to_owned(),
-            average_precision: (&found.average_precision).into(),
-            roc_auc: (&found.roc_auc).into(),
-        })
-    }
+/// What the scores lose where the test samples have other probabilities.
+pub(super) fn drop(
+    rows: &TestRows,
+    dataset: &Dataset,
+    part: &str,
+    occluded: &Array2<f32>,
+) -> Result<PartDrop> {
+    let (intact, occluded) = (rows.probabilities.mapv(f64::from), occluded.mapv(f64::from));
+    let (targets, samples) = (rows.targets.view(), rows.crossed(dataset)?);
+    let found = paired::compare(
+        &[intact.view()],
+        &[occluded.view()],
+        targets,
+        &samples,
+        // Intervals alone are asked for.
+        0,
+        0,
+    )?;
+    let labels = paired::compare_labels(&[intact.view()], &[occluded.view()], targets, &samples)?;
+    let label = |found: &Answer<LabelDifference>| {
+        let interval = found.ok().map(|found| found.interval);
+        interval.map(|interval| [interval.low, interval.estimate, interval.high])
+    };
+    Ok(PartDrop {
+        labels: labels.roc_auc.iter().map(label).collect(),
+        part: part.to_owned(),
+        average_precision: (&found.average_precision).into(),
+        roc_auc: (&found.roc_auc).into(),
+    })
 }
 
 /// A task's model with the test samples it predicted.
@@ -216,9 +218,8 @@ impl<'a> TestedModel<'a> {
             }
         }
         let rows: Vec<usize> = chosen.iter().map(|&sample| self.rows[sample]).collect();
-        if self.task.fold == of.fold {
-            passes.tokens.add(self.task, &rows, &found.tokens);
-        }
+        let own = passes.tokens.entry(self.task.fold).or_default();
+        own.add(self.task, &rows, &found.tokens);
         if let Some(weights) = self.model.attention(&self.set, chosen, inputs.view())? {
             let subjects: Vec<usize> = rows
                 .iter()

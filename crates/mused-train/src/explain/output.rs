@@ -22,7 +22,11 @@ pub(super) struct Description<'a> {
     pub(super) levels: Vec<&'static str>,
     pub(super) parts: Vec<String>,
     pub(super) part_kind: &'static str,
+    /// Of the matrices, in the fold.
     pub(super) stimuli: usize,
+    /// Over which correlations are averaged, and their stimuli together.
+    pub(super) folds: usize,
+    pub(super) all_stimuli: usize,
     pub(super) notes: &'a [String],
 }
 
@@ -145,10 +149,10 @@ pub(super) fn occlusion(
     Ok(table.finish()?)
 }
 
-/// `occlusion_labels.tsv`: what each label loses without each part.
-pub(super) fn labels(folder: &Path, dataset: &Dataset, drops: &[PartDrop]) -> Result<()> {
+/// `occlusion_labels.tsv` or `unique_labels.tsv`: what each label loses without each part.
+pub(super) fn labels(path: &Path, dataset: &Dataset, drops: &[PartDrop]) -> Result<()> {
     let columns = ["label", "part", "roc_auc", "auc_low", "auc_high"];
-    let mut table = TableWriter::create(folder.join("occlusion_labels.tsv"), &columns)?;
+    let mut table = TableWriter::create(path, &columns)?;
     for (label, name) in dataset.labels.names.iter().enumerate() {
         for drop in drops {
             let [low, mean, high] = match drop.labels.get(label).copied().flatten() {

@@ -15,7 +15,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-use super::explain;
+use super::{explain, unique_contributions};
 use crate::{TrainRequest, train};
 
 const STIMULI: usize = 90;
@@ -206,6 +206,59 @@ fn the_region_that_carries_a_label_is_found() {
     assert_eq!(table.rows(), LABELS * 3);
 }
 
+/// Two regions say the same of labels: without either the model loses, fitted again it does not. Of one alone it does.
+#[test]
+fn what_another_region_says_too_is_not_unique() {
+    let folder = TempDir::new().unwrap();
+    let dataset = planted_where(&folder, Kind::Roi, |region, label| match label {
+        0 => region == 0,
+        _ => region < 2,
+    });
+    for (name, own) in [
+        ("together", "together"),
+        ("banded", "banded"),
+        ("stacked", "stacked"),
+    ] {
+        let regions = format!("model.regions={own}");
+        let run = trained(&folder, &dataset, name, &[RIDGE, &[&regions]].concat());
+        let explained = explained(&run);
+        let run = Run::open(&run).unwrap();
+        let found = unique_contributions::<CpuTraining>(&run, &dataset, &mut |_, _| ()).unwrap();
+        let mean = |drops: &[super::PartDrop], part: usize, label: usize| {
+            drops[part].labels[label].map_or(0.0, |[_, mean, _]| mean)
+        };
+        assert!(mean(&found, 0, 0) > 0.2, "{name}: {found:?}");
+        assert!(mean(&found, 1, 0).abs() < 0.05, "{name}: {found:?}");
+        for label in [1, 2] {
+            for part in [0, 1] {
+                assert!(mean(&found, part, label).abs() < 0.06, "{name}: {found:?}");
+            }
+        }
+        if name == "together" {
+            let taken = [1, 2].map(|label| mean(&explained.drops, 0, label));
+            assert!(
+                taken[0].max(taken[1]) > mean(&found, 0, 1).max(mean(&found, 0, 2)),
+                "{taken:?}"
+            );
+        }
+        let table = Table::read(explained.folder.join("unique_labels.tsv")).unwrap();
+        assert_eq!(table.rows(), LABELS * 3);
+    }
+    let one = trained(
+        &folder,
+        &dataset,
+        "prevalence",
+        &["model.family=prevalence", "model.subjects=shared"],
+    );
+    let one = Run::open(one).unwrap();
+    let refused = unique_contributions::<CpuTraining>(&one, &dataset, &mut |_, _| ());
+    let message = refused.unwrap_err().to_string();
+    assert!(
+        message.contains("no ridge regression lies beside it"),
+        "{message}"
+    );
+}
+
 #[test]
 fn the_region_that_carries_the_labels_is_found() {
     let folder = TempDir::new().unwrap();
@@ -245,6 +298,25 @@ fn the_region_that_carries_the_labels_is_found() {
             // The second subject has no such voxels.
             let other = &found.drops[2].average_precision;
             assert_eq!(other.per_subject[1], Some(0.0), "{name}");
+        }
+
+        let patterns = found.folder.join("patterns/sub-1.npy");
+        // A ridge regression beside a network is trained by the command.
+        let linear = !["network", "separate"].contains(&name);
+        assert_eq!(patterns.is_file(), linear, "{name}");
+        if linear {
+            let pattern = matrix(&patterns);
+            assert_eq!(pattern.dim(), (LABELS, 3 * VOXELS), "{name}");
+            let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
+            for ((label, voxel), value) in pattern.indexed_iter() {
+                match (voxel / VOXELS == PLANTED, voxel % LABELS == label) {
+                    (true, true) => least = least.min(*value),
+                    // Few components decode labels together.
+                    (true, false) => {}
+                    (false, _) => most = most.max(value.abs()),
+                }
+            }
+            assert!(least > 1.2 * most, "{name}: {least} {most}");
         }
 
         // Importance repeats each voxel's drop.
@@ -319,7 +391,24 @@ fn attention_and_geometry_are_as_described_and_the_same_every_time() {
         .parse_optional()
         .unwrap();
     let read = |name: &str| matrix(&found.folder.join("rdms").join(format!("{name}.npy")));
+    // Correlations are those of all folds, each in a space of its own: explained with the other, the table is the same.
     let guide = read("guidance-high");
+    let shown: BTreeMap<String, Array2<f64>> = names.iter().map(|n| (n.clone(), read(n))).collect();
+    let opened = Run::open(&run).unwrap();
+    let second = explain::<Cpu>(&opened, &dataset, 1, &mut |_, _| ()).unwrap();
+    let text = |name: &str| fs::read_to_string(second.folder.join(name)).unwrap();
+    assert_eq!(
+        first[&second.folder.join("rdms.tsv")],
+        text("rdms.tsv").into_bytes()
+    );
+    let guide_second = read("guidance-high");
+    assert_ne!(guide, guide_second);
+    let shown_second: BTreeMap<String, Array2<f64>> =
+        names.iter().map(|n| (n.clone(), read(n))).collect();
+    let of_both = |name: &str| {
+        (spearman(&shown[name], &guide) + spearman(&shown_second[name], &guide_second)) / 2.0
+    };
+    explained(&run);
     let (levels, subjects) = (strings(&rdms, "level"), strings(&rdms, "subject"));
     for (row, (name, recorded)) in names.iter().zip(&recorded).enumerate() {
         let rdm = read(name);
@@ -335,12 +424,10 @@ fn attention_and_geometry_are_as_described_and_the_same_every_time() {
                         && kinds[other] == "token"
                         && !subjects[other].is_empty()
                 });
-                let each: Vec<f64> = of_level
-                    .map(|other| spearman(&read(&names[other]), &guide))
-                    .collect();
+                let each: Vec<f64> = of_level.map(|other| of_both(&names[other])).collect();
                 each.iter().sum::<f64>() / each.len() as f64
             }
-            _ => spearman(&rdm, &guide),
+            _ => of_both(name),
         };
         assert!(
             (own - recorded.unwrap()).abs() < 2e-3,

@@ -84,7 +84,7 @@ impl Learner for ClosedForms<'_> {
             return Ok(None);
         }
         fit.worker.run(|| {
-            let model = LinearModel::fit(self.config, data, task)?;
+            let model = LinearModel::fit(self.config, data, task, None)?;
             let train = losses(&model.predict(&data.train)?, &data.train);
             watch.progress.step(&task.name(), &train);
             let validation = match data.validation.len() {
@@ -124,8 +124,13 @@ const CENTRE: &str = "centre.";
 const MAP: &str = "map.";
 
 impl LinearModel {
-    /// Fits a model on the training samples alone.
-    fn fit(config: &Config, data: &FoldData<'_>, task: &Task) -> Result<Self> {
+    /// Fits a model on the training samples alone; `without` is a region that ridge regression does not read.
+    pub(crate) fn fit(
+        config: &Config,
+        data: &FoldData<'_>,
+        task: &Task,
+        without: Option<&str>,
+    ) -> Result<Self> {
         let rows: Vec<usize> = (0..data.train.len()).collect();
         let targets = data.train.target_rows(&rows);
         if let Family::Prevalence(_) = config.model.family {
@@ -140,7 +145,7 @@ impl LinearModel {
             Family::AlignedRidge(model) => Some(align(model, data)?),
             _ => None,
         };
-        let inputs = all_shared(&data.train, maps.as_ref())?;
+        let mut inputs = all_shared(&data.train, maps.as_ref())?;
         let train = &data.train;
         let parts = parts(train.dataset(), &train.samples, config.split.seed)?;
         let targets = targets.mapv(f64::from);
@@ -148,14 +153,43 @@ impl LinearModel {
             Family::Ridge(model) => model.regions,
             _ => Regions::Together,
         };
-        let slots = data.transform.layout.slots();
-        let fitted = by_regions(regions, slots, inputs, targets.view(), &parts)
+        let mut slots = data.transform.layout.slots().to_vec();
+        if let Some(left_out) = slots
+            .iter()
+            .position(|slot| Some(slot.name.as_str()) == without)
+        {
+            let slot = slots.remove(left_out);
+            // What never varies has no weight.
+            let columns = slot.offset..slot.offset + slot.length;
+            inputs.slice_mut(s![.., columns]).fill(0.0);
+        }
+        let fitted = by_regions(regions, &slots, inputs, targets.view(), &parts)
             .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
         Ok(Self {
             weights: fitted.weights.mapv(rounded),
             intercept: fitted.intercept.mapv(rounded),
             maps,
         })
+    }
+
+    /// Predictions of the test samples: samples × labels.
+    pub(crate) fn of_test(&self, data: &FoldData<'_>) -> Result<Array2<f32>> {
+        self.predict(&data.test)
+    }
+
+    /// Scores of the samples `chosen`, whose inputs are given: chosen × labels.
+    fn scores(
+        &self,
+        set: &SampleSet<'_>,
+        chosen: &[usize],
+        inputs: ArrayView2<'_, f32>,
+    ) -> Result<Array2<f64>> {
+        if !self.reads() {
+            let shape = (chosen.len(), self.intercept.len());
+            return Ok(Array2::zeros(shape) + &self.intercept);
+        }
+        let inputs = shared(set, chosen, inputs, self.maps.as_ref())?;
+        Ok(inputs.dot(&self.weights) + &self.intercept)
     }
 
     /// Predictions of the samples `chosen`, whose inputs are given: chosen × labels, in 0..1.
@@ -165,14 +199,8 @@ impl LinearModel {
         chosen: &[usize],
         inputs: ArrayView2<'_, f32>,
     ) -> Result<Array2<f32>> {
-        let predicted = if self.reads() {
-            let inputs = shared(set, chosen, inputs, self.maps.as_ref())?;
-            inputs.dot(&self.weights) + &self.intercept
-        } else {
-            let shape = (chosen.len(), self.intercept.len());
-            Array2::zeros(shape) + &self.intercept
-        };
-        Ok(predicted.mapv(|value| value.clamp(0.0, 1.0) as f32))
+        let scores = self.scores(set, chosen, inputs)?;
+        Ok(scores.mapv(|value| value.clamp(0.0, 1.0) as f32))
     }
 
     /// The model of stored tensors.
@@ -226,6 +254,15 @@ impl Model for LinearModel {
             out.assign(&self.predict_inputs(set, rows, inputs.view())?);
         }
         Ok(out)
+    }
+
+    fn linear(
+        &self,
+        set: &SampleSet<'_>,
+        chosen: &[usize],
+        inputs: ArrayView2<'_, f32>,
+    ) -> Result<Option<Array2<f64>>> {
+        self.scores(set, chosen, inputs).map(Some)
     }
 
     fn reads(&self) -> bool {

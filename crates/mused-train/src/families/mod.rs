@@ -16,7 +16,7 @@ use crate::{Error, Result, checkpoint, inputs};
 
 #[cfg(test)]
 pub(crate) use architecture::{losses, network as network_of};
-pub(crate) use linear::parts;
+pub(crate) use linear::{LinearModel, parts};
 pub(crate) use network::{Network, evaluation_batch};
 pub(crate) use trainer::{forget_states, sound_step};
 

@@ -67,6 +67,17 @@ impl ImportSource {
         }
     }
 
+    /// Folder of somebody's data that is read; `None` of a manifest, which names files anywhere.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        match self {
+            Self::Rdm(_) => None,
+            Self::Bids(args) => Some(&args.root),
+            Self::Hcp(args) => Some(&args.root),
+            Self::Nsd(args) => Some(&args.root),
+            Self::Npy(args) => Some(&args.folder),
+        }
+    }
+
     /// What is counted while it is made.
     pub(crate) fn unit(&self) -> &'static str {
         match self {

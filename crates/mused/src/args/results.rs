@@ -81,13 +81,16 @@ pub(crate) struct CompareArgs {
 Examples:
   mused explain runs/action
   mused explain runs/action --label face            which regions carry it
+  mused explain runs/action --label face --unique   which region says of it what no other does
   mused explain runs/action --fold 2 --dataset /mnt/data/action
 
 Writes the folder explain/ of the run. Each part of the input (a region, or a cube of a volume) is replaced by its
 training mean in the test samples: what the scores lose then, with intervals, is in occlusion.tsv, what each label loses
-in occlusion_labels.tsv, and of each voxel in importance/, for `mused map --values`. attention.tsv says what the subject tokens attend to; rdms/ holds the test
-stimuli's dissimilarities in guidance, tokens, regions and labels. A part whose loss is small need not be empty: others
-may carry the same.")]
+in occlusion_labels.tsv, and of each voxel in importance/, for `mused map --values`. patterns/ holds what each voxel does where
+a label is decoded by the run's ridge regression, or the one beside it (Haufe et al. 2014): an array labels × voxels a
+subject, and an image with a map a label where voxels have places. attention.tsv says what the subject tokens attend to;
+rdms/ holds the test stimuli's dissimilarities in guidance, tokens, regions and labels. A part whose loss is small need not
+be empty: others may carry the same.")]
 pub(crate) struct ExplainArgs {
     /// Run directory
     pub(crate) run: PathBuf,
@@ -97,7 +100,10 @@ pub(crate) struct ExplainArgs {
     /// Say what this label loses without each part
     #[arg(long, value_name = "NAME")]
     pub(crate) label: Option<String>,
-    /// Fold whose test samples tokens and RDMs are of; attention and occlusion are of all
+    /// Fit ridge regression again without each region too: what each says that no other does
+    #[arg(long)]
+    pub(crate) unique: bool,
+    /// Fold whose test samples the files of tokens and RDMs are of; their correlations, and all else, are of all folds
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) fold: usize,
     #[command(flatten)]

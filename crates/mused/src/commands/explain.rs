@@ -3,8 +3,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use mused::data::one_of;
 use mused::formats::quoted;
-use mused::{Explanation, PartDrop, Run, explain};
+use mused::{Explanation, PartDrop, Run, explain, unique_contributions};
 
 use super::three;
 use crate::args::ExplainArgs;
@@ -21,6 +22,16 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     if let Some((name, label)) = label {
         print!("{}", of_label(&explanation, name, label));
     }
+    if args.unique {
+        let drops = unique(&args.run, args.dataset.as_deref())?;
+        println!(
+            "\nwhere ridge regression is fitted again without a part, what it alone says is lost"
+        );
+        print!("{}", largest(&drops));
+        if let Some((name, label)) = label {
+            print!("{}", lost_by(&drops, name, label));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -29,25 +40,42 @@ fn label_of(run: &Run, name: &str) -> anyhow::Result<usize> {
     let labels = run.predictions()?.labels;
     let place = labels.iter().position(|label| label == name);
     place.with_context(|| {
-        let near = labels.iter().max_by_key(|label| {
-            label
-                .chars()
-                .zip(name.chars())
-                .take_while(|(a, b)| a == b)
-                .count()
-        });
+        let known: Vec<&str> = labels.iter().map(String::as_str).collect();
         format!(
-            "--label {name}: not among the {} labels of the run{}; labels.tsv lists them",
-            labels.len(),
-            near.map_or(String::new(), |near| format!(", such as {near}"))
+            "--label {name}: expected a label of the run, {}",
+            one_of(name, &known)
         )
     })
 }
 
-/// What a label loses without each part, the most first.
+/// Fits again without each region, with a bar.
+fn unique(run: &Path, dataset: Option<&Path>) -> anyhow::Result<Vec<PartDrop>> {
+    let fits = Counter::new("fits");
+    let run = Run::open(run)?;
+    let dataset = run.dataset(dataset)?;
+    let drops = unique_contributions(&run, &dataset, &mut |done, total| fits.set(done, total));
+    fits.finish();
+    Ok(drops?)
+}
+
+/// What a label loses without each part, and where its pattern is.
 fn of_label(explanation: &Explanation, name: &str, label: usize) -> String {
+    let mut text = lost_by(&explanation.drops, name, label);
+    if let Some(image) = explanation.patterns.last() {
+        let _ = writeln!(
+            text,
+            "its pattern, voxel by voxel: map {} of {}",
+            label + 1,
+            explanation.folder.join(image).display()
+        );
+    }
+    text
+}
+
+/// What a label loses without each part, the most first.
+fn lost_by(drops: &[PartDrop], name: &str, label: usize) -> String {
     let mut text = format!("\nwhat the AUC of {name} loses without a part (95 % interval)\n");
-    let known = explanation.drops.iter();
+    let known = drops.iter();
     let mut lost: Vec<(&str, [f64; 3])> = known
         .filter_map(|drop| Some((drop.part.as_str(), (*drop.labels.get(label)?)?)))
         .collect();
@@ -81,18 +109,19 @@ pub(super) fn explained(
 /// Parts shown; all are in `occlusion.tsv`.
 const SHOWN_PARTS: usize = 5;
 
-fn summary(explanation: &Explanation) -> String {
+/// What scores lose without a part, the most first.
+fn largest(drops: &[PartDrop]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    if !explanation.drops.is_empty() {
+    if !drops.is_empty() {
         let _ = writeln!(
             text,
             "what macro AP and AUC lose without a part (95 % interval), the largest {} of {}",
-            SHOWN_PARTS.min(explanation.drops.len()),
-            explanation.drops.len()
+            SHOWN_PARTS.min(drops.len()),
+            drops.len()
         );
     }
-    let mut largest: Vec<&PartDrop> = explanation.drops.iter().collect();
+    let mut largest: Vec<&PartDrop> = drops.iter().collect();
     let lost = |drop: &PartDrop| drop.average_precision.mean.unwrap_or(f64::NEG_INFINITY);
     largest.sort_by(|a, b| lost(b).total_cmp(&lost(a)));
     for drop in largest.into_iter().take(SHOWN_PARTS) {
@@ -105,6 +134,12 @@ fn summary(explanation: &Explanation) -> String {
         }
         text.push('\n');
     }
+    text
+}
+
+fn summary(explanation: &Explanation) -> String {
+    let mut text = largest(&explanation.drops);
+    // Writing to a String cannot fail.
     if !explanation.tokens.is_empty() {
         let _ = writeln!(
             text,
@@ -124,6 +159,13 @@ fn summary(explanation: &Explanation) -> String {
         let _ = writeln!(text, "note: {note}");
     }
     let _ = writeln!(text, "\nwritten to {}", explanation.folder.display());
+    if !explanation.patterns.is_empty() {
+        let _ = writeln!(
+            text,
+            "patterns of ridge regression, a map a label (patterns/labels.tsv): {}",
+            explanation.patterns.join(", ")
+        );
+    }
     if let (Some(subject), Some(dataset)) = (explanation.importance.first(), &explanation.dataset) {
         let values = explanation.folder.join("importance");
         let _ = writeln!(

@@ -41,6 +41,9 @@ pub(crate) fn import(
     source: &ImportSource,
     progress: &mut dyn FnMut(usize, usize),
 ) -> anyhow::Result<Imported> {
+    if let Some(read) = source.data() {
+        refuse_inside(read, source.out())?;
+    }
     Ok(match source {
         ImportSource::Rdm(args) => {
             rdm::import(&args.manifest, &args.out, &rdm_config(args), progress)
@@ -51,7 +54,6 @@ pub(crate) fn import(
         ImportSource::Hcp(args) => hcp::import(&args.root, &args.out, &hcp_config(args), progress),
         ImportSource::Nsd(args) => nsd::import(&args.root, &args.out, &nsd_config(args), progress),
         ImportSource::Npy(args) => {
-            refuse_inside(&args.folder, &args.out)?;
             npy::import(&args.folder, &args.out, &npy_config(args), progress)
         }
     }?)

@@ -36,6 +36,12 @@ struct SubjectSummary {
     voxels: usize,
     rois: usize,
     bytes: u64,
+    /// Correlation of split halves over stimuli shown again, median voxel.
+    repeatability: Option<f64>,
+    /// Framewise displacement in mm, mean over volumes and runs.
+    motion: Option<f64>,
+    /// Of one volume.
+    largest_motion: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -93,7 +99,8 @@ fn summarise(dataset: &Dataset, problems: &[Problem], found: &Quality) -> Summar
         subjects: dataset
             .subjects
             .iter()
-            .map(|subject| SubjectSummary {
+            .zip(&found.subjects)
+            .map(|(subject, quality)| SubjectSummary {
                 id: subject.id.clone(),
                 trials: subject.trials.len(),
                 stimuli: count(
@@ -107,6 +114,11 @@ fn summarise(dataset: &Dataset, problems: &[Problem], found: &Quality) -> Summar
                 rois: count(&mut subject.voxels.iter().map(|voxel| voxel.roi.clone())),
                 bytes: (subject.trials.len() * subject.voxels.len()) as u64
                     * subject.responses.dtype().size() as u64,
+                repeatability: quality.repeatability,
+                motion: quality.motion(),
+                largest_motion: (quality.runs.iter())
+                    .filter_map(|run| Some(run.motion?.largest))
+                    .max_by(f64::total_cmp),
             })
             .collect(),
         rois: dataset.roi_names().into_iter().map(str::to_owned).collect(),

@@ -19,7 +19,7 @@ mod runs;
 mod stimuli;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mused_formats::npy::{Dtype, NpyMatrix, NpyWriter};
 
@@ -27,7 +27,7 @@ use super::checks::{Findings, VoxelFlaws};
 use super::driver::{
     self, Plan, Recipe, Responses, SourceFile, Space, SubjectPlan, Work, copied_rows,
 };
-use crate::{Imported, Result};
+use crate::{Imported, Motion, Result};
 pub use config::{BidsConfig, Drift, Estimate, FilePatterns, Region};
 use events::Event;
 use regions::Chosen;
@@ -101,13 +101,19 @@ fn plan<'r>(
     for (subject, runs) in subjects {
         let chosen = regions::select(root, config, subject, runs, findings)?;
         files.extend(chosen.files.iter().cloned());
+        let (tables, motion): (Vec<_>, Vec<Motion>) = runs.iter().filter_map(motion_of).unzip();
+        files.extend(tables.into_iter().cloned());
         plan.subjects.push(SubjectPlan {
             id: format!("sub-{subject}"),
             recordings: runs.len(),
             steps: runs.len(),
             trials: stimuli::trials(runs, events, &index),
             sources: Vec::new(),
-            own: Own { runs, chosen },
+            own: Own {
+                runs,
+                chosen,
+                motion,
+            },
         });
     }
     let derivatives = config.derivatives.as_deref();
@@ -117,6 +123,12 @@ fn plan<'r>(
     // By the recorded path: the order of whole paths depends on where the files lie.
     plan.sources.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(plan)
+}
+
+/// How the head moved, with the table that says so.
+fn motion_of(run: &Run) -> Option<(&PathBuf, Motion)> {
+    let path = run.confounds_there.as_ref()?;
+    Some((path, Motion::of_confounds(path, run.numbers)?))
 }
 
 struct Bids<'r> {
@@ -129,6 +141,7 @@ struct Bids<'r> {
 struct Own<'r> {
     runs: &'r [Run],
     chosen: Chosen,
+    motion: Vec<Motion>,
 }
 
 impl<'e> Recipe for Bids<'e> {
@@ -140,7 +153,7 @@ impl<'e> Recipe for Bids<'e> {
         subject: &'r SubjectPlan<Own<'e>>,
         work: &mut Work<'_>,
     ) -> Result<Responses<'r>> {
-        let Own { runs, chosen } = &subject.own;
+        let Own { runs, chosen, .. } = &subject.own;
         let most_trials = runs.iter().map(|run| self.events[&run.bold].trials.len());
         let size = (self.most_values / most_trials.max().unwrap_or(0).max(1)).max(1);
         let passes = chosen.mask.len().div_ceil(size);
@@ -180,6 +193,10 @@ impl<'e> Recipe for Bids<'e> {
             space: grid.map_or(Space::Unknown, Space::Volume),
             rows: copied_rows([subject.trials.len(), chosen.voxels.len()], copy),
         })
+    }
+
+    fn motion<'r>(&self, subject: &'r SubjectPlan<Own<'e>>) -> &'r [Motion] {
+        &subject.own.motion
     }
 }
 

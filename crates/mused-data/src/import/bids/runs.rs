@@ -29,6 +29,8 @@ pub(super) struct Run {
     pub(super) bold: PathBuf,
     pub(super) events: PathBuf,
     pub(super) confounds: Option<PathBuf>,
+    /// The table of confounds, whether it was asked for or not.
+    pub(super) confounds_there: Option<PathBuf>,
     /// Start of the names of stimuli that occur in this run alone, e.g. `sub-01_run-2`.
     pub(super) name: String,
     /// Group of those stimuli, e.g. `run-2`.
@@ -45,6 +47,7 @@ struct Found {
     bold: PathBuf,
     events: PathBuf,
     confounds: Option<PathBuf>,
+    confounds_there: Option<PathBuf>,
     sidecar: Sidecar,
 }
 
@@ -223,6 +226,7 @@ fn by_pattern(root: &Path, patterns: &FilePatterns, config: &BidsConfig) -> Resu
             place,
             bold,
             events,
+            confounds_there: confounds.clone(),
             confounds,
             sidecar,
         });
@@ -289,9 +293,14 @@ fn by_name(root: &Path, config: &BidsConfig, findings: &mut Findings) -> Result<
                 )
             })?,
         };
-        let confounds = match config.confounds.is_empty() {
-            true => None,
-            false => last(folder, Wanted::confounds())?,
+        let there = last(folder, Wanted::confounds());
+        // Several tables, of which none is asked for, stand in nobody's way.
+        let (confounds, confounds_there) = match config.confounds.is_empty() {
+            true => (None, there.ok().flatten()),
+            false => {
+                let there = there?;
+                (there.clone(), there)
+            }
         };
         let sidecar_below = |root: &Path, ignored: &[&str]| {
             let folders = entities::folders(root, &name);
@@ -306,6 +315,7 @@ fn by_name(root: &Path, config: &BidsConfig, findings: &mut Findings) -> Result<
             bold,
             events,
             confounds,
+            confounds_there,
             sidecar,
         });
     }
@@ -402,6 +412,7 @@ impl Found {
             bold: self.bold,
             events: self.events,
             confounds: self.confounds,
+            confounds_there: self.confounds_there,
         })
     }
 }

@@ -31,9 +31,10 @@ pub(crate) fn importance_maps(files: &RunFiles, report: &Path) -> Vec<(String, P
 fn path(report: &Path, subject: &Subject) -> PathBuf {
     let stem = report.file_stem();
     let stem = stem.map_or("report".into(), |stem| stem.to_string_lossy());
-    let ending = match subject.grayordinates() {
-        Ok(Some(_)) => "dscalar.nii",
-        _ => "nii.gz",
-    };
+    // Where voxels have no place, writing says so.
+    let ending = map::image(subject)
+        .ok()
+        .flatten()
+        .map_or("nii.gz", |image| image.ending);
     report.with_file_name(format!("{stem}-importance-{}.{ending}", slug(&subject.id)))
 }

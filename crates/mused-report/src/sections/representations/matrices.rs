@@ -14,20 +14,27 @@ const LEAST: usize = 20;
 /// The matrices beside their correlations with the guiding ones.
 pub(super) fn add(section: &mut Section, explain: &Explain, rows: &[RdmRow]) {
     let count = explain.rdm_stimuli.len();
+    let of_mean = |row: &&RdmRow| {
+        row.subject.is_empty() && matches!(row.kind.as_str(), "token" | "region" | "label")
+    };
+    let means: Vec<&RdmRow> = rows.iter().filter(of_mean).collect();
+    let correlated = match count.max(explain.about.all_stimuli) {
+        LEAST.. => correlations::figure(&means),
+        _ => None,
+    };
+    let mut shown: Vec<Figure> = correlated.into_iter().collect();
     if count < LEAST {
         section.missing(format!(
             "Dissimilarity matrices are not shown: {count} test stimuli that every subject saw are too few to be read \
              (at least {LEAST}). They are in explain/rdms/ of the run."
         ));
+        if !shown.is_empty() {
+            section.figures(shown);
+        }
         return;
     }
     section.paragraph(escaped(&stimuli(explain)));
-    let of_mean = |row: &&RdmRow| {
-        row.subject.is_empty() && matches!(row.kind.as_str(), "token" | "region" | "label")
-    };
-    let means: Vec<&RdmRow> = rows.iter().filter(of_mean).collect();
     let [stimuli, regions, subjects] = groups(rows);
-    let mut shown: Vec<Figure> = correlations::figure(&means).into_iter().collect();
     for group in [stimuli, regions] {
         shown.splice(0..0, pictured(section, explain, group));
     }
@@ -58,8 +65,15 @@ fn stimuli(explain: &Explain) -> String {
         [(_, first), .., (_, last)] if first != last => format!(" (from {first} to {last})"),
         _ => String::new(),
     };
+    let folds = match explain.about.folds {
+        0 | 1 => String::new(),
+        folds => format!(
+            " Correlations (ρ) are means over {folds} folds, whose tokens have no space in common."
+        ),
+    };
     format!(
-        "Test stimuli of fold {} that every subject saw, {} of them, in one order everywhere: by label{labels}, then by name.",
+        "Test stimuli of fold {} that every subject saw, {} of them, in one order everywhere: by label{labels}, then by \
+         name.{folds}",
         explain.about.fold,
         explain.rdm_stimuli.len(),
     )

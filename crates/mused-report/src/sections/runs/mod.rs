@@ -12,7 +12,7 @@ use self::differences::DifferenceRow;
 use self::models::{Model, models};
 use super::Input;
 use crate::escape::escaped;
-use crate::figure::{Block, Section};
+use crate::figure::{Block, Figure, Section};
 use crate::number::of;
 
 /// Models that are held against the first, with intervals and tests.
@@ -26,17 +26,18 @@ pub(crate) fn runs(input: &Input<'_>) -> Section {
         "Everything else on this page is about the first run, <em>{}</em>.",
         escaped(&input.first().name)
     ));
-    section.figures(league::figure(&models));
+    let mut figures: Vec<Figure> = league::figure(&models).into_iter().collect();
     for model in &models {
         for failure in &model.failures {
             section.missing(format!("{}: {failure}", model.name));
         }
     }
     let Some((first, others @ [_, ..])) = models.split_first() else {
+        section.figures(figures);
         section.missing("All runs differ in their seed alone: there is no difference to test.");
         return section;
     };
-    let (mut rows, mut verdicts) = (Vec::new(), String::new());
+    let (mut rows, mut verdicts, mut unsaid) = (Vec::new(), String::new(), Vec::new());
     for other in others
         .iter()
         .take(COMPARED)
@@ -48,18 +49,22 @@ pub(crate) fn runs(input: &Input<'_>) -> Section {
             verdicts.push_str(&format!("<li>{}</li>", escaped(&sentence)));
             rows.extend(DifferenceRow::of(&other.name, found));
         }
-        if let Some(said) = said {
-            section.missing(said);
-        }
+        unsaid.extend(said);
     }
     if others.len() > COMPARED {
-        section.missing(format!(
+        unsaid.push(format!(
             "Differences are of the first {COMPARED} others; `mused compare` takes any."
         ));
     }
     if !rows.is_empty() {
-        section.push(Block::Html(format!("<ul>{verdicts}</ul>")));
-        section.figures([differences::figure(&first.name, &rows)]);
+        figures.push(differences::figure(&first.name, &rows));
+    }
+    section.figures(figures);
+    if !verdicts.is_empty() {
+        section.push(Block::Html(format!(r#"<ul class="words">{verdicts}</ul>"#)));
+    }
+    for said in unsaid {
+        section.missing(said);
     }
     section
 }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use mused_data::meant;
 use toml::{Table, Value};
 
 use super::{Config, NamedModel, Setting, legacy};
@@ -310,12 +311,19 @@ impl Layers {
             }
             _ if !value.same_type(current) => {
                 let kind = (setting.as_ref()).map_or(current.type_str(), |setting| &setting.kind);
+                let article = match ["whole", "number", "list", "table"]
+                    .iter()
+                    .any(|noun| kind.starts_with(noun))
+                {
+                    true => "a ",
+                    false => "",
+                };
                 let hint = match current.is_str() {
                     true => ": write it in quotes",
                     false => "",
                 };
                 return Err(Error::Config(format!(
-                    "{key} must be {kind}, found {value} ({origin}){hint}"
+                    "{key} must be {article}{kind}, found {value} ({origin}){hint}"
                 )));
             }
             _ => value.clone(),
@@ -341,11 +349,10 @@ impl Layers {
                 "unknown key {key} ({origin}): it is model.{name} now, after model.family = \"brainformer\""
             ));
         }
-        let nearest = settings
-            .iter()
-            .map(|setting| setting.key.as_str())
-            .max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-        let hint = nearest.map_or(String::new(), |name| format!("; did you mean {name}?"));
+        let meant = meant(key, settings.iter().map(|setting| setting.key.as_str()));
+        let hint = meant.map_or("; `mused config` lists all".to_owned(), |name| {
+            format!("; did you mean {name}?")
+        });
         Error::Config(format!("unknown key {key} ({origin}){hint}"))
     }
 

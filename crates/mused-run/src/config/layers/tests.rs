@@ -173,7 +173,7 @@ fn wrong_values_are_refused_with_their_origin() {
     for (setting, expected) in [
         (
             "train.epochs=many",
-            "train.epochs must be whole number, found \"many\" (--set)",
+            "train.epochs must be a whole number, found \"many\" (--set)",
         ),
         (
             "train.epochs=0",

@@ -1,27 +1,21 @@
 //! Whether a subject or a run looks unlike the others: in the scale of its responses, in what they say.
 
+mod agreement;
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use mused_stats::evenly;
 use mused_stats::outlier::outliers;
-use mused_stats::rdm::{condensed, pearson_rdm, spearman};
 use mused_stats::summary::{mean, median, sample_sd};
 use ndarray::{Array1, Array2, ArrayView1, Axis};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
-use crate::{Dataset, Error, Result, Subject, mean_responses, samples};
+use crate::map::split_half;
+use crate::{Dataset, Motion, Result, Subject};
+use agreement::{agreements, strangers};
 
-/// Subjects and runs that are named in sentences.
-const NAMED: usize = 5;
 /// Voxels of a subject that are looked at: as many, evenly chosen.
 const VOXELS: usize = 500;
-/// Stimuli of the geometries that are compared: at most as many, evenly chosen.
-const STIMULI: usize = 60;
-/// Exchanges of stimuli against which agreement with the others is held.
-const EXCHANGES: usize = 199;
 /// Chance that anybody, or any run of a subject, is called unlike the others in one measure though all are alike.
 const RISK: f64 = 0.01;
 
@@ -36,6 +30,10 @@ pub enum Measure {
     Consistency,
     /// Of a subject: share of its voxels that do not vary over trials, or by a third or thrice of what its median voxel does.
     Voxels,
+    /// Of a subject: correlation over stimuli of the mean of odd with that of even presentations, median over voxels.
+    Repeatability,
+    /// Framewise displacement in mm, mean over volumes; of a subject, over runs.
+    Motion,
     /// Of a subject: Spearman correlation of its representational geometry with the mean of the others'.
     Agreement,
 }
@@ -47,7 +45,8 @@ impl Measure {
             Self::Scale => (value / others).ln().abs() > 1.5_f64.ln(),
             Self::Shift => (value - others).abs() > 0.5,
             // More of it is no fault.
-            Self::Consistency | Self::Agreement => others - value > 0.1,
+            Self::Consistency | Self::Agreement | Self::Repeatability => others - value > 0.1,
+            Self::Motion => value - others > 0.2,
             Self::Voxels => value - others > 0.15,
         }
     }
@@ -55,7 +54,7 @@ impl Measure {
     /// On the axis on which the others are near normal.
     fn spread(self, value: f64) -> f64 {
         match self {
-            Self::Scale => value.ln(),
+            Self::Scale | Self::Motion => value.max(f64::MIN_POSITIVE).ln(),
             _ => value,
         }
     }
@@ -65,13 +64,14 @@ impl Measure {
             Self::Scale => run.scale,
             Self::Shift => run.shift,
             Self::Consistency => run.consistency,
-            Self::Agreement | Self::Voxels => None,
+            Self::Motion => run.motion.map(|motion| motion.mean),
+            Self::Agreement | Self::Voxels | Self::Repeatability => None,
         }
     }
 
     fn back(self, mean: f64) -> f64 {
         match self {
-            Self::Scale => mean.exp(),
+            Self::Scale | Self::Motion => mean.exp(),
             _ => mean,
         }
     }
@@ -92,49 +92,6 @@ pub struct Outlier {
     pub others: f64,
 }
 
-impl fmt::Display for Outlier {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "subject {}", self.subject)?;
-        if let Some((session, run)) = self.run {
-            write!(f, ", session {session}, run {run}")?;
-        }
-        let (value, others) = (self.value, self.others);
-        match self.measure {
-            Measure::Voxels => write!(
-                f,
-                ": {:.0} % of its voxels do not vary, or far more or less than the rest ({:.0} % in the others)",
-                100.0 * value,
-                100.0 * others
-            ),
-            Measure::Scale if value > others => write!(
-                f,
-                ": responses vary {:.1} times as much as in the others",
-                value / others
-            ),
-            Measure::Scale if value == 0.0 => f.write_str(": responses do not vary"),
-            Measure::Scale => write!(
-                f,
-                ": responses vary 1/{:.1} of what they do in the others",
-                others / value
-            ),
-            Measure::Shift => write!(
-                f,
-                ": responses lie {value:.1} standard deviations from the subject's mean (in the other runs {others:.1})"
-            ),
-            Measure::Consistency => write!(
-                f,
-                ": trials resemble those of the same labels in other runs by r = {value:.2} (in the other runs {others:.2}); \
-                 are its onsets and labels right?"
-            ),
-            Measure::Agreement => write!(
-                f,
-                ": the similarities of stimuli match the other subjects' by a rank correlation of {value:.2} (the others' \
-                 {others:.2}); are the data weak, or the stimuli another's?"
-            ),
-        }
-    }
-}
-
 /// What was measured of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunQuality {
@@ -150,6 +107,8 @@ pub struct RunQuality {
     pub shift: Option<f64>,
     /// [`Measure::Consistency`]; `None` where no label of the run is in another.
     pub consistency: Option<f64>,
+    /// [`Measure::Motion`]; `None` where no confounds told it.
+    pub motion: Option<Motion>,
 }
 
 /// What was measured of a subject.
@@ -161,10 +120,23 @@ pub struct SubjectQuality {
     pub scale: Option<f64>,
     /// [`Measure::Voxels`].
     pub uneven: f64,
+    /// [`Measure::Repeatability`]; `None` with fewer than three stimuli that were shown more than once.
+    pub repeatability: Option<f64>,
     /// [`Measure::Agreement`]; `None` with fewer than three subjects or ten stimuli that all saw.
     pub agreement: Option<f64>,
     /// In the order of time.
     pub runs: Vec<RunQuality>,
+}
+
+impl SubjectQuality {
+    /// [`Measure::Motion`].
+    pub fn motion(&self) -> Option<f64> {
+        let known = self
+            .runs
+            .iter()
+            .filter_map(|run| Measure::Motion.of_run(run));
+        mean(&known.collect::<Vec<f64>>())
+    }
 }
 
 /// What was measured, and who stands out.
@@ -176,36 +148,11 @@ pub struct Quality {
     pub outliers: Vec<Outlier>,
 }
 
-impl Quality {
-    /// Who looks unlike the others, a sentence each for the first few, or that nobody does.
-    pub fn in_words(&self) -> Vec<String> {
-        if self.outliers.is_empty() {
-            return vec!["No subject and no run looks unlike the others.".to_owned()];
-        }
-        let sentence = |outlier: &Outlier| {
-            let end = match outlier.measure {
-                // They end with a question.
-                Measure::Consistency | Measure::Agreement => "",
-                Measure::Scale | Measure::Shift | Measure::Voxels => ".",
-            };
-            format!("Look at {outlier}{end}")
-        };
-        let mut words: Vec<String> = self.outliers.iter().take(NAMED).map(sentence).collect();
-        if self.outliers.len() > NAMED {
-            words.push(format!(
-                "{} more look unlike the others: `mused info --json` lists all.",
-                self.outliers.len() - NAMED
-            ));
-        }
-        words
-    }
-}
-
 /// Measures every subject and run, on at most 500 voxels a subject, and names those unlike the others.
 ///
 /// A value counts as unlike the others where it is improbable among them (externally studentised residual, risk 1 % for
 /// all values of a measure together, so at least four are needed) and the difference matters: scales by half, means by
-/// half a standard deviation, correlations by .1. Up to a quarter of the values are found one after the other, so that
+/// half a standard deviation, correlations by .1, motion by .2 mm. Up to a quarter of the values are found one after the other, so that
 /// two bad ones do not hide each other. A subject whose geometry agrees with the others' no better than chance, while all
 /// the others surely agree, is named too, and so is one with more voxels than the others (by .15 of all) that do not vary
 /// or vary on another scale. A run is named once.
@@ -234,12 +181,24 @@ pub fn quality(dataset: &Dataset) -> Result<Quality> {
         }
     }
     found.extend(apart);
+    let values: Vec<_> = subjects
+        .iter()
+        .map(|subject| subject.repeatability)
+        .collect();
+    found.extend(unlike(Measure::Repeatability, &keys, &values));
+    let values: Vec<_> = subjects.iter().map(SubjectQuality::motion).collect();
+    found.extend(unlike(Measure::Motion, &keys, &values));
     found.extend(broken(&subjects));
     for subject in &subjects {
         let of = |run: &RunQuality| (subject.id.clone(), Some((run.session, run.run)));
         let keys: Vec<_> = subject.runs.iter().map(of).collect();
         found.extend(dead(subject));
-        for measure in [Measure::Scale, Measure::Shift, Measure::Consistency] {
+        for measure in [
+            Measure::Scale,
+            Measure::Shift,
+            Measure::Consistency,
+            Measure::Motion,
+        ] {
             let values = subject.runs.iter().map(|run| measure.of_run(run));
             found.extend(unlike(measure, &keys, &values.collect::<Vec<_>>()));
         }
@@ -260,7 +219,7 @@ fn said_once(found: Vec<Outlier>) -> Vec<Outlier> {
         outlier.run.is_none()
             && matches!(
                 outlier.measure,
-                Measure::Scale | Measure::Agreement | Measure::Voxels
+                Measure::Scale | Measure::Agreement | Measure::Voxels | Measure::Motion
             )
             && of_runs.contains(&outlier.subject)
     };
@@ -355,6 +314,15 @@ fn measured(dataset: &Dataset, subject: &Subject) -> Result<SubjectQuality> {
     let spreads = sds(&responses, &all);
     let center = responses.mean_axis(Axis(0)).unwrap_or_default();
     let patterns = Patterns::new(dataset, subject, &responses);
+    let motion = subject.motion()?;
+    let halves = split_half(&subject.trials, voxels.len(), |trial, row| {
+        let values = row.iter_mut().zip(responses.row(trial));
+        values.for_each(|(to, value)| *to = *value as f32);
+        Ok(())
+    })?;
+    let halves: Vec<f64> = (halves.into_iter().flatten())
+        .filter(|r| r.is_finite())
+        .collect();
     let runs = of_run.iter().map(|(&(session, run), trials)| {
         let own = responses.select(Axis(0), trials).mean_axis(Axis(0));
         let shift = own.map(|own| {
@@ -371,12 +339,17 @@ fn measured(dataset: &Dataset, subject: &Subject) -> Result<SubjectQuality> {
             scale: scale(&sds(&responses, trials)),
             shift: shift.and_then(|shift| median(&shift)),
             consistency: patterns.consistency(&responses, trials),
+            motion: motion
+                .iter()
+                .copied()
+                .find(|own| (own.session, own.run) == (session, run)),
         }
     });
     Ok(SubjectQuality {
         id: subject.id.clone(),
         scale: scale(&spreads),
         uneven: uneven(&spreads),
+        repeatability: median(&halves),
         agreement: None,
         runs: runs.collect(),
     })
@@ -481,93 +454,4 @@ fn correlation(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f64>) -> Option<f64> {
     let (a, b) = (&a - a.mean()?, &b - b.mean()?);
     let lengths = (a.dot(&a) * b.dot(&b)).sqrt();
     (lengths > 0.0).then(|| a.dot(&b) / lengths)
-}
-
-/// How a subject's geometry agrees with the others'.
-struct Agreement {
-    value: f64,
-    /// Against exchanged stimuli.
-    p: f64,
-}
-
-/// Of every subject; none with fewer than three of them or ten stimuli that all saw.
-fn agreements(dataset: &Dataset) -> Result<Vec<Agreement>> {
-    let seen = |subject: &Subject| -> BTreeSet<usize> {
-        subject.trials.iter().map(|trial| trial.stimulus).collect()
-    };
-    let common = dataset
-        .subjects
-        .iter()
-        .map(seen)
-        .reduce(|all, own| &all & &own);
-    let common: Vec<usize> = common.unwrap_or_default().into_iter().collect();
-    if dataset.subjects.len() < 3 || common.len() < 10 || dataset.profiles() {
-        return Ok(Vec::new());
-    }
-    let stimuli: Vec<usize> = evenly(common.len(), STIMULI).map(|at| common[at]).collect();
-    let mut rdms = Vec::with_capacity(dataset.subjects.len());
-    for (index, subject) in dataset.subjects.iter().enumerate() {
-        let voxels: Vec<usize> = evenly(subject.voxels.len(), VOXELS).collect();
-        let responses = mean_responses(dataset, &samples(dataset, &[index], &stimuli), &voxels)?;
-        match pearson_rdm(responses.view()) {
-            Ok(rdm) => rdms.push(rdm),
-            // One voxel, or a stimulus to which all voxels answer alike: nothing to compare.
-            Err(_) => return Ok(Vec::new()),
-        }
-    }
-    let total = rdms
-        .iter()
-        .fold(Array2::zeros(rdms[0].dim()), |sum, rdm| sum + rdm);
-    let mut order: Vec<usize> = (0..stimuli.len()).collect();
-    let mut found = Vec::with_capacity(rdms.len());
-    for rdm in &rdms {
-        let others = &total - rdm;
-        let agree = |rdm: &Array2<f64>| -> Result<f64> {
-            let found = condensed(others.view())
-                .and_then(|others| spearman(&condensed(rdm.view())?, &others));
-            let found = found.map_err(|error| Error::Request(error.to_string()))?;
-            Ok(found.unwrap_or(0.0))
-        };
-        let value = agree(rdm)?;
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let mut as_high = 1;
-        for _ in 0..EXCHANGES {
-            order.shuffle(&mut rng);
-            let exchanged = rdm.select(Axis(0), &order).select(Axis(1), &order);
-            as_high += usize::from(agree(&exchanged)? >= value);
-        }
-        let p = as_high as f64 / (1 + EXCHANGES) as f64;
-        found.push(Agreement { value, p });
-    }
-    Ok(found)
-}
-
-/// Who agrees with nobody where everybody else surely does, and thrice as much: few subjects leave no other rule, and of
-/// many somebody is always weak.
-fn strangers(keys: &[Key], agreements: &[Agreement]) -> Vec<Outlier> {
-    let mut strangers = Vec::new();
-    for (index, (found, (subject, run))) in agreements.iter().zip(keys).enumerate() {
-        let others = agreements
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index);
-        let others: Vec<&Agreement> = others.map(|(_, agreement)| agreement).collect();
-        let values: Vec<f64> = others.iter().map(|other| other.value).collect();
-        let Some(middle) = median(&values) else {
-            continue;
-        };
-        let sure = others.iter().all(|other| other.p <= 0.01);
-        let lowest = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let apart = found.value < lowest / 3.0 && Measure::Agreement.matters(found.value, middle);
-        if found.p > 0.05 && sure && apart {
-            strangers.push(Outlier {
-                subject: subject.clone(),
-                run: *run,
-                measure: Measure::Agreement,
-                value: found.value,
-                others: middle,
-            });
-        }
-    }
-    strangers
 }
