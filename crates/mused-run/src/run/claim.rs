@@ -7,7 +7,7 @@ use std::path::Path;
 use mused_formats::{Lock, Locked, make_folder};
 
 use super::Run;
-use super::places::{CONFIG, DIGESTS, LABELS, LOCK, RUN, SHOWN, SPLIT};
+use super::places::{CONFIG, DIGESTS, LABELS, LOCK, PARTS, RUN, SHOWN, SPLIT};
 use crate::{Error, Result};
 
 /// What stands in a run directory before its `run.json` does: it follows from the request, and nothing is lost with it.
@@ -93,6 +93,6 @@ fn of_the_plan(name: &OsStr) -> bool {
     let name = name.to_str().unwrap_or_default();
     match name.strip_suffix(PARTIAL) {
         Some(partial) => partial == RUN || PLANNED.contains(&partial),
-        None => name.starts_with(LOCK) || PLANNED.contains(&name),
+        None => name.starts_with(LOCK) || name == PARTS || PLANNED.contains(&name),
     }
 }
