@@ -74,6 +74,25 @@ fn a_plan_left_by_a_killed_process_is_not_taken_for_this_one() {
     assert_eq!(litter(&run), Vec::<PathBuf>::new());
 }
 
+/// A lock's file is open when its first name is removed: NFS and FUSE keep it under another until it is closed.
+#[test]
+fn a_removed_file_that_a_server_keeps_does_not_occupy_a_folder() {
+    let folder = simulated();
+    for name in [
+        ".nfs00000000000a1b2c00000001",
+        ".fuse_hidden000000a600000066",
+    ] {
+        let run = folder.path().join(&name[1..4]);
+        fs::create_dir(&run).unwrap();
+        fs::write(run.join(name), "").unwrap();
+        mused(
+            &folder,
+            &format!("train data --out {} --model prevalence", &name[1..4]),
+        )
+        .success();
+    }
+}
+
 #[test]
 fn what_killed_writers_left_in_a_run_goes_when_it_is_resumed() {
     let folder = trained("run");
