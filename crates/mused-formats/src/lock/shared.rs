@@ -506,6 +506,10 @@ mod tests {
         drop(lock);
         // Swept away all the same, it is no error: it is made again.
         fs::remove_file(&living.path).unwrap();
-        assert!(!living.appears(&path, |from, to| fs::hard_link(from, to)).unwrap());
+        assert!(
+            !living
+                .appears(&path, |from, to| fs::hard_link(from, to))
+                .unwrap()
+        );
     }
 }
