@@ -45,7 +45,7 @@ impl Run {
     pub fn is_among(path: &Path, gathered: usize) -> bool {
         let name = path.file_name().and_then(|name| name.to_str());
         let number = name.and_then(|name| name.parse::<usize>().ok());
-        number.is_some_and(|number| number <= gathered)
+        number.is_some_and(|number| (1..=gathered).contains(&number))
     }
 
     /// Refuses to make what was gathered meanwhile.
