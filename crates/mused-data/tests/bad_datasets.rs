@@ -151,7 +151,7 @@ fn a_missing_file_is_named() {
     broken.refused(&["subjects", "expected a folder a subject", "found none"]);
     says(
         &Dataset::open("/no/such/dataset").unwrap_err(),
-        &["/no/such/dataset", "dataset.json"],
+        &["/no/such/dataset", "there is nothing at this path"],
     );
 }
 
