@@ -105,7 +105,7 @@ fn mistakes_are_named() {
         (
             "ben_trials.tsv",
             "stimulus_id\na\nb\n",
-            "expected 2 rows (ben_trials.tsv) × 3 columns",
+            "expected 2 rows (ben_trials.tsv), one a trial, found 4 × 3",
         ),
         (
             "anna_voxels.tsv",
