@@ -48,10 +48,9 @@ pub fn keep_freed_memory() {
 /// run now on this thread and now on that one came to hold its activations once a thread (1.85 GB instead of 1.11 GB on
 /// two, in no less time). By itself it keeps ever larger buffers, up to 32 MiB: matrices of closed forms just below that lay
 /// in the heap with other buffers between them. Does nothing where the C library is not glibc.
-pub fn share_heap(largest: usize) {
+pub fn share_heap(largest: i32) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        let largest = i32::try_from(largest).unwrap_or(i32::MAX);
         let largest = largest.min(glibc::LARGEST_MMAP_THRESHOLD);
         glibc::mallopt(glibc::ARENA_MAX, 1);
         glibc::mallopt(glibc::MMAP_THRESHOLD, largest);

@@ -232,7 +232,7 @@ pub(crate) fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Resul
 
 /// Bytes of the largest buffer that is worth keeping when it is freed: the next step of a network asks for the same again, a
 /// closed form seldom does.
-fn kept_buffer(config: &Config) -> usize {
+fn kept_buffer(config: &Config) -> i32 {
     match config.model.family.by_steps() {
         true => 32 << 20,
         false => 1 << 20,

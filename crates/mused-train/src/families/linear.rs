@@ -70,10 +70,11 @@ impl Learner for ClosedForms<'_> {
             Family::Prevalence(_) => return Ok(FitBytes::default()),
             Family::Ridge(model) if slots > 1 => bytes(model.regions, slots, width, samples),
             Family::AlignedRidge(model) => {
-                let mut bytes = together(model.alignment_components);
+                let FitBytes { held, by_thread } = together(model.alignment_components);
                 // Everybody's responses in double precision, and their components.
-                bytes.held += 16 * samples as u64 * width as u64;
-                bytes
+                let responses = (samples as u64).saturating_mul(16 * width as u64);
+                let held = held.saturating_add(responses);
+                FitBytes { held, by_thread }
             }
             _ => together(width),
         };
