@@ -357,8 +357,8 @@ fn vector(tensors: &mut NamedTensors, name: &str, length: usize) -> Result<Array
     }
 }
 
-/// Inputs of the samples `chosen`, read some at a time, since they are most of the memory of a fit. What never varies has no
-/// weight: so is the region `left_out`.
+/// Inputs of the samples `chosen`, read some at a time, since they are most of the memory of a fit. The region `left_out` never
+/// varies, and so has no weight.
 fn doubled(set: &SampleSet<'_>, chosen: &[usize], left_out: Option<&Slot>) -> Result<Array2<f64>> {
     let mut out = Array2::zeros((chosen.len(), set.width()));
     let batches = out.axis_chunks_iter_mut(Axis(0), BATCH);
