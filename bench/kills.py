@@ -26,7 +26,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent.parent
 CLIP = HERE / "crates/mused-clip/tests/golden/clip_tiny"
 PICTURES = HERE / "crates/mused/tests/fixtures"
-BIDS = HERE / "crates/mused-data/tests/files/bids"
+FILES = HERE / "crates/mused-data/tests/files"
+BIDS = FILES / "bids"
 # What says when, where or how long, and no more.
 TIMED = re.compile(rb'"(time|started|finished|path|seconds)": ?("[^"]*"|[0-9.]+)')
 OPERATIONS = ("open,openat,creat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,"
@@ -107,6 +108,36 @@ def arrays(_mused, folder):
         (given / f"sub-{subject:02}_trials.tsv").write_text(trials)
 
 
+MANIFEST = """name = "small"
+licence = "CC0-1.0"
+citation = "nobody"
+[stimuli]
+count = 4
+id = "s{index}"
+[labels]
+words = ["words.txt"]
+[responses]
+path = "sub-{subject}_{roi}.npy"
+[[guidance]]
+level = "high"
+name = "meaning"
+description = "features"
+features = "features.npy"
+"""
+
+
+def dissimilarities(_mused, folder):
+    """RDMs of two regions of two people, four stimuli each."""
+    given = folder / "given"
+    given.mkdir()
+    (given / "manifest.toml").write_text(MANIFEST)
+    (given / "words.txt").write_text("dog\ncat\ndog\ncat\n")
+    numbers(given / "features.npy", 4, 3)
+    for number, name in enumerate(["sub-01_V1", "sub-01_IT", "sub-02_V1", "sub-02_IT"]):
+        values = [0.1 * (1 + (number + place) % 7) for place in range(6)]
+        npy(given / f"{name}.npy", "<f8", (6,), struct.pack("<6d", *values))
+
+
 def npy(path, descr, shape, data):
     head = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
     head += " " * (-(len(head) + 11) % 64) + "\n"
@@ -122,6 +153,8 @@ def numbers(path, rows, columns, seed=0):
 SMALL = ["--folds", "2", "--set", "train.epochs=40", "--set", "model.dim=16"]
 RIDGE = ["--model", "ridge-pooled"]
 TINY = ["--threads", "1", "--set", "train.epochs=1", "--set", "model.dim=16", "--set", "train.batch_size=64"]
+VOLUMES = "hp2000_clean"
+SMALL_NSD = [part for check in ["session-missing", "trial-count", "voxel-count"] for part in ["--allow", check]]
 CURVE = ["--trials", "10,all", "--draws", "1", "--folds", "2", *TINY]
 PLANNED = ["benchmark", "data", "--out", "bench", "--models", "prevalence,ridge-pooled,mlp-shared", "--seeds", "0,1",
            "--folds", "2", "--threads", "1", "--set", "train.epochs=2", "--plan", "plan"]
@@ -153,6 +186,11 @@ VERBS = {
     "import-npy": (arrays, ["import", "npy", "given", "data"], ["data"]),
     "import-bids": (lambda _, f: shutil.copytree(BIDS, f / "given"),
                     ["import", "bids", "given", "data", "--derivatives", "given/derivatives/prep"], ["data"]),
+    "import-rdm": (dissimilarities, ["import", "rdm", "given/manifest.toml", "data"], ["data"]),
+    "import-hcp": (lambda _, f: shutil.copytree(FILES / "hcp", f / "given"),
+                   ["import", "hcp", "given", "data", "--variant", VOLUMES], ["data"]),
+    "import-nsd": (lambda _, f: shutil.copytree(FILES / "nsd", f / "given"), ["import", "nsd", "given", "data", *SMALL_NSD],
+                   ["data"]),
     "simulate": (lambda *_: None, ["simulate", "--subjects", "3", "--stimuli", "200", "data"], ["data"]),
     "evaluate": (lambda m, f: trained(m, f, *RIDGE), ["evaluate", "run"], ["run"]),
     "predict": (lambda m, f: trained(m, f, *RIDGE), ["predict", "run", "data", "--out", "p.npy"], ["p.npy", "p.tsv"]),

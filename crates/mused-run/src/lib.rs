@@ -60,7 +60,7 @@ pub use retrieval::{
     FolderResults, MeasureOfWords, MeasureResult, RETRIEVAL_SCHEMA, RetrievalResults, WORDS_SCHEMA,
     WordLabel, WordsResults, WordsTruth,
 };
-pub use run::{RidgeBeside, Run, run_directories};
+pub use run::{Parts, RidgeBeside, Run, run_directories};
 pub use split::{Division, FoldSizes};
 pub use task::Task;
 pub use verdict::{AgainstRidge, Standing, Verdict};

@@ -40,6 +40,9 @@ pub struct RunRecord {
     /// What it was adapted from, where its networks were trained on others than the subject that it is of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adapted: Option<Adapted>,
+    /// Whether it is one of the models of another run, which takes it in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub part: bool,
     /// Why no ridge regression lies beside a network that should have one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_ridge: Option<String>,

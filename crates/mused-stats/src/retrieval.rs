@@ -58,7 +58,7 @@ impl Place {
 
 /// The place that each of some items of a gallery has, given the similarities of every item to one response.
 ///
-/// Time grows with the gallery times the logarithm of `items`.
+/// Time grows with the gallery, hardly with `items`.
 ///
 /// # Errors
 /// An item outside of the gallery; a similarity that is not finite.
@@ -82,12 +82,15 @@ pub fn places(similarities: &[f32], items: &[usize]) -> Result<Vec<Place>> {
     sorted.sort_unstable_by(f32::total_cmp);
     // Of items that beat the first n in the order of similarity: how many; and of those as near as some.
     let (mut beat, mut as_near) = (vec![0_u32; own.len() + 1], vec![0_i64; own.len() + 1]);
+    let drawers = Drawers::of(&sorted);
     for &value in similarities {
-        let below = sorted.partition_point(|own| *own < value);
-        let equal = sorted[below..].partition_point(|own| *own <= value);
+        let below = drawers.below(&sorted, value);
         beat[below] += 1;
-        as_near[below] += 1;
-        as_near[below + equal] -= 1;
+        if sorted.get(below) == Some(&value) {
+            let equal = sorted[below..].partition_point(|own| *own <= value);
+            as_near[below] += 1;
+            as_near[below + equal] -= 1;
+        }
     }
     let mut nearer = vec![0_u32; own.len()];
     let mut sum = 0;
@@ -111,6 +114,59 @@ pub fn places(similarities: &[f32], items: &[usize]) -> Result<Vec<Place>> {
         }
     };
     Ok(own.iter().map(place).collect())
+}
+
+/// Where to begin to look for a value among sorted ones.
+struct Drawers {
+    low: f32,
+    per_value: f32,
+    /// Of each drawer, how many values lie in those before it.
+    before: Vec<usize>,
+}
+
+impl Drawers {
+    /// About four drawers a value.
+    fn of(sorted: &[f32]) -> Self {
+        let (low, high) = match sorted {
+            [low, .., high] => (*low, *high),
+            _ => (0.0, 0.0),
+        };
+        let count = 4 * sorted.len() + 1;
+        let width = high - low;
+        let mut drawers = Self {
+            low,
+            per_value: if width > 0.0 {
+                count as f32 / width
+            } else {
+                0.0
+            },
+            before: vec![0; count],
+        };
+        for value in sorted {
+            let own = drawers.drawer(*value);
+            drawers.before[own] += 1;
+        }
+        let mut sum = 0;
+        for own in &mut drawers.before {
+            sum += std::mem::replace(own, sum);
+        }
+        drawers
+    }
+
+    /// Of a larger value the same or a later one.
+    fn drawer(&self, value: f32) -> usize {
+        let place = ((value - self.low) * self.per_value) as usize;
+        place.min(self.before.len() - 1)
+    }
+
+    /// How many of the sorted values are smaller than a value.
+    fn below(&self, sorted: &[f32], value: f32) -> usize {
+        let mut below = self.before[self.drawer(value)];
+        while sorted.get(below).is_some_and(|own| *own < value) {
+            below += 1;
+        }
+        below
+    }
 }
 
 /// Stimuli that take part under one gallery, such as the test stimuli of a fold: under the null hypothesis they change

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 /// The course of training: `metrics.jsonl` for all models, a TensorBoard event file for each.
 pub(crate) struct Journal<'r> {
-    run: &'r Run,
+    pub(crate) run: &'r Run,
     lines: Mutex<File>,
     /// Figures for TensorBoard: nothing that goes on rests on them.
     events: Together,

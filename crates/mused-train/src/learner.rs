@@ -153,8 +153,14 @@ pub(crate) struct Epoch {
     pub(crate) validation: Option<ValidationScores>,
 }
 
-/// Writes an epoch of a task to the journal.
-pub(crate) fn record(journal: &Journal<'_>, task: &Task, epoch: Epoch) -> Result<()> {
+/// Writes an epoch of a task to the journal, where the run is still this process's.
+pub(crate) fn record(
+    watch: &Watch<'_>,
+    journal: &Journal<'_>,
+    task: &Task,
+    epoch: Epoch,
+) -> Result<()> {
+    watch.refuse_lost(journal.run)?;
     let record = EpochRecord {
         fold: task.fold,
         subject: task.subject.clone(),

@@ -52,5 +52,5 @@ pub use progress::{Cancel, Progress};
 pub use published::{PublishedRequest, export_published, import_published};
 pub use random::drawn_order;
 pub use search::{Settings, candidates, choose};
-pub use training::{Outcome, TrainRequest, memory_of, resume, train};
+pub use training::{Outcome, TrainRequest, memory_of, models_of, resume, train, train_part};
 pub use weights::{ModelInputs, Tensors, model_inputs, reweigh, weights};

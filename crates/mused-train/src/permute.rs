@@ -7,7 +7,7 @@ use mused_run::{Layers, Run};
 use mused_stats::permutation::{Exchange, relabelling};
 use ndarray::Axis;
 
-use crate::training::{refuse_other_recipe, resume, train_relabelled};
+use crate::training::{Made, refuse_other_recipe, resume, train_as};
 use crate::{Error, Outcome, Progress, Result, TrainRequest};
 
 /// Trains the run `out` as `run` was trained, its stimuli labelled as others are: relabelling `index`, of training and
@@ -41,7 +41,7 @@ pub fn retrain_relabelled<B: TrainBackend>(
         run: out,
         threads,
     };
-    train_relabelled::<B>(&request, Some(index), progress)
+    train_as::<B>(&request, Made::Relabelled(index), progress)
 }
 
 /// The dataset with the labels of its stimuli exchanged. A shift along a circle is one of time: stimuli then count in the

@@ -4,7 +4,8 @@ use mused_data::audit::{Finding, Report, audit};
 use mused_data::{Arrangement, Dataset};
 use mused_kernels::{TrainBackend, share_heap};
 use mused_run::{
-    Config, DatasetReference, Division, Family, Identity, Layers, Machine, Run, RunRecord, Task,
+    Config, DatasetReference, Division, Family, Identity, Layers, Machine, Parts, Run, RunRecord,
+    Task,
 };
 
 use crate::crew::Crew;
@@ -49,13 +50,35 @@ pub fn train<B: TrainBackend>(
     request: &TrainRequest<'_>,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
-    train_relabelled::<B>(request, None, progress)
+    train_as::<B>(request, Made::Whole, progress)
 }
 
-/// Trains a new run, on stimuli that carry the labels of others where `relabelling` is its number.
-pub(crate) fn train_relabelled<B: TrainBackend>(
+/// Trains one of the models of a run (see [`models_of`]) as a run of its own, in the place [`Run::part`]: the run takes it in
+/// when it is trained.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_part<B: TrainBackend>(
     request: &TrainRequest<'_>,
-    relabelling: Option<u64>,
+    task: &Task,
+    progress: &dyn Progress,
+) -> Result<Outcome> {
+    train_as::<B>(request, Made::Part(task), progress)
+}
+
+/// What is made of a request.
+#[derive(Clone, Copy)]
+pub(crate) enum Made<'t> {
+    Whole,
+    /// One of its models.
+    Part(&'t Task),
+    /// On stimuli that carry the labels of others, by the number of the relabelling.
+    Relabelled(u64),
+}
+
+pub(crate) fn train_as<B: TrainBackend>(
+    request: &TrainRequest<'_>,
+    made: Made<'_>,
     progress: &dyn Progress,
 ) -> Result<Outcome> {
     let TrainRequest {
@@ -75,14 +98,22 @@ pub(crate) fn train_relabelled<B: TrainBackend>(
     let mut plan = Plan::new(dataset, &config, learner.as_ref())?;
     memory::check_maps(plan.maps_bytes, threads)?;
     plan.resolved.inputs.aligned = aligned;
-    plan.resolved.relabelling = relabelling;
+    match made {
+        Made::Whole => {}
+        Made::Part(task) => plan.tasks.retain(|own| own == task),
+        Made::Relabelled(index) => plan.resolved.relabelling = Some(index),
+    }
     let audit = searched(dataset, &plan, &config)?;
     // The data as they were given: a control is made of them anew whenever the run is read.
     let mut record = record(request.dataset, &plan, Some(audit), threads)?;
-    record.config = Some(asked);
+    record.config = Some(asked.clone());
+    record.part = matches!(made, Made::Part(_));
     record.machine.device = learner.device();
     watch.hold(Run::claim(run)?);
+    Run::refuse_gathered(run)?;
+    let parts = Parts::claim(run, &plan.tasks, &asked, request.dataset)?;
     let run = Run::create(run, record, layers, dataset, &plan.folds)?;
+    parts.take_in(&run)?;
     execute(
         dataset,
         &config,
@@ -122,10 +153,14 @@ pub fn resume<B: TrainBackend>(
     let mut config = run.resolved_config()?;
     share_heap(kept_buffer(&config));
     refuse_other_recipe(&run, &config, dataset)?;
+    let given = dataset;
     let dataset = &controlled(dataset, &config);
     settle(&mut config, dataset)?;
     let learner = learner::<B>(&config);
-    let plan = Plan::new(dataset, &config, learner.as_ref())?;
+    let mut plan = Plan::new(dataset, &config, learner.as_ref())?;
+    if run.record().part {
+        plan.tasks.retain(|task| run.tasks().contains(task));
+    }
     memory::check_maps(plan.maps_bytes, threads)?;
     // Another version may divide in another way: what was trained before would test what is trained on now.
     run.complete_tables(dataset, &plan.folds)?;
@@ -137,6 +172,7 @@ pub fn resume<B: TrainBackend>(
              found others: bring back the files, or train the run again",
         ));
     }
+    Parts::claim(run.path(), &plan.tasks, &run.config()?, given)?.take_in(&run)?;
     execute(
         dataset,
         &config,
@@ -202,6 +238,7 @@ pub(crate) fn record(
         resolved: Some(plan.resolved.clone()),
         audit,
         adapted: None,
+        part: false,
         no_ridge: None,
         machine: Machine::here(threads),
         started: RunRecord::now(),
@@ -256,11 +293,23 @@ pub fn memory_of<B: TrainBackend>(
     layers: &Layers,
     threads: usize,
 ) -> Result<u64> {
+    Ok(planned::<B>(dataset, layers)?.bytes(threads))
+}
+
+/// The models that training makes.
+///
+/// # Errors
+/// As [`train`].
+pub fn models_of<B: TrainBackend>(dataset: &Dataset, layers: &Layers) -> Result<Vec<Task>> {
+    Ok(planned::<B>(dataset, layers)?.tasks)
+}
+
+fn planned<B: TrainBackend>(dataset: &Dataset, layers: &Layers) -> Result<Plan> {
     let mut config = layers.config()?;
     let dataset = &controlled(dataset, &config);
     settle(&mut config, dataset)?;
     let learner = learner::<B>(&config);
-    Ok(Plan::new(dataset, &config, learner.as_ref())?.bytes(threads))
+    Plan::new(dataset, &config, learner.as_ref())
 }
 
 fn execute(
@@ -347,7 +396,7 @@ fn execute(
         settle.done(task, || worker.run(save))
     });
     // What is done stays so, whatever became of the others.
-    let settled = settle.all();
+    let settled = watch.refuse_lost(&run).and_then(|()| settle.all());
     worked.and(settled)?;
     if crew.stopped() {
         return Ok(Outcome::Interrupted);

@@ -36,19 +36,28 @@ impl<'w> Watch<'w> {
         let _ = self.alone.set(alone);
     }
 
+    /// Refuses to write a run any more that another process took over.
+    ///
+    /// # Errors
+    /// That it did.
+    pub(crate) fn refuse_lost(&self, run: &Run) -> Result<()> {
+        match self.alone.get().is_some_and(Lock::is_lost) {
+            true => Err(Error::invalid(
+                run.path(),
+                "another process took the run over, for this one had given no sign of life for minutes: it goes on there, \
+                 and here nothing more is saved",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses to save what may have been fitted to data that changed after the run began. Reads them only where somebody
     /// has written to their files.
     ///
     /// # Errors
     /// What changed, and what to do; a run that another process took over.
     pub(crate) fn check(&self, run: &Run) -> Result<()> {
-        if self.alone.get().is_some_and(Lock::is_lost) {
-            return Err(Error::invalid(
-                run.path(),
-                "another process took the run over, for this one had given no sign of life for minutes: it goes on there, \
-                 and here nothing more is saved",
-            ));
-        }
+        self.refuse_lost(run)?;
         let mut known = self.known.lock().unwrap_or_else(|p| p.into_inner());
         let found = states(self.dataset)?;
         if *known == found {

@@ -46,6 +46,8 @@ struct CounterState {
     started: Instant,
     printed: Instant,
     first: Option<usize>,
+    /// What is counted, where that changes.
+    of: String,
 }
 
 impl Counter {
@@ -55,6 +57,7 @@ impl Counter {
             started: now,
             printed: now,
             first: None,
+            of: String::new(),
         };
         Self {
             bar: bar(0, unit),
@@ -70,9 +73,26 @@ impl Counter {
         let first = *state.first.get_or_insert(done);
         if self.bar.is_hidden() && state.printed.elapsed() > LINE_EVERY {
             let pace = pace(done - first, total - done, state.started);
-            progress!("{done}/{total} {}  {pace}", self.unit);
+            let of = match state.of.as_str() {
+                "" => self.unit,
+                of => of,
+            };
+            progress!("{done}/{total} {of}  {pace}");
             state.printed = Instant::now();
         }
+    }
+
+    /// As [`Self::set`], of one kind of work after another.
+    pub(crate) fn of(&self, what: &str, done: usize, total: usize) {
+        let mut state = lock(&self.state);
+        if state.of != what {
+            what.clone_into(&mut state.of);
+            (state.first, state.started) = (None, Instant::now());
+            self.bar.set_message(what.to_owned());
+            self.bar.reset_eta();
+        }
+        drop(state);
+        self.set(done, total);
     }
 
     /// What is being done.

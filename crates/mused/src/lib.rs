@@ -23,6 +23,7 @@ mod device;
 mod error;
 pub mod features;
 mod kept;
+mod models;
 mod permutations;
 pub mod plan;
 pub mod retrieval;
@@ -39,6 +40,7 @@ mod signals;
 
 pub use device::{DEVICE_NAMES, devices, use_device};
 pub use error::{Error, Fault, Result};
+pub use models::Models;
 pub use mused_data as data;
 pub use mused_data::Dataset;
 pub use mused_formats as formats;

@@ -11,8 +11,8 @@ static ASKED: AtomicI32 = AtomicI32::new(0);
 /// In its place where the time is over.
 const TIME: i32 = -1;
 
-/// Exit code of what Ctrl-C stopped, as shells report it.
-const INTERRUPTED: u8 = 130;
+/// Exit code of what was stopped and saved, whoever asked for it: the same command goes on.
+const STOPPED: u8 = 130;
 
 /// Makes Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 ask for a stop after the current step. A second Ctrl-C ends the process at once.
 /// A signal that is ignored, as `nohup` does, stays so.
@@ -33,7 +33,7 @@ pub(crate) fn stop_when_asked() -> anyhow::Result<()> {
         // SAFETY: both may be called in a handler.
         unsafe {
             if again {
-                libc::_exit(INTERRUPTED.into());
+                libc::_exit(STOPPED.into());
             }
             libc::write(2, said.as_ptr().cast(), said.len());
         }
@@ -62,7 +62,7 @@ pub(crate) fn stop_when_asked() -> anyhow::Result<()> {
 
     ctrlc::set_handler(|| {
         if ASKED.swap(2, Ordering::Relaxed) != 0 {
-            std::process::exit(INTERRUPTED.into());
+            std::process::exit(STOPPED.into());
         }
         eprintln!("\nstopping after this step (press again to stop at once)");
     })
@@ -84,13 +84,7 @@ pub(crate) fn stop_after(time: Duration) {
     });
 }
 
-/// Exit code of what was stopped, as shells report it: 143 after SIGTERM, 129 after SIGHUP; and 130 after Ctrl-C, SIGUSR1, by
-/// which clusters tell that the time of a job is nearly over, and --time-limit.
+/// Exit code of what was stopped and saved.
 pub(crate) fn exit_code() -> ExitCode {
-    let code = match ASKED.load(Ordering::Relaxed) {
-        15 => 143,
-        1 => 129,
-        _ => INTERRUPTED,
-    };
-    ExitCode::from(code)
+    ExitCode::from(STOPPED)
 }

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mused_data::Dataset;
-use mused_run::{Config, EpochLosses, Layers, Run, ValidationScores};
+use mused_run::{Config, EpochLosses, Layers, Run, Task, ValidationScores};
 use mused_train::{Cancel, Outcome, Progress, TrainRequest};
 use ndarray::{ArrayView1, Axis};
 
@@ -37,6 +37,8 @@ pub struct Training<'a> {
     threads: usize,
     progress: &'a dyn Progress,
     cancel: Option<&'a Cancel>,
+    /// The one of its models that is made, by itself.
+    part: Option<&'a Task>,
 }
 
 impl<'a> Training<'a> {
@@ -48,6 +50,7 @@ impl<'a> Training<'a> {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             progress: &(),
             cancel: None,
+            part: None,
         }
     }
 
@@ -86,6 +89,14 @@ impl<'a> Training<'a> {
         }
     }
 
+    /// One of the models alone.
+    pub(crate) fn part(self, task: &'a Task) -> Self {
+        Self {
+            part: Some(task),
+            ..self
+        }
+    }
+
     /// Trains a new run, and a ridge regression beside a network (`train.ridge`), to be held against it: a run of its own
     /// in the folder [`Run::ridge_path`].
     ///
@@ -102,7 +113,11 @@ impl<'a> Training<'a> {
             threads: self.threads,
         };
         let outcome = on_device!(chosen(), Engine => {
-            mused_train::train::<mused_kernels::Training<Engine>>(&request, &self.watched())
+            type Backend = mused_kernels::Training<Engine>;
+            match self.part {
+                Some(task) => mused_train::train_part::<Backend>(&request, task, &self.watched()),
+                None => mused_train::train::<Backend>(&request, &self.watched()),
+            }
         })?;
         self.with_ridge(ended(run, outcome)?)
     }
@@ -164,7 +179,8 @@ impl<'a> Training<'a> {
     /// Completes the ridge regression beside a run that is complete. Where none can be trained, the run has on record why.
     fn with_ridge(&self, run: Run) -> Result<Run> {
         let config = run.config()?;
-        if !config.train.ridge || !config.model.family.by_steps() {
+        let alone = !config.train.ridge || !config.model.family.by_steps();
+        if alone || run.record().part {
             return Ok(run);
         }
         let watched = self.watched();

@@ -74,6 +74,25 @@ fn a_plan_left_by_a_killed_process_is_not_taken_for_this_one() {
     assert_eq!(litter(&run), Vec::<PathBuf>::new());
 }
 
+/// A lock's file is open when its first name is removed: NFS and FUSE keep it under another until it is closed.
+#[test]
+fn a_removed_file_that_a_server_keeps_does_not_occupy_a_folder() {
+    let folder = simulated();
+    for name in [
+        ".nfs00000000000a1b2c00000001",
+        ".fuse_hidden000000a600000066",
+    ] {
+        let run = folder.path().join(&name[1..4]);
+        fs::create_dir(&run).unwrap();
+        fs::write(run.join(name), "").unwrap();
+        mused(
+            &folder,
+            &format!("train data --out {} --model prevalence", &name[1..4]),
+        )
+        .success();
+    }
+}
+
 #[test]
 fn what_killed_writers_left_in_a_run_goes_when_it_is_resumed() {
     let folder = trained("run");
@@ -291,11 +310,11 @@ mod listeners_and_signals {
 
     #[test]
     fn the_end_of_a_session_or_job_is_saved_from() {
-        for (name, code) in [("-TERM", 143), ("-HUP", 129), ("-INT", 130), ("-USR1", 130)] {
+        for name in ["-TERM", "-HUP", "-INT", "-USR1"] {
             let folder = simulated();
             let mut child = at_work(&folder, "", None);
             signal(&child, name);
-            assert_eq!(child.wait().unwrap().code(), Some(code), "{name}");
+            assert_eq!(child.wait().unwrap().code(), Some(130), "{name}");
             let state = folder
                 .path()
                 .join("run/checkpoints/fold-0/state.safetensors");
@@ -315,7 +334,7 @@ mod listeners_and_signals {
             assert!(child.try_wait().unwrap().is_none(), "it ended");
         }
         signal(&child, "-TERM");
-        assert_eq!(child.wait().unwrap().code(), Some(143));
+        assert_eq!(child.wait().unwrap().code(), Some(130));
     }
 
     #[test]
@@ -353,7 +372,9 @@ mod listeners_and_signals {
     }
 }
 
-mod data_changed_meanwhile {
+mod changed_meanwhile {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use mused::{Layers, Progress, Training};
@@ -384,9 +405,18 @@ mod data_changed_meanwhile {
     }
 
     fn train(folder: &TempDir, run: &str, act: impl Fn() + Sync) -> Result<(), String> {
+        train_until(3, folder, run, act)
+    }
+
+    fn train_until(
+        steps: usize,
+        folder: &TempDir,
+        run: &str,
+        act: impl Fn() + Sync,
+    ) -> Result<(), String> {
         let dataset = Dataset::open(folder.path().join("data")).unwrap();
         let progress = After {
-            steps: 3,
+            steps,
             done: AtomicUsize::new(0),
             act,
         };
@@ -444,5 +474,48 @@ mod data_changed_meanwhile {
         })
         .unwrap();
         assert!(predictions("replaced").unwrap() == predictions("whole").unwrap());
+    }
+
+    fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => found.extend(files(&path)),
+                false => _ = found.insert(path.clone(), fs::read(&path).unwrap()),
+            }
+        }
+        found
+    }
+
+    /// As after a machine was suspended for minutes: whatever step it wakes up in, nothing is written any more.
+    #[test]
+    fn a_run_that_another_machine_took_over_is_left_to_it() {
+        let folder = simulated();
+        let other = "process 7 on far (since 2026-01-01T00:00:00Z)\nkernel other\nat work            1 ms,    0 of 1000 done\n";
+        // The last step of the first fold is the fourth.
+        for steps in [1, 4, 5, 8] {
+            let run = format!("run-{steps}");
+            let (path, left) = (folder.path().join(&run), Mutex::default());
+            let message = train_until(steps, &folder, &run, || {
+                fs::remove_file(path.join(".lock")).unwrap();
+                fs::write(path.join(".lock"), other).unwrap();
+                *left.lock().unwrap() = files(&path);
+            });
+            let message = message.unwrap_err();
+            assert!(
+                message.contains("another process took the run over"),
+                "{message}"
+            );
+            let (found, left) = (files(&path), left.into_inner().unwrap());
+            assert!(found.keys().eq(left.keys()), "{steps}: {:?}", found.keys());
+            for (path, content) in left {
+                assert!(
+                    found[&path] == content,
+                    "{steps}: {} changed",
+                    path.display()
+                );
+            }
+        }
     }
 }

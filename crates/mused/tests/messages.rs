@@ -122,6 +122,7 @@ fn wrong_inputs_are_told_what_was_meant() {
         "explain run --label persno",
         "explain run --label zebra",
         "import bids capital capital/new",
+        "import bids capital capital/derivatives/new",
         "import hcp capital capital/new",
         "import nsd capital capital/new",
         "import npy turned new",

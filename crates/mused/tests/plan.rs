@@ -37,6 +37,7 @@ fn results(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let names = [
         "predictions.npy",
         "model.safetensors",
+        "inputs.safetensors",
         "results.json",
         "benchmark.tsv",
         "differences.tsv",
@@ -173,6 +174,141 @@ fn curves_and_permutations_are_gathered_too() {
     mused(&folder, "work plan2").success();
     mused(&folder, &permute("shared")).success();
     same(&folder, "alone", "shared");
+    // What was gathered and removed is done, and is not made again.
+    let status = said(&folder, "status plan2", 0);
+    assert!(status.starts_with("3 tasks: 3 done"), "{status}");
+    let worked = said(&folder, "work plan2 --task 2", 0);
+    assert!(worked.contains("was done before"), "{worked}");
+    assert!(!folder.path().join("shared/permutations/2").exists());
+}
+
+#[test]
+fn the_models_of_one_run_are_tasks_too() {
+    let folder = simulated();
+    for (settings, models) in [
+        ("--folds 3", 3),
+        (
+            "--folds 2 --holdout-subject each --set split.calibration=10",
+            4,
+        ),
+    ] {
+        let train = format!(
+            "train data {settings} --set train.epochs=3 --set model.dim=8 --threads 1 --out"
+        );
+        mused(&folder, &format!("{train} one")).success();
+        mused(&folder, "evaluate one").success();
+        let planned = said(&folder, &format!("{train} many --plan plan"), 0);
+        let expected = format!("{models} runs in {models} tasks");
+        assert!(planned.starts_with(&expected), "{planned}");
+        let mut victim = worker(&folder);
+        while !is_at_work(&folder, &victim) && victim.try_wait().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        victim.kill().unwrap();
+        victim.wait().unwrap();
+        // The last model is made by who gathers.
+        for task in 1..models {
+            mused(&folder, &format!("work plan --task {task}")).success();
+        }
+        let status = said(&folder, "status plan", 0);
+        let expected = format!(
+            "{models} tasks: {} done, 0 running, 0 failed, 1",
+            models - 1
+        );
+        assert!(status.starts_with(&expected), "{status}");
+
+        let part = folder.path().join("many/parts/1");
+        let held = mused::Run::claim(&part).unwrap();
+        let refused = said(&folder, &format!("{train} many"), 1);
+        for words in ["many/parts/1", "is writing here", "process"] {
+            assert!(refused.contains(words), "{words}: {refused}");
+        }
+        assert!(!mused::Run::exists(&folder.path().join("many")));
+        drop(held);
+        let other = train.replace("train.epochs=3", "train.epochs=4");
+        let refused = said(&folder, &format!("{other} many"), 1);
+        assert!(refused.contains("other settings"), "{refused}");
+        let refused = said(&folder, "evaluate many", 1);
+        assert!(refused.contains("the same `mused train`"), "{refused}");
+
+        mused(&folder, &format!("{train} many")).success();
+        mused(&folder, "evaluate many").success();
+        same(&folder, "one", "many");
+        assert!(!folder.path().join("many/parts").exists());
+        let epochs = |run: &str| {
+            let text = fs::read_to_string(folder.path().join(run).join("metrics.jsonl")).unwrap();
+            text.lines().count()
+        };
+        assert_eq!(epochs("many"), epochs("one"));
+        let status = said(&folder, "status plan", 0);
+        let expected = format!("{models} tasks: {models} done");
+        assert!(status.starts_with(&expected), "{status}");
+        let worked = said(&folder, "work plan --task 1", 0);
+        assert!(worked.contains("was done before"), "{worked}");
+        let again = said(&folder, &format!("{train} many --plan plan"), 1);
+        assert!(again.contains("already exists"), "{again}");
+        for name in ["one", "many"] {
+            fs::remove_dir_all(folder.path().join(name)).unwrap();
+        }
+    }
+}
+
+/// The script with a `scontrol` that writes down what it is asked for.
+#[cfg(unix)]
+#[test]
+fn a_job_that_was_cancelled_is_not_queued_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+
+    let folder = simulated();
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let scontrol = bin.join("scontrol");
+    fs::write(&scontrol, "#!/bin/sh\necho \"$@\" >> asked\n").unwrap();
+    fs::set_permissions(&scontrol, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let settings = "--folds 2 --seeds 0 --models mlp-shared --set train.ridge=false --set train.epochs=100000 --set model.dim=16";
+    mused(
+        &folder,
+        &format!("benchmark data --out b {settings} --plan plan"),
+    )
+    .success();
+    let script = folder.path().join("plan/submit.sbatch");
+    let job = || {
+        let mut shell = Command::new("sh");
+        shell.arg(&script).current_dir(folder.path());
+        shell.env("PATH", &path).env("SLURM_CPUS_PER_TASK", "1");
+        shell
+            .env("SLURM_ARRAY_TASK_ID", "1")
+            .env("SLURM_ARRAY_JOB_ID", "7");
+        shell.stdout(Stdio::null()).stderr(Stdio::null());
+        shell.process_group(0).spawn().unwrap()
+    };
+    let asked = || fs::read_to_string(folder.path().join("asked")).unwrap_or_default();
+
+    // As scancel does: to the script, and to all that it has started.
+    let mut cancelled = job();
+    let metrics = folder.path().join("b/mlp-shared/seed-0/metrics.jsonl");
+    while fs::metadata(&metrics).map_or(0, |about| about.len()) == 0 {
+        assert!(cancelled.try_wait().unwrap().is_none());
+        std::thread::yield_now();
+    }
+    let group = format!("-{}", cancelled.id());
+    let kill = Command::new("kill").args(["-TERM", "--", &group]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!(cancelled.wait().unwrap().code(), Some(130));
+    assert_eq!(asked(), "");
+    assert!(
+        metrics.with_file_name("checkpoints").is_dir(),
+        "nothing was saved"
+    );
+
+    let text = fs::read_to_string(&script).unwrap();
+    let limit = text.split("--time-limit ").nth(1).unwrap();
+    let limit = limit.split_whitespace().next().unwrap();
+    fs::write(&script, text.replace(limit, "0s")).unwrap();
+    assert_eq!(job().wait().unwrap().code(), Some(130));
+    assert_eq!(asked(), "requeue 7_1\n");
 }
 
 #[test]

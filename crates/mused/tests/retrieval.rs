@@ -526,14 +526,52 @@ fn words_that_are_none_are_refused() {
     )
     .unwrap();
     says("dog\ncat\n", "found 2 of 3");
-    let message = refusal(&folder, "words run --words words.txt");
-    assert!(message.contains("words need vectors"), "{message}");
+    for words in ["words.txt", "lvis"] {
+        let message = refusal(&folder, &format!("words run --words {words}"));
+        assert!(message.contains("words need vectors"), "{message}");
+    }
+    let message = refusal(&folder, "words run --words lvis --vectors words.npy");
+    assert!(message.contains("1203"), "{message}");
     fs::write(folder.path().join("words.json"), "{\"a\": 1}").unwrap();
     let message = refusal(&folder, "words run --words words.json --vectors words.npy");
     assert!(
         message.contains("expected categories with `id` and `name`"),
         "{message}"
     );
+}
+
+/// Of somebody left out, points are decoded by maps of its own trials; of an adapted run they are not.
+#[test]
+fn people_who_were_not_trained_on_are_looked_up_or_it_is_said_why() {
+    let folder = TempDir::new().unwrap();
+    mused(&folder, SIMULATE).success();
+    let train =
+        "train data --folds 2 --set train.epochs=2 --set model.dim=16 --holdout-subject sub-03";
+    mused(
+        &folder,
+        &format!("{train} --set split.calibration=20 --out run"),
+    )
+    .success();
+    mused(&folder, "retrieve run").success();
+    let subjects = column(
+        &folder.path().join("run/retrieval/responses.tsv"),
+        "subject",
+    );
+    assert!(!subjects.is_empty() && subjects.iter().all(|subject| subject == "sub-03"));
+    let found = results(&folder);
+    let pairwise = measure(&found.all, "pairwise");
+    assert!(pairwise.mean > 0.6, "{}", pairwise.mean);
+
+    mused(
+        &folder,
+        "adapt run data --subject sub-03 --trials 20 --out own",
+    )
+    .success();
+    for command in ["retrieve own", "words own --words coco --vectors words.npy"] {
+        let message = refusal(&folder, command);
+        assert!(message.contains("adapted to one person"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
 }
 
 /// The page has what was found, with its files.

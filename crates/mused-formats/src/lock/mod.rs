@@ -58,13 +58,16 @@ pub(crate) fn open_alone(path: &Path) -> io::Result<(File, bool)> {
 /// Whether an open file is the one that has this name.
 #[cfg(unix)]
 pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::fs::Metadata;
     use std::os::unix::fs::MetadataExt as _;
 
-    let own = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
+    let file_of = |found: Metadata| (found.dev(), found.ino());
+    let same =
+        || -> io::Result<bool> { Ok(file_of(file.metadata()?) == file_of(fs::metadata(path)?)) };
+    match same() {
+        // Some file systems do not find a file any more that is open and was removed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+        same => same,
     }
 }
 

@@ -85,7 +85,8 @@ impl Lock {
     /// Whether another process has taken it over, because this one gave no sign of life: what it stands for must not be
     /// written any more.
     pub fn is_lost(&self) -> bool {
-        self.shown.lost.load(Ordering::Relaxed) || !is_at(&self.file, &self.path).unwrap_or(true)
+        let held = || self.shown.is_held(&self.file, &self.path);
+        self.shown.lost.load(Ordering::Relaxed) || !held().unwrap_or(true)
     }
 
     /// The lock whose file is this draft, which has the lock's name now.
@@ -107,7 +108,7 @@ impl Lock {
                 let _ = file
                     .write_all_at(shown.text(since.elapsed()).as_bytes(), 0)
                     .and_then(|()| file.sync_data());
-                if !is_at(&file, &path).unwrap_or(true) {
+                if !shown.is_held(&file, &path).unwrap_or(true) {
                     shown.lost.store(true, Ordering::Relaxed);
                 }
             }
@@ -124,13 +125,22 @@ impl Drop for Lock {
             let _ = signs.join();
         }
         // Nobody else takes what is held: it is this one's that is removed.
-        if is_at(&self.file, &self.path).unwrap_or(false) {
+        if (self.shown.is_held(&self.file, &self.path)).unwrap_or(false) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
 impl Shown {
+    /// Whether the lock's name is still that of its file. Where a file is known by its name alone, its content tells.
+    fn is_held(&self, file: &File, path: &Path) -> io::Result<bool> {
+        if !is_at(file, path)? {
+            return Ok(false);
+        }
+        let claim = Claim::of(&mut File::open(path)?)?;
+        Ok(claim.holder == self.holder && !claim.elsewhere())
+    }
+
     /// Of the same length always, so that a sign of life replaces the one before.
     fn text(&self, at_work: Duration) -> String {
         format!(
@@ -186,22 +196,44 @@ impl Draft {
 
     /// Gives it the lock's name, unless there is a file of that name. The answer may get lost on the way from a server:
     /// what counts is what is there.
-    fn appears(&self, lock: &Path) -> io::Result<bool> {
-        let linked = fs::hard_link(&self.path, lock);
+    fn appears(
+        &mut self,
+        lock: &Path,
+        link: impl Fn(&Path, &Path) -> io::Result<()>,
+    ) -> io::Result<bool> {
+        let linked = link(&self.path, lock);
         let there = is_at(&self.file, lock);
-        let _ = fs::remove_file(&self.path);
-        match (there, linked) {
+        let made = match (there, linked.map_err(|error| error.kind())) {
             (Ok(true), _) => Ok(true),
+            (there, Err(ErrorKind::AlreadyExists)) => there,
             // Somebody swept it away: again.
-            (_, Err(error))
-                if error.kind() == ErrorKind::NotFound
-                    && lock.parent().is_some_and(Path::is_dir) =>
-            {
-                Ok(false)
+            (_, Err(ErrorKind::NotFound)) if lock.parent().is_some_and(Path::is_dir) => Ok(false),
+            // Some file systems take the link for another file (sshfs), or have no links.
+            (_, Ok(())) => {
+                self.goes_on_as(File::options().read(true).write(true).open(lock)?, lock)
             }
-            (_, Err(error)) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            (there, _) => there,
+            (_, Err(ErrorKind::Unsupported | ErrorKind::PermissionDenied)) => {
+                let mut options = File::options();
+                match options.read(true).write(true).create_new(true).open(lock) {
+                    Ok(file) => self.goes_on_as(file, lock),
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+            (_, Err(kind)) => Err(kind.into()),
+        };
+        let _ = fs::remove_file(&self.path);
+        made
+    }
+
+    /// Goes on with the file that has the lock's name, unless a process looks at it: that one takes it for dead.
+    fn goes_on_as(&mut self, file: File, lock: &Path) -> io::Result<bool> {
+        file.write_all_at(self.shown.text(Duration::ZERO).as_bytes(), 0)?;
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !is_at(&file, lock)? {
+            return Ok(false);
         }
+        self.file = file;
+        Ok(true)
     }
 
     /// Removes the drafts of those who died before theirs had the lock's name. One of a living process can be locked for a
@@ -242,8 +274,8 @@ fn take(path: &Path, pace: Option<Pace>) -> io::Result<Locked> {
         let mut file = match File::options().read(true).write(true).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let draft = Draft::new(path)?;
-                match draft.appears(path)? {
+                let mut draft = Draft::new(path)?;
+                match draft.appears(path, |from, to| fs::hard_link(from, to))? {
                     true => return Ok(Locked::Own(Lock::begin(draft, path, sign)?)),
                     false => continue,
                 }
@@ -405,6 +437,34 @@ mod tests {
         }
     }
 
+    /// As sshfs has it, which takes a link for another file, and exFAT, which has none.
+    #[test]
+    fn file_systems_without_links_have_locks_too() {
+        type Link = fn(&Path, &Path) -> io::Result<()>;
+        let links: [Link; 2] = [
+            |from, to| fs::copy(from, to).map(drop),
+            |_, _| Err(ErrorKind::Unsupported.into()),
+        ];
+        for link in links {
+            let folder = tempfile::TempDir::new().unwrap();
+            let path = folder.path().join("lock");
+            let mut draft = Draft::new(&path).unwrap();
+            assert!(draft.appears(&path, link).unwrap());
+            let lock = Lock::begin(draft, &path, QUICK.sign).unwrap();
+            assert_eq!(names(folder.path()), ["lock"]);
+            assert!(!lock.is_lost());
+            assert!(matches!(
+                take(&path, Some(QUICK)).unwrap(),
+                Locked::Other(_)
+            ));
+            // Another machine's file, where the name alone tells files apart.
+            fs::write(&path, elsewhere(1)).unwrap();
+            assert!(lock.is_lost());
+            drop(lock);
+            assert_eq!(fs::read_to_string(&path).unwrap(), elsewhere(1));
+        }
+    }
+
     #[test]
     fn signs_of_life_move_and_a_lock_that_another_took_is_lost() {
         let folder = tempfile::TempDir::new().unwrap();
@@ -435,7 +495,7 @@ mod tests {
             fs::write(at(name), "").unwrap();
         }
         let path = at("lock");
-        let living = Draft::new(&path).unwrap();
+        let mut living = Draft::new(&path).unwrap();
         let lock = own(take(&path, Some(QUICK)).unwrap());
         let kept = |name: &str| at(name).exists();
         assert!(!kept("lock.75d7b0f8-6381-0"));
@@ -446,6 +506,10 @@ mod tests {
         drop(lock);
         // Swept away all the same, it is no error: it is made again.
         fs::remove_file(&living.path).unwrap();
-        assert!(!living.appears(&path).unwrap());
+        assert!(
+            !living
+                .appears(&path, |from, to| fs::hard_link(from, to))
+                .unwrap()
+        );
     }
 }

@@ -7,11 +7,13 @@ use std::path::Path;
 use mused_formats::{Lock, Locked, make_folder};
 
 use super::Run;
-use super::places::{CONFIG, DIGESTS, LABELS, LOCK, RUN, SHOWN, SPLIT};
+use super::places::{CONFIG, DIGESTS, LABELS, LOCK, PARTS, RUN, SHOWN, SPLIT};
 use crate::{Error, Result};
 
 /// What stands in a run directory before its `run.json` does: it follows from the request, and nothing is lost with it.
 const PLANNED: [&str; 5] = [CONFIG, SPLIT, LABELS, SHOWN, DIGESTS];
+/// What names begin with under which file servers keep a file that was removed while somebody has it open, as the lock has.
+const REMOVED: [&str; 2] = [".nfs", ".fuse_hidden"];
 /// What a file that is being written ends in.
 const PARTIAL: &str = ".partial";
 
@@ -93,6 +95,11 @@ fn of_the_plan(name: &OsStr) -> bool {
     let name = name.to_str().unwrap_or_default();
     match name.strip_suffix(PARTIAL) {
         Some(partial) => partial == RUN || PLANNED.contains(&partial),
-        None => name.starts_with(LOCK) || PLANNED.contains(&name),
+        None => {
+            name.starts_with(LOCK)
+                || name == PARTS
+                || PLANNED.contains(&name)
+                || REMOVED.iter().any(|removed| name.starts_with(removed))
+        }
     }
 }

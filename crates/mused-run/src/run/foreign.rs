@@ -6,7 +6,7 @@ use mused_data::Dataset;
 use mused_formats::table::Table;
 
 use super::Run;
-use super::places::{BENCHMARK, CONFIG, RUN, SPLIT};
+use super::places::{BENCHMARK, CONFIG, PARTS, RUN, SPLIT};
 use crate::{Error, Result};
 
 /// What a path that is no run directory is, and what takes it.
@@ -21,6 +21,11 @@ pub(super) fn not_a_run(path: &Path) -> String {
             "expected a run directory, found a folder of `mused benchmark`: name one of its runs (see {BENCHMARK}); \
              `mused report` and `compare` take the folder"
         );
+    }
+    if path.join(PARTS).is_dir() {
+        return "expected a run directory, found models that are made one by one: the same `mused train` without --plan puts \
+                them together"
+            .to_owned();
     }
     if path.join(CONFIG).is_file() || path.join(SPLIT).is_file() {
         return match Run::refuse_occupied(path) {

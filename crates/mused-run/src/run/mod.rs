@@ -2,6 +2,7 @@ mod claim;
 mod digests;
 mod foreign;
 mod gather;
+mod parts;
 mod places;
 mod ridge;
 
@@ -14,6 +15,7 @@ use mused_formats::table::TableWriter;
 use mused_formats::{Together, make_folder, plain, quoted, replace_file};
 
 pub use foreign::run_directories;
+pub use parts::Parts;
 pub use ridge::RidgeBeside;
 
 use crate::predictions::Files;

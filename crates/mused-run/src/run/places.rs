@@ -18,6 +18,10 @@ pub(super) const PREDICTIONS: &str = "predictions.npy";
 pub(super) const TARGETS: &str = "targets.npy";
 pub(super) const RESULTS: &str = "results.json";
 pub(super) const PERMUTATIONS: &str = "permutations";
+/// Table of scores in it.
+pub(super) const RETRAINED: &str = "scores.tsv";
+/// Models that are made one by one, each a run of its own, before the run is.
+pub(super) const PARTS: &str = "parts";
 pub(super) const CHOSEN: &str = "chosen.tsv";
 pub(super) const CANDIDATES: &str = "candidates";
 pub(super) const EXPLAIN: &str = "explain";
@@ -110,7 +114,7 @@ impl Run {
 
     /// Where they lie.
     pub fn retrained_path(&self) -> PathBuf {
-        self.path.join(PERMUTATIONS).join("scores.tsv")
+        self.path.join(PERMUTATIONS).join(RETRAINED)
     }
 
     /// Folder of what `mused permute` makes.

@@ -114,7 +114,7 @@ impl Learner for ClosedForms<'_> {
                 train,
                 validation,
             };
-            record(journal, task, ended)?;
+            record(watch, journal, task, ended)?;
             Ok(Some(Box::new(model) as Box<dyn Model>))
         })
     }

@@ -304,7 +304,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             train,
             validation,
         };
-        record(self.journal, self.task, ended)
+        record(self.watch, self.journal, self.task, ended)
     }
 
     /// Scores the validation part and keeps the weights if they are the best so far.

@@ -39,8 +39,8 @@ Examples:
   mused train data/action --out runs/first --folds 5
   mused evaluate runs/first
 
-Exit codes: 0 done, 1 failed, 2 wrong usage; stopped and resumable: 130 by Ctrl-C,
-SIGUSR1 or --time-limit, 143 by SIGTERM, 129 by SIGHUP.";
+Exit codes: 0 done, 1 failed, 2 wrong usage; 130 stopped and saved, to go on: by Ctrl-C, SIGTERM,
+SIGHUP, SIGUSR1 or --time-limit.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -229,17 +229,17 @@ pub(crate) struct RetrieveArgs {
 #[command(after_help = "\
 Examples:
   mused words runs/a --words coco --model clip-vit-base-patch32
-  mused words runs/a --words lvis_v1_train.json --model clip-vit-base-patch32 --prompt 'a photo of a {}'
+  mused words runs/a --words lvis --model clip-vit-base-patch32 --prompt 'a photo of a {}'
   mused words runs/a --words names.txt --vectors names.npy
 
-Says which words are nearest to each test response. FILE has a word a line, or is the .json of COCO's or LVIS's categories;
+Says which words are nearest to each test response. coco: its 80 categories, lvis: its 1,203. FILE has a word a line, or is a .json of such categories;
 vectors come from the CLIP model that made the run's features, or from a .npy (words x features). No label is used: words
 that are labels of the dataset are scored as ones that the decoder was never told (zero-shot), beside the run that was
 trained on them. Writes the folder words/ of the run: words.tsv, scores.npy, results.json.")]
 pub(crate) struct WordsArgs {
     /// Run directory
     pub(crate) run: PathBuf,
-    /// Words: coco, or a file
+    /// Words: coco, lvis, or a file
     #[arg(long, value_name = "FILE")]
     pub(crate) words: PathBuf,
     /// Vectors of the words as .npy, where there is no model

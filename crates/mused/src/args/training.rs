@@ -97,7 +97,7 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "resume")]
     pub(crate) allow: Vec<String>,
     /// Continue an interrupted run with its own configuration, to the same result
-    #[arg(long)]
+    #[arg(long, conflicts_with = "plan")]
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -107,6 +107,8 @@ pub(crate) struct TrainArgs {
     pub(crate) memory: MemoryArgs,
     #[command(flatten)]
     pub(crate) time: TimeArgs,
+    #[command(flatten)]
+    pub(crate) plan: PlanArgs,
 }
 
 #[derive(Debug, Args)]

@@ -186,11 +186,14 @@ fn npy_config(args: &ImportNpyArgs) -> NpyConfig {
     }
 }
 
-/// Nothing is written among somebody's data, where the next import would find it.
+/// Nothing is written among somebody's data, where the next import would find it; what BIDS has a place for is written there.
 pub(super) fn refuse_inside(source: &Path, out: &Path) -> anyhow::Result<()> {
     let whole = |path: &Path| path.canonicalize().ok();
-    let there = std::path::absolute(out)?;
-    let there = there.ancestors().find_map(whole);
+    let absolute = std::path::absolute(out)?;
+    let there = absolute.ancestors().find_map(whole);
+    if absolute.starts_with(std::path::absolute(source)?.join("derivatives")) {
+        return Ok(());
+    }
     match whole(source).zip(there) {
         Some((source, there)) if there.starts_with(&source) => bail!(
             "{} lies inside {}, the data that are read: choose another place for what is made",

@@ -34,8 +34,7 @@ pub(crate) fn run(args: &RetrieveArgs) -> anyhow::Result<ExitCode> {
     let counter = Counter::new("steps");
     let found = pool.install(|| {
         retrieve(&request, &mut |what, done, total| {
-            counter.doing(what);
-            counter.set(done, total);
+            counter.of(what, done, total)
         })
     });
     counter.finish();

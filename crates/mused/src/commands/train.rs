@@ -2,13 +2,46 @@ use std::process::ExitCode;
 
 use mused::data::Dataset;
 use mused::formats::quoted;
-use mused::{Error, Layers, Progress, Training};
+use mused::{Error, Layers, Models, Progress, Training};
 
+use super::planned;
 use crate::args::TrainArgs;
 use crate::bars::TrainingBar;
 use crate::signals;
 
+/// What the models of a run borrow.
+pub(crate) struct Asked<'a> {
+    args: &'a TrainArgs,
+    dataset: Dataset,
+    layers: Layers,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(args: &'a TrainArgs) -> anyhow::Result<Self> {
+        args.device.choose()?;
+        Ok(Self {
+            args,
+            dataset: Dataset::open(&args.dataset)?,
+            layers: layers(args)?,
+        })
+    }
+
+    pub(crate) fn models(&self, threads: usize) -> Models<'_> {
+        Models {
+            dataset: &self.dataset,
+            layers: &self.layers,
+            run: &self.args.out,
+            threads,
+        }
+    }
+}
+
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<ExitCode> {
+    if let Some(folder) = &args.plan.plan {
+        let asked = Asked::new(args)?;
+        let models = asked.models(args.threads.count());
+        return planned::write(folder, &args.plan, args.memory.asked(), &models);
+    }
     args.device.choose()?;
     let dataset = Dataset::open(&args.dataset)?;
     signals::stop_when_asked()?;

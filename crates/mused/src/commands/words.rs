@@ -15,6 +15,7 @@ pub(crate) fn run(args: &WordsArgs) -> anyhow::Result<ExitCode> {
     args.device.choose()?;
     let vocabulary = match args.words.to_str() {
         Some("coco") => Vocabulary::coco(),
+        Some("lvis") => Vocabulary::lvis(),
         _ => Vocabulary::read(&args.words)?,
     };
     let vectors = match (&args.vectors, &args.model) {
@@ -47,8 +48,7 @@ pub(crate) fn run(args: &WordsArgs) -> anyhow::Result<ExitCode> {
     let counter = Counter::new("steps");
     let found = pool.install(|| {
         words(&request, &mut |what, done, total| {
-            counter.doing(what);
-            counter.set(done, total);
+            counter.of(what, done, total)
         })
     });
     counter.finish();

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::Parser as _;
 use mused::plan::{Piecewise, Plan, Worked};
 
-use super::{benchmark, curve, permute};
+use super::{benchmark, curve, permute, train};
 use crate::args::{Cli, Command, WorkArgs};
 use crate::bars::TrainingBar;
 use crate::signals;
@@ -25,6 +25,7 @@ pub(crate) fn run(args: &WorkArgs) -> anyhow::Result<ExitCode> {
         Command::Benchmark(of) => {
             work(args, &plan, &benchmark::Asked::new(&of)?.benchmark(threads))
         }
+        Command::Train(of) => work(args, &plan, &train::Asked::new(&of)?.models(threads)),
         Command::Curve(of) => work(args, &plan, &curve::Asked::new(&of)?.curve(threads)),
         Command::Permute(of) => work(
             args,

@@ -9,6 +9,7 @@ mod script;
 mod status;
 mod work;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -96,7 +97,6 @@ struct Content {
     tasks: Vec<Vec<PathBuf>>,
 }
 
-/// Only the schema, which says what else is there.
 /// Refuses to write among what is no plan's, such as a dataset or a run.
 fn refuse_occupied(folder: &Path) -> Result<()> {
     if !folder.exists() || folder.join(PLAN).is_file() {
@@ -117,6 +117,7 @@ fn refuse_occupied(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Only the schema, which says what else is there.
 #[derive(Deserialize)]
 struct Head {
     schema: String,
@@ -196,7 +197,7 @@ impl Plan {
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(PLAN);
         if !path.is_file() {
-            let message = "expected a plan, found none; `mused benchmark`, `curve` and `permute` make one with --plan";
+            let message = "expected a plan, found none; `mused benchmark`, `train`, `curve` and `permute` make one with --plan";
             return Err(mused_run::Error::invalid(folder, message).into());
         }
         let text = fs::read_to_string(&path).map_err(mused_run::Error::io("cannot read", &path))?;
@@ -351,7 +352,20 @@ pub(crate) fn no_such_run(run: &Path) -> Error {
     mused_run::Error::invalid(run, message).into()
 }
 
-/// Whether a run is there and complete.
-fn is_done(run: &Path) -> bool {
-    Run::open(run).is_ok_and(|run| run.is_complete())
+/// Of folders of runs, how many of these were gathered.
+struct Gathered<'r>(BTreeMap<&'r Path, usize>);
+
+impl<'r> Gathered<'r> {
+    fn of(runs: impl Iterator<Item = &'r PathBuf>) -> Self {
+        let folders: BTreeSet<&Path> = runs.filter_map(|run| run.parent()).collect();
+        let gathered = |folder| (folder, Run::gathered(folder));
+        Self(folders.into_iter().map(gathered).collect())
+    }
+
+    /// Whether a run is there and complete, or was gathered.
+    fn is_done(&self, run: &Path) -> bool {
+        let gathered = run.parent().and_then(|folder| self.0.get(folder));
+        Run::open(run).is_ok_and(|run| run.is_complete())
+            || gathered.is_some_and(|&gathered| Run::is_among(run, gathered))
+    }
 }

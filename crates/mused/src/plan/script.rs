@@ -76,13 +76,17 @@ impl Script {
 # In a container: mused() {{ apptainer exec --bind /data mused.sif mused "$@"; }}
 mused() {{ {mused} "$@"; }}
 
+# SLURM sends it to what is cancelled, or out of time.
+ended=
+trap 'ended=yes' TERM
+
 mused work {folder} --task "$SLURM_ARRAY_TASK_ID" --threads "$SLURM_CPUS_PER_TASK" --time-limit {limit}s
 code=$?
 case $code in
   # Nobody reads what a task that is done has said.
   0) rm -f {logs}/"${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID.txt" ;;
-  # Stopped in time, and saved: it is queued again, and goes on. The number of one job is that of the array too.
-  130) scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID" ;;
+  # Stopped by its own limit, and saved: it is queued again, and goes on. The number of one job is that of the array too.
+  130) [ "$ended" ] || scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID" ;;
 esac
 exit $code
 "#

@@ -4,12 +4,12 @@ use std::path::Path;
 use mused_formats::Claim;
 use rayon::iter::{IntoParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 
-use super::{AT_WORK, Plan, is_done};
+use super::{AT_WORK, Gathered, Plan};
 
 /// Where a task stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// All its runs are complete.
+    /// All its runs are complete, or were gathered.
     Done,
     /// A process has it.
     Running(Claim),
@@ -22,9 +22,10 @@ pub enum Standing {
 impl Plan {
     /// Where each task stands, by the files alone.
     pub fn status(&self) -> Vec<Standing> {
+        let gathered = Gathered::of(self.content.tasks.iter().flatten());
         let mut standing: Vec<Standing> = (1..=self.tasks())
             .into_par_iter()
-            .map(|task| self.standing(task))
+            .map(|task| self.standing(task, &gathered))
             .collect();
         for (task, claim) in claims(&self.folder) {
             match task
@@ -38,9 +39,9 @@ impl Plan {
         standing
     }
 
-    fn standing(&self, task: usize) -> Standing {
+    fn standing(&self, task: usize, gathered: &Gathered<'_>) -> Standing {
         let runs = self.runs(task).unwrap_or_default();
-        if runs.par_iter().all(|run| is_done(run)) {
+        if runs.par_iter().all(|run| gathered.is_done(run)) {
             return Standing::Done;
         }
         match fs::read_to_string(self.failure_path(task)) {

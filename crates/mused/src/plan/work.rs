@@ -7,7 +7,7 @@ use mused_formats::{Lock, Locked, make_folder, replace_file};
 use mused_run::{EpochLosses, ValidationScores};
 use mused_train::Progress;
 
-use super::{AT_WORK, Piecewise, Plan, is_done};
+use super::{AT_WORK, Gathered, Piecewise, Plan};
 use crate::{Error, Result};
 
 /// How a task ended.
@@ -40,7 +40,10 @@ impl Plan {
     ) -> Result<Worked> {
         let runs = self.runs(task)?;
         let claim = self.claim_path(task);
-        let done = || runs.iter().all(|run| is_done(run));
+        let done = || {
+            let gathered = Gathered::of(runs.iter());
+            runs.iter().all(|run| gathered.is_done(run))
+        };
         if done() {
             if claim.exists() {
                 // Of a process that was killed when all was done: it goes with this one's.
@@ -64,7 +67,7 @@ impl Plan {
         }
         let mut failures = Vec::new();
         for (index, run) in runs.iter().enumerate() {
-            if is_done(run) {
+            if Gathered::of([run].into_iter()).is_done(run) {
                 continue;
             }
             let telling = Telling {

@@ -12,8 +12,11 @@ use rayon::prelude::*;
 use super::gallery::Gallery;
 use super::{Error, Result};
 
-/// Responses, or items, whose cosines are in memory at once.
-const BLOCK: usize = 64;
+/// Cosines that are in memory at once.
+const COSINES: usize = 1 << 24;
+/// Values of a row that are compared before all are, of how many rows together.
+const FIRST: usize = 64;
+const TOGETHER: usize = 128;
 /// Items that are brought among the components at once.
 const PLACED: usize = 2048;
 
@@ -165,8 +168,9 @@ pub(super) fn look_up(
     };
     let stimuli: Vec<usize> = (0..shelf.tested).collect();
     let count = shelf.items.len();
-    for start in (0..points.nrows()).step_by(BLOCK) {
-        let end = (start + BLOCK).min(points.nrows());
+    let size = (COSINES / count.max(1)).clamp(16, 4096);
+    for start in (0..points.nrows()).step_by(size) {
+        let end = (start + size).min(points.nrows());
         let block = unit(points.slice(s![start..end, ..]).to_owned());
         let block: Vec<f32> = block.into_iter().collect();
         let cosines = row_products(&block, placed, width);
@@ -220,14 +224,16 @@ fn without<'c>(
 
 /// The `k` items of the highest cosine, of equal ones those that come first.
 fn first(row: &[f32], k: usize) -> Vec<Nearest> {
-    let mut order: Vec<usize> = (0..row.len()).collect();
-    let by_cosine = |a: &usize, b: &usize| row[*b].total_cmp(&row[*a]).then(a.cmp(b));
-    let k = k.min(order.len());
-    if k < order.len() {
-        order.select_nth_unstable_by(k, by_cosine);
-        order.truncate(k);
-    }
-    order.sort_unstable_by(by_cosine);
+    let Some(last) = k.min(row.len()).checked_sub(1) else {
+        return Vec::new();
+    };
+    let mut values = row.to_vec();
+    let (_, least, _) = values.select_nth_unstable_by(last, |a, b| b.total_cmp(a));
+    let mut order: Vec<usize> = (0..row.len())
+        .filter(|&item| row[item].total_cmp(least).is_ge())
+        .collect();
+    order.sort_unstable_by(|a, b| row[*b].total_cmp(&row[*a]).then(a.cmp(b)));
+    order.truncate(k);
     let nearest = |item| Nearest {
         item,
         cosine: row[item],
@@ -255,22 +261,40 @@ pub(super) fn responses(
 }
 
 /// For each row of `a` those of `b` with a cosine above a bound; rows of both have length 1.
+///
+/// The squared distance of two such rows is 2 - 2 cos, and their first values are no further apart: what these tell apart
+/// is not compared as a whole.
 fn near(a: &Array2<f32>, b: &Array2<f32>, above: f64) -> Vec<Vec<usize>> {
-    let width = a.ncols();
-    let right: Vec<f32> = b.iter().copied().collect();
+    let width = a.ncols().min(FIRST);
+    let firsts = |rows: ArrayView2<'_, f32>| -> (Vec<f32>, Vec<f32>) {
+        let firsts = rows.slice(s![.., ..width]);
+        let squares = firsts.rows().into_iter().map(|row| row.dot(&row));
+        (firsts.iter().copied().collect(), squares.collect())
+    };
+    // With room for what is rounded.
+    let reach = (2.0 - 2.0 * above) as f32 + 1e-4;
+    let (right, right_squares) = firsts(b.view());
     let mut found = Vec::with_capacity(a.nrows());
-    for block in a.axis_chunks_iter(Axis(0), BLOCK) {
-        let left: Vec<f32> = block.iter().copied().collect();
-        let cosines = row_products(&left, &right, width);
-        let of_row = |row: &[f32]| -> Vec<usize> {
-            let pairs = row.iter().enumerate();
-            let near = pairs.filter(|(_, cosine)| f64::from(**cosine) > above);
-            near.map(|(place, _)| place).collect()
+    for block in a.axis_chunks_iter(Axis(0), TOGETHER) {
+        let (left, left_squares) = firsts(block);
+        let products = row_products(&left, &right, width);
+        let is_close = |row: usize, other: usize| {
+            let product = products[row * b.nrows() + other];
+            left_squares[row] + right_squares[other] - 2.0 * product < reach
         };
-        match b.nrows() {
-            0 => found.extend(block.rows().into_iter().map(|_| Vec::new())),
-            count => found.par_extend(cosines.par_chunks_exact(count).map(of_row)),
-        }
+        let close: Vec<usize> = (0..b.nrows())
+            .into_par_iter()
+            .filter(|&other| (0..block.nrows()).any(|row| is_close(row, other)))
+            .collect();
+        let whole = |rows: ArrayView2<'_, f32>| -> Vec<f32> { rows.iter().copied().collect() };
+        let others = b.select(Axis(0), &close);
+        let cosines = row_products(&whole(block), &whole(others.view()), a.ncols());
+        found.extend((0..block.nrows()).map(|row| -> Vec<usize> {
+            let cosines = &cosines[row * close.len()..(row + 1) * close.len()];
+            let near = close.iter().zip(cosines);
+            let near = near.filter(|(_, cosine)| f64::from(**cosine) > above);
+            near.map(|(other, _)| *other).collect()
+        }));
     }
     found
 }
@@ -288,4 +312,44 @@ pub(super) fn unit(mut rows: Array2<f32>) -> Array2<f32> {
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is not compared as a whole is near nothing: as if all were.
+    #[test]
+    fn near_rows_are_found_by_their_first_values_too() {
+        let value = |row: usize, column: usize| {
+            ((row * 131 + column * 37 + row * column) % 97) as f32 - 40.0
+        };
+        // Rows of the second that are the first's, nearly, or in their first values alone.
+        let a = Array2::from_shape_fn((150, 200), |(row, column)| value(row, column));
+        let b = Array2::from_shape_fn((60, 200), |(row, column)| match row % 4 {
+            0 => value(2 * row, column),
+            1 => value(2 * row, column) + 4.0 * ((column % 5) as f32 - 2.0),
+            2 if column < 64 => value(2 * row, column),
+            _ => value(7 * row + 1000, column),
+        });
+        let (a, b) = (unit(a), unit(b));
+        for above in [0.5, 0.9, 0.98] {
+            let found = near(&a, &b, above);
+            let cosine = |row: usize, other: usize| -> f64 {
+                let pairs = a.row(row).into_iter().zip(b.row(other));
+                pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+            };
+            let all = |row: usize| -> Vec<usize> {
+                (0..60)
+                    .filter(|&other| cosine(row, other) > above)
+                    .collect()
+            };
+            assert_eq!(found, (0..150).map(all).collect::<Vec<_>>(), "{above}");
+            assert!(found.iter().map(Vec::len).sum::<usize>() >= 15);
+        }
+        assert_eq!(
+            near(&a, &b.slice(s![..0, ..]).to_owned(), 0.9),
+            vec![Vec::<usize>::new(); 150]
+        );
+    }
 }

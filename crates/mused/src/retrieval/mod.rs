@@ -100,7 +100,7 @@ pub fn retrieve(
     let decoded = decoded(run, dataset, request.features, average, true, report)?;
     let set = feature_set(dataset, &decoded)?;
     let gallery = Gallery::open(request.gallery, dataset, set, |done, total| {
-        report("pictures", done, total);
+        report("pictures encoded", done, total);
     })?;
     let near_duplicate = config.audit.near_duplicate;
     let (mut groups, mut pools) = (BTreeMap::new(), Vec::new());
@@ -115,7 +115,7 @@ pub fn retrieve(
         let nearest = models.add(points, &shelf, number, of_model);
         ridge.add(points, &shelf, number, of_ridge);
         shelves.push((shelf, nearest));
-        report("folds", number + 1, decoded.len());
+        report("folds looked up", number + 1, decoded.len());
     }
     let subjects = subject_names(dataset, &decoded, average);
     let table = |of: &[Response], ridge: &[Response]| measures(of, ridge, &pools, &subjects);
@@ -203,7 +203,7 @@ fn decoded(
         averaged: average.of_points(),
         labels,
     };
-    let mut decoded = decode_points(&request, |done, total| report("maps", done, total))?;
+    let mut decoded = decode_points(&request, |done, total| report("maps fitted", done, total))?;
     if average == Average::Subjects {
         for points in &mut decoded {
             over_subjects(points);

@@ -26,6 +26,9 @@ use crate::features::{PictureModel, encode_texts};
 /// The 80 categories of COCO 2017 (Lin et al. 2014), in the order of their numbers.
 const COCO: &str = include_str!("coco.txt");
 
+/// The names of the 1,203 categories of LVIS 1.0 (Gupta et al. 2019), in the order of their numbers.
+const LVIS: &str = include_str!("lvis.txt");
+
 /// Words that are named for each response.
 const NAMED: usize = 5;
 
@@ -39,9 +42,19 @@ pub struct Vocabulary {
 impl Vocabulary {
     /// The categories of COCO.
     pub fn coco() -> Self {
+        Self::of(COCO, "COCO")
+    }
+
+    /// The categories of LVIS.
+    pub fn lvis() -> Self {
+        Self::of(LVIS, "LVIS")
+    }
+
+    fn of(names: &str, of: &str) -> Self {
+        let words: Vec<String> = names.lines().map(str::to_owned).collect();
         Self {
-            words: COCO.lines().map(str::to_owned).collect(),
-            from: "the 80 categories of COCO".to_owned(),
+            from: format!("the {} categories of {of}", words.len()),
+            words,
         }
     }
 
