@@ -28,10 +28,15 @@ def _key(name: str) -> str:
 
 
 def _value(name: str, value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (list, tuple)) and all(isinstance(entry, str) for entry in value):
-        return list(value)
-    raise ConfigError(f"{name}: expected a number, a text, True, False or a list of texts, found {value!r}")
+    plain = value.tolist() if isinstance(value, (np.generic, np.ndarray)) else value
+    if isinstance(plain, (bool, int, float, str)) or _list_of(plain, str) or _list_of(plain, int):
+        return plain
+    if isinstance(plain, (list, tuple)) and all(_list_of(entry, int) and len(entry) == 2 for entry in plain):
+        return plain
+    raise ConfigError(
+        f"{name}: expected a number, a text, True, False, or a list of texts, whole numbers or pairs of them, found {value!r}"
+    )
+
+
+def _list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(entry, kind) for entry in value)

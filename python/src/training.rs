@@ -21,7 +21,9 @@ pub(crate) enum Value {
     Whole(i64),
     Number(f64),
     Text(String),
-    List(Vec<String>),
+    Texts(Vec<String>),
+    Wholes(Vec<i64>),
+    Ranges(Vec<[i64; 2]>),
 }
 
 /// Settings over those of a preset and a model, in their order.
@@ -46,7 +48,12 @@ impl Configured {
                 Value::Whole(value) => layers.insert(&key, value, ORIGIN),
                 Value::Number(value) => layers.insert(&key, value, ORIGIN),
                 Value::Text(value) => layers.insert(&key, value, ORIGIN),
-                Value::List(value) => layers.insert(&key, value, ORIGIN),
+                Value::Texts(value) => layers.insert(&key, value, ORIGIN),
+                Value::Wholes(value) => layers.insert(&key, value, ORIGIN),
+                Value::Ranges(value) => {
+                    let ends: Vec<Vec<i64>> = value.into_iter().map(Vec::from).collect();
+                    layers.insert(&key, ends, ORIGIN)
+                }
             }?;
         }
         Ok(layers)

@@ -1,6 +1,6 @@
 //! Likeness of rows to a set of rows that others have too.
 
-use faer::{Mat, MatRef};
+use faer::Mat;
 use ndarray::{Array2, ArrayView2};
 
 use crate::pca::{eigenvectors, gram};
@@ -28,8 +28,7 @@ pub fn likeness(anchors: ArrayView2<f64>, penalty: f64) -> Result<Array2<f64>> {
     finite("logarithm of the penalty", positive.view())?;
     let count = anchors.nrows();
     let columns = Mat::from_fn(anchors.ncols(), count, |i, j| anchors[[j, i]]);
-    let products = gram(columns.as_ref());
-    let (values, vectors) = eigenvectors(MatRef::from_column_major_slice(&products, count, count))?;
+    let (values, vectors) = eigenvectors(gram(columns.as_ref()))?;
     let vectors = Array2::from_shape_fn((count, count), |(i, j)| vectors[(i, j)]);
     let mut shrunk = vectors.clone();
     for (mut column, value) in shrunk.columns_mut().into_iter().zip(&values) {

@@ -103,7 +103,7 @@ fn error(
         let all = mean.sum() / count;
         let size = train.len();
         let centred = Mat::from_fn(size, size, |a, b| own[[a, b]] - mean[a] - mean[b] + all);
-        let (values, vectors) = eigenvectors(centred.as_ref())?;
+        let (values, vectors) = eigenvectors(centred)?;
         let vectors = Array2::from_shape_fn((size, size), |(a, b)| vectors[(a, b)]);
         let rows = cross.sum_axis(Axis(1)) / count;
         let cross = Array2::from_shape_fn(cross.raw_dim(), |(a, b)| {

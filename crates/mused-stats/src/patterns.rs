@@ -43,7 +43,7 @@ impl Patterns {
         let all = mean.sum() / mean.len() as f64;
         let size = mean.len();
         let centred = Mat::from_fn(size, size, |a, b| kernel[[a, b]] - mean[a] - mean[b] + all);
-        let (values, vectors) = eigenvectors(centred.as_ref())?;
+        let (values, vectors) = eigenvectors(centred)?;
         let total: f64 = values.iter().map(|value| value.abs()).sum();
         let below: f64 = values.iter().map(|value| value.min(0.0)).sum();
         let largest = values

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use faer::MatRef;
+use faer::{Mat, MatRef};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
@@ -53,12 +53,16 @@ impl Decomposition {
     /// Rows that differ in number, no value, or one that is not finite.
     pub fn new(features: ArrayView2<f64>, targets: ArrayView2<f64>) -> Result<Self> {
         check(features, targets)?;
-        Self::of(features.to_owned(), targets)
+        Self::of(|| Ok(features.to_owned()), targets)
     }
 
-    /// As [`Self::new`], of features that are centred where they lie, since a copy of them can be most of the memory, and
-    /// that are known to be sound.
-    fn of(mut x: Array2<f64>, targets: ArrayView2<f64>) -> Result<Self> {
+    /// As [`Self::new`], of sound features that `read` gives whenever they are needed: beside eigenvectors they can be most
+    /// of the memory.
+    fn of<E: From<Error>>(
+        read: impl Fn() -> std::result::Result<Array2<f64>, E>,
+        targets: ArrayView2<f64>,
+    ) -> std::result::Result<Self, E> {
+        let mut x = read()?;
         let empty = |what: &'static str, found: ArrayView2<f64>| Error::Empty {
             what,
             found: found.shape().to_vec(),
@@ -69,14 +73,17 @@ impl Decomposition {
         x -= &mean_features;
         let y = &targets - &mean_targets;
         let (values, left, right) = if x.ncols() > x.nrows() {
-            let (values, vectors) = eigenvectors_of_gram(gram_of_rows(&x), x.nrows())?;
+            let gram = gram_of_rows(&x);
+            drop(x);
+            let (values, vectors) = eigenvectors_of(gram)?;
             let right = product(vectors.t(), y.view());
+            let x = read()? - &mean_features;
             (values, product(x.t(), vectors.view()), right)
         } else {
-            let (gram, size) = (gram_of_columns(&x), x.ncols());
+            let gram = gram_of_columns(&x);
             let products = product(x.t(), y.view());
             drop(x);
-            let (values, vectors) = eigenvectors_of_gram(gram, size)?;
+            let (values, vectors) = eigenvectors_of(gram)?;
             let right = product(vectors.t(), products.view());
             (values, vectors, right)
         };
@@ -123,14 +130,14 @@ impl Decomposition {
 }
 
 /// Products of all pairs of columns.
-fn gram_of_columns(x: &Array2<f64>) -> Vec<f64> {
+fn gram_of_columns(x: &Array2<f64>) -> Mat<f64> {
     let x = x.as_standard_layout();
     let values = x.as_slice().unwrap_or_default();
     gram(MatRef::from_row_major_slice(values, x.nrows(), x.ncols()))
 }
 
 /// Products of all pairs of rows, which are the columns of the transpose.
-fn gram_of_rows(x: &Array2<f64>) -> Vec<f64> {
+fn gram_of_rows(x: &Array2<f64>) -> Mat<f64> {
     let x = x.as_standard_layout();
     let values = x.as_slice().unwrap_or_default();
     gram(MatRef::from_column_major_slice(
@@ -140,10 +147,10 @@ fn gram_of_rows(x: &Array2<f64>) -> Vec<f64> {
     ))
 }
 
-/// Eigenvalues and eigenvectors of `size` × `size` products, whose memory is given back before the vectors are copied.
-fn eigenvectors_of_gram(gram: Vec<f64>, size: usize) -> Result<(Vec<f64>, Array2<f64>)> {
-    let (values, vectors) = eigenvectors(MatRef::from_column_major_slice(&gram, size, size))?;
-    drop(gram);
+/// Eigenvalues and eigenvectors of a Gram matrix, whose memory is given back before the vectors are copied.
+fn eigenvectors_of(gram: Mat<f64>) -> Result<(Vec<f64>, Array2<f64>)> {
+    let (values, vectors) = eigenvectors(gram)?;
+    let size = values.len();
     let vectors = Array2::from_shape_fn((size, size), |(i, j)| vectors[(i, j)]);
     Ok((values, vectors))
 }
@@ -192,6 +199,21 @@ pub fn cross_fit(
     parts: &[usize],
 ) -> Result<CrossFit> {
     check(features, targets)?;
+    let read = |rows: &[usize]| Ok(features.select(Axis(0), rows));
+    cross_fit_of(read, targets, blocks, parts)
+}
+
+/// As [`cross_fit`], of features that are read when they are needed: `read` gives the rows it is asked for, \[rows,
+/// features\]. All rows in double precision beside those that are decomposed can be a third of the memory of a fit.
+///
+/// # Errors
+/// As [`cross_fit`], and those of `read`.
+pub fn cross_fit_of<E: From<Error> + Send>(
+    read: impl Fn(&[usize]) -> std::result::Result<Array2<f64>, E> + Sync,
+    targets: ArrayView2<f64>,
+    blocks: &[usize],
+    parts: &[usize],
+) -> std::result::Result<CrossFit, E> {
     let fits = |what, expected: usize, found: usize| match expected == found {
         true => Ok(()),
         false => Err(Error::Shape {
@@ -200,13 +222,19 @@ pub fn cross_fit(
             found: vec![found],
         }),
     };
-    fits("parts", features.nrows(), parts.len())?;
+    fits("parts", targets.nrows(), parts.len())?;
     fits("blocks", targets.ncols(), blocks.iter().sum())?;
     let distinct: BTreeSet<usize> = parts.iter().copied().collect();
     if distinct.len() < 2 {
-        return Err(Error::OnePart);
+        return Err(Error::OnePart.into());
     }
-    let all = Decomposition::new(features, targets)?;
+    let rows: Vec<usize> = (0..parts.len()).collect();
+    let sound = || {
+        let features = read(&rows)?;
+        check(features.view(), targets)?;
+        Ok::<_, E>(features)
+    };
+    let all = Decomposition::of(sound, targets)?;
     // Features that never vary leave nothing to penalise: any penalty gives the mean.
     let scale = Some(all.mean_eigenvalue()).filter(|scale| *scale > 0.0);
     let scale = scale.unwrap_or(1.0);
@@ -214,10 +242,9 @@ pub fn cross_fit(
     let predict = |part: &usize| {
         let (test, train): (Vec<usize>, Vec<usize>) =
             (0..parts.len()).partition(|row| parts[*row] == *part);
-        let rows = |of: ArrayView2<f64>, rows: &[usize]| of.select(Axis(0), rows);
-        let (x, y) = (rows(features, &train), rows(targets, &train));
-        let fitted = Decomposition::of(x, y.view())?;
-        let deviations = fitted.deviations(rows(features, &test).view(), &tried);
+        let y = targets.select(Axis(0), &train);
+        let fitted = Decomposition::of(|| read(&train), y.view())?;
+        let deviations = fitted.deviations(read(&test)?.view(), &tried);
         Ok(HeldOut {
             rows: test,
             mean: fitted.mean_targets,
@@ -226,7 +253,7 @@ pub fn cross_fit(
     };
     let distinct: Vec<usize> = distinct.into_iter().collect();
     let predicted = distinct.par_iter().map(predict);
-    let predicted: Vec<HeldOut> = predicted.collect::<Result<_>>()?;
+    let predicted: Vec<HeldOut> = predicted.collect::<std::result::Result<_, E>>()?;
     let mut held_out = Array2::zeros(targets.raw_dim());
     let mut chosen = Array1::zeros(targets.ncols());
     let (mut penalties, mut first) = (Vec::new(), 0);

@@ -1,7 +1,9 @@
 //! Ridge against scikit-learn's, alignments against numpy (`fixtures/make_linear.py`) and a planted truth.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use mused_stats::ridge::{CrossFit, Decomposition, cross_fit};
+use std::sync::Mutex;
+
+use mused_stats::ridge::{CrossFit, Decomposition, cross_fit, cross_fit_of};
 use mused_stats::{Error, SharedSpace, SubjectMap, procrustes, srm};
 use ndarray::{Array1, Array2, ArrayView2, Axis, array};
 use rand::{Rng, RngExt, SeedableRng};
@@ -86,6 +88,31 @@ fn penalties_and_held_out_predictions_are_scikit_learns() {
         let predicted = model.predict(features.view());
         assert!(difference(&predicted, &predictions) < TOLERANCE, "{name}");
     }
+}
+
+/// Whoever holds features in double precision beside eigenvectors holds too much: each part's rows are read when they are
+/// needed, and again where there are fewer rows than features.
+#[test]
+fn features_are_read_when_they_are_needed() {
+    let y = Array2::from_shape_fn((40, 3), |(i, j)| ((i * 3 + j * 5) as f64).cos());
+    let parts: Vec<usize> = (0..40).map(|row| row % 4).collect();
+    let again = [10, 10, 10, 10, 30, 30, 30, 30, 30, 30, 30, 30, 40, 40];
+    let once = [10, 10, 10, 10, 30, 30, 30, 30, 40];
+    for (width, expected) in [(6, &once[..]), (60, &again[..])] {
+        let x = Array2::from_shape_fn((40, width), |(i, j)| ((i * 7 + j * 13) as f64).sin());
+        let asked = Mutex::new(Vec::new());
+        let read = |rows: &[usize]| {
+            asked.lock().unwrap().push(rows.len());
+            Ok::<_, Error>(x.select(Axis(0), rows))
+        };
+        let found = cross_fit_of(read, y.view(), &[3], &parts).unwrap();
+        assert_eq!(found, cross_fit(x.view(), y.view(), &[3], &parts).unwrap());
+        let mut asked = asked.into_inner().unwrap();
+        asked.sort_unstable();
+        assert_eq!(asked, expected);
+    }
+    let refused = cross_fit_of(|_| Err(Error::OnePart), y.view(), &[3], &parts);
+    assert!(matches!(refused, Err(Error::OnePart)));
 }
 
 #[test]

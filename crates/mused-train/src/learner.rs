@@ -1,6 +1,6 @@
 //! What a family of models can do: the rest of the crate fits, saves and asks models without knowing which they are.
 
-use mused_data::Layout;
+use mused_data::{FitBytes, Layout};
 use mused_formats::{make_folder, npy};
 use mused_run::{Config, EpochLosses, EpochRecord, Run, Task, ValidationScores};
 use ndarray::{Array2, Array3, ArrayView2};
@@ -23,11 +23,16 @@ pub(crate) trait Learner: Sync {
     fn architecture(&self, layout: &Layout, subjects: usize, labels: usize)
     -> Result<Architecture>;
 
-    /// Bytes of a step that fits such a model on so many samples.
+    /// Bytes of fitting such a model on so many samples: of a step, or of the whole of a closed form.
     ///
     /// # Errors
     /// More than the machine has, with what would fit.
-    fn memory(&self, architecture: &Architecture, samples: usize) -> Result<u64>;
+    fn memory(
+        &self,
+        architecture: &Architecture,
+        layout: &Layout,
+        samples: usize,
+    ) -> Result<FitBytes>;
 
     /// By what a device beside the processor is reached that fits models of the family; `None` of the processor.
     fn device(&self) -> Option<String> {

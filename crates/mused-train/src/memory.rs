@@ -33,21 +33,20 @@ pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig, kept: u64) -> Re
     }
 }
 
-/// The bytes of the training inputs of a closed form: as they are read, in double precision, and centred; refused where
-/// there are not as many.
+/// Refuses a closed form that there is no memory for, on one thread even.
 ///
 /// # Errors
 /// Names the two sizes.
-pub(crate) fn check_inputs(width: usize, samples: usize) -> Result<u64> {
-    let needed = (samples as u64).saturating_mul(width as u64 * (4 + 8 + 8));
+pub(crate) fn check_fit(fit: FitBytes, samples: usize, width: usize) -> Result<()> {
+    let needed = fit.with(1);
     match available_memory() {
         Some(available) if needed > available => Err(Error::Request(format!(
-            "ridge regression holds all inputs of a fold: {samples} samples of {width} values take {:.1} GB, {:.1} GB \
-             are free; choose regions, or fewer components (model.roi_components)",
-            needed as f64 / 1e9,
-            available as f64 / 1e9
+            "ridge regression on {samples} samples of {width} values needs about {} of memory, {} are free; choose \
+             regions, or fewer components (model.roi_components)",
+            in_words(needed),
+            in_words(available)
         ))),
-        _ => Ok(needed),
+        _ => Ok(()),
     }
 }
 

@@ -31,8 +31,8 @@ pub(crate) struct Plan {
     pub(crate) guides: Guides,
     /// What the configuration came to.
     pub(crate) resolved: Resolved,
-    /// About the memory of a training step.
-    pub(crate) step_bytes: u64,
+    /// About the memory of a training step, or of a closed form.
+    pub(crate) step_bytes: FitBytes,
     /// About the memory of fitting aligned inputs, before the first step.
     pub(crate) maps_bytes: FitBytes,
 }
@@ -85,7 +85,7 @@ impl Plan {
             folds,
             guides,
             resolved,
-            step_bytes: 0,
+            step_bytes: FitBytes::default(),
             maps_bytes: FitBytes::default(),
         };
         let mut most_samples = 0;
@@ -109,15 +109,16 @@ impl Plan {
             }
         }
         // A model a subject holds that subject's samples alone, and nobody saw all stimuli where each saw others.
-        plan.step_bytes = learner.memory(&architecture, most_samples)?;
+        plan.step_bytes = learner.memory(&architecture, &layout, most_samples)?;
         Ok(plan)
     }
 
     /// About the memory of a model with so many threads.
     pub(crate) fn bytes(&self, threads: usize) -> u64 {
+        let step = self.step_bytes.with(threads);
         match self.maps_bytes == FitBytes::default() {
-            true => self.step_bytes,
-            false => self.step_bytes.max(self.maps_bytes.with(threads)),
+            true => step,
+            false => step.max(self.maps_bytes.with(threads)),
         }
     }
 
@@ -135,7 +136,7 @@ impl Plan {
             folds,
             guides: guides(dataset, config)?,
             resolved,
-            step_bytes: 0,
+            step_bytes: FitBytes::default(),
             maps_bytes: FitBytes::default(),
         })
     }

@@ -13,6 +13,14 @@ use crate::Result;
 /// they are used.
 const KEPT_VALUES: usize = 1 << 26;
 
+/// Bytes of the inputs of so many samples that are kept.
+pub(crate) fn kept_bytes(samples: usize, width: usize) -> u64 {
+    match samples.saturating_mul(width) {
+        values if values <= KEPT_VALUES => 4 * values as u64,
+        _ => 0,
+    }
+}
+
 /// A list of samples: their inputs, labels and subjects.
 pub(crate) struct SampleSet<'d> {
     pub(crate) samples: Vec<Sample>,

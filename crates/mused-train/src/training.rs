@@ -88,8 +88,8 @@ pub(crate) fn train_as<B: TrainBackend>(
         ..
     } = *request;
     Run::refuse_occupied(run)?;
-    share_heap();
     let asked = layers.config()?;
+    share_heap(kept_buffer(&asked));
     let watch = &Watch::new(request.dataset, progress)?;
     let dataset = &controlled(request.dataset, &asked);
     let mut config = asked.clone();
@@ -145,13 +145,13 @@ pub fn resume<B: TrainBackend>(
             ),
         ));
     }
-    share_heap();
     let alone = Run::claim(run.path())?;
     run.sweep()?;
     let watch = &Watch::new(dataset, progress)?;
     watch.hold(alone);
     run.check_dataset(dataset)?;
     let mut config = run.resolved_config()?;
+    share_heap(kept_buffer(&config));
     refuse_other_recipe(&run, &config, dataset)?;
     let given = dataset;
     let dataset = &controlled(dataset, &config);
@@ -264,6 +264,15 @@ pub(crate) fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Resul
         Ok(report)
     } else {
         Err(Error::Leaks { findings })
+    }
+}
+
+/// Bytes of the largest buffer that is worth keeping when it is freed: the next step of a network asks for the same again, a
+/// closed form seldom does.
+fn kept_buffer(config: &Config) -> i32 {
+    match config.model.family.by_steps() {
+        true => 32 << 20,
+        false => 1 << 20,
     }
 }
 

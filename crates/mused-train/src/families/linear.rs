@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use mused_data::{Dataset, Layout, Sample, Slot, partition};
+use mused_data::{Dataset, FitBytes, Layout, Sample, Slot, partition};
 use mused_run::{Alignment, Config, EpochLosses, Family, Regions, Task};
 use mused_stats::ridge::{self, CrossFit, Ridge};
 use mused_stats::{SubjectMap, banded, stacking};
@@ -14,7 +14,7 @@ use crate::fold_data::FoldData;
 use crate::learner::{Epoch, Fit, Learner, Model, Outputs, record};
 use crate::model_file::{Aligned, Architecture, LinearDescription, LinearFamily};
 use crate::parameters::NamedTensors;
-use crate::sample_set::SampleSet;
+use crate::sample_set::{SampleSet, kept_bytes};
 use crate::scoring::validation_scores;
 use crate::{Error, Result, memory};
 
@@ -58,13 +58,29 @@ impl Learner for ClosedForms<'_> {
         }))
     }
 
-    fn memory(&self, architecture: &Architecture, samples: usize) -> Result<u64> {
-        match architecture {
-            Architecture::Linear(linear) if linear.family == LinearFamily::Ridge => {
-                memory::check_inputs(linear.inputs, samples)
+    fn memory(
+        &self,
+        _architecture: &Architecture,
+        layout: &Layout,
+        samples: usize,
+    ) -> Result<FitBytes> {
+        let (slots, width) = (layout.slots().len(), layout.width());
+        let together = |width| bytes(Regions::Together, slots, width, samples);
+        let mut bytes = match &self.config.model.family {
+            Family::Prevalence(_) => return Ok(FitBytes::default()),
+            Family::Ridge(model) if slots > 1 => bytes(model.regions, slots, width, samples),
+            Family::AlignedRidge(model) => {
+                let FitBytes { held, by_thread } = together(model.alignment_components);
+                // Everybody's responses in double precision, and their components.
+                let responses = (samples as u64).saturating_mul(16 * width as u64);
+                let held = held.saturating_add(responses);
+                FitBytes { held, by_thread }
             }
-            _ => Ok(0),
-        }
+            _ => together(width),
+        };
+        bytes.held = bytes.held.saturating_add(kept_bytes(samples, width));
+        memory::check_fit(bytes, samples, width)?;
+        Ok(bytes)
     }
 
     fn steps(&self, _samples: usize) -> usize {
@@ -145,26 +161,36 @@ impl LinearModel {
             Family::AlignedRidge(model) => Some(align(model, data)?),
             _ => None,
         };
-        let mut inputs = all_shared(&data.train, maps.as_ref())?;
         let train = &data.train;
         let parts = parts(train.dataset(), &train.samples, config.split.seed)?;
         let targets = targets.mapv(f64::from);
+        let mut slots = data.transform.layout.slots().to_vec();
+        let place = (slots.iter()).position(|slot| Some(slot.name.as_str()) == without);
+        let left_out = place.map(|place| slots.remove(place));
         let regions = match &config.model.family {
-            Family::Ridge(model) => model.regions,
+            Family::Ridge(model) if slots.len() > 1 => model.regions,
             _ => Regions::Together,
         };
-        let mut slots = data.transform.layout.slots().to_vec();
-        if let Some(left_out) = slots
-            .iter()
-            .position(|slot| Some(slot.name.as_str()) == without)
-        {
-            let slot = slots.remove(left_out);
-            // What never varies has no weight.
-            let columns = slot.offset..slot.offset + slot.length;
-            inputs.slice_mut(s![.., columns]).fill(0.0);
-        }
-        let fitted = by_regions(regions, &slots, inputs, targets.view(), &parts)
-            .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
+        let aligned = maps.as_ref().map(|maps| {
+            let inputs = train.inputs(&rows)?;
+            shared(train, &rows, inputs.view(), Some(maps))
+        });
+        let aligned = aligned.transpose()?;
+        let read = |rows: &[usize]| match &aligned {
+            Some(inputs) => Ok(inputs.select(Axis(0), rows)),
+            None => doubled(train, rows, left_out.as_ref()),
+        };
+        let fitted = match regions {
+            Regions::Together => {
+                ridge::cross_fit_of(read, targets.view(), &[targets.ncols()], &parts)
+                    .map(|fitted| fitted.model)
+            }
+            apart => by_regions(apart, &slots, read(&rows)?, targets.view(), &parts),
+        };
+        let fitted = fitted.map_err(|error| match error {
+            Error::Stats(error) => Error::Request(format!("{}: {error}", task.name())),
+            other => other,
+        })?;
         Ok(Self {
             weights: fitted.weights.mapv(rounded),
             intercept: fitted.intercept.mapv(rounded),
@@ -331,20 +357,17 @@ fn vector(tensors: &mut NamedTensors, name: &str, length: usize) -> Result<Array
     }
 }
 
-/// Inputs of all samples of a set, in the shared space where there is one; else some at a time, since they are most of the
-/// memory of a fit.
-fn all_shared(
-    set: &SampleSet<'_>,
-    maps: Option<&BTreeMap<String, SubjectMap>>,
-) -> Result<Array2<f64>> {
-    let rows: Vec<usize> = (0..set.len()).collect();
-    if maps.is_some() {
-        return shared(set, &rows, set.inputs(&rows)?.view(), maps);
-    }
-    let mut out = Array2::zeros((set.len(), set.width()));
+/// Inputs of the samples `chosen`, read some at a time, since they are most of the memory of a fit. The region `left_out` never
+/// varies, and so has no weight.
+fn doubled(set: &SampleSet<'_>, chosen: &[usize], left_out: Option<&Slot>) -> Result<Array2<f64>> {
+    let mut out = Array2::zeros((chosen.len(), set.width()));
     let batches = out.axis_chunks_iter_mut(Axis(0), BATCH);
-    for (mut out, rows) in batches.zip(rows.chunks(BATCH)) {
+    for (mut out, rows) in batches.zip(chosen.chunks(BATCH)) {
         out.assign(&set.inputs(rows)?.mapv(f64::from));
+    }
+    if let Some(slot) = left_out {
+        let columns = slot.offset..slot.offset + slot.length;
+        out.slice_mut(s![.., columns]).fill(0.0);
     }
     Ok(out)
 }
@@ -381,21 +404,15 @@ fn shared(
     Ok(out)
 }
 
-/// Ridge regression of `targets` on the regions of input rows.
+/// Ridge regression of `targets` on the regions of input rows, each with a penalty or a model of its own.
 fn by_regions(
     regions: Regions,
     slots: &[Slot],
     mut inputs: Array2<f64>,
     targets: ArrayView2<'_, f64>,
     parts: &[usize],
-) -> mused_stats::Result<Ridge> {
+) -> Result<Ridge> {
     let columns = |slot: &Slot| s![.., slot.offset..slot.offset + slot.length];
-    let together = |inputs: ArrayView2<'_, f64>| {
-        Ok(ridge::cross_fit(inputs, targets, &[targets.ncols()], parts)?.model)
-    };
-    if slots.len() < 2 || regions == Regions::Together {
-        return together(inputs.view());
-    }
     if regions == Regions::Banded {
         let groups: Vec<_> = slots
             .iter()
@@ -407,7 +424,7 @@ fn by_regions(
                 .slice_mut(columns(slot))
                 .mapv_inplace(|value| value * root);
         }
-        let mut model = together(inputs.view())?;
+        let mut model = ridge::cross_fit(inputs.view(), targets, &[targets.ncols()], parts)?.model;
         for (slot, root) in slots.iter().zip(&roots) {
             let mut own = model
                 .weights
@@ -426,9 +443,8 @@ fn by_regions(
         .iter()
         .map(|slot| slot.offset..slot.offset + slot.length);
     let all = (regions == Regions::Stacked).then_some(0..inputs.ncols());
-    let fitted: Vec<(Range<usize>, CrossFit)> = (regions_alone.chain(all))
-        .map(fit)
-        .collect::<mused_stats::Result<_>>()?;
+    let fitted: Vec<(Range<usize>, CrossFit)> =
+        (regions_alone.chain(all)).map(fit).collect::<Result<_>>()?;
     let mean = targets.mean_axis(Axis(0)).unwrap_or_default();
     let shares = match regions {
         Regions::Stacked => {
@@ -470,6 +486,35 @@ pub(crate) fn parts(dataset: &Dataset, train: &[Sample], seed: u64) -> Result<Ve
         dealt.iter().position(holds).unwrap_or(0)
     };
     Ok(train.iter().map(part).collect())
+}
+
+/// About the memory of a fit beside the inputs, with decompositions of as many parts as there are threads.
+fn bytes(regions: Regions, slots: usize, width: usize, samples: usize) -> FitBytes {
+    let [n, width] = [samples, width].map(|size| size as f64);
+    let part = n * (1.0 - 1.0 / PARTS as f64);
+    let smaller = part.min(width);
+    // The Gram matrix, its eigenvectors and two matrices that these take; before that the Gram matrix and the rows; after that,
+    // where there are fewer rows than columns, the rows again and vectors of the columns.
+    let after = match part < width {
+        true => 2.0 * part * width,
+        false => part * width,
+    };
+    let decomposed = (4.0 * smaller.powi(2)).max(smaller.powi(2) + after);
+    let vectors = width * n.min(width);
+    let (held, by_thread) = match regions {
+        // Rows are read when they are needed.
+        Regions::Together => (vectors, decomposed),
+        // A kernel a region, their sum, that of the others, and what is tried.
+        Regions::Banded => {
+            let kernels = (slots + 3) as f64 * n.powi(2);
+            (n * width + kernels, decomposed.max(6.0 * part.powi(2)))
+        }
+        Regions::Averaged | Regions::Stacked => (n * width + vectors, decomposed),
+    };
+    FitBytes {
+        held: (8.0 * held) as u64,
+        by_thread: (8.0 * by_thread) as u64,
+    }
 }
 
 /// Mean squared error and cross-entropy of the training samples.

@@ -1,7 +1,7 @@
 use std::marker::PhantomData;
 
 use burn::tensor::Tensor;
-use mused_data::Layout;
+use mused_data::{FitBytes, Layout};
 use mused_kernels::{KernelBackend, TrainBackend};
 use mused_model::{Batch, Decoder, DecoderConfig, TokenOutput};
 use mused_run::Config;
@@ -14,7 +14,7 @@ use super::trainer::Trainer;
 use crate::learner::{Fit, Learner, Model, Outputs};
 use crate::model_file::Architecture;
 use crate::parameters::{NamedTensors, collect, restore, to_host};
-use crate::sample_set::SampleSet;
+use crate::sample_set::{SampleSet, kept_bytes};
 use crate::{Error, Result, memory};
 
 /// Most samples, and most values of inputs, of a forward pass without gradients.
@@ -45,19 +45,24 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
         network(self.config, layout, subjects, labels).map(Architecture::Network)
     }
 
-    fn memory(&self, architecture: &Architecture, samples: usize) -> Result<u64> {
+    fn memory(
+        &self,
+        architecture: &Architecture,
+        layout: &Layout,
+        samples: usize,
+    ) -> Result<FitBytes> {
         let network = architecture.network()?;
-        // Aligned inputs of training samples are made once, by maps of their own.
-        let kept = match (network, self.config.model.inputs.inputs.onto().is_some()) {
-            (DecoderConfig::Roi(config), true) => 4 * samples as u64 * config.width() as u64,
-            (DecoderConfig::Mlp(config), true) => 4 * samples as u64 * config.inputs as u64,
-            _ => 0,
+        // Aligned inputs of training samples are made once, by maps of their own, and kept however many they are.
+        let kept = match self.config.model.inputs.inputs.onto() {
+            Some(_) => 4 * samples as u64 * layout.width() as u64,
+            None => kept_bytes(samples, layout.width()),
         };
-        match self.device() {
-            None => memory::check(network, &self.config.train, kept),
+        let held = match self.device() {
+            None => memory::check(network, &self.config.train, kept)?,
             // What a GPU has left, it does not say.
-            Some(_) => Ok(kept),
-        }
+            Some(_) => kept,
+        };
+        Ok(FitBytes { held, by_thread: 0 })
     }
 
     fn device(&self) -> Option<String> {

@@ -207,7 +207,7 @@ impl<'g> Alignment<'g> {
 
 impl Aligned {
     /// Subjects in one: their rows below each other, 0 in `regions` that a subject lacks.
-    fn together<'r>(subjects: Vec<Self>, regions: impl Iterator<Item = &'r str>) -> Self {
+    fn together<'r>(mut subjects: Vec<Self>, regions: impl Iterator<Item = &'r str>) -> Self {
         let slots = |of: &Self| of.transform.layout.slots().to_vec();
         let first = subjects.iter().flat_map(slots).next();
         let width = first.map_or(0, |slot| slot.length);
@@ -215,7 +215,7 @@ impl Aligned {
         let rows = subjects.iter().map(|own| own.training.nrows()).sum();
         let mut training = Array2::zeros((rows, all.len() * width));
         let mut first = 0;
-        for own in &subjects {
+        for own in &mut subjects {
             let last = first + own.training.nrows();
             for from in slots(own) {
                 let Some(to) = all.iter().find(|slot| slot.name == from.name) else {
@@ -227,6 +227,8 @@ impl Aligned {
                     .assign(&values);
             }
             first = last;
+            // Inputs of many people are most of the memory: not held twice.
+            own.training = Array2::default((0, 0));
         }
         let subjects = subjects.into_iter().flat_map(|own| own.transform.subjects);
         Self {
