@@ -56,82 +56,134 @@ impl Place {
     }
 }
 
-/// The place that each of some items of a gallery has, given the similarities of every item to one response.
-///
-/// Time grows with the gallery, hardly with `items`.
+/// The place that an item of a gallery has, given the similarities of every item to one response.
 ///
 /// # Errors
 /// An item outside of the gallery; a similarity that is not finite.
-pub fn places(similarities: &[f32], items: &[usize]) -> Result<Vec<Place>> {
-    if let Some(row) = similarities.iter().position(|value| !value.is_finite()) {
-        return Err(Error::NotFinite {
+pub fn place(similarities: &[f32], item: usize) -> Result<Place> {
+    finite(similarities)?;
+    let own = *similarities.get(item).ok_or_else(|| Error::Shape {
+        what: "items of the gallery",
+        expected: vec![similarities.len()],
+        found: vec![item],
+    })?;
+    let count = |is: fn(f32, f32) -> bool| -> u32 {
+        let found = similarities.iter().map(|value| u32::from(is(*value, own)));
+        found.sum()
+    };
+    Ok(Place {
+        nearer: count(|value, own| value > own),
+        equal: count(|value, own| value == own).saturating_sub(1),
+        others: similarities.len().saturating_sub(1) as u32,
+    })
+}
+
+fn finite(similarities: &[f32]) -> Result<()> {
+    // All of them, without an end before the last: many at once.
+    let all = similarities
+        .iter()
+        .fold(true, |all, value| all & value.is_finite());
+    match similarities
+        .iter()
+        .position(|value| !all && !value.is_finite())
+    {
+        None => Ok(()),
+        Some(row) => Err(Error::NotFinite {
             what: "similarities",
             index: vec![row],
             found: f64::from(similarities[row]),
-        });
+        }),
     }
-    let own = |&item: &usize| {
-        similarities.get(item).copied().ok_or_else(|| Error::Shape {
-            what: "items of the gallery",
-            expected: vec![similarities.len()],
-            found: vec![item],
-        })
-    };
-    let own: Vec<f32> = items.iter().map(own).collect::<Result<_>>()?;
-    let mut sorted = own.clone();
-    sorted.sort_unstable_by(f32::total_cmp);
-    // Of items that beat the first n in the order of similarity: how many; and of those as near as some.
-    let (mut beat, mut as_near) = (vec![0_u32; own.len() + 1], vec![0_i64; own.len() + 1]);
-    let drawers = Drawers::of(&sorted);
-    for &value in similarities {
-        let below = drawers.below(&sorted, value);
-        beat[below] += 1;
-        if sorted.get(below) == Some(&value) {
-            let equal = sorted[below..].partition_point(|own| *own <= value);
-            as_near[below] += 1;
-            as_near[below + equal] -= 1;
-        }
-    }
-    let mut nearer = vec![0_u32; own.len()];
-    let mut sum = 0;
-    for place in (0..own.len()).rev() {
-        sum += beat[place + 1];
-        nearer[place] = sum;
-    }
-    let mut equal = vec![0_u32; own.len()];
-    let mut sum = 0;
-    for place in 0..own.len() {
-        sum += as_near[place];
-        equal[place] = u32::try_from(sum).unwrap_or(0);
-    }
-    let others = similarities.len().saturating_sub(1) as u32;
-    let place = |value: &f32| {
-        let at = sorted.partition_point(|own| own < value);
-        Place {
-            nearer: nearer[at],
-            equal: equal[at].saturating_sub(1),
-            others,
-        }
-    };
-    Ok(own.iter().map(place).collect())
 }
 
-/// Where to begin to look for a value among sorted ones.
+/// The places of many items of a gallery, which is counted a part at a time. Time grows with the gallery, hardly with the
+/// items.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Similarities of the items, ascending; and where each item's first one stands there.
+    sorted: Vec<f32>,
+    first: Vec<usize>,
+    drawers: Drawers,
+    /// Of what was counted: how much is above the first n of those, and not above more; and how much is as high as one.
+    above: Vec<u32>,
+    as_high: Vec<u32>,
+    counted: u32,
+}
+
+impl Places {
+    /// Of items of these similarities.
+    ///
+    /// # Errors
+    /// A similarity that is not finite.
+    pub fn of(items: &[f32]) -> Result<Self> {
+        finite(items)?;
+        let mut sorted = items.to_vec();
+        sorted.sort_unstable_by(f32::total_cmp);
+        let first = |item: &f32| sorted.partition_point(|own| own < item);
+        Ok(Self {
+            first: items.iter().map(first).collect(),
+            drawers: Drawers::of(&sorted),
+            above: vec![0; sorted.len() + 1],
+            as_high: vec![0; sorted.len() + 1],
+            counted: 0,
+            sorted,
+        })
+    }
+
+    /// Counts a part of the gallery; the items themselves are a part of it.
+    ///
+    /// # Errors
+    /// A similarity that is not finite.
+    pub fn count(&mut self, similarities: &[f32]) -> Result<()> {
+        finite(similarities)?;
+        for &value in similarities {
+            let (from, to) = self.drawers.range(value);
+            if from == to {
+                self.above[from] += 1;
+                continue;
+            }
+            let below = from + self.sorted[from..to].partition_point(|own| *own < value);
+            self.above[below] += 1;
+            self.as_high[below] += u32::from(self.sorted.get(below) == Some(&value));
+        }
+        self.counted += similarities.len() as u32;
+        Ok(())
+    }
+
+    /// The place of each item among all that was counted.
+    pub fn found(&self) -> Vec<Place> {
+        let mut nearer = vec![0_u32; self.sorted.len()];
+        let mut sum = 0;
+        for (nearer, above) in nearer.iter_mut().zip(self.above.iter().skip(1)).rev() {
+            sum += above;
+            *nearer = sum;
+        }
+        let place = |&first: &usize| Place {
+            nearer: nearer[first],
+            equal: self.as_high[first].saturating_sub(1),
+            others: self.counted.saturating_sub(1),
+        };
+        self.first.iter().map(place).collect()
+    }
+}
+
+/// Where a value stands among sorted ones: most lie in a drawer that holds none of those.
+#[derive(Clone, Debug)]
 struct Drawers {
     low: f32,
     per_value: f32,
-    /// Of each drawer, how many values lie in those before it.
-    before: Vec<usize>,
+    /// Of each drawer, how many sorted values lie in those before it; at last all.
+    before: Vec<u32>,
 }
 
 impl Drawers {
-    /// About four drawers a value.
+    /// About sixteen drawers a value.
     fn of(sorted: &[f32]) -> Self {
         let (low, high) = match sorted {
             [low, .., high] => (*low, *high),
             _ => (0.0, 0.0),
         };
-        let count = 4 * sorted.len() + 1;
+        let count = 16 * sorted.len() + 1;
         let width = high - low;
         let mut drawers = Self {
             low,
@@ -140,7 +192,7 @@ impl Drawers {
             } else {
                 0.0
             },
-            before: vec![0; count],
+            before: vec![0; count + 1],
         };
         for value in sorted {
             let own = drawers.drawer(*value);
@@ -155,17 +207,17 @@ impl Drawers {
 
     /// Of a larger value the same or a later one.
     fn drawer(&self, value: f32) -> usize {
-        let place = ((value - self.low) * self.per_value) as usize;
-        place.min(self.before.len() - 1)
+        let place = ((value - self.low) * self.per_value) as u32 as usize;
+        place.min(self.before.len() - 2)
     }
 
-    /// How many of the sorted values are smaller than a value.
-    fn below(&self, sorted: &[f32], value: f32) -> usize {
-        let mut below = self.before[self.drawer(value)];
-        while sorted.get(below).is_some_and(|own| *own < value) {
-            below += 1;
-        }
-        below
+    /// From which to which place the sorted values of a value's drawer lie.
+    fn range(&self, value: f32) -> (usize, usize) {
+        let drawer = self.drawer(value);
+        (
+            self.before[drawer] as usize,
+            self.before[drawer + 1] as usize,
+        )
     }
 }
 
@@ -184,17 +236,12 @@ pub struct Response {
     pub subject: usize,
     /// Number of its pool.
     pub pool: usize,
-    /// Place of its stimulus in the pool.
+    /// Which of its pool the stimulus is.
     pub stimulus: usize,
-    /// Where each stimulus of the pool comes in the gallery, the true one and those it may change places with.
+    /// Where it comes in the gallery.
+    pub place: Place,
+    /// Where each stimulus of the pool comes, which it may change places with; empty where nothing is exchanged.
     pub places: Vec<Place>,
-}
-
-impl Response {
-    /// Where the true stimulus comes.
-    pub fn place(&self) -> Place {
-        self.places.get(self.stimulus).copied().unwrap_or_default()
-    }
 }
 
 /// What is measured of a response.
@@ -267,7 +314,7 @@ pub fn score(
     let per_subject: Vec<f64> = values.observed.iter().flatten().copied().collect();
     let mean = summary::mean(&per_subject).unwrap_or(f64::NAN);
     let chances: Vec<f64> = (responses.iter())
-        .map(|response| measure.chance(response.place()))
+        .map(|response| measure.chance(response.place))
         .collect();
     Ok(Score {
         interval: match measure {
@@ -361,11 +408,12 @@ impl<'r> Sheet<'r> {
         }
         for response in responses {
             let stimuli = pools.get(response.pool).map_or(0, |pool| pool.groups.len());
-            if response.stimulus >= stimuli || response.places.len() != stimuli {
+            let places = response.places.len();
+            if response.stimulus >= stimuli || (places != stimuli && places > 0) {
                 return Err(Error::Shape {
                     what: "places of a response in its pool",
                     expected: vec![stimuli],
-                    found: vec![response.places.len()],
+                    found: vec![places],
                 });
             }
         }
@@ -385,7 +433,7 @@ impl<'r> Sheet<'r> {
     /// Each subject's score, and without each group of stimuli.
     fn values(&self, measure: Measure) -> Values {
         let single: Vec<f64> = (self.responses.iter())
-            .map(|response| measure.of(response.place()))
+            .map(|response| measure.of(response.place))
             .collect();
         let observed = self.by_subject(measure, &single);
         if measure == Measure::MedianRank {
@@ -431,7 +479,11 @@ impl<'r> Sheet<'r> {
                 moved.iter().zip(0..).any(|(to, from)| *to != from)
             })
         };
-        if !self.pools.iter().zip(&exchanges).any(moves) || permutations == 0 {
+        let placed = self
+            .responses
+            .iter()
+            .all(|response| !response.places.is_empty());
+        if !placed || !self.pools.iter().zip(&exchanges).any(moves) || permutations == 0 {
             return Err(Unavailable::NothingToExchange);
         }
         let null: Vec<f64> = (0..permutations as u64)

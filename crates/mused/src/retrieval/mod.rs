@@ -110,10 +110,11 @@ pub fn retrieve(
         let shelf = Shelf::of(points, &gallery, dataset, near_duplicate)?;
         pools.push(shelf.pool(dataset, &mut groups));
         let placed = shelf.placed(points, &gallery);
-        let of_model = look_up(points.points.view(), &placed, &shelf, k)?;
-        let of_ridge = look_up(points.own.view(), &placed, &shelf, 0)?;
-        let nearest = models.add(points, &shelf, number, of_model);
-        ridge.add(points, &shelf, number, of_ridge);
+        let stimuli = shelf.stimuli(&points.rows);
+        let of_model = look_up(points.points.view(), &stimuli, &placed, &shelf, Some(k))?;
+        let of_ridge = look_up(points.own.view(), &stimuli, &placed, &shelf, None)?;
+        let nearest = models.add(points, &shelf, &stimuli, number, of_model);
+        ridge.add(points, &shelf, &stimuli, number, of_ridge);
         shelves.push((shelf, nearest));
         report("folds looked up", number + 1, decoded.len());
     }
@@ -176,11 +177,12 @@ impl Found {
         &mut self,
         points: &FoldPoints,
         shelf: &Shelf,
+        stimuli: &[usize],
         pool: usize,
         found: LookedUp,
     ) -> Vec<Vec<lookup::Nearest>> {
-        self.all.extend(responses(points, shelf, pool, found.all));
-        let unseen = responses(points, shelf, pool, found.unseen);
+        self.all.extend(responses(points, stimuli, pool, found.all));
+        let unseen = responses(points, stimuli, pool, found.unseen);
         self.unseen
             .extend(unseen.into_iter().filter(|row| !shelf.seen[row.stimulus]));
         found.nearest
