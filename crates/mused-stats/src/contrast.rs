@@ -7,7 +7,7 @@
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use crate::{Error, Result, evenly};
 
 /// Shares are tenths.
 const SHARES: usize = 11;
@@ -76,12 +76,6 @@ pub fn share(
         }
     }
     Ok(chosen.0 as f64 / (SHARES - 1) as f64)
-}
-
-/// At most so many of the first `count` numbers.
-fn evenly(count: usize, most: usize) -> impl Iterator<Item = usize> {
-    let taken = count.min(most);
-    (0..taken).map(move |place| place * count / taken)
 }
 
 /// Losses of a row: of each share by each sharpness.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use mused_stats::retrieval::{
-    Measure, Place, Places, Pool, Response, gain, mean_over_subjects, place, score,
+    Measure, Place, Places, Pool, Response, above, gain, highest, mean_over_subjects, place, score,
 };
 use mused_stats::{Error, Unavailable};
 use rand::{RngExt, SeedableRng};
@@ -58,6 +58,29 @@ fn places_are_those_of_counting() {
         Places::of(&[0.5]).unwrap().count(&[0.5, f32::NAN])
     ));
     assert!(matches!(place(&[0.0, 1.0], 2), Err(Error::Shape { .. })));
+}
+
+/// The first of many, ties and few of them among them.
+#[test]
+fn the_highest_are_those_of_sorting() {
+    let all: Vec<f32> = (0..500).map(|item| ((item * 73) % 41) as f32).collect();
+    for (row, k) in [
+        (&all[..], 0),
+        (&all, 1),
+        (&all, 10),
+        (&all, 130),
+        (&all[..5], 10),
+    ] {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|a, b| row[*b].total_cmp(&row[*a]).then(a.cmp(b)));
+        order.truncate(k);
+        assert_eq!(highest(row, k), order, "{k}");
+        let expected = (0..row.len()).filter(|&item| row[item] > k as f32);
+        assert_eq!(
+            above(row, k as f32).collect::<Vec<_>>(),
+            expected.collect::<Vec<_>>()
+        );
+    }
 }
 
 /// `scipy.stats.rankdata(-s)[1]` of s = [3, 2, 2, 2, 1] is 3; of five orders of three ties, two thirds put it among the

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mused_data::{Dataset, order_shown};
 use mused_kernels::row_products;
-use mused_stats::retrieval::{Place, Places, Pool, Response, place};
+use mused_stats::retrieval::{Place, Places, Pool, Response, above, highest, place};
 use mused_train::{DecodedRow, FoldPoints};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -19,8 +19,6 @@ const AXES: usize = 32;
 const TOGETHER: usize = 256;
 /// Items that are brought among the components at once.
 const PLACED: usize = 2048;
-/// Values that are passed over together where none of them counts.
-const PASSED: usize = 64;
 
 /// What is looked through for the responses of one model.
 pub(super) struct Shelf {
@@ -47,29 +45,9 @@ impl Shelf {
         dataset: &Dataset,
         near_duplicate: f64,
     ) -> Result<Self> {
-        let order = order_shown(dataset);
-        let mut tested = points.tested.clone();
-        tested.sort_by_key(|&stimulus| order[stimulus]);
+        let (items, tested) = items(points, gallery, dataset)?;
         let trained: BTreeSet<usize> = points.seen.iter().copied().collect();
-        let is_tested: BTreeSet<usize> = tested.iter().copied().collect();
-        let stimuli = dataset.stimuli.len();
-        let further =
-            (0..stimuli).filter(|stimulus| gallery.everything && !is_tested.contains(stimulus));
-        let others = stimuli..stimuli + gallery.others.len();
-        let items: Vec<usize> = tested
-            .iter()
-            .copied()
-            .chain(further)
-            .chain(others)
-            .collect();
-        if items.len() < 2 {
-            return Err(Error::Request(format!(
-                "fold {}: a gallery of one picture says nothing: expected 2 or more; --gallery dataset looks through all \
-                 stimuli",
-                points.fold
-            )));
-        }
-        let (head, rest) = items.split_at(tested.len());
+        let (head, rest) = items.split_at(tested);
         let known: Vec<usize> = points.seen.iter().chain(head).copied().collect();
         let axes = points.space.axes(AXES);
         let near = near(&gallery.features, &items, &known, &axes, near_duplicate);
@@ -80,19 +58,19 @@ impl Shelf {
             .collect();
         let was_seen = |item: &usize| trained.contains(item) || copied.contains(item);
         let (seen, unseen): (Vec<usize>, Vec<usize>) = rest.iter().copied().partition(was_seen);
-        let tested = head.len();
         let unseen_too = tested + unseen.len();
         let shelved = [head, &unseen, &seen].concat();
         let place: BTreeMap<usize, usize> = shelved.iter().copied().zip(0..).collect();
         let mut duplicates = vec![Vec::new(); tested];
+        let of_tested = |place: usize| place.checked_sub(points.seen.len());
         for (item, found) in items.iter().zip(near) {
+            let copy = place[item];
             for own in found
                 .into_iter()
-                .filter_map(|place| place.checked_sub(points.seen.len()))
+                .filter_map(of_tested)
+                .filter(|own| *own != copy)
             {
-                if place[item] != own {
-                    duplicates[own].push(place[item]);
-                }
+                duplicates[own].push(copy);
             }
         }
         for found in &mut duplicates {
@@ -168,21 +146,52 @@ impl Shelf {
         place.without(nearer, equal, further)
     }
 
-    /// Items by their components, brought to length 1.
-    pub(super) fn placed(&self, points: &FoldPoints, gallery: &Gallery) -> Vec<f32> {
-        let blocks: Vec<Vec<f32>> = self
-            .items
-            .par_chunks(PLACED)
+    /// Items by their components, and by those made level, brought to length 1.
+    pub(super) fn placed(&self, points: &FoldPoints, gallery: &Gallery) -> [Vec<f32>; 2] {
+        let level = points.space.level();
+        let blocks: Vec<[Vec<f32>; 2]> = (self.items.par_chunks(PLACED))
             .map(|items| {
                 let features = gallery.features.select(Axis(0), items);
                 let placed = points.space.place(features.view());
-                unit(placed.mapv(|value| value as f32))
-                    .into_iter()
-                    .collect()
+                let unit = |rows: Array2<f64>| {
+                    let rows = unit(rows.mapv(|value| value as f32));
+                    rows.into_iter().collect()
+                };
+                let levelled = &placed * &level;
+                [unit(placed), unit(levelled)]
             })
             .collect();
-        blocks.concat()
+        [0, 1].map(|which| {
+            let parts: Vec<&[f32]> = blocks.iter().map(|block| &block[which][..]).collect();
+            parts.concat()
+        })
     }
+}
+
+/// The items of a gallery, the test stimuli in the order shown first, and how many those are.
+fn items(points: &FoldPoints, gallery: &Gallery, dataset: &Dataset) -> Result<(Vec<usize>, usize)> {
+    let order = order_shown(dataset);
+    let mut tested = points.tested.clone();
+    tested.sort_by_key(|&stimulus| order[stimulus]);
+    let is_tested: BTreeSet<usize> = tested.iter().copied().collect();
+    let stimuli = dataset.stimuli.len();
+    let further =
+        (0..stimuli).filter(|stimulus| gallery.everything && !is_tested.contains(stimulus));
+    let others = stimuli..stimuli + gallery.others.len();
+    let items: Vec<usize> = tested
+        .iter()
+        .copied()
+        .chain(further)
+        .chain(others)
+        .collect();
+    if items.len() < 2 {
+        return Err(Error::Request(format!(
+            "fold {}: a gallery of one picture says nothing: expected 2 or more; --gallery dataset looks through all \
+             stimuli",
+            points.fold
+        )));
+    }
+    Ok((items, tested.len()))
 }
 
 /// An item near a response.
@@ -247,7 +256,7 @@ pub(super) fn look_up(
                 places.count(&row[..shelf.unseen])?;
                 let unseen = shelf.looked(&places, &row[..shelf.unseen], own);
                 places.count(&row[shelf.unseen..])?;
-                Ok((shelf.looked(&places, row, own), unseen, first(row, k)))
+                Ok((shelf.looked(&places, row, own), unseen, nearest(row, k)))
             })
             .collect::<Result<_>>()?;
         for (all, unseen, nearest) in rows {
@@ -262,27 +271,12 @@ pub(super) fn look_up(
 }
 
 /// The `k` items of the highest cosine, of equal ones those that come first.
-fn first(row: &[f32], k: usize) -> Vec<Nearest> {
-    let mut found: Vec<Nearest> = Vec::with_capacity(k + 1);
-    for (part, cosines) in row.chunks(PASSED).enumerate() {
-        let last = |found: &[Nearest]| match found.len() < k {
-            true => f32::NEG_INFINITY,
-            false => found.last().map_or(f32::INFINITY, |last| last.cosine),
-        };
-        let highest = |a: f32, b: &f32| if *b > a { *b } else { a };
-        if cosines.iter().fold(f32::NEG_INFINITY, highest) <= last(&found) {
-            continue;
-        }
-        for (place, &cosine) in cosines.iter().enumerate() {
-            if cosine > last(&found) {
-                let at = found.partition_point(|near| near.cosine >= cosine);
-                let item = part * PASSED + place;
-                found.insert(at, Nearest { item, cosine });
-                found.truncate(k);
-            }
-        }
-    }
-    found
+fn nearest(row: &[f32], k: usize) -> Vec<Nearest> {
+    let of = |item| Nearest {
+        item,
+        cosine: row[item],
+    };
+    highest(row, k).into_iter().map(of).collect()
 }
 
 /// Responses of one model for the statistics.
@@ -306,51 +300,55 @@ pub(super) fn responses(
 /// For each item of `a` the places of those of `b` whose features have a cosine above a bound with its own.
 ///
 /// The squared distance of two rows of length 1 is 2 - 2 cos, and along some orthonormal axes they are no further apart:
-/// what the leading components of the training stimuli tell apart is not compared as a whole.
+/// what these tell apart is not compared as a whole.
 fn near(
     features: &Array2<f32>,
     a: &[usize],
     b: &[usize],
     axes: &Array2<f32>,
-    above: f64,
+    bound: f64,
 ) -> Vec<Vec<usize>> {
     let width = features.ncols();
     let whole =
         |rows: &[usize]| -> Vec<f32> { unit(features.select(Axis(0), rows)).into_iter().collect() };
-    let (count, axes): (usize, Vec<f32>) = (axes.nrows().max(1), axes.iter().copied().collect());
-    let along = |rows: &[usize]| -> (Vec<f32>, Vec<f32>) {
+    let count = axes.nrows().max(1);
+    let axes: Vec<f32> = axes.iter().copied().collect();
+    // Rows along the axes; of |x|² - 2x·y + |y|², what is their own.
+    let along = |rows: &[usize]| -> Vec<(Vec<f32>, f32)> {
         let along = row_products(&whole(rows), &axes, width);
-        let square = |row: &[f32]| row.iter().map(|value| value * value).sum();
-        let squares = along.chunks_exact(count).map(square).collect();
-        (along, squares)
+        let own = |row: &[f32]| {
+            let square: f32 = row.iter().map(|value| value * value).sum();
+            (row.to_vec(), square / 2.0)
+        };
+        along.chunks_exact(count).map(own).collect()
     };
+    let beside = |(row, last): (Vec<f32>, f32)| row.into_iter().chain([last]);
+    let parts: Vec<Vec<(Vec<f32>, f32)>> = b.par_chunks(PLACED).map(along).collect();
+    let right = parts.into_iter().flatten();
+    let right: Vec<f32> = right
+        .flat_map(|(row, square)| beside((row, -square)))
+        .collect();
     // With room for what is rounded.
-    let reach = (2.0 - 2.0 * above) as f32 + 1e-4;
-    let parts: Vec<(Vec<f32>, Vec<f32>)> = b.par_chunks(PLACED).map(along).collect();
-    let (right, squares): (Vec<Vec<f32>>, Vec<Vec<f32>>) = parts.into_iter().unzip();
-    let (right, squares) = (right.concat(), squares.concat());
+    let reach = (1.0 - bound) as f32 + 5e-5;
     let of_block = |items: &[usize]| -> Vec<Vec<usize>> {
-        let (left, own) = along(items);
-        let products = row_products(&left, &right, count);
-        let mut close = BTreeSet::new();
-        let mut rows = Vec::new();
-        for (row, (products, own)) in products.chunks_exact(b.len().max(1)).zip(own).enumerate() {
-            let mut found = false;
-            let parts = products.chunks(PASSED).zip(squares.chunks(PASSED));
-            for (part, (products, squares)) in parts.enumerate() {
-                let is_close =
-                    |(product, square): (&f32, &f32)| own + square - 2.0 * product < reach;
-                let pairs = || products.iter().zip(squares);
-                if !pairs().fold(false, |any, pair| any | is_close(pair)) {
-                    continue;
-                }
-                let places = pairs().enumerate().filter(|(_, pair)| is_close(*pair));
-                close.extend(places.map(|(place, _)| part * PASSED + place));
-                found = true;
-            }
-            if found {
+        let along = along(items);
+        let squares: Vec<f32> = along.iter().map(|(_, square)| *square).collect();
+        let left: Vec<f32> = along
+            .into_iter()
+            .flat_map(|(row, _)| beside((row, 1.0)))
+            .collect();
+        let products = row_products(&left, &right, count + 1);
+        let (mut close, mut rows) = (BTreeSet::new(), Vec::new());
+        for ((row, products), square) in products
+            .chunks_exact(b.len().max(1))
+            .enumerate()
+            .zip(squares)
+        {
+            let mut found = above(products, square - reach).peekable();
+            if found.peek().is_some() {
                 rows.push(row);
             }
+            close.extend(found);
         }
         let close: Vec<usize> = close.into_iter().collect();
         let chosen = |of: &[usize], places: &[usize]| -> Vec<f32> {
@@ -363,7 +361,7 @@ fn near(
             .zip(cosines.chunks_exact(close.len().max(1)))
         {
             let pairs = close.iter().zip(cosines);
-            let found = pairs.filter(|(_, cosine)| f64::from(**cosine) > above);
+            let found = pairs.filter(|(_, cosine)| f64::from(**cosine) > bound);
             near[row] = found.map(|(place, _)| *place).collect();
         }
         near
@@ -425,24 +423,5 @@ mod tests {
         }
         let none = near(&features, &a, &[], &axes, 0.9);
         assert_eq!(none, vec![Vec::<usize>::new(); 1000]);
-    }
-
-    /// The first of many, ties and few of them among them.
-    #[test]
-    fn the_first_are_those_of_sorting() {
-        let row: Vec<f32> = (0..500).map(|item| ((item * 73) % 41) as f32).collect();
-        for (row, k) in [
-            (&row[..], 0),
-            (&row, 1),
-            (&row, 10),
-            (&row, 130),
-            (&row[..5], 10),
-        ] {
-            let mut order: Vec<usize> = (0..row.len()).collect();
-            order.sort_by(|a, b| row[*b].total_cmp(&row[*a]).then(a.cmp(b)));
-            order.truncate(k);
-            let found: Vec<usize> = first(row, k).iter().map(|near| near.item).collect();
-            assert_eq!(found, order, "{k}");
-        }
     }
 }

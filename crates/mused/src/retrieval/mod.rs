@@ -109,9 +109,11 @@ pub fn retrieve(
     for (number, points) in decoded.iter().enumerate() {
         let shelf = Shelf::of(points, &gallery, dataset, near_duplicate)?;
         pools.push(shelf.pool(dataset, &mut groups));
-        let placed = shelf.placed(points, &gallery);
+        let [placed, levelled] = shelf.placed(points, &gallery);
         let stimuli = shelf.stimuli(&points.rows);
-        let of_model = look_up(points.points.view(), &stimuli, &placed, &shelf, Some(k))?;
+        let level = points.space.level().mapv(|factor| factor as f32);
+        let of_model = &points.points * &level;
+        let of_model = look_up(of_model.view(), &stimuli, &levelled, &shelf, Some(k))?;
         let of_ridge = look_up(points.own.view(), &stimuli, &placed, &shelf, None)?;
         let nearest = models.add(points, &shelf, &stimuli, number, of_model);
         ridge.add(points, &shelf, &stimuli, number, of_ridge);
