@@ -221,7 +221,7 @@ pub(super) struct LookedUp {
 }
 
 /// Looks points up among the items of a shelf. `named` is how many items are named for each, and asks for the places of all
-/// test stimuli; without, the place of the right one is all that is found.
+/// test stimuli; without, the place of the right one is all that is found. `progress` is told of how many responses at a time.
 ///
 /// # Errors
 /// Points that are not finite.
@@ -231,6 +231,7 @@ pub(super) fn look_up(
     placed: &[f32],
     shelf: &Shelf,
     named: Option<usize>,
+    mut progress: impl FnMut(usize),
 ) -> Result<LookedUp> {
     let width = points.ncols();
     let mut found = LookedUp::default();
@@ -259,6 +260,7 @@ pub(super) fn look_up(
                 Ok((shelf.looked(&places, row, own), unseen, nearest(row, k)))
             })
             .collect::<Result<_>>()?;
+        progress(rows.len());
         for (all, unseen, nearest) in rows {
             found.all.push(all);
             found.nearest.push(nearest);
