@@ -16,7 +16,7 @@ use crate::permutation::{Exchange, Tested, reaches};
 use crate::relabelling::Blocks;
 use crate::{Answer, Error, Result, Unavailable, summary};
 
-pub use places::{Place, Places, above, highest, place};
+pub use places::{Place, Places, above, highest, place, unit};
 
 /// Stimuli that take part under one gallery, such as the test stimuli of a fold: under the null hypothesis they change
 /// places with each other.

@@ -1,5 +1,7 @@
 //! Where items come among the similarities of a whole gallery.
 
+use ndarray::Array2;
+
 use crate::{Error, Result};
 
 /// Values that are passed over together where none of them counts.
@@ -249,4 +251,16 @@ pub fn above(similarities: &[f32], bound: f32) -> impl Iterator<Item = usize> {
             .filter(move |(_, value)| **value > bound);
         found.map(move |(place, _)| part * PASSED + place)
     })
+}
+
+/// Rows of length 1; those of zeros stay zeros.
+pub fn unit(mut rows: Array2<f32>) -> Array2<f32> {
+    for mut row in rows.rows_mut() {
+        let squares = row.iter().map(|value| f64::from(*value).powi(2));
+        let length = squares.sum::<f64>().sqrt();
+        if length > 0.0 {
+            row.mapv_inplace(|value| (f64::from(value) / length) as f32);
+        }
+    }
+    rows
 }

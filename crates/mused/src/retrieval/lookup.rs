@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mused_data::{Dataset, order_shown};
 use mused_kernels::row_products;
-use mused_stats::retrieval::{Place, Places, Pool, Response, above, highest, place};
+use mused_stats::retrieval::{Place, Places, Pool, Response, above, highest, place, unit};
 use mused_train::{DecodedRow, FoldPoints};
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -369,21 +369,6 @@ fn near(
         near
     };
     a.par_chunks(TOGETHER).flat_map_iter(of_block).collect()
-}
-
-/// Rows of length 1; those of zeros stay zeros.
-pub(super) fn unit(mut rows: Array2<f32>) -> Array2<f32> {
-    for mut row in rows.rows_mut() {
-        let norm = row
-            .iter()
-            .map(|value| f64::from(*value).powi(2))
-            .sum::<f64>()
-            .sqrt();
-        if norm > 0.0 {
-            row.mapv_inplace(|value| (f64::from(value) / norm) as f32);
-        }
-    }
-    rows
 }
 
 #[cfg(test)]

@@ -12,14 +12,13 @@ use mused_run::{
     WordsResults, WordsTruth,
 };
 use mused_stats::interval::{Interval, label_intervals, score_interval};
-use mused_stats::retrieval::mean_over_subjects;
+use mused_stats::retrieval::{mean_over_subjects, unit};
 use mused_stats::{Answer, Samples};
 use mused_train::{DecodedRow, FoldPoints};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use serde_json::Value;
 
 use super::gallery::{finite, matrix};
-use super::lookup::unit;
 use super::{Average, Error, Report, Result, decoded, feature_set, output, subject_names};
 use crate::features::{PictureModel, encode_texts};
 
