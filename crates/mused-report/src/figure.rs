@@ -81,6 +81,8 @@ pub(crate) enum Block {
     Figures(Vec<Figure>),
     /// A table by itself.
     Table(String, Table),
+    /// Tables side by side where there is room.
+    Tables(Vec<(String, Table)>),
     /// What is not there, and why.
     Missing(String),
     /// What is shown on request, under a name.

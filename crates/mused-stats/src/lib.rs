@@ -10,6 +10,7 @@ pub mod anchors;
 pub mod banded;
 pub mod calibration;
 pub mod ceiling;
+pub mod contrast;
 pub mod curves;
 pub mod decoding_patterns;
 mod error;

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use mused_stats::retrieval::{
-    Measure, Place, Pool, Response, gain, mean_over_subjects, places, score,
+    Measure, Place, Places, Pool, Response, above, gain, highest, mean_over_subjects, place, score,
 };
 use mused_stats::{Error, Unavailable};
 use rand::{RngExt, SeedableRng};
@@ -22,35 +22,72 @@ fn by_hand(similarities: &[f32], item: usize) -> Place {
     }
 }
 
+/// The places of some items, the gallery counted in two parts.
+fn places(similarities: &[f32], items: &[usize]) -> Vec<Place> {
+    let own: Vec<f32> = items.iter().map(|&item| similarities[item]).collect();
+    let mut places = Places::of(&own).unwrap();
+    let (first, second) = similarities.split_at(similarities.len() / 3);
+    places.count(first).unwrap();
+    places.count(second).unwrap();
+    places.found()
+}
+
 #[test]
 fn places_are_those_of_counting() {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    for size in [2, 3, 17, 200] {
-        // Whole numbers: many ties.
-        let similarities: Vec<f32> = (0..size).map(|_| rng.random_range(0..9) as f32).collect();
-        let items: Vec<usize> = (0..size).step_by(2).collect();
-        let found = places(&similarities, &items).unwrap();
-        let expected: Vec<Place> = items
-            .iter()
-            .map(|&item| by_hand(&similarities, item))
-            .collect();
-        assert_eq!(found, expected);
+    for size in [1, 2, 3, 17, 200, 5000] {
+        // Whole numbers: many ties. Then values that crowd in the middle, some of them far out.
+        let ties: Vec<f32> = (0..size).map(|_| rng.random_range(0..9) as f32).collect();
+        let crowd = |rng: &mut ChaCha8Rng| rng.random_range(-1.0_f32..1.0).powi(7) * 40.0;
+        let crowded: Vec<f32> = (0..size).map(|_| crowd(&mut rng)).collect();
+        for similarities in [ties, crowded] {
+            let items: Vec<usize> = (0..size).step_by(2).collect();
+            let expected = items.iter().map(|&item| by_hand(&similarities, item));
+            let expected: Vec<Place> = expected.collect();
+            assert_eq!(places(&similarities, &items), expected, "{size}");
+            let single = items
+                .iter()
+                .map(|&item| place(&similarities, item).unwrap());
+            assert_eq!(single.collect::<Vec<_>>(), expected, "{size}");
+        }
     }
-    assert!(matches!(
-        places(&[0.0, f32::NAN], &[0]),
-        Err(Error::NotFinite { .. })
+    let not_finite = |found| matches!(found, Err(Error::NotFinite { .. }));
+    assert!(not_finite(place(&[0.0, f32::NAN], 0).map(|_| ())));
+    assert!(not_finite(Places::of(&[f32::INFINITY]).map(|_| ())));
+    assert!(not_finite(
+        Places::of(&[0.5]).unwrap().count(&[0.5, f32::NAN])
     ));
-    assert!(matches!(
-        places(&[0.0, 1.0], &[2]),
-        Err(Error::Shape { .. })
-    ));
+    assert!(matches!(place(&[0.0, 1.0], 2), Err(Error::Shape { .. })));
+}
+
+/// The first of many, ties and few of them among them.
+#[test]
+fn the_highest_are_those_of_sorting() {
+    let all: Vec<f32> = (0..500).map(|item| ((item * 73) % 41) as f32).collect();
+    for (row, k) in [
+        (&all[..], 0),
+        (&all, 1),
+        (&all, 10),
+        (&all, 130),
+        (&all[..5], 10),
+    ] {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|a, b| row[*b].total_cmp(&row[*a]).then(a.cmp(b)));
+        order.truncate(k);
+        assert_eq!(highest(row, k), order, "{k}");
+        let expected = (0..row.len()).filter(|&item| row[item] > k as f32);
+        assert_eq!(
+            above(row, k as f32).collect::<Vec<_>>(),
+            expected.collect::<Vec<_>>()
+        );
+    }
 }
 
 /// `scipy.stats.rankdata(-s)[1]` of s = [3, 2, 2, 2, 1] is 3; of five orders of three ties, two thirds put it among the
 /// first three.
 #[test]
 fn ties_count_half() {
-    let place = places(&[3.0, 2.0, 2.0, 2.0, 1.0], &[1]).unwrap()[0];
+    let place = place(&[3.0, 2.0, 2.0, 2.0, 1.0], 1).unwrap();
     assert_eq!(place.rank(), 3.0);
     assert_eq!(place.pairwise(), 0.5);
     assert!((place.within(3) - 2.0 / 3.0).abs() < 1e-12);
@@ -68,7 +105,8 @@ fn responses(similarities: &[(usize, usize, [f32; 4])]) -> Vec<Response> {
         subject: *subject,
         pool: 0,
         stimulus: *stimulus,
-        places: places(row, &[0, 1, 2, 3]).unwrap(),
+        place: place(row, *stimulus).unwrap(),
+        places: places(row, &[0, 1, 2, 3]),
     };
     similarities.iter().map(response).collect()
 }
@@ -179,19 +217,21 @@ fn a_gain_is_of_the_same_responses() {
     let (responses, pools) = (two_subjects(), alone(4));
     let mut worse = responses.clone();
     for row in &mut worse {
-        for place in &mut row.places {
-            *place = Place {
-                nearer: 3,
-                equal: 0,
-                others: 3,
-            };
-        }
+        row.place = Place {
+            nearer: 3,
+            equal: 0,
+            others: 3,
+        };
+        // What is compared alone needs no others to change places with.
+        row.places.clear();
     }
     let found = gain(&responses, &worse, &pools, Measure::MedianRank).unwrap();
     assert_eq!(found.per_subject, [2.5, 2.0]);
     let none = gain(&responses, &responses, &pools, Measure::Pairwise).unwrap();
     assert_eq!(none.interval, Err(Unavailable::NoVariation));
     assert!(gain(&responses, &worse[1..], &pools, Measure::Pairwise).is_err());
+    let unexchanged = score(&worse, &pools, Measure::Pairwise, 100, 0).unwrap();
+    assert_eq!(unexchanged.permutation, Err(Unavailable::NothingToExchange));
     assert!(score(&[], &pools, Measure::Pairwise, 0, 0).is_err());
     assert!(score(&responses, &alone(3), Measure::Pairwise, 0, 0).is_err());
 }

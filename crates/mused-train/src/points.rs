@@ -9,7 +9,7 @@ use mused_data::{
 use mused_kernels::CpuTraining;
 use mused_run::{Config, Onto, Reading, Run, Task};
 use mused_stats::ridge::{self, Ridge};
-use mused_stats::stacking;
+use mused_stats::{contrast, stacking};
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 
 use crate::families::{learner, parts};
@@ -74,7 +74,7 @@ pub struct FoldPoints {
     pub tested: Vec<usize>,
     /// Test responses.
     pub rows: Vec<DecodedRow>,
-    /// Points by the decoder of everybody and the subject's own: rows × components.
+    /// Points by the decoder of everybody and the subject's own, whose length says nothing: rows × components.
     pub points: Array2<f32>,
     /// Points by the subject's own ridge regression alone: rows × components.
     pub own: Array2<f32>,
@@ -87,8 +87,8 @@ pub struct FoldPoints {
 /// The subject's own decoder is the stacked ridge regression of each of its regions onto the components, the one in front
 /// of aligned inputs. The decoder of everybody is one ridge regression from what such maps of all subjects say, region by
 /// region (cross-fitted, see [`mused_data::Alignment::fit`]), onto the components again: of the features, of the other
-/// subjects' mean geometry where everybody saw 10 training stimuli or more, and of labels. A point is their stacking, by
-/// points of training responses. Nothing is fitted outside the training part. The same bits every time.
+/// subjects' mean geometry where everybody saw 10 training stimuli or more, and of labels. A point lies between theirs, where
+/// the points of training responses tell training stimuli apart best ([`contrast::share`]). Nothing is fitted outside the training part. The same bits every time.
 ///
 /// `progress` is told how many maps of how many are fitted.
 ///
@@ -264,7 +264,8 @@ impl Fitting<'_> {
                 weights: Array2::zeros((0, targets.ncols())),
                 intercept: Array1::zeros(targets.ncols()),
             },
-            mix: Array1::zeros(2),
+            everybodys: 0.0,
+            level: space.level(),
             mean: targets.mean_axis(Axis(0)).unwrap_or_default(),
         };
         let (decoder, training) = decoder
@@ -337,8 +338,10 @@ struct Decoder {
     /// Shares of the regions in each subject's own decoder.
     shares: BTreeMap<usize, Array1<f64>>,
     shared: Ridge,
-    /// Shares of the subject's own decoder and of everybody's.
-    mix: Array1<f64>,
+    /// The share of everybody's decoder.
+    everybodys: f64,
+    /// What components are multiplied by where points are compared.
+    level: Array1<f64>,
     /// Of the targets over training samples.
     mean: Array1<f64>,
 }
@@ -364,8 +367,22 @@ impl Decoder {
         let fitted = ridge::cross_fit(read.view(), targets.view(), &[self.components], parts)?;
         self.shared = fitted.model;
         let own = self.own(samples, training);
-        let truth = targets - &self.mean;
-        self.mix = stacking::weights(&[own.view(), fitted.held_out.view()], truth.view())?;
+        // Each stimulus once, and whose response is to which.
+        let shown: BTreeMap<usize, usize> = (samples.iter().map(|sample| sample.stimulus))
+            .zip(0..)
+            .collect();
+        let items = targets.select(Axis(0), &shown.values().copied().collect::<Vec<_>>());
+        let place: BTreeMap<usize, usize> = shown.keys().copied().zip(0..).collect();
+        let of_each: Vec<usize> = samples
+            .iter()
+            .map(|sample| place[&sample.stimulus])
+            .collect();
+        self.everybodys = contrast::share(
+            (&own * &self.level).view(),
+            (&fitted.held_out * &self.level).view(),
+            (items * &self.level).view(),
+            &of_each,
+        )?;
         let points = self.mixed(&own, &fitted.held_out);
         Ok((self, points))
     }
@@ -428,9 +445,18 @@ impl Decoder {
         (points, own.mapv(|value| value as f32))
     }
 
-    /// The stacking of both decoders.
+    /// Between the directions of both decoders, as far as their points are compared.
     fn mixed(&self, own: &Array2<f64>, shared: &Array2<f64>) -> Array2<f32> {
-        let points = own * self.mix[0] + shared * self.mix[1];
-        points.mapv(|value| value as f32)
+        let mut points = Array2::zeros(own.dim());
+        for (of, share) in [(own, 1.0 - self.everybodys), (shared, self.everybodys)] {
+            for (mut point, row) in points.rows_mut().into_iter().zip(of.rows()) {
+                let compared = &row * &self.level;
+                let length = compared.dot(&compared).sqrt();
+                if length > 0.0 {
+                    point.scaled_add(share / length, &row);
+                }
+            }
+        }
+        points.mapv(|value: f64| value as f32)
     }
 }

@@ -123,14 +123,21 @@ fn what_is_written_is_what_the_points_say() {
         };
         let train = unit(train);
         let mean = train.mean_axis(Axis(0)).unwrap();
-        let basis = orthonormal(&(train - &mean));
+        let train = train - &mean;
+        let basis = orthonormal(&train);
+        // Directions of much variance count less: lengths and angles are those of the inverse of 1 + covariance / its mean.
+        let spread = train.dot(&basis.t());
+        let covariance = spread.t().dot(&spread);
+        let variance = covariance.diag().mean().unwrap();
+        let level = inverse(&(Array2::eye(basis.nrows()) + covariance / variance));
         let tested = of("test");
         let items = unit(features.select(Axis(0), &tested).mapv(f64::from)) - &mean;
         let items = items.dot(&basis.t());
         let point = points.row(row).dot(&basis.t());
         let cosine = |item: usize| {
             let own = items.row(item);
-            own.dot(&point) / (own.dot(&own) * point.dot(&point)).sqrt()
+            let levelled = level.dot(&own);
+            levelled.dot(&point) / (levelled.dot(&own) * level.dot(&point).dot(&point)).sqrt()
         };
         let own = tested
             .iter()
@@ -194,6 +201,22 @@ fn orthonormal(rows: &Array2<f64>) -> Array2<f64> {
         }
     }
     basis
+}
+
+/// Of a matrix that is positive definite, by Gauss and Jordan.
+fn inverse(matrix: &Array2<f64>) -> Array2<f64> {
+    let size = matrix.nrows();
+    let mut rows = concatenate(Axis(1), &[matrix.view(), Array2::eye(size).view()]).unwrap();
+    for pivot in 0..size {
+        let scale = rows[[pivot, pivot]];
+        rows.row_mut(pivot).mapv_inplace(|value| value / scale);
+        let own = rows.row(pivot).to_owned();
+        for other in (0..size).filter(|other| *other != pivot) {
+            let factor = rows[[other, pivot]];
+            rows.row_mut(other).scaled_add(-factor, &own);
+        }
+    }
+    rows.slice(s![.., size..]).to_owned()
 }
 
 /// Who was trained on a picture knows it: told apart.

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::escape::{escaped, json_for_script};
 use crate::figure::{Block, By, Figure, Section};
+use crate::table::Table;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -181,9 +182,12 @@ fn write_blocks(html: &mut String, blocks: &[Block]) {
                 }
                 html.push_str("</div>\n");
             }
-            Block::Table(caption, table) => {
-                html.push_str("<div class=\"with-table\">");
-                html.push_str(&table.to_html(caption));
+            Block::Table(caption, table) => write_table(html, caption, table),
+            Block::Tables(tables) => {
+                html.push_str("<div class=\"tables\">\n");
+                for (caption, table) in tables {
+                    write_table(html, caption, table);
+                }
                 html.push_str("</div>\n");
             }
             Block::Missing(why) => {
@@ -200,6 +204,12 @@ fn write_blocks(html: &mut String, blocks: &[Block]) {
             }
         }
     }
+}
+
+fn write_table(html: &mut String, caption: &str, table: &Table) {
+    html.push_str("<div class=\"with-table\">");
+    html.push_str(&table.to_html(caption));
+    html.push_str("</div>\n");
 }
 
 fn write_figure(html: &mut String, figure: &Figure) {

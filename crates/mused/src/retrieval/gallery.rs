@@ -167,10 +167,12 @@ pub(super) fn matrix(path: &Path) -> Result<Array2<f32>> {
 
 /// Refuses NaN and infinity.
 pub(super) fn finite(words: &str, features: &Array2<f32>) -> Result<()> {
-    match features
-        .indexed_iter()
-        .find(|(_, value)| !value.is_finite())
-    {
+    // Where all are, no place is looked for.
+    let bad = match features.iter().all(|value| value.is_finite()) {
+        true => None,
+        false => (features.indexed_iter()).find(|(_, value)| !value.is_finite()),
+    };
+    match bad {
         None => Ok(()),
         Some(((row, column), value)) => Err(Error::Request(format!(
             "{words}: expected finite features, found {value} in row {row}, column {column}"

@@ -103,22 +103,15 @@ pub fn retrieve(
         report("pictures encoded", done, total);
     })?;
     let near_duplicate = config.audit.near_duplicate;
-    let (mut groups, mut pools) = (BTreeMap::new(), Vec::new());
-    let (mut models, mut ridge) = (Found::default(), Found::default());
-    let mut shelves = Vec::with_capacity(decoded.len());
-    for (number, points) in decoded.iter().enumerate() {
-        let shelf = Shelf::of(points, &gallery, dataset, near_duplicate)?;
-        pools.push(shelf.pool(dataset, &mut groups));
-        let placed = shelf.placed(points, &gallery);
-        let of_model = look_up(points.points.view(), &placed, &shelf, k)?;
-        let of_ridge = look_up(points.own.view(), &placed, &shelf, 0)?;
-        let nearest = models.add(points, &shelf, number, of_model);
-        ridge.add(points, &shelf, number, of_ridge);
-        shelves.push((shelf, nearest));
-        report("folds looked up", number + 1, decoded.len());
-    }
+    let Searched {
+        models,
+        ridge,
+        pools,
+        shelves,
+    } = searched(&decoded, &gallery, dataset, near_duplicate, k, report)?;
     let subjects = subject_names(dataset, &decoded, average);
-    let table = |of: &[Response], ridge: &[Response]| measures(of, ridge, &pools, &subjects);
+    let mut table =
+        |of: &[Response], ridge: &[Response]| measures(of, ridge, &pools, &subjects, report);
     let sizes = shelves.iter().map(|(shelf, _)| shelf.items.len());
     let count = |of: &dyn Fn(&Shelf, usize) -> bool| {
         let rows = models.all.iter();
@@ -176,15 +169,82 @@ impl Found {
         &mut self,
         points: &FoldPoints,
         shelf: &Shelf,
+        stimuli: &[usize],
         pool: usize,
         found: LookedUp,
     ) -> Vec<Vec<lookup::Nearest>> {
-        self.all.extend(responses(points, shelf, pool, found.all));
-        let unseen = responses(points, shelf, pool, found.unseen);
+        self.all.extend(responses(points, stimuli, pool, found.all));
+        let unseen = responses(points, stimuli, pool, found.unseen);
         self.unseen
             .extend(unseen.into_iter().filter(|row| !shelf.seen[row.stimulus]));
         found.nearest
     }
+}
+
+/// What was found for the responses of all models of a run, by their decoders and by ridge regression a subject.
+#[derive(Default)]
+struct Searched {
+    models: Found,
+    ridge: Found,
+    pools: Vec<Pool>,
+    /// Of each model; and what is near its responses.
+    shelves: Vec<(Shelf, Vec<Vec<lookup::Nearest>>)>,
+}
+
+/// Looks all responses up.
+fn searched(
+    decoded: &[FoldPoints],
+    gallery: &Gallery,
+    dataset: &Dataset,
+    near_duplicate: f64,
+    k: usize,
+    report: &mut Report<'_>,
+) -> Result<Searched> {
+    let mut searched = Searched::default();
+    let mut groups = BTreeMap::new();
+    // By the decoders and by ridge regression.
+    let total = 2 * decoded
+        .iter()
+        .map(|points| points.rows.len())
+        .sum::<usize>();
+    let mut done = 0;
+    let mut looked = |count: usize| {
+        done += count;
+        report("responses looked up", done, total);
+    };
+    looked(0);
+    for (number, points) in decoded.iter().enumerate() {
+        let shelf = Shelf::of(points, gallery, dataset, near_duplicate)?;
+        searched.pools.push(shelf.pool(dataset, &mut groups));
+        let [placed, levelled] = shelf.placed(points, gallery);
+        let stimuli = shelf.stimuli(&points.rows);
+        let level = points.space.level().mapv(|factor| factor as f32);
+        let of_model = &points.points * &level;
+        let of_model = look_up(
+            of_model.view(),
+            &stimuli,
+            &levelled,
+            &shelf,
+            Some(k),
+            &mut looked,
+        )?;
+        let of_ridge = look_up(
+            points.own.view(),
+            &stimuli,
+            &placed,
+            &shelf,
+            None,
+            &mut looked,
+        )?;
+        let nearest = searched
+            .models
+            .add(points, &shelf, &stimuli, number, of_model);
+        searched
+            .ridge
+            .add(points, &shelf, &stimuli, number, of_ridge);
+        searched.shelves.push((shelf, nearest));
+    }
+    Ok(searched)
 }
 
 /// Test responses as points, averaged as asked.
@@ -269,6 +329,7 @@ fn measures(
     ridge: &[Response],
     pools: &[Pool],
     subjects: &BTreeMap<usize, String>,
+    report: &mut Report<'_>,
 ) -> Result<Vec<MeasureResult>> {
     let measures = [
         ("top-1", Measure::Top(1)),
@@ -277,7 +338,9 @@ fn measures(
         ("median rank", Measure::MedianRank),
     ];
     let present: BTreeSet<usize> = responses.iter().map(|row| row.subject).collect();
-    let result = |(name, measure): (&str, Measure)| {
+    let count = measures.len();
+    let result = |(number, (name, measure)): (usize, (&str, Measure))| {
+        report("measures tested", number, count);
         let found = score(responses, pools, measure, PERMUTATIONS, SEED)?;
         let of_ridge = score(ridge, pools, measure, 0, SEED)?;
         let gain = gain(responses, ridge, pools, measure)?;
@@ -296,7 +359,7 @@ fn measures(
             gain_p: Stated::of(gain.p, |p| p),
         })
     };
-    measures.into_iter().map(result).collect()
+    measures.into_iter().enumerate().map(result).collect()
 }
 
 fn notes(gallery: &Gallery, average: Average) -> Vec<String> {

@@ -80,7 +80,7 @@ impl Written<'_> {
         });
         for ((fold, row), (found, ridge)) in rows.zip(self.responses.iter().zip(self.ridge)) {
             let shelf = &self.shelves[found.pool].0;
-            let place = found.place();
+            let place = found.place;
             table.write_row([
                 fold.to_string(),
                 self.subjects.get(&row.subject).cloned().unwrap_or_default(),
@@ -90,7 +90,7 @@ impl Written<'_> {
                 place.rank().to_string(),
                 (place.others + 1).to_string(),
                 format!("{:.6}", place.pairwise()),
-                ridge.place().rank().to_string(),
+                ridge.place.rank().to_string(),
                 shelf.duplicates[found.stimulus].len().to_string(),
                 u8::from(shelf.seen[found.stimulus]).to_string(),
             ])?;

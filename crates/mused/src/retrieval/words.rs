@@ -12,14 +12,13 @@ use mused_run::{
     WordsResults, WordsTruth,
 };
 use mused_stats::interval::{Interval, label_intervals, score_interval};
-use mused_stats::retrieval::mean_over_subjects;
+use mused_stats::retrieval::{mean_over_subjects, unit};
 use mused_stats::{Answer, Samples};
 use mused_train::{DecodedRow, FoldPoints};
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 use serde_json::Value;
 
 use super::gallery::{finite, matrix};
-use super::lookup::unit;
 use super::{Average, Error, Report, Result, decoded, feature_set, output, subject_names};
 use crate::features::{PictureModel, encode_texts};
 
@@ -255,12 +254,14 @@ fn calibrated(points: &FoldPoints, vectors: &Array2<f32>) -> Array2<f32> {
         .mapv(f64::from)
         .mean_axis(Axis(0))
         .unwrap_or_default();
-    let placed = points.space.place_around(vectors.view(), &centre);
+    let level = points.space.level();
+    let placed = points.space.place_around(vectors.view(), &centre) * &level;
     let placed = unit(placed.mapv(|value| value as f32));
+    let level = level.mapv(|factor| factor as f32);
     let width = placed.ncols();
     let right: Vec<f32> = placed.iter().copied().collect();
     let cosines = |of: &Array2<f32>| {
-        let left: Vec<f32> = unit(of.clone()).into_iter().collect();
+        let left: Vec<f32> = unit(of * &level).into_iter().collect();
         let found = row_products(&left, &right, width);
         // As many as there are rows of each.
         Array2::from_shape_vec((of.nrows(), placed.nrows()), found).unwrap_or_default()

@@ -88,6 +88,21 @@ impl FeatureSpace {
         (rows - &self.pca.mean).dot(&self.pca.components.t()) / self.scale
     }
 
+    /// What components are multiplied by for the small ones to count among the large: 1/√(1 + v/v̄), where v is the variance of
+    /// each over training stimuli.
+    pub fn level(&self) -> Array1<f64> {
+        let variances = &self.pca.variances;
+        let mean = variances.mean().unwrap_or_default();
+        variances.mapv(|variance| (1.0 + variance / mean).sqrt().recip())
+    }
+
+    /// The first `most` axes of the components, orthonormal: axes × [`Self::width`].
+    pub fn axes(&self, most: usize) -> Array2<f32> {
+        let count = most.min(self.components());
+        let axes = self.pca.components.slice(s![..count, ..]);
+        axes.mapv(|value| value as f32)
+    }
+
     /// Points among the components as directions in the space of features, from the mean of the training stimuli: rows ×
     /// [`Self::width`].
     pub fn directions(&self, points: ArrayView2<'_, f32>) -> Array2<f32> {

@@ -3,7 +3,7 @@
 mod figures;
 mod files;
 
-use mused_run::{FolderResults as _, MeasureResult, RetrievalResults, WordsResults};
+use mused_run::{FolderResults as _, MeasureResult, RetrievalResults, WordLabel, WordsResults};
 
 use self::figures::{rank_curve, said, wall};
 use self::files::{Looked, Said};
@@ -16,6 +16,9 @@ use crate::table::{Cell, Table};
 
 /// Responses of each kind on the wall of pictures.
 const SHOWN: usize = 6;
+
+/// Rows of a table of words that stands in two beside each other.
+const LONG: usize = 12;
 
 /// What was looked up; `None` where nothing was.
 pub(crate) fn retrieval(input: &Input<'_>, images: &mut dyn Images) -> Option<Section> {
@@ -69,7 +72,7 @@ fn found(
     if let Some(unseen) = &results.unseen {
         section.paragraph(format!(
             "Up to {} of these pictures were trained on. They are no guesses that a decoder could make by chance: among the \
-             others alone it finds as much as the second table says.",
+             others alone it finds as much as the tables below say.",
             results.seen
         ));
         table(section, "Among pictures that were not trained on", unseen);
@@ -82,15 +85,15 @@ fn found(
             section.missing(why);
         }
         Ok(looked) => {
-            section.figures([rank_curve(&looked)]);
             let (best, worst) = looked.best_and_worst(SHOWN);
             let dataset = input.files.dataset();
-            for (id, title, rows) in [
-                ("wall-best", "Found best", best),
-                ("wall-worst", "Found worst", worst),
-            ] {
-                section.figures([wall(id, title, &rows, &looked, dataset, images)]);
-            }
+            let mut wall =
+                |id, title, rows: &[_]| wall(id, title, rows, &looked, dataset, &mut *images);
+            section.figures([
+                rank_curve(&looked),
+                wall("wall-best", "Found best", &best),
+                wall("wall-worst", "Found worst", &worst),
+            ]);
         }
     }
 }
@@ -124,7 +127,6 @@ fn table(section: &mut Section, caption: &str, measures: &[MeasureResult]) {
             gain.map(|found| found.high).into(),
         ]);
     }
-    section.push(Block::Table(caption.to_owned(), table));
     let mut subjects = Table::new(&["subject"]);
     subjects
         .columns
@@ -137,7 +139,11 @@ fn table(section: &mut Section, caption: &str, measures: &[MeasureResult]) {
         let own = |measure: &MeasureResult| Cell::from(measure.per_subject.get(subject).copied());
         subjects.push(std::iter::once(Cell::from(subject)).chain(measures.iter().map(own)));
     }
-    section.push(Block::Table(format!("{caption}: each subject"), subjects));
+    let of_each = format!("{caption}: each subject");
+    section.push(Block::Tables(vec![
+        (caption.to_owned(), table),
+        (of_each, subjects),
+    ]));
 }
 
 fn named(section: &mut Section, input: &Input<'_>, results: &WordsResults) {
@@ -165,23 +171,12 @@ fn named(section: &mut Section, input: &Input<'_>, results: &WordsResults) {
     }
     section.paragraph(escaped(&words));
     if let Some(truth) = &results.truth {
-        let mut table = Table::new(&[
-            "word",
-            "AUC",
-            "low",
-            "high",
-            "AUC of the run, trained on it",
-        ]);
-        for label in &truth.labels {
-            table.push([
-                (&label.name).into(),
-                label.roc_auc.into(),
-                label.interval.map(|[low, _]| low).into(),
-                label.interval.map(|[_, high]| high).into(),
-                label.supervised.into(),
-            ]);
-        }
-        section.push(Block::Table("Words that are labels".to_owned(), table));
+        let rows = match truth.labels.len() > LONG {
+            true => truth.labels.len().div_ceil(2),
+            false => LONG,
+        };
+        let tables = truth.labels.chunks(rows).map(words_that_are_labels);
+        section.push(Block::Tables(tables.collect()));
     }
     match Said::read(&input.files.run().words_folder(), SHOWN) {
         Err(why) => {
@@ -194,4 +189,24 @@ fn named(section: &mut Section, input: &Input<'_>, results: &WordsResults) {
     for note in &results.notes {
         section.paragraph(escaped(note));
     }
+}
+
+fn words_that_are_labels(labels: &[WordLabel]) -> (String, Table) {
+    let mut table = Table::new(&[
+        "word",
+        "AUC",
+        "low",
+        "high",
+        "AUC of the run, trained on it",
+    ]);
+    for label in labels {
+        table.push([
+            (&label.name).into(),
+            label.roc_auc.into(),
+            label.interval.map(|[low, _]| low).into(),
+            label.interval.map(|[_, high]| high).into(),
+            label.supervised.into(),
+        ]);
+    }
+    ("Words that are labels".to_owned(), table)
 }

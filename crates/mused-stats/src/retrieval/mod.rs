@@ -6,6 +6,8 @@
 //! of 1 - (b + e/2)/c. Each subject's score is the mean over its responses (of ranks the median), and the score the mean over
 //! subjects.
 
+mod places;
+
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -14,160 +16,7 @@ use crate::permutation::{Exchange, Tested, reaches};
 use crate::relabelling::Blocks;
 use crate::{Answer, Error, Result, Unavailable, summary};
 
-/// How many items are nearer than an item, of those that it competes with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Nearer ones.
-    pub nearer: u32,
-    /// Others exactly as near.
-    pub equal: u32,
-    /// Items it competes with.
-    pub others: u32,
-}
-
-impl Place {
-    /// From 1; ties count half.
-    pub fn rank(self) -> f64 {
-        1.0 + f64::from(self.nearer) + 0.5 * f64::from(self.equal)
-    }
-
-    /// Probability of being among the first `k`, ties broken at random.
-    pub fn within(self, k: u32) -> f64 {
-        let left = f64::from(k) - f64::from(self.nearer);
-        (left / f64::from(self.equal + 1)).clamp(0.0, 1.0)
-    }
-
-    /// Share of the others that it is told from; one half where there is none.
-    pub fn pairwise(self) -> f64 {
-        match self.others {
-            0 => 0.5,
-            others => 1.0 - (self.rank() - 1.0) / f64::from(others),
-        }
-    }
-
-    /// The place where others that are `nearer`, `equal` or further away do not compete.
-    #[must_use]
-    pub fn without(self, nearer: u32, equal: u32, further: u32) -> Self {
-        Self {
-            nearer: self.nearer.saturating_sub(nearer),
-            equal: self.equal.saturating_sub(equal),
-            others: self.others.saturating_sub(nearer + equal + further),
-        }
-    }
-}
-
-/// The place that each of some items of a gallery has, given the similarities of every item to one response.
-///
-/// Time grows with the gallery, hardly with `items`.
-///
-/// # Errors
-/// An item outside of the gallery; a similarity that is not finite.
-pub fn places(similarities: &[f32], items: &[usize]) -> Result<Vec<Place>> {
-    if let Some(row) = similarities.iter().position(|value| !value.is_finite()) {
-        return Err(Error::NotFinite {
-            what: "similarities",
-            index: vec![row],
-            found: f64::from(similarities[row]),
-        });
-    }
-    let own = |&item: &usize| {
-        similarities.get(item).copied().ok_or_else(|| Error::Shape {
-            what: "items of the gallery",
-            expected: vec![similarities.len()],
-            found: vec![item],
-        })
-    };
-    let own: Vec<f32> = items.iter().map(own).collect::<Result<_>>()?;
-    let mut sorted = own.clone();
-    sorted.sort_unstable_by(f32::total_cmp);
-    // Of items that beat the first n in the order of similarity: how many; and of those as near as some.
-    let (mut beat, mut as_near) = (vec![0_u32; own.len() + 1], vec![0_i64; own.len() + 1]);
-    let drawers = Drawers::of(&sorted);
-    for &value in similarities {
-        let below = drawers.below(&sorted, value);
-        beat[below] += 1;
-        if sorted.get(below) == Some(&value) {
-            let equal = sorted[below..].partition_point(|own| *own <= value);
-            as_near[below] += 1;
-            as_near[below + equal] -= 1;
-        }
-    }
-    let mut nearer = vec![0_u32; own.len()];
-    let mut sum = 0;
-    for place in (0..own.len()).rev() {
-        sum += beat[place + 1];
-        nearer[place] = sum;
-    }
-    let mut equal = vec![0_u32; own.len()];
-    let mut sum = 0;
-    for place in 0..own.len() {
-        sum += as_near[place];
-        equal[place] = u32::try_from(sum).unwrap_or(0);
-    }
-    let others = similarities.len().saturating_sub(1) as u32;
-    let place = |value: &f32| {
-        let at = sorted.partition_point(|own| own < value);
-        Place {
-            nearer: nearer[at],
-            equal: equal[at].saturating_sub(1),
-            others,
-        }
-    };
-    Ok(own.iter().map(place).collect())
-}
-
-/// Where to begin to look for a value among sorted ones.
-struct Drawers {
-    low: f32,
-    per_value: f32,
-    /// Of each drawer, how many values lie in those before it.
-    before: Vec<usize>,
-}
-
-impl Drawers {
-    /// About four drawers a value.
-    fn of(sorted: &[f32]) -> Self {
-        let (low, high) = match sorted {
-            [low, .., high] => (*low, *high),
-            _ => (0.0, 0.0),
-        };
-        let count = 4 * sorted.len() + 1;
-        let width = high - low;
-        let mut drawers = Self {
-            low,
-            per_value: if width > 0.0 {
-                count as f32 / width
-            } else {
-                0.0
-            },
-            before: vec![0; count],
-        };
-        for value in sorted {
-            let own = drawers.drawer(*value);
-            drawers.before[own] += 1;
-        }
-        let mut sum = 0;
-        for own in &mut drawers.before {
-            sum += std::mem::replace(own, sum);
-        }
-        drawers
-    }
-
-    /// Of a larger value the same or a later one.
-    fn drawer(&self, value: f32) -> usize {
-        let place = ((value - self.low) * self.per_value) as usize;
-        place.min(self.before.len() - 1)
-    }
-
-    /// How many of the sorted values are smaller than a value.
-    fn below(&self, sorted: &[f32], value: f32) -> usize {
-        let mut below = self.before[self.drawer(value)];
-        while sorted.get(below).is_some_and(|own| *own < value) {
-            below += 1;
-        }
-        below
-    }
-}
+pub use places::{Place, Places, above, highest, place, unit};
 
 /// Stimuli that take part under one gallery, such as the test stimuli of a fold: under the null hypothesis they change
 /// places with each other.
@@ -184,17 +33,12 @@ pub struct Response {
     pub subject: usize,
     /// Number of its pool.
     pub pool: usize,
-    /// Place of its stimulus in the pool.
+    /// Which of its pool the stimulus is.
     pub stimulus: usize,
-    /// Where each stimulus of the pool comes in the gallery, the true one and those it may change places with.
+    /// Where it comes in the gallery.
+    pub place: Place,
+    /// Where each stimulus of the pool comes, which it may change places with; empty where nothing is exchanged.
     pub places: Vec<Place>,
-}
-
-impl Response {
-    /// Where the true stimulus comes.
-    pub fn place(&self) -> Place {
-        self.places.get(self.stimulus).copied().unwrap_or_default()
-    }
 }
 
 /// What is measured of a response.
@@ -267,7 +111,7 @@ pub fn score(
     let per_subject: Vec<f64> = values.observed.iter().flatten().copied().collect();
     let mean = summary::mean(&per_subject).unwrap_or(f64::NAN);
     let chances: Vec<f64> = (responses.iter())
-        .map(|response| measure.chance(response.place()))
+        .map(|response| measure.chance(response.place))
         .collect();
     Ok(Score {
         interval: match measure {
@@ -361,11 +205,12 @@ impl<'r> Sheet<'r> {
         }
         for response in responses {
             let stimuli = pools.get(response.pool).map_or(0, |pool| pool.groups.len());
-            if response.stimulus >= stimuli || response.places.len() != stimuli {
+            let places = response.places.len();
+            if response.stimulus >= stimuli || (places != stimuli && places > 0) {
                 return Err(Error::Shape {
                     what: "places of a response in its pool",
                     expected: vec![stimuli],
-                    found: vec![response.places.len()],
+                    found: vec![places],
                 });
             }
         }
@@ -385,7 +230,7 @@ impl<'r> Sheet<'r> {
     /// Each subject's score, and without each group of stimuli.
     fn values(&self, measure: Measure) -> Values {
         let single: Vec<f64> = (self.responses.iter())
-            .map(|response| measure.of(response.place()))
+            .map(|response| measure.of(response.place))
             .collect();
         let observed = self.by_subject(measure, &single);
         if measure == Measure::MedianRank {
@@ -431,7 +276,11 @@ impl<'r> Sheet<'r> {
                 moved.iter().zip(0..).any(|(to, from)| *to != from)
             })
         };
-        if !self.pools.iter().zip(&exchanges).any(moves) || permutations == 0 {
+        let placed = self
+            .responses
+            .iter()
+            .all(|response| !response.places.is_empty());
+        if !placed || !self.pools.iter().zip(&exchanges).any(moves) || permutations == 0 {
             return Err(Unavailable::NothingToExchange);
         }
         let null: Vec<f64> = (0..permutations as u64)
