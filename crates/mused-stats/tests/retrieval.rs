@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use mused_stats::retrieval::{
-    Measure, Place, Places, Pool, Response, above, gain, highest, mean_over_subjects, place, score,
+    Measure, Place, Places, Pool, Response, Score, above, gain, highest, mean_over_subjects, place,
+    scores,
 };
 use mused_stats::{Error, Unavailable};
 use rand::{RngExt, SeedableRng};
@@ -124,6 +125,17 @@ fn two_subjects() -> Vec<Response> {
     ])
 }
 
+fn score(
+    responses: &[Response],
+    pools: &[Pool],
+    measure: Measure,
+    permutations: usize,
+    seed: u64,
+) -> Result<Score, Error> {
+    let found = scores(responses, pools, &[measure], permutations, seed)?;
+    Ok(found.into_iter().next().unwrap())
+}
+
 fn alone(stimuli: usize) -> Vec<Pool> {
     vec![Pool {
         groups: (0..stimuli).collect(),
@@ -181,13 +193,17 @@ fn p_is_the_share_of_orders_that_score_as_well() {
     }
     let expected = as_good as f64 / 24.0;
     let found = score(&responses, &pools, Measure::Pairwise, 20_000, 3).unwrap();
-    let tested = found.permutation.unwrap();
+    let tested = found.permutation.clone().unwrap();
     assert!(
         (tested.p - expected).abs() < 0.01,
         "{} {expected}",
         tested.p
     );
     assert!((tested.null_mean - sum / 24.0).abs() < 0.005);
+    // Other measures beside it take nothing from it.
+    let both = [Measure::MedianRank, Measure::Pairwise];
+    let both = scores(&responses, &pools, &both, 20_000, 3).unwrap();
+    assert_eq!(both.last(), Some(&found));
     // Low ranks are good ones.
     let ranks = score(&responses, &pools, Measure::MedianRank, 2000, 3).unwrap();
     assert!(ranks.permutation.unwrap().null_mean > ranks.mean);

@@ -95,34 +95,57 @@ pub struct Score {
     pub permutation: Answer<Tested>,
 }
 
-/// Scores responses by a measure.
+/// Scores responses by each of some measures, under the same permutations.
 ///
 /// # Errors
 /// No response; a response of a pool or a stimulus that is not there.
-pub fn score(
+pub fn scores(
     responses: &[Response],
     pools: &[Pool],
-    measure: Measure,
+    measures: &[Measure],
     permutations: usize,
     seed: u64,
-) -> Result<Score> {
+) -> Result<Vec<Score>> {
     let sheet = Sheet::new(responses, pools)?;
-    let values = sheet.values(measure);
-    let per_subject: Vec<f64> = values.observed.iter().flatten().copied().collect();
-    let mean = summary::mean(&per_subject).unwrap_or(f64::NAN);
-    let chances: Vec<f64> = (responses.iter())
-        .map(|response| measure.chance(response.place))
-        .collect();
-    Ok(Score {
-        interval: match measure {
-            Measure::MedianRank => over_subjects(&per_subject),
-            _ => crossed(&values, sheet.groups).map(within_unit),
-        },
-        permutation: sheet.permuted(measure, mean, permutations, seed),
-        chance: summary::mean(&chances).unwrap_or(f64::NAN),
-        per_subject,
-        mean,
-    })
+    let mut found = Vec::with_capacity(measures.len());
+    for &measure in measures {
+        let values = sheet.values(measure);
+        let per_subject: Vec<f64> = values.observed.iter().flatten().copied().collect();
+        let chances: Vec<f64> = (responses.iter())
+            .map(|response| measure.chance(response.place))
+            .collect();
+        found.push(Score {
+            interval: match measure {
+                Measure::MedianRank => over_subjects(&per_subject),
+                _ => crossed(&values, sheet.groups).map(within_unit),
+            },
+            permutation: Err(Unavailable::NothingToExchange),
+            chance: summary::mean(&chances).unwrap_or(f64::NAN),
+            mean: summary::mean(&per_subject).unwrap_or(f64::NAN),
+            per_subject,
+        });
+    }
+    if let Some(null) = sheet.null(measures, permutations, seed) {
+        for (place, (score, measure)) in found.iter_mut().zip(measures).enumerate() {
+            let null: Vec<f64> = null.iter().map(|means| means[place]).collect();
+            score.permutation = Ok(tested(*measure, score.mean, &null));
+        }
+    }
+    Ok(found)
+}
+
+fn tested(measure: Measure, observed: f64, null: &[f64]) -> Tested {
+    let as_good = |null: &&f64| match measure {
+        Measure::MedianRank => reaches(observed, **null),
+        _ => reaches(**null, observed),
+    };
+    let smallest_p = 1.0 / (1 + null.len()) as f64;
+    Tested {
+        observed,
+        p: (1 + null.iter().filter(as_good).count()) as f64 * smallest_p,
+        smallest_p,
+        null_mean: summary::mean(null).unwrap_or(observed),
+    }
 }
 
 /// How much better (of ranks: how much lower) responses score than others to the same stimuli.
@@ -139,7 +162,7 @@ pub struct Gain {
 /// Compares two decoders of the same responses.
 ///
 /// # Errors
-/// As [`score`]; responses that are not the same.
+/// As [`scores`]; responses that are not the same.
 pub fn gain(
     responses: &[Response],
     others: &[Response],
@@ -257,13 +280,8 @@ impl<'r> Sheet<'r> {
             .collect()
     }
 
-    fn permuted(
-        &self,
-        measure: Measure,
-        observed: f64,
-        permutations: usize,
-        seed: u64,
-    ) -> Answer<Tested> {
+    /// The mean by each measure under each permutation; `None` where nothing changes places.
+    fn null(&self, measures: &[Measure], permutations: usize, seed: u64) -> Option<Vec<Vec<f64>>> {
         let exchanges: Vec<(Exchange, Blocks)> = (self.pools.iter())
             .map(|pool| {
                 let exchange = Exchange::of(&pool.groups, &[]);
@@ -281,37 +299,34 @@ impl<'r> Sheet<'r> {
             .iter()
             .all(|response| !response.places.is_empty());
         if !placed || !self.pools.iter().zip(&exchanges).any(moves) || permutations == 0 {
-            return Err(Unavailable::NothingToExchange);
+            return None;
         }
-        let null: Vec<f64> = (0..permutations as u64)
-            .into_par_iter()
-            .map(|index| {
-                let pools = exchanges.len() as u64;
-                let moved: Vec<Vec<u32>> = (exchanges.iter().zip(0..))
-                    .map(|((_, blocks), pool)| blocks.draw(seed, index * pools + pool))
-                    .collect();
-                let single: Vec<f64> = (self.responses.iter())
-                    .map(|response| {
-                        let other = moved[response.pool][response.stimulus] as usize;
-                        measure.of(response.places[other])
-                    })
-                    .collect();
-                let subjects = self.by_subject(measure, &single);
+        let means = |index: u64| -> Vec<f64> {
+            let pools = exchanges.len() as u64;
+            let moved: Vec<Vec<u32>> = (exchanges.iter().zip(0..))
+                .map(|((_, blocks), pool)| blocks.draw(seed, index * pools + pool))
+                .collect();
+            // Places lie far apart in memory: each is looked at once for all measures.
+            let places: Vec<Place> = (self.responses.iter())
+                .map(|response| {
+                    let other = moved[response.pool][response.stimulus] as usize;
+                    response.places[other]
+                })
+                .collect();
+            let mean = |measure: &Measure| {
+                let single: Vec<f64> = places.iter().map(|place| measure.of(*place)).collect();
+                let subjects = self.by_subject(*measure, &single);
                 let subjects: Vec<f64> = subjects.into_iter().flatten().collect();
                 summary::mean(&subjects).unwrap_or(f64::NAN)
-            })
-            .collect();
-        let as_good = |null: &&f64| match measure {
-            Measure::MedianRank => reaches(observed, **null),
-            _ => reaches(**null, observed),
+            };
+            measures.iter().map(mean).collect()
         };
-        let smallest_p = 1.0 / (1 + permutations) as f64;
-        Ok(Tested {
-            observed,
-            p: (1 + null.iter().filter(as_good).count()) as f64 * smallest_p,
-            smallest_p,
-            null_mean: summary::mean(&null).unwrap_or(observed),
-        })
+        Some(
+            (0..permutations as u64)
+                .into_par_iter()
+                .map(means)
+                .collect(),
+        )
     }
 }
 

@@ -17,7 +17,7 @@ use mused_run::{
     FolderResults as _, IntervalResult, MeasureResult, RETRIEVAL_SCHEMA, RetrievalResults, Run,
     Stated, TestResult,
 };
-use mused_stats::retrieval::{Measure, Pool, Response, gain, score};
+use mused_stats::retrieval::{Measure, Pool, Response, Score, gain, scores};
 use mused_train::{Averaged, DecodedRow, FoldPoints, PointsRequest, decode_points};
 use ndarray::{Array2, Axis};
 
@@ -338,11 +338,11 @@ fn measures(
         ("median rank", Measure::MedianRank),
     ];
     let present: BTreeSet<usize> = responses.iter().map(|row| row.subject).collect();
-    let count = measures.len();
-    let result = |(number, (name, measure)): (usize, (&str, Measure))| {
-        report("measures tested", number, count);
-        let found = score(responses, pools, measure, PERMUTATIONS, SEED)?;
-        let of_ridge = score(ridge, pools, measure, 0, SEED)?;
+    let each = measures.map(|(_, measure)| measure);
+    report("measures tested", 0, each.len());
+    let found = scores(responses, pools, &each, PERMUTATIONS, SEED)?;
+    let of_ridge = scores(ridge, pools, &each, 0, SEED)?;
+    let result = |(((name, measure), found), of_ridge): (((&str, Measure), Score), Score)| {
         let gain = gain(responses, ridge, pools, measure)?;
         let names = subjects
             .iter()
@@ -359,7 +359,8 @@ fn measures(
             gain_p: Stated::of(gain.p, |p| p),
         })
     };
-    measures.into_iter().enumerate().map(result).collect()
+    let each = measures.into_iter().zip(found).zip(of_ridge);
+    each.map(result).collect()
 }
 
 fn notes(gallery: &Gallery, average: Average) -> Vec<String> {
