@@ -259,12 +259,13 @@ impl Work<'_> {
     }
 
     /// Records that a large file has been read, and its hash.
-    pub(super) fn read(&self, record: &str, file: &SourceFile) -> Result<Source> {
+    pub(super) fn read(&mut self, record: &str, file: &SourceFile) -> Result<Source> {
         if let Some(source) = self.writer.recorded(record) {
             return Ok(source);
         }
         let source = file.hashed()?;
         self.writer.record(record, &source)?;
+        self.writer.settle()?;
         Ok(source)
     }
 
@@ -304,6 +305,9 @@ impl Work<'_> {
         for (record, file) in &subject.sources {
             let source = self.read(record, file)?;
             self.writer.sources(vec![source]);
+        }
+        if !self.scratch.is_empty() {
+            self.writer.settle()?;
         }
         for path in self.scratch.drain(..) {
             fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
