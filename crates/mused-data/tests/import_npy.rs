@@ -436,6 +436,13 @@ fn sessions_and_runs_may_have_names() {
         wrong.contains("line 4, column run: expected a whole number from 0 in all rows"),
         "{wrong}"
     );
+    // A trial of no run would be one of the first.
+    let wrong = table(["1\t1", "1\t2", "1\t", "1\t4"]).unwrap_err();
+    assert!(
+        wrong
+            .contains("line 4, column run: expected a whole number from 0 in all rows, or in none"),
+        "{wrong}"
+    );
     let wrong = table(["1\t1", "1\t2.5", "1\t3", "1\t4"]).unwrap_err();
     assert!(
         wrong.contains("line 3, column run: expected a whole number"),

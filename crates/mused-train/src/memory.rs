@@ -104,14 +104,38 @@ pub fn limit_memory(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
-/// How many of `tasks` models are fitted side by side on so many threads; one with a share of the threads takes `bytes`.
-pub(crate) fn workers(bytes: impl Fn(usize) -> u64, tasks: usize, threads: usize) -> usize {
-    let available = available_memory().unwrap_or(u64::MAX);
+/// How many of `tasks` models are fitted side by side, and on how many of the threads in all; one with a share of the threads
+/// takes `bytes`. Where not even one fits with all threads, it has as many as there is memory for.
+pub(crate) fn workers(
+    bytes: impl Fn(usize) -> u64,
+    tasks: usize,
+    threads: usize,
+) -> (usize, usize) {
+    divided(
+        available_memory().unwrap_or(u64::MAX),
+        bytes,
+        tasks,
+        threads,
+    )
+}
+
+fn divided(
+    available: u64,
+    bytes: impl Fn(usize) -> u64,
+    tasks: usize,
+    threads: usize,
+) -> (usize, usize) {
     let fits = |workers: &usize| {
         let all = bytes(threads / workers).saturating_mul(*workers as u64);
         all <= available
     };
-    (2..=tasks.min(threads)).rev().find(fits).unwrap_or(1)
+    match (2..=tasks.min(threads)).rev().find(fits) {
+        Some(workers) => (workers, threads),
+        None => {
+            let fits = |fewer: &usize| bytes(*fewer) <= available;
+            (1, (2..=threads).rev().find(fits).unwrap_or(1))
+        }
+    }
 }
 
 /// Refuses maps of aligned inputs that there is no memory for.
@@ -246,13 +270,15 @@ mod tests {
 
     #[test]
     fn as_many_work_as_there_are_threads_tasks_and_memory_for() {
-        assert_eq!(workers(|_| 1, 3, 8), 3);
-        assert_eq!(workers(|_| 1, 8, 2), 2);
-        assert_eq!(workers(|_| u64::MAX, 8, 2), 1);
-        // Where each thread takes its own, one model with all of them takes no less.
-        let by_thread = |threads| if threads > 1 { u64::MAX } else { 1 };
-        assert_eq!(workers(by_thread, 8, 4), 4);
-        assert_eq!(workers(by_thread, 2, 4), 1);
+        assert_eq!(divided(100, |_| 1, 3, 8), (3, 8));
+        assert_eq!(divided(100, |_| 1, 8, 2), (2, 2));
+        assert_eq!(divided(100, |_| 50, 8, 4), (2, 4));
+        assert_eq!(divided(100, |_| 101, 8, 2), (1, 1));
+        // Where each thread takes its own, one model with all of them takes no less, and one with fewer does.
+        let by_thread = |threads| 30 * threads as u64;
+        assert_eq!(divided(100, by_thread, 8, 2), (2, 2));
+        assert_eq!(divided(100, by_thread, 8, 4), (1, 3));
+        assert_eq!(divided(100, by_thread, 1, 8), (1, 3));
     }
 
     #[test]
