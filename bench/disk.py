@@ -222,8 +222,14 @@ def calls(log):
             line = line.rstrip("\n")
             if half := HALF.match(line):
                 begun[half[1]] = half[3]
+                if half[2] == "close":
+                    # Another thread may be given the number before this one is told.
+                    yield "close", half[3], 0
                 continue
             if rest := REST.match(line):
+                if rest[2] == "close":
+                    begun.pop(rest[1])
+                    continue
                 line = f"{rest[1]} {rest[2]}({begun.pop(rest[1])}{rest[3]}"
             if (whole := LINE.match(line)) and int(whole[3]) >= 0:
                 yield whole[1], whole[2], int(whole[3])

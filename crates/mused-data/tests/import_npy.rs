@@ -450,6 +450,20 @@ fn sessions_and_runs_may_have_names() {
     );
 }
 
+/// The halves of such a clip would lie on both sides of a split.
+#[test]
+fn groups_that_are_taken_for_one_another_are_refused() {
+    let folder = folder();
+    let path = folder.path().join("stimuli.tsv");
+    fs::write(&path, "stimulus_id\tgroup\na\tclip1\nb\tClip1\nc\tclip2\n").unwrap();
+    let message = try_import(folder.path(), &[]).unwrap_err().to_string();
+    assert!(
+        message.contains(r#"found "clip1" and "Clip1": write them in one way"#),
+        "{message}"
+    );
+    try_import(folder.path(), &[Check::NamesAlike]).unwrap();
+}
+
 #[test]
 fn a_label_is_true_or_false_however_it_is_spelt() {
     let expected = try_import(folder().path(), &[])

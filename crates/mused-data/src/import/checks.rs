@@ -48,7 +48,7 @@ pub enum Check {
     /// RDMs read as patterns: more of the variance than correlations leave is negative, which no patterns have. Let
     /// pass, it is left out.
     NegativeVariance,
-    /// Labels, or regions, whose names differ in case, blanks, signs that are not seen, or the spelling of a number alone: most
+    /// Labels, regions, or groups of stimuli, whose names differ in case, blanks, signs that are not seen, or the spelling of a number alone: most
     /// often one that was written in two ways.
     NamesAlike,
 }
@@ -182,10 +182,12 @@ fn plain(name: &str) -> String {
     };
     let seen = name.nfkc().filter(|sign| !hidden(sign));
     let seen: String = seen.flat_map(char::to_lowercase).collect();
-    match seen.parse::<f64>() {
-        Ok(number) if number.is_finite() => number.to_string(),
-        _ => seen,
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, rest) = seen.split_once('.').unwrap_or((&seen, ""));
+    if digits(whole) && rest.trim_end_matches('0').is_empty() {
+        return whole.trim_start_matches('0').to_owned();
     }
+    seen
 }
 
 /// Share of a voxel's variance that single precision may take of values that are finer.
@@ -282,6 +284,7 @@ mod tests {
         let alike = [
             ("face", "Face "),
             ("1", "1.0"),
+            ("7", "007"),
             ("caf\u{e9}", "cafe\u{301}"),
             ("a b", "a\u{a0}b"),
             ("face", "\u{feff}face\u{200b}"),

@@ -189,9 +189,13 @@ pub(super) fn import<R: Recipe>(
     mut findings: Findings,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported> {
-    let mut labels = Names::default();
+    let (mut labels, mut groups) = (Names::default(), Names::default());
     for name in &plan.labels.names {
         labels.add("label", name, &mut findings)?;
+    }
+    // What belongs together would be trained on and tested.
+    for stimulus in &plan.stimuli {
+        groups.add("group", &stimulus.group, &mut findings)?;
     }
     let mut imported = Imported {
         stimuli: plan.stimuli.len(),
