@@ -277,7 +277,7 @@ mod tests {
         // Where each thread takes its own, one model with all of them takes no less, and one with fewer does.
         let by_thread = |threads| 30 * threads as u64;
         assert_eq!(divided(100, by_thread, 8, 2), (2, 2));
-        assert_eq!(divided(100, by_thread, 8, 4), (1, 3));
+        assert_eq!(divided(100, by_thread, 8, 4), (3, 4));
         assert_eq!(divided(100, by_thread, 1, 8), (1, 3));
     }
 
