@@ -222,8 +222,14 @@ def calls(log):
             line = line.rstrip("\n")
             if half := HALF.match(line):
                 begun[half[1]] = half[3]
+                if half[2] == "close":
+                    # Another thread may be given the number before this one is told.
+                    yield "close", half[3], 0
                 continue
             if rest := REST.match(line):
+                if rest[2] == "close":
+                    begun.pop(rest[1])
+                    continue
                 line = f"{rest[1]} {rest[2]}({begun.pop(rest[1])}{rest[3]}"
             if (whole := LINE.match(line)) and int(whole[3]) >= 0:
                 yield whole[1], whole[2], int(whole[3])
@@ -233,8 +239,8 @@ CUTS = [("all", "zeros"), ("all", "short"), ("none", "zeros"), ("some", "any"), 
 
 
 class Bench(kills.Bench):
-    def cuts(self, draw, skip):
-        """A chain for each state that a cut may leave, but the first ones."""
+    def cuts(self, draw, skip, every):
+        """A chain for each state that a cut may leave, or one in `every`, but the first ones."""
         self.fresh()
         disk, log, seen = Disk(self.work), self.root / "log", set()
         subprocess.run(["strace", "-f", "-qq", "-xx", "-s", "100000000", "-o", log, "-e", f"trace={WATCHED}", self.mused,
@@ -249,10 +255,11 @@ class Bench(kills.Bench):
                 if mark in seen:
                     continue
                 seen.add(mark)
-                if len(seen) <= skip:
+                if len(seen) <= skip or len(seen) % every:
                     continue
                 self.put(found, folders, given)
                 yield f"cut after {call}, call {number}, {cut[0]} names, {cut[1]}", self.finish(self.command)
+        print(f"{self.verb}: {len(seen)} states", file=sys.stderr)
         if disk.after(("all", "written"), draw)[0].keys() != self.paths():
             sys.exit("what was written down is not what was done")
 
@@ -278,7 +285,7 @@ class Bench(kills.Bench):
             if not path.exists() or path.read_bytes() != data:
                 path.write_bytes(data)
 
-    def full(self, _draw, skip):
+    def full(self, _draw, skip, _every):
         """A chain for each operation that finds no room, but the first ones."""
         number = skip
         while True:
@@ -313,6 +320,7 @@ def main():
     parser.add_argument("--mused", required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip", type=int, default=0, help="tries to leave out at the beginning: made before")
+    parser.add_argument("--every", type=int, default=1, help="power: try one state in so many")
     parser.add_argument("--only", nargs="*", choices=list(kills.VERBS), default=list(kills.VERBS))
     args = parser.parse_args()
     table, mused = {}, str(pathlib.Path(args.mused).resolve())
@@ -321,7 +329,7 @@ def main():
             bench = Bench(mused, verb, pathlib.Path(folder))
             table[verb] = {"tries": 0, "lost": 0}
             attack = bench.cuts if args.attack == "power" else bench.full
-            for which, wrong in attack(random.Random(args.seed), args.skip):
+            for which, wrong in attack(random.Random(args.seed), args.skip, args.every):
                 table[verb]["tries"] += 1
                 if wrong:
                     table[verb]["lost"] += 1

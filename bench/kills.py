@@ -316,11 +316,11 @@ class Bench:
                 command = self.next(said, command)
         return kills, self.finish(command)
 
-    def each_operation(self):
-        """A chain for each operation on files, of the thread that makes most."""
+    def each_operation(self, every):
+        """A chain for each operation on files, or one in `every`, of the thread that makes most."""
         number = 0
         while True:
-            number += 1
+            number += every
             self.fresh()
             inject = f"inject={OPERATIONS}:signal=KILL:when={number}"
             end = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={OPERATIONS}", "-e", inject,
@@ -337,6 +337,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", choices=list(VERBS))
     parser.add_argument("--each-operation", action="store_true")
+    parser.add_argument("--every", type=int, default=1, help="--each-operation: one in so many")
     args = parser.parse_args()
     mused = str(pathlib.Path(args.mused).resolve())
     verbs = args.only or [verb for verb in VERBS if not verb.endswith("-each")]
@@ -358,7 +359,7 @@ def main():
                 print(f"{verb}, {which}: {wrong}", flush=True)
 
         for verb in verbs if args.each_operation else []:
-            for number, wrong in benches[verb].each_operation():
+            for number, wrong in benches[verb].each_operation(args.every):
                 count(verb, 1, wrong, f"operation {number}")
             print(verb, table[verb], flush=True)
         while not args.each_operation and sum(row["kills"] for row in table.values()) < args.kills:

@@ -328,7 +328,14 @@ fn wholes(column: Column<'_>) -> Result<Vec<Option<u32>>> {
 fn numbered(column: Column<'_>) -> Result<Vec<Option<u32>>> {
     let cells: Vec<Option<&str>> = column.cells().map(|cell| cell.map(str::trim)).collect();
     if cells.iter().flatten().all(|cell| whole(cell).is_some()) {
-        return wholes(column);
+        let missing = cells.iter().position(Option::is_none);
+        return match missing.filter(|_| cells.iter().any(Option::is_some)) {
+            None => wholes(column),
+            // It would be of the first run.
+            Some(row) => Err(column
+                .invalid(row, "a whole number from 0 in all rows, or in none")
+                .into()),
+        };
     }
     let mut names: Vec<&str> = Vec::new();
     for (row, cell) in cells.iter().enumerate() {

@@ -1,6 +1,7 @@
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use mused_formats::cifti::BrainModels;
 use mused_formats::npy::{self, Dtype, NpyWriter};
@@ -26,7 +27,14 @@ pub struct DatasetWriter {
     stimuli: Vec<Stimulus>,
     subjects: HashSet<String>,
     features: HashSet<String>,
+    /// Records of what is done and may not be on disk yet.
+    unsettled: BTreeMap<PathBuf, String>,
+    /// When records last were on disk.
+    settled: Option<Instant>,
 }
+
+/// How long work is done before it is recorded.
+const RECORD_EVERY: Duration = Duration::from_secs(2);
 
 impl DatasetWriter {
     /// Starts a dataset with its stimuli and labels.
@@ -81,6 +89,8 @@ impl DatasetWriter {
             stimuli,
             subjects: HashSet::new(),
             features: HashSet::new(),
+            unsettled: BTreeMap::new(),
+            settled: None,
         };
         writer.write_stimuli()?;
         writer.write_labels(labels)?;
@@ -296,17 +306,38 @@ impl DatasetWriter {
         self.partial.path.join(WORK).join(name)
     }
 
-    /// Records that a piece of work is done: a process that resumes this one finds it by its name.
-    pub(crate) fn record<T: serde::Serialize>(&self, name: &str, result: &T) -> Result<()> {
+    /// Records that a piece of work is done: a process that resumes this one finds it by its name. Disks are slow to tell that
+    /// something is safe: after the first such piece they are asked every few seconds, or by [`Self::settle`]: a kill costs no more than that.
+    pub(crate) fn record<T: serde::Serialize>(&mut self, name: &str, result: &T) -> Result<()> {
+        let path = self.scratch(&format!("{name}.json"));
+        let text = serde_json::to_string_pretty(result)
+            .map_err(|error| Error::invalid(&path, error.to_string()))?;
+        self.unsettled.insert(path, text);
+        let due = self
+            .settled
+            .is_none_or(|before| before.elapsed() >= RECORD_EVERY);
+        if due { self.settle() } else { Ok(()) }
+    }
+
+    /// Brings to disk what was done and, after it, the records that it was.
+    pub(crate) fn settle(&mut self) -> Result<()> {
         // Neither is there a record of what is not on disk, nor is anything removed before the record is.
         self.partial.sync()?;
-        write_json(&self.scratch(&format!("{name}.json")), result)?;
-        self.partial.sync()
+        for (path, text) in std::mem::take(&mut self.unsettled) {
+            replace_file(path, text.as_bytes())?;
+        }
+        self.partial.sync()?;
+        self.settled = Some(Instant::now());
+        Ok(())
     }
 
     /// What was recorded, if that is whole.
     pub(crate) fn recorded<T: serde::de::DeserializeOwned>(&self, name: &str) -> Option<T> {
-        read_json(&self.scratch(&format!("{name}.json"))).ok()
+        let path = self.scratch(&format!("{name}.json"));
+        match self.unsettled.get(&path) {
+            Some(text) => serde_json::from_str(text).ok(),
+            None => read_json(&path).ok(),
+        }
     }
 
     /// Takes over a subject that an earlier process has written.

@@ -139,6 +139,21 @@ fn a_run_has_one_number_however_it_is_written() {
     }
 }
 
+/// By BIDS, a file without `run` speaks of all runs of its folder.
+#[test]
+fn runs_may_have_their_events_in_one_file() {
+    let expected = open(raw().path(), &BidsConfig::default()).unwrap();
+    let folder = raw();
+    for subject in SUBJECTS {
+        let events = |run: &str| folder.path().join(stem(subject, run) + "_events.tsv");
+        fs::rename(events("_run-1"), events("")).unwrap();
+        fs::remove_file(events("_run-2")).unwrap();
+    }
+    let dataset = open(folder.path(), &BidsConfig::default()).unwrap();
+    assert_eq!(responses(&dataset), responses(&expected));
+    assert_eq!(dataset.description.warnings, Vec::<String>::new());
+}
+
 #[test]
 fn recordings_of_one_run_are_told_apart_by_any_entity() {
     let both = |key: &str, values: [&str; 2]| -> Vec<String> {
@@ -540,6 +555,8 @@ fn sessions_may_have_names() {
             events: format!("{pattern}_events.tsv"),
             confounds: None,
         }),
+        // Both are the same run here.
+        allow: vec![Check::IdenticalRuns],
         ..BidsConfig::default()
     };
     let dataset = open(root, &config).unwrap();

@@ -436,11 +436,32 @@ fn sessions_and_runs_may_have_names() {
         wrong.contains("line 4, column run: expected a whole number from 0 in all rows"),
         "{wrong}"
     );
+    // A trial of no run would be one of the first.
+    let wrong = table(["1\t1", "1\t2", "1\t", "1\t4"]).unwrap_err();
+    assert!(
+        wrong
+            .contains("line 4, column run: expected a whole number from 0 in all rows, or in none"),
+        "{wrong}"
+    );
     let wrong = table(["1\t1", "1\t2.5", "1\t3", "1\t4"]).unwrap_err();
     assert!(
         wrong.contains("line 3, column run: expected a whole number"),
         "{wrong}"
     );
+}
+
+/// The halves of such a clip would lie on both sides of a split.
+#[test]
+fn groups_that_are_taken_for_one_another_are_refused() {
+    let folder = folder();
+    let path = folder.path().join("stimuli.tsv");
+    fs::write(&path, "stimulus_id\tgroup\na\tclip1\nb\tClip1\nc\tclip2\n").unwrap();
+    let message = try_import(folder.path(), &[]).unwrap_err().to_string();
+    assert!(
+        message.contains(r#"found "clip1" and "Clip1": write them in one way"#),
+        "{message}"
+    );
+    try_import(folder.path(), &[Check::NamesAlike]).unwrap();
 }
 
 #[test]

@@ -55,4 +55,4 @@ pub use gpu::Wgpu;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use matmul::row_products;
-pub use memory::{keep_freed_memory, share_heap};
+pub use memory::{Heap, keep_freed_memory, share_heap};

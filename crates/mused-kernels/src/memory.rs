@@ -1,6 +1,8 @@
-//! Memory that is used again instead of being returned to the system between steps.
+//! Memory that is used again instead of being returned to the system between steps, and what is said where there is none left.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::process;
 
 thread_local! {
     static SCRATCH: [Cell<Vec<f32>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
@@ -59,6 +61,45 @@ pub fn share_heap(largest: i32) {
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     let _ = largest;
+}
+
+/// The system's allocator, but where there is no memory left the program says so and ends with exit code 1. Rust by itself
+/// aborts it.
+#[derive(Debug)]
+pub struct Heap;
+
+// The allocator of a program is an unsafe trait; each method hands what it was given to the system's.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        had(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        had(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        had(unsafe { System.realloc(old, layout, size) }, size)
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+/// What the system gave, or the end. A file that is being written is left as a kill leaves it.
+fn had(given: *mut u8, bytes: usize) -> *mut u8 {
+    if given.is_null() {
+        // Nothing is allocated on the way.
+        eprintln!(
+            "mused: {:.1} MB more memory were needed than the system gives this process: give it more (ulimit -v, --mem of a \
+             job), or ask for less (fewer --threads, fewer stimuli or voxels)",
+            bytes as f64 / 1e6
+        );
+        process::exit(1);
+    }
+    given
 }
 
 // mallopt has no safe wrapper in the standard library, and this is its only use.

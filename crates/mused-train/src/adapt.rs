@@ -15,7 +15,7 @@ use crate::learner::{Model, save};
 use crate::plan::Plan;
 use crate::sample_set::SampleSet;
 use crate::training::{record, searched};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Why an adapted run has no ridge regression beside it.
 const NO_RIDGE: &str = "the run was adapted to some trials of one person; `mused curve --new-subjects` holds such runs \
@@ -262,6 +262,7 @@ fn fit(
     }
     let onto = config.model.inputs.inputs.onto().unwrap_or_default();
     let alignment = plan.alignment(config, onto, fold);
+    memory::check_maps(alignment.bytes(dataset, &own), rayon::current_num_threads())?;
     let maps = alignment.fit(dataset, &own, |_, fit| fit())?;
     Ok((own, maps))
 }

@@ -43,7 +43,7 @@ pub use audit_run::audit_run;
 pub use calibration::training_trials;
 pub use error::{Error, Result};
 pub use explain::{Explanation, PartDrop, ScoreDrop, TokenGeometry, explain, unique_contributions};
-pub use memory::{available_memory, limit_memory};
+pub use memory::{limit_memory, refuse_beyond};
 pub use overflow::Cause;
 pub use permute::retrain_relabelled;
 pub use points::{Averaged, DecodedRow, FoldPoints, PointsRequest, decode_points};

@@ -20,16 +20,32 @@ pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig, kept: u64) -> Re
         size => size.min(train.batch_size),
     };
     let needed = bytes(model, train.ensemble, at_once, kept)?;
+    let what = format!("{at_once} samples at once need");
+    refuse_beyond(&what, needed, |free| {
+        advice(model, train.ensemble, at_once, kept, free)
+    })?;
+    Ok(needed)
+}
+
+/// Refuses what needs more bytes than can be had: `what` ends in "need" or "needs", `advice` says what would fit in those that
+/// are free.
+///
+/// # Errors
+/// Names the two sizes and the advice.
+pub fn refuse_beyond(
+    what: &str,
+    needed: u64,
+    advice: impl FnOnce(u64) -> Result<String>,
+) -> Result<()> {
     match available_memory() {
-        Some(available) if needed > available => Err(Error::Request(advice(
-            model,
-            train.ensemble,
-            at_once,
-            kept,
-            available,
-        )?)),
-        // Where the system does not say, the step itself will tell.
-        _ => Ok(needed),
+        Some(free) if needed > free => Err(Error::Request(format!(
+            "{what} about {} of memory, {} are free; {}",
+            in_words(needed),
+            in_words(free),
+            advice(free)?
+        ))),
+        // Where the system does not say, the work itself will tell.
+        _ => Ok(()),
     }
 }
 
@@ -38,16 +54,10 @@ pub(crate) fn check(model: &DecoderConfig, train: &TrainConfig, kept: u64) -> Re
 /// # Errors
 /// Names the two sizes.
 pub(crate) fn check_fit(fit: FitBytes, samples: usize, width: usize) -> Result<()> {
-    let needed = fit.with(1);
-    match available_memory() {
-        Some(available) if needed > available => Err(Error::Request(format!(
-            "ridge regression on {samples} samples of {width} values needs about {} of memory, {} are free; choose \
-             regions, or fewer components (model.roi_components)",
-            in_words(needed),
-            in_words(available)
-        ))),
-        _ => Ok(()),
-    }
+    let what = format!("ridge regression on {samples} samples of {width} values needs");
+    refuse_beyond(&what, fit.with(1), |_| {
+        Ok("choose regions, or fewer components (model.roi_components)".to_owned())
+    })
 }
 
 /// Bytes of a step of so many networks side by side.
@@ -56,6 +66,7 @@ fn bytes(model: &DecoderConfig, networks: usize, samples: usize, kept: u64) -> R
     Ok(step.saturating_mul(networks as u64).saturating_add(kept))
 }
 
+/// What of a step that is too large would fit.
 fn advice(
     model: &DecoderConfig,
     networks: usize,
@@ -64,21 +75,17 @@ fn advice(
     available: u64,
 ) -> Result<String> {
     let needs = |samples| bytes(model, networks, samples, kept);
-    let (needed, free) = (in_words(needs(at_once)?), in_words(available));
     let mut fitting = at_once.checked_next_power_of_two().unwrap_or(usize::MAX) / 2;
     while fitting > 0 && needs(fitting)? > available {
         fitting /= 2;
     }
-    let advice = match fitting {
+    Ok(match fitting {
         0 => "not even one fits: choose a smaller network or model.grid".to_owned(),
         size => format!(
             "set train.micro_batch to {size} (about {})",
             in_words(needs(size)?)
         ),
-    };
-    Ok(format!(
-        "{at_once} samples at once need about {needed} of memory, {free} are free; {advice}"
-    ))
+    })
 }
 
 /// As much memory, in units that leave something of it.
@@ -97,14 +104,38 @@ pub fn limit_memory(bytes: u64) {
     LIMIT.store(bytes, Ordering::Relaxed);
 }
 
-/// How many of `tasks` models are fitted side by side on so many threads; one with a share of the threads takes `bytes`.
-pub(crate) fn workers(bytes: impl Fn(usize) -> u64, tasks: usize, threads: usize) -> usize {
-    let available = available_memory().unwrap_or(u64::MAX);
+/// How many of `tasks` models are fitted side by side, and on how many of the threads in all; one with a share of the threads
+/// takes `bytes`. Where not even one fits with all threads, it has as many as there is memory for.
+pub(crate) fn workers(
+    bytes: impl Fn(usize) -> u64,
+    tasks: usize,
+    threads: usize,
+) -> (usize, usize) {
+    divided(
+        available_memory().unwrap_or(u64::MAX),
+        bytes,
+        tasks,
+        threads,
+    )
+}
+
+fn divided(
+    available: u64,
+    bytes: impl Fn(usize) -> u64,
+    tasks: usize,
+    threads: usize,
+) -> (usize, usize) {
     let fits = |workers: &usize| {
         let all = bytes(threads / workers).saturating_mul(*workers as u64);
         all <= available
     };
-    (2..=tasks.min(threads)).rev().find(fits).unwrap_or(1)
+    match (2..=tasks.min(threads)).rev().find(fits) {
+        Some(workers) => (workers, threads),
+        None => {
+            let fits = |fewer: &usize| bytes(*fewer) <= available;
+            (1, (2..=threads).rev().find(fits).unwrap_or(1))
+        }
+    }
 }
 
 /// Refuses maps of aligned inputs that there is no memory for.
@@ -112,24 +143,19 @@ pub(crate) fn workers(bytes: impl Fn(usize) -> u64, tasks: usize, threads: usize
 /// # Errors
 /// With how many threads there would be.
 pub(crate) fn check_maps(maps: FitBytes, threads: usize) -> Result<()> {
-    let needed = maps.with(threads);
-    let Some(free) = available_memory().filter(|free| needed > *free) else {
-        return Ok(());
-    };
-    let advice = match (1..threads).rev().find(|fewer| maps.with(*fewer) <= free) {
-        Some(fewer) => format!("set --threads to {fewer}"),
-        None => "choose regions, or fewer components (model.components)".to_owned(),
-    };
-    Err(Error::Request(format!(
-        "the maps of a subject into aligned inputs need about {} of memory while they are fitted, {} are free; {advice}",
-        in_words(needed),
-        in_words(free)
-    )))
+    let what = "the maps of a subject into aligned inputs need";
+    refuse_beyond(what, maps.with(threads), |free| {
+        let fits = |fewer: &usize| maps.with(*fewer) <= free;
+        Ok(match (1..threads).rev().find(fits) {
+            Some(fewer) => format!("set --threads to {fewer}"),
+            None => "choose regions, or fewer components (model.components)".to_owned(),
+        })
+    })
 }
 
 /// Bytes that can still be had, as far as the system and its user say: what the machine has left, the control groups of
 /// the process, its own limits.
-pub fn available_memory() -> Option<u64> {
+fn available_memory() -> Option<u64> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let status = read("/proc/self/status");
     let used = |key: &str| field(&status, key).unwrap_or(0);
@@ -215,7 +241,6 @@ mod tests {
         let model =
             DecoderConfig::BrainFormer(BrainFormerConfig::published(Depth::Eighteen, 9, 53));
         let text = advice(&model, 1, 64, 0, 3_000_000_000).unwrap();
-        assert!(text.contains("3.0 GB are free"), "{text}");
         assert!(text.contains("train.micro_batch to 8"), "{text}");
         let text = advice(&model, 1, 64, 0, 1000).unwrap();
         assert!(text.contains("not even one fits"), "{text}");
@@ -245,13 +270,15 @@ mod tests {
 
     #[test]
     fn as_many_work_as_there_are_threads_tasks_and_memory_for() {
-        assert_eq!(workers(|_| 1, 3, 8), 3);
-        assert_eq!(workers(|_| 1, 8, 2), 2);
-        assert_eq!(workers(|_| u64::MAX, 8, 2), 1);
-        // Where each thread takes its own, one model with all of them takes no less.
-        let by_thread = |threads| if threads > 1 { u64::MAX } else { 1 };
-        assert_eq!(workers(by_thread, 8, 4), 4);
-        assert_eq!(workers(by_thread, 2, 4), 1);
+        assert_eq!(divided(100, |_| 1, 3, 8), (3, 8));
+        assert_eq!(divided(100, |_| 1, 8, 2), (2, 2));
+        assert_eq!(divided(100, |_| 50, 8, 4), (2, 4));
+        assert_eq!(divided(100, |_| 101, 8, 2), (1, 1));
+        // Where each thread takes its own, one model with all of them takes no less, and one with fewer does.
+        let by_thread = |threads| 30 * threads as u64;
+        assert_eq!(divided(100, by_thread, 8, 2), (2, 2));
+        assert_eq!(divided(100, by_thread, 8, 4), (3, 4));
+        assert_eq!(divided(100, by_thread, 1, 8), (1, 3));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::families::{learner, parts};
 use crate::plan::Plan;
 use crate::reading::settle;
 use crate::training::controlled;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Components of the features that are decoded.
 const COMPONENTS: usize = 128;
@@ -150,6 +150,7 @@ pub fn decode_points(
     let folds = run.division()?.folds(dataset)?;
     let plan = Plan::new(dataset, &config, learner::<CpuTraining>(&config).as_ref())?;
     let plan = Plan { folds, ..plan };
+    memory::check_maps(plan.maps_bytes, rayon::current_num_threads())?;
     let shared = common(&plan, dataset, &config)?;
     if let Reading::Aligned(onto) = &mut config.model.inputs.inputs {
         onto.consensus = shared >= Alignment::LEAST_COMMON;

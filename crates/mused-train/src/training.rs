@@ -353,10 +353,10 @@ fn execute(
         .filter(|of| !of.finished)
         .map(|of| of.task)
         .collect();
-    let workers = match learner.device() {
+    let (workers, threads) = match learner.device() {
         None => memory::workers(|threads| plan.bytes(threads), pending.len(), threads),
         // A kernel has all of a GPU.
-        Some(_) => 1,
+        Some(_) => (1, threads),
     };
     let bytes = plan.bytes(threads / workers).saturating_mul(workers as u64);
     progress.start(steps_done, steps_total, bytes);

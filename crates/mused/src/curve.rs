@@ -111,6 +111,7 @@ impl Curve<'_> {
         }
         for (index, job) in jobs.iter().enumerate() {
             if self.is_there(job)? {
+                Run::tidy(&job.path);
                 continue;
             }
             let progress = progress(index, jobs.len(), &job.name(self.over));

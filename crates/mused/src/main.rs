@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static HEAP: mused_kernels::Heap = mused_kernels::Heap;
+
 fn main() -> ExitCode {
     mused::command_line::main(std::env::args_os())
 }

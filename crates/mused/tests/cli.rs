@@ -358,3 +358,38 @@ fn networks_run_on_devices_that_are_here() {
     bench.train("run", &["--device", "gpu"]).failure().code(2);
     bench.train("run", &["--device", "cpu"]).success();
 }
+
+/// What nobody foresaw: a sentence and exit code 1, not an abort.
+#[cfg(target_os = "linux")]
+#[test]
+fn where_there_is_no_memory_left_it_is_said() {
+    let bench = Bench::new();
+    let features = bench.path("data/features/wide");
+    fs::create_dir(&features).unwrap();
+    fs::write(
+        features.join("feature.json"),
+        r#"{"level": "high", "description": "wide"}"#,
+    )
+    .unwrap();
+    // 300 MB that take no place on the disk.
+    let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    let shape = "{'descr': '<f4', 'fortran_order': False, 'shape': (60, 1250000), }";
+    header.extend(format!("{shape:117}\n").bytes());
+    fs::write(features.join("features.npy"), header).unwrap();
+    let file = fs::File::options()
+        .write(true)
+        .open(features.join("features.npy"));
+    file.unwrap().set_len(128 + 4 * 60 * 1_250_000).unwrap();
+    let limited = format!(
+        "ulimit -v 600000; exec {} rdm data --features wide --out r.npy",
+        env!("CARGO_BIN_EXE_mused")
+    );
+    let mut shell = Command::new("sh");
+    let shell = shell.env("RAYON_NUM_THREADS", "1").args(["-c", &limited]);
+    let ended = shell.current_dir(bench.folder.path()).assert().code(1);
+    let message = String::from_utf8(ended.get_output().stderr.clone()).unwrap();
+    assert!(
+        message.contains("MB more memory were needed than the system gives this process"),
+        "{message}"
+    );
+}

@@ -110,11 +110,15 @@ fn trials_of_new_people_are_counted_and_what_is_there_is_kept() {
     // The same again makes nothing; more numbers of trials make what is missing.
     let (before, tables) = (files(&folder.path().join("c/10-0")), written(&folder, "c"));
     let source = files(&folder.path().join("c/source"));
+    // Of who was killed when the run was complete.
+    let lock = folder.path().join("c/10-0/sub-01/.lock");
+    fs::write(&lock, "process 1").unwrap();
     assert_eq!(
         said(&folder, &format!("{curve} --trials all,10,500")),
         printed
     );
     assert!(written(&folder, "c") == tables);
+    assert!(!lock.exists());
     said(&folder, &format!("{curve} --trials 10,15,20,all"));
     assert!(files(&folder.path().join("c/10-0")) == before);
     assert!(files(&folder.path().join("c/source")) == source);

@@ -152,6 +152,25 @@ fn three_processes_of_which_some_are_killed_make_every_task_once() {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Nobody makes a run again that is complete, and so nobody took its lock.
+#[test]
+fn the_lock_of_who_was_killed_when_a_run_was_complete_goes() {
+    let folder = simulated();
+    let planned = "benchmark data --folds 2 --seeds 0 --models prevalence --out runs --plan plan";
+    mused(&folder, planned).success();
+    mused(&folder, "work plan").success();
+    let locks = [
+        folder.path().join("runs/prevalence/seed-0/.lock"),
+        folder.path().join("plan/at-work/1"),
+    ];
+    for lock in &locks {
+        fs::write(lock, "process 1").unwrap();
+    }
+    mused(&folder, "work plan").success();
+    let left: Vec<_> = locks.iter().filter(|lock| lock.exists()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn curves_and_permutations_are_gathered_too() {
     let folder = simulated();

@@ -355,6 +355,36 @@ fn galleries_that_are_none_are_refused() {
     );
 }
 
+/// Under the limit of a shell, as clusters set it: no more memory is to be had, whatever the machine has.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gallery_that_there_is_no_memory_for_is_refused() {
+    let folder = trained();
+    // Eight gigabytes that take no place on the disk.
+    let mut header = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+    let shape = "{'descr': '<f4', 'fortran_order': False, 'shape': (4000000, 512), }";
+    header.extend(format!("{shape:117}\n").bytes());
+    let path = folder.path().join("large.npy");
+    fs::write(&path, header).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(128 + 4 * 512 * 4_000_000).unwrap();
+    let limited = format!(
+        "ulimit -v 4000000; exec {} retrieve run --gallery large.npy",
+        env!("CARGO_BIN_EXE_mused")
+    );
+    let mut shell = assert_cmd::Command::new("sh");
+    let ended = shell
+        .args(["-c", &limited])
+        .current_dir(folder.path())
+        .assert();
+    let message = String::from_utf8(ended.code(1).get_output().stderr.clone()).unwrap();
+    assert!(
+        message.contains("large.npy: looking rows up in it needs about 28.7 GB of memory"),
+        "{message}"
+    );
+    assert!(message.contains("choose a smaller gallery"), "{message}");
+}
+
 /// A feature set of the tiny CLIP model: only that model makes a gallery for it.
 #[test]
 fn pictures_are_encoded_by_the_model_of_the_run() {

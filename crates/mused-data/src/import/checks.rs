@@ -1,8 +1,10 @@
 //! Named checks of an import: each fails loudly unless its user lets it pass by name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::{Error, Result, Voxel};
 
@@ -18,6 +20,8 @@ pub enum Check {
     ConstantVoxels,
     /// Two subjects whose responses are equal to the last bit: a file copied under two names.
     IdenticalSubjects,
+    /// Two runs of a subject whose responses are equal to the last bit: a file copied under two names.
+    IdenticalRuns,
     /// Runs of different repetition times.
     TrDiffers,
     /// A header that contradicts the repetition time of the sidecar or of the user.
@@ -44,15 +48,19 @@ pub enum Check {
     /// RDMs read as patterns: more of the variance than correlations leave is negative, which no patterns have. Let
     /// pass, it is left out.
     NegativeVariance,
+    /// Labels, regions, or groups of stimuli, whose names differ in case, blanks, signs that are not seen, or the spelling of a number alone: most
+    /// often one that was written in two ways.
+    NamesAlike,
 }
 
 impl Check {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Affine,
         Self::NanVoxels,
         Self::ConstantVoxels,
         Self::IdenticalSubjects,
+        Self::IdenticalRuns,
         Self::TrDiffers,
         Self::TrHeader,
         Self::EventsOutside,
@@ -65,6 +73,7 @@ impl Check {
         Self::TrialCount,
         Self::VoxelCount,
         Self::NegativeVariance,
+        Self::NamesAlike,
     ];
 
     /// Its name on the command line.
@@ -74,6 +83,7 @@ impl Check {
             Self::NanVoxels => "nan-voxels",
             Self::ConstantVoxels => "constant-voxels",
             Self::IdenticalSubjects => "identical-subjects",
+            Self::IdenticalRuns => "identical-runs",
             Self::TrDiffers => "tr-differs",
             Self::TrHeader => "tr-header",
             Self::EventsOutside => "events-outside",
@@ -86,6 +96,7 @@ impl Check {
             Self::TrialCount => "trial-count",
             Self::VoxelCount => "voxel-count",
             Self::NegativeVariance => "negative-variance",
+            Self::NamesAlike => "names-alike",
         }
     }
 }
@@ -139,6 +150,44 @@ impl Findings {
         }
         Err(Error::Check { check, message })
     }
+}
+
+/// Names of one kind, by what is left of them without what is easily overlooked.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<String, String>);
+
+impl Names {
+    /// Takes in a name of a `what`; one that is another, written differently, is reported.
+    pub(super) fn add(&mut self, what: &str, name: &str, findings: &mut Findings) -> Result<()> {
+        let known = self.0.entry(plain(name)).or_insert_with(|| name.to_owned());
+        if known == name {
+            return Ok(());
+        }
+        let message = format!(
+            "expected {what}s that nobody takes for one another, found {known:?} and {name:?}: write them in one way"
+        );
+        findings.report(Check::NamesAlike, message)
+    }
+}
+
+/// A name without case, blanks, signs that are not seen and ways of writing a number.
+fn plain(name: &str) -> String {
+    let hidden = |sign: &char| {
+        sign.is_control()
+            || sign.is_whitespace()
+            || matches!(
+                sign,
+                '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}'
+            )
+    };
+    let seen = name.nfkc().filter(|sign| !hidden(sign));
+    let seen: String = seen.flat_map(char::to_lowercase).collect();
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, rest) = seen.split_once('.').unwrap_or((&seen, ""));
+    if digits(whole) && rest.trim_end_matches('0').is_empty() {
+        return whole.trim_start_matches('0').to_owned();
+    }
+    seen
 }
 
 /// Share of a voxel's variance that single precision may take of values that are finer.
@@ -216,5 +265,46 @@ impl VoxelFlaws {
             )));
         }
         Ok(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_taken_for_one_another_are_reported() {
+        let found = |first: &str, second: &str| {
+            let (mut names, mut findings) = (Names::default(), Findings::new(&[]));
+            names.add("label", first, &mut findings).unwrap();
+            names.add("label", first, &mut findings).unwrap();
+            names.add("label", second, &mut findings)
+        };
+        // The second is what pandas makes of whole numbers in the run where one is missing.
+        let alike = [
+            ("face", "Face "),
+            ("1", "1.0"),
+            ("7", "007"),
+            ("caf\u{e9}", "cafe\u{301}"),
+            ("a b", "a\u{a0}b"),
+            ("face", "\u{feff}face\u{200b}"),
+        ];
+        for (first, second) in alike {
+            let message = found(first, second).unwrap_err().to_string();
+            let expected = format!("found {first:?} and {second:?}: write them in one way");
+            assert!(message.contains(&expected), "{message}");
+            assert!(
+                message.ends_with("`--allow names-alike` lets it pass"),
+                "{message}"
+            );
+        }
+        for (first, second) in [
+            ("V1", "V2"),
+            ("1", "10"),
+            ("v1", "v1d"),
+            ("dog.n.01", "dog.n.02"),
+        ] {
+            found(first, second).unwrap();
+        }
     }
 }

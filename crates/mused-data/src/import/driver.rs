@@ -1,8 +1,9 @@
 //! The way of every import, from the plan of a recipe to the complete dataset.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::fs;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
 
 use mused_formats::cifti::BrainModels;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Imported;
-use super::checks::{Check, Findings, VoxelFlaws};
+use super::checks::{Check, Findings, Names, VoxelFlaws};
 use crate::{
     DatasetWriter, Description, Error, FeatureSet, Grid, Labels, Motion, Result, Source, Stimulus,
     Trial, Voxel,
@@ -166,6 +167,7 @@ pub(super) struct Work<'p> {
     writer: DatasetWriter,
     /// Whose responses have this hash.
     hashes: HashMap<String, String>,
+    regions: Names,
     /// Files of the subject at work, removed when it is complete.
     scratch: Vec<PathBuf>,
 }
@@ -184,9 +186,17 @@ pub(super) fn import<R: Recipe>(
     config: &impl Debug,
     mut recipe: R,
     plan: Plan<R::Subject>,
-    findings: Findings,
+    mut findings: Findings,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Imported> {
+    let (mut labels, mut groups) = (Names::default(), Names::default());
+    for name in &plan.labels.names {
+        labels.add("label", name, &mut findings)?;
+    }
+    // What belongs together would be trained on and tested.
+    for stimulus in &plan.stimuli {
+        groups.add("group", &stimulus.group, &mut findings)?;
+    }
     let mut imported = Imported {
         stimuli: plan.stimuli.len(),
         labels: plan.labels.names.clone(),
@@ -216,6 +226,7 @@ pub(super) fn import<R: Recipe>(
         findings,
         writer,
         hashes: HashMap::new(),
+        regions: Names::default(),
         scratch: Vec::new(),
     };
     for subject in &plan.subjects {
@@ -259,12 +270,13 @@ impl Work<'_> {
     }
 
     /// Records that a large file has been read, and its hash.
-    pub(super) fn read(&self, record: &str, file: &SourceFile) -> Result<Source> {
+    pub(super) fn read(&mut self, record: &str, file: &SourceFile) -> Result<Source> {
         if let Some(source) = self.writer.recorded(record) {
             return Ok(source);
         }
         let source = file.hashed()?;
         self.writer.record(record, &source)?;
+        self.writer.settle()?;
         Ok(source)
     }
 
@@ -305,6 +317,9 @@ impl Work<'_> {
             let source = self.read(record, file)?;
             self.writer.sources(vec![source]);
         }
+        if !self.scratch.is_empty() {
+            self.writer.settle()?;
+        }
         for path in self.scratch.drain(..) {
             fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
         }
@@ -327,22 +342,37 @@ impl Work<'_> {
             space,
             rows,
         } = responses;
+        let regions: BTreeSet<&str> = voxels.iter().map(|voxel| &*voxel.roi).collect();
+        for name in regions {
+            self.regions.add("region", name, &mut self.findings)?;
+        }
         let kept = flaws.kept(id, &voxels, &mut self.findings)?;
         let voxels = voxels.into_iter().enumerate();
         let voxels = voxels.filter(|(voxel, _)| flaws.usable(*voxel));
         let voxels: Vec<Voxel> = voxels.map(|(_, voxel)| voxel).collect();
         let mut out = self.writer.subject(id, trials, &voxels, dtype)?;
-        let mut hash = Sha256::new();
+        let mut hash = DefaultHasher::new();
+        // Of each run, by session and number, how many trials and their hash.
+        let mut runs: BTreeMap<_, (usize, DefaultHasher)> = BTreeMap::new();
+        let mut written = trials.iter();
         let mut chosen = Vec::with_capacity(kept.len());
         rows(&mut self.progress, &mut |row| {
             chosen.clear();
             chosen.extend(kept.iter().map(|&voxel| row[voxel]));
-            for value in &chosen {
-                hash.update(value.to_le_bytes());
+            let bytes: Vec<u8> = chosen
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            hash.write(&bytes);
+            if let Some(trial) = written.next() {
+                let (count, hash) = runs.entry((trial.session, trial.run)).or_default();
+                *count += 1;
+                hash.write(&bytes);
             }
             out.write_response(&chosen)
         })?;
         out.finish()?;
+        self.report_copied(id, runs)?;
         match space {
             Space::Unknown => {}
             Space::Volume(grid) => {
@@ -354,7 +384,7 @@ impl Work<'_> {
                 self.writer.grayordinates(id, brain, &places)?;
             }
         }
-        let hash = hexadecimal(&hash.finalize());
+        let hash = format!("{:x}", hash.finish());
         if let Some(other) = self.hashes.insert(hash.clone(), id.to_owned()) {
             let message = format!(
                 "expected responses of their own for each subject, found those of {id} equal to those of {other} in \
@@ -365,5 +395,27 @@ impl Work<'_> {
             self.findings.report(Check::IdenticalSubjects, message)?;
         }
         Ok((hash, voxels.len()))
+    }
+
+    /// Reports two runs of a subject that are one.
+    fn report_copied(
+        &mut self,
+        id: &str,
+        runs: BTreeMap<(u32, u32), (usize, DefaultHasher)>,
+    ) -> Result<()> {
+        let mut known = HashMap::new();
+        // Two trials may well be of the same volumes.
+        for ((session, run), (count, hash)) in runs.into_iter().filter(|(_, (count, _))| *count > 1)
+        {
+            let name = format!("run {run} of session {session}");
+            if let Some(other) = known.insert((count, hash.finish()), name.clone()) {
+                let message = format!(
+                    "subject {id}: expected responses of their own for each run, found those of {name} equal to those of \
+                     {other} in all {count} trials: a file that was copied under two names?"
+                );
+                self.findings.report(Check::IdenticalRuns, message)?;
+            }
+        }
+        Ok(())
     }
 }

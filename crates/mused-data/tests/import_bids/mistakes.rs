@@ -66,7 +66,18 @@ fn checks_fail_unless_allowed_and_are_kept() {
             .unwrap();
         }
     };
-    let cases: [(Check, Damage<'_>, &str, usize); 8] = [
+    let twice: Damage<'_> = &|root| {
+        for name in [RUN, EVENTS] {
+            fs::copy(root.join(name.replace("run-2", "run-1")), root.join(name)).unwrap();
+        }
+    };
+    let cases: [(Check, Damage<'_>, &str, usize); 9] = [
+        (
+            Check::IdenticalRuns,
+            twice,
+            "found those of run 2 of session 1 equal to those of run 1 of session 1 in all",
+            24,
+        ),
         (
             Check::NanVoxels,
             nan,

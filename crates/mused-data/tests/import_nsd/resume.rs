@@ -87,6 +87,10 @@ fn a_killed_import_goes_on() {
             let bytes = fs::read(&kept).unwrap();
             fs::write(&kept, bytes.iter().rev().copied().collect::<Vec<_>>()).unwrap();
         }
+        if after == 1 {
+            // As a power cut leaves it that comes when the work is being removed.
+            fs::remove_file(partial.join("work/subj01_session01")).unwrap();
+        }
         let mut config = config();
         if other {
             // Another configuration starts anew.

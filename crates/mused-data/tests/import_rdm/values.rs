@@ -90,8 +90,8 @@ fn sessions_may_have_names() {
     let import = |names: [&str; 2]| {
         let small = Small::new();
         fs::create_dir(small.path("named")).unwrap();
-        for name in names {
-            small.square(&format!("named/a_{name}_V1.npy"), [0.1, 0.2, 0.3]);
+        for (name, first) in names.iter().zip([0.1, 0.15]) {
+            small.square(&format!("named/a_{name}_V1.npy"), [first, 0.2, 0.3]);
         }
         let pattern = "named/{subject}_{session}_{roi}.npy";
         small.write_manifest(&MANIFEST.replace("rdm/sub-{subject}_{roi}.npy", pattern));

@@ -34,6 +34,15 @@ impl Run {
         }
     }
 
+    /// Removes the lock of a process that was killed when the run at `path` was complete; one that is at work keeps its own.
+    pub fn tidy(path: &Path) {
+        let lock = path.join(LOCK);
+        if lock.exists() {
+            // It goes with this one's. Where it cannot, the run is no less complete.
+            drop(Lock::take_at_once(lock));
+        }
+    }
+
     /// Refuses a run directory that holds something.
     ///
     /// # Errors

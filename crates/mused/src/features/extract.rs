@@ -7,7 +7,7 @@ use mused_clip::{
 use mused_data::{Dataset, Level, Stimulus};
 use mused_formats::sha256::hexadecimal;
 use mused_kernels::{Cpu, KernelBackend, keep_freed_memory};
-use mused_train::available_memory;
+use mused_train::refuse_beyond;
 use ndarray::{Array1, Array2, ArrayView1, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -236,28 +236,19 @@ impl Extraction<'_> {
 
 /// Refuses what there is no memory for, with what would fit.
 fn check_memory(request: &Extraction<'_>) -> Result<()> {
-    let needed = request.bytes(request.batch)?;
-    let Some(free) = available_memory().filter(|free| needed > *free) else {
-        return Ok(());
-    };
-    let mut fitting = request.batch / 2;
-    while fitting > 0 && request.bytes(fitting)? > free {
-        fitting /= 2;
-    }
-    let gigabytes = |bytes: u64| format!("{:.1} GB", bytes as f64 / 1e9);
-    let advice = match fitting {
-        0 => "not even one fits: choose a smaller model".to_owned(),
-        batch => format!(
-            "set --batch to {batch} (about {})",
-            gigabytes(request.bytes(batch)?)
-        ),
-    };
-    Err(Error::Request(format!(
-        "the encoders and {} images at once need about {} of memory, {} are free; {advice}",
-        request.batch,
-        gigabytes(needed),
-        gigabytes(free)
-    )))
+    let what = format!("the encoders and {} images at once need", request.batch);
+    let needs = |batch| request.bytes(batch).unwrap_or(u64::MAX);
+    let refused = refuse_beyond(&what, request.bytes(request.batch)?, |free| {
+        let mut fitting = request.batch / 2;
+        while fitting > 0 && needs(fitting) > free {
+            fitting /= 2;
+        }
+        Ok(match fitting {
+            0 => "not even one fits: choose a smaller model".to_owned(),
+            batch => format!("set --batch to {batch}"),
+        })
+    });
+    refused.map_err(|error| Error::Request(error.to_string()))
 }
 
 /// Clipped and normalised as asked.

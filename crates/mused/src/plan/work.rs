@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mused_formats::{Lock, Locked, make_folder, replace_file};
-use mused_run::{EpochLosses, ValidationScores};
+use mused_run::{EpochLosses, Run, ValidationScores};
 use mused_train::Progress;
 
 use super::{AT_WORK, Gathered, Piecewise, Plan};
@@ -49,6 +49,7 @@ impl Plan {
                 // Of a process that was killed when all was done: it goes with this one's.
                 drop(Lock::take_at_once(claim));
             }
+            runs.iter().for_each(|run| Run::tidy(run));
             return Ok(Worked::Before);
         }
         let at_work = self.folder.join(AT_WORK);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use mused_data::{Dataset, FeatureSet};
 use mused_formats::npy;
 use mused_formats::sha256::of_file;
+use mused_train::refuse_beyond;
 use ndarray::{Array2, Axis, Ix2, concatenate};
 
 use super::{Error, Result};
@@ -82,7 +83,8 @@ impl Gallery {
                 return Ok(gallery);
             }
             GalleryChoice::Dataset(path) => {
-                let (others, features) = of_dataset(path, set, &mut gallery.notes)?;
+                let (others, features) =
+                    of_dataset(path, set, gallery.features.ncols(), &mut gallery.notes)?;
                 (
                     others,
                     features,
@@ -153,8 +155,13 @@ impl Gallery {
     }
 }
 
-/// A matrix of a `.npy` file.
+/// A matrix of a `.npy` file, in whose rows something is looked up.
 pub(super) fn matrix(path: &Path) -> Result<Array2<f32>> {
+    let bytes = fs::metadata(path).map_or(0, |file| file.len());
+    has_room(
+        &format!("{}: looking rows up in it needs", path.display()),
+        bytes,
+    )?;
     let array = npy::read_npy_f32(path)?;
     let shape = array.shape().to_vec();
     array.into_dimensionality::<Ix2>().map_err(|_| {
@@ -163,6 +170,13 @@ pub(super) fn matrix(path: &Path) -> Result<Array2<f32>> {
             path.display()
         ))
     })
+}
+
+/// Refuses to look through so many bytes of features where there is no memory for them, for what else is joined to them, and
+/// for a copy brought to length 1.
+fn has_room(what: &str, bytes: u64) -> Result<()> {
+    let advice = |_| Ok("choose a smaller gallery".to_owned());
+    Ok(refuse_beyond(what, bytes.saturating_mul(7) / 2, advice)?)
 }
 
 /// Refuses NaN and infinity.
@@ -183,6 +197,7 @@ pub(super) fn finite(words: &str, features: &Array2<f32>) -> Result<()> {
 fn of_dataset(
     path: &Path,
     set: &FeatureSet,
+    width: usize,
     notes: &mut Vec<String>,
 ) -> Result<(Vec<Item>, Array2<f32>)> {
     let other = Dataset::open(path)?;
@@ -217,6 +232,11 @@ fn of_dataset(
             set.name
         ));
     }
+    let values = other.stimuli.len().saturating_mul(width);
+    has_room(
+        &format!("looking through {} needs", path.display()),
+        4 * values as u64,
+    )?;
     let items = other.stimuli.iter().map(|stimulus| Item {
         name: stimulus.id.clone(),
         file: None,

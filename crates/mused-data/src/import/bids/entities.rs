@@ -74,7 +74,7 @@ impl BidsName {
     }
 
     /// Whether a file of this name, standing at the recording's folder or above, speaks of it.
-    fn applies_to(&self, recording: &Self, ignored: &[&str]) -> bool {
+    pub(super) fn applies_to(&self, recording: &Self, ignored: &[&str]) -> bool {
         self.entities.iter().all(|(key, value)| {
             let own = recording.get(key);
             ignored.contains(&key.as_str()) || own.is_some_and(|own| same(key, own, value))

@@ -231,7 +231,13 @@ fn check_complete(
     let raw = entities::below(root, |name| is_recording(name) || is_events(name))?;
     for (_, name) in raw.iter().chain(all).filter(|(_, name)| asked(name)) {
         let run = run_of(name);
-        if has.contains(&run) || missing.contains(&run) {
+        // Events of several runs in one file are those of each.
+        let inherited = || {
+            chosen
+                .iter()
+                .any(|(_, of)| name.applies_to(of, entities::DERIVED))
+        };
+        if has.contains(&run) || missing.contains(&run) || is_events(name) && inherited() {
             continue;
         }
         let wanted = Wanted::events();

@@ -28,9 +28,9 @@ pub(super) fn read(
     let voxels = mask.len();
     let mut responses = Array2::zeros((weights.nrows(), voxels));
     let mut block = Array2::zeros((BLOCK, voxels));
-    let mut statistics = Statistics::new(voxels);
     let mut file = Nifti::open(&run.bold)?;
     let rounded = rounds(file.header());
+    let mut statistics = Statistics::new(voxels, config.zscore || rounded);
     let last = run.timing.volumes - 1;
     file.for_each_volume(mask, |volume, values| -> Result<()> {
         let within = volume % BLOCK;
@@ -46,19 +46,18 @@ pub(super) fn read(
         Ok(())
     })?;
     for (voxel, (nan, constant)) in flaws.nan.iter_mut().zip(&mut flaws.constant).enumerate() {
-        let moments = &statistics.moments;
-        let finite = moments.means()[voxel].is_finite() && moments.squares()[voxel].is_finite();
+        let finite = statistics.finite[voxel];
         *nan |= !finite;
         *constant |= finite && statistics.constant[voxel];
     }
     if rounded {
         statistics.refuse_rounded(run)?;
     }
-    if config.zscore {
+    if let Some(moments) = statistics.moments.filter(|_| config.zscore) {
         let mass = weights.sum_axis(Axis(1));
         // Of the population, as scipy's zscore.
-        let variances = statistics.moments.population_variances();
-        let moments = statistics.moments.means().iter().zip(variances);
+        let variances = moments.population_variances();
+        let moments = moments.means().iter().zip(variances);
         for (mut column, (mean, variance)) in responses.columns_mut().into_iter().zip(moments) {
             let sd = variance.sqrt();
             for (value, mass) in column.iter_mut().zip(&mass) {
@@ -180,15 +179,18 @@ fn rounds(header: &Header) -> bool {
 struct Statistics {
     first: Vec<f32>,
     constant: Vec<bool>,
-    moments: Moments,
+    finite: Vec<bool>,
+    /// Where they are asked for: they take most of the time.
+    moments: Option<Moments>,
 }
 
 impl Statistics {
-    fn new(voxels: usize) -> Self {
+    fn new(voxels: usize, moments: bool) -> Self {
         Self {
             first: Vec::new(),
             constant: vec![true; voxels],
-            moments: Moments::new(voxels),
+            finite: vec![true; voxels],
+            moments: moments.then(|| Moments::new(voxels)),
         }
     }
 
@@ -200,13 +202,21 @@ impl Statistics {
         for ((constant, first), value) in flags.zip(values) {
             *constant &= value == first;
         }
-        self.moments.add(values);
+        for (finite, value) in self.finite.iter_mut().zip(values) {
+            *finite &= value.is_finite();
+        }
+        if let Some(moments) = &mut self.moments {
+            moments.add(values);
+        }
     }
 
     /// Refuses voxels whose differences are lost in their level.
     fn refuse_rounded(&self, run: &Run) -> Result<()> {
-        let levels = self.moments.means().iter();
-        let variances = self.moments.population_variances();
+        let Some(moments) = &self.moments else {
+            return Ok(());
+        };
+        let levels = moments.means().iter();
+        let variances = moments.population_variances();
         for (voxel, (level, variance)) in levels.zip(variances).enumerate() {
             // Errors of rounding are spread evenly over the distance of neighbouring numbers.
             let distance = level.abs() * f64::from(f32::EPSILON);

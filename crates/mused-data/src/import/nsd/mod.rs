@@ -188,7 +188,8 @@ impl Recipe for Nsd<'_> {
         for (step, ((name, file), shown)) in subject.sources.iter().zip(shown).enumerate() {
             work.progress.at(step);
             let spill = work.scratch(name);
-            let values = if work.has_read(name) {
+            // A power cut at the end may leave the record of what was removed already.
+            let values = if work.has_read(name) && spill.is_file() {
                 betas::spilled(&spill, shown.len(), voxels)?
             } else {
                 let values = betas::read(&file.path, regions, shown.len())?;
