@@ -151,7 +151,8 @@ fn the_table_of_subjects_has_repeatability_and_motion() {
         let mut next = || lines.next().unwrap().to_owned();
         (next(), next(), next())
     };
-    let (names, ..) = head(&info("info data"));
+    info("simulate --subjects 2 --stimuli 40 --repeats 1 --seed 1 once");
+    let (names, ..) = head(&info("info once"));
     assert!(names.trim_end().ends_with("MB"), "{names}");
 
     info("simulate --subjects 2 --stimuli 40 --repeats 2 --seed 1 repeated");

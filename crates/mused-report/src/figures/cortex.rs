@@ -113,7 +113,18 @@ impl Cortex {
 
 fn points(surface: &Surface) -> impl Iterator<Item = [f64; 3]> {
     let each = surface.vertices.rows().into_iter();
-    each.map(|row| std::array::from_fn(|axis| f64::from(row[axis])))
+    each.map(|row| std::array::from_fn(|axis| row.get(axis).map_or(f64::NAN, |mm| f64::from(*mm))))
+}
+
+/// Vertices of triangles, of those whose vertices there are.
+fn triangles(surface: &Surface) -> impl Iterator<Item = [usize; 3]> {
+    let count = surface.vertices.nrows();
+    let each = surface.triangles.rows().into_iter();
+    let corners = each.filter_map(|row| {
+        let at = |corner: usize| row.get(corner).map(|vertex| *vertex as usize);
+        Some([at(0)?, at(1)?, at(2)?])
+    });
+    corners.filter(move |corners| corners.iter().all(|vertex| *vertex < count))
 }
 
 /// The lowest and the highest coordinates.
@@ -178,11 +189,10 @@ impl View {
         let corners: Vec<[f64; 3]> = points(surface).map(seen).collect();
         let normals = normals(surface, &corners);
         let mut nearest = vec![f64::NEG_INFINITY; self.seen.len()];
-        for triangle in surface.triangles.rows() {
-            let place: [usize; 3] = std::array::from_fn(|corner| triangle[corner] as usize);
+        for place in triangles(surface) {
             let [a, b, c] = place.map(|vertex| corners[vertex]);
             let area = cross(a, b, c);
-            if !(area.abs() > 1e-12) {
+            if area.is_nan() || area.abs() < 1e-12 {
                 continue;
             }
             let span = |axis: usize, end: usize| {
@@ -220,8 +230,7 @@ fn cross(a: [f64; 3], b: [f64; 3], c: [f64; 3]) -> f64 {
 /// How much the surface faces who looks at each vertex, from 0 to 1, whichever way its triangles turn.
 fn normals(surface: &Surface, corners: &[[f64; 3]]) -> Vec<f64> {
     let mut sums = vec![[0.0; 3]; corners.len()];
-    for triangle in surface.triangles.rows() {
-        let place: [usize; 3] = std::array::from_fn(|corner| triangle[corner] as usize);
+    for place in triangles(surface) {
         let [a, b, c] = place.map(|vertex| corners[vertex]);
         let side = |to: [f64; 3]| -> [f64; 3] { std::array::from_fn(|axis| to[axis] - a[axis]) };
         let (u, v) = (side(b), side(c));

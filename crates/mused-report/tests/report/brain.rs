@@ -88,7 +88,13 @@ fn report(run: &Path, surfaces: &[(Side, Surface)]) -> Report {
 }
 
 fn figure<'r>(report: &'r Report, id: &str) -> &'r Figure {
-    report.figures().find(|figure| figure.id == id).unwrap()
+    let found = report.figures().find(|figure| figure.id == id);
+    found.unwrap_or_else(|| {
+        let page = report.html();
+        let missing: Vec<&str> = page.split("class=\"missing\">").skip(1).collect();
+        let missing = missing.iter().filter_map(|text| text.split('<').next());
+        panic!("no {id}: {:?}", missing.collect::<Vec<_>>())
+    })
 }
 
 fn names(count: usize) -> Vec<String> {
@@ -239,8 +245,11 @@ fn vertices_are_drawn_on_their_surfaces() {
         }],
         volume: None,
     };
-    let columns: Vec<f32> = (1..=voxels).map(|column| column as f32).collect();
     for subject in &simulated.dataset.subjects {
+        // People have voxels of their own number.
+        let own = subject.voxels.len();
+        let column = |place: usize| if place < own { (place + 1) as f32 } else { 0.0 };
+        let columns: Vec<f32> = (0..voxels).map(column).collect();
         let folder = simulated.data().join("subjects").join(&subject.id);
         let maps = [("column", columns.as_slice())];
         write_scalars(folder.join("grayordinates.dscalar.nii"), &brain, &maps).unwrap();
