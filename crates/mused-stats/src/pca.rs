@@ -2,11 +2,14 @@
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::evd::tridiag::tridiag_in_place;
+use faer::linalg::evd::tridiag::{tridiag_in_place, tridiag_in_place_scratch};
 use faer::linalg::evd::{
     ComputeEigenvectors, self_adjoint_evd_scratch, tridiagonal_self_adjoint_evd,
 };
-use faer::linalg::householder::apply_block_householder_sequence_on_the_left_in_place_with_conj;
+use faer::linalg::householder::{
+    apply_block_householder_sequence_on_the_left_in_place_scratch,
+    apply_block_householder_sequence_on_the_left_in_place_with_conj,
+};
 use faer::linalg::matmul::matmul;
 use faer::linalg::qr::no_pivoting::factor::recommended_block_size;
 use faer::{Accum, Conj, Mat, MatMut, MatRef, Par};
@@ -145,47 +148,76 @@ fn project(columns: MatRef<'_, f64>, weights: MatRef<'_, f64>) -> Vec<f64> {
 
 /// Eigenvalues, ascending, and eigenvectors of a symmetric matrix of which the lower half is given.
 ///
-/// The steps of faer's `self_adjoint_evd`, to the same bits, where the matrix lies: a copy of it is a fifth of the memory.
+/// The steps of faer's `self_adjoint_evd`, to the same bits, in three and a half matrices in place of five.
 pub(crate) fn eigenvectors(mut matrix: Mat<f64>) -> Result<(Vec<f64>, Mat<f64>)> {
     let size = matrix.nrows();
-    let (mut values, mut vectors) = (Diag::zeros(size), Mat::zeros(size, size));
     if size == 0 {
-        return Ok((Vec::new(), vectors));
+        return Ok((Vec::new(), matrix));
     }
-    let yes = ComputeEigenvectors::Yes;
-    let scratch = self_adjoint_evd_scratch::<f64>(size, yes, Par::Seq, Default::default());
-    let mut memory = MemBuffer::new(scratch);
-    let stack = MemStack::new(&mut memory);
-    let mut reflections = Mat::zeros(recommended_block_size::<f64>(size, size), size - 1);
-    let kept = reflections.as_mut();
-    tridiag_in_place(matrix.as_mut(), kept, Par::Seq, stack, Default::default());
+    let block = recommended_block_size::<f64>(size, size);
+    let mut reflections = Mat::zeros(block, size - 1);
     let (mut diagonal, mut beside) = (Diag::zeros(size), Diag::zeros(size));
+    let scratch = tridiag_in_place_scratch::<f64>(size, Par::Seq, Default::default());
+    tridiag_in_place(
+        matrix.as_mut(),
+        reflections.as_mut(),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        Default::default(),
+    );
     for place in 0..size {
         diagonal[place] = matrix[(place, place)];
         if place + 1 < size {
             beside[place] = matrix[(place + 1, place)];
         }
     }
+    let packed = packed(matrix);
+    let (mut values, mut vectors) = (Diag::zeros(size), Mat::zeros(size, size));
+    let yes = ComputeEigenvectors::Yes;
+    let scratch = self_adjoint_evd_scratch::<f64>(size, yes, Par::Seq, Default::default());
     tridiagonal_self_adjoint_evd(
         diagonal.as_ref(),
         beside.as_ref(),
         values.as_mut(),
         Some(vectors.as_mut()),
         Par::Seq,
-        stack,
+        MemStack::new(&mut MemBuffer::new(scratch)),
         Default::default(),
     )
     .map_err(|_| Error::NoEigenvectors { size })?;
+    let scratch =
+        apply_block_householder_sequence_on_the_left_in_place_scratch::<f64>(size - 1, block, size);
     apply_block_householder_sequence_on_the_left_in_place_with_conj(
-        matrix.as_ref().submatrix(1, 0, size - 1, size - 1),
+        unpacked(&packed, size).submatrix(1, 0, size - 1, size - 1),
         reflections.as_ref(),
         Conj::No,
         vectors.as_mut().subrows_mut(1, size - 1),
         Par::Seq,
-        stack,
+        MemStack::new(&mut MemBuffer::new(scratch)),
     );
     let values = values.column_vector().iter().copied().collect();
     Ok((values, vectors))
+}
+
+/// What lies below the diagonal, column by column: half of the memory.
+fn packed(matrix: Mat<f64>) -> Vec<f64> {
+    let size = matrix.nrows();
+    let mut below = Vec::with_capacity(size * (size - 1) / 2);
+    for column in 0..size {
+        below.extend((column + 1..size).map(|row| matrix[(row, column)]));
+    }
+    below
+}
+
+/// The matrix of [`packed`] values, with nothing elsewhere.
+fn unpacked(below: &[f64], size: usize) -> Mat<f64> {
+    let (mut matrix, mut values) = (Mat::zeros(size, size), below.iter());
+    for column in 0..size {
+        for (row, value) in (column + 1..size).zip(&mut values) {
+            matrix[(row, column)] = *value;
+        }
+    }
+    matrix
 }
 
 #[cfg(test)]

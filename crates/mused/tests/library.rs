@@ -109,7 +109,7 @@ fn a_model_a_subject_holds_that_subject_alone() {
             .unwrap();
         bytes.0.into_inner()
     };
-    assert_eq!(needs("ridge-pooled"), 2 * needs("ridge-separate"));
+    assert!(needs("ridge-separate") < needs("ridge-pooled"));
 }
 
 #[test]

@@ -499,7 +499,7 @@ fn bytes(regions: Regions, slots: usize, width: usize, samples: usize) -> FitByt
         true => 2.0 * part * width,
         false => part * width,
     };
-    let decomposed = (4.0 * smaller.powi(2)).max(smaller.powi(2) + after);
+    let decomposed = (3.5 * smaller.powi(2)).max(smaller.powi(2) + after);
     let vectors = width * n.min(width);
     let (held, by_thread) = match regions {
         // Rows are read when they are needed.

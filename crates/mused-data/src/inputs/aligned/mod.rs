@@ -88,16 +88,16 @@ impl<'g> Alignment<'g> {
             own.entry(sample.subject).or_default().push(sample.clone());
         }
         let shared = Shared::of(self, dataset, &own)?;
-        let mut subjects = Vec::with_capacity(own.len());
-        // One after another: a subject's samples of whole brains can be gigabytes.
-        for (&subject, samples) in &own {
-            let fit = || self.subject(dataset, subject, samples, &shared);
-            subjects.push(one(subject, &fit)?);
-        }
         let everywhere = dataset.roi_names().into_iter();
         let regions =
             everywhere.filter(|name| own.keys().any(|&s| has(&dataset.subjects[s], name)));
-        Ok(Aligned::together(subjects, regions))
+        let mut together = Together::of(regions.collect(), training.len());
+        // One after another: a subject's samples of whole brains can be gigabytes.
+        for (&subject, samples) in &own {
+            let fit = || self.subject(dataset, subject, samples, &shared);
+            together.add(one(subject, &fit)?);
+        }
+        Ok(together.aligned)
     }
 
     /// The maps of one subject.
@@ -205,40 +205,59 @@ impl<'g> Alignment<'g> {
     }
 }
 
-impl Aligned {
-    /// Subjects in one: their rows below each other, 0 in `regions` that a subject lacks.
-    fn together<'r>(mut subjects: Vec<Self>, regions: impl Iterator<Item = &'r str>) -> Self {
-        let slots = |of: &Self| of.transform.layout.slots().to_vec();
-        let first = subjects.iter().flat_map(slots).next();
-        let width = first.map_or(0, |slot| slot.length);
-        let all = contiguous(regions.map(|name| (name.to_owned(), width)));
-        let rows = subjects.iter().map(|own| own.training.nrows()).sum();
-        let mut training = Array2::zeros((rows, all.len() * width));
-        let mut first = 0;
-        for own in &mut subjects {
-            let last = first + own.training.nrows();
-            for from in slots(own) {
-                let Some(to) = all.iter().find(|slot| slot.name == from.name) else {
-                    continue;
-                };
-                let values = own.training.slice(s![.., from.offset..from.offset + width]);
-                training
-                    .slice_mut(s![first..last, to.offset..to.offset + width])
-                    .assign(&values);
-            }
-            first = last;
-            // Inputs of many people are most of the memory: not held twice.
-            own.training = Array2::default((0, 0));
-        }
-        let subjects = subjects.into_iter().flat_map(|own| own.transform.subjects);
+/// Subjects in one: their rows below each other, 0 in regions that a subject lacks. Rows of many people are most of the memory,
+/// so each one's find their place before the next one's are made.
+struct Together<'r> {
+    regions: Vec<&'r str>,
+    samples: usize,
+    /// Rows that have found their place.
+    placed: usize,
+    aligned: Aligned,
+}
+
+impl<'r> Together<'r> {
+    fn of(regions: Vec<&'r str>, samples: usize) -> Self {
+        let transform = InputTransform {
+            layout: Layout::Regions { slots: Vec::new() },
+            references: None,
+            subjects: Vec::new(),
+        };
+        let training = Array2::default((0, 0));
         Self {
-            transform: InputTransform {
-                layout: Layout::Regions { slots: all },
-                references: None,
-                subjects: subjects.collect(),
+            regions,
+            samples,
+            placed: 0,
+            aligned: Aligned {
+                transform,
+                training,
             },
-            training,
         }
+    }
+
+    fn add(&mut self, own: Aligned) {
+        let all = &mut self.aligned;
+        let slots = own.transform.layout.slots();
+        // The same in every region of everybody.
+        let width = slots.first().map_or(0, |slot| slot.length);
+        if all.transform.subjects.is_empty() {
+            let lengths = self.regions.iter().map(|name| (name.to_string(), width));
+            let slots = contiguous(lengths);
+            all.training = Array2::zeros((self.samples, slots.len() * width));
+            all.transform.layout = Layout::Regions { slots };
+        }
+        let rows = self.placed..self.placed + own.training.nrows();
+        for from in slots {
+            let mut places = all.transform.layout.slots().iter();
+            let Some(to) = places.find(|slot| slot.name == from.name) else {
+                continue;
+            };
+            let values = own.training.slice(s![.., from.offset..from.offset + width]);
+            all.training
+                .slice_mut(s![rows.clone(), to.offset..to.offset + width])
+                .assign(&values);
+        }
+        self.placed = rows.end;
+        all.transform.subjects.extend(own.transform.subjects);
     }
 }
 
