@@ -44,6 +44,9 @@ struct SubjectSummary {
     largest_motion: Option<f64>,
 }
 
+/// What is measured of a subject.
+type Measured = fn(&SubjectSummary) -> Option<f64>;
+
 #[derive(Serialize)]
 struct LabelSummary {
     name: String,
@@ -176,7 +179,7 @@ fn print(dataset: &Dataset, summary: &Summary, found: &Quality) {
     );
 
     // Where somebody has them.
-    let measured: [(&str, fn(&SubjectSummary) -> Option<f64>); 2] = [
+    let measured: [(&str, Measured); 2] = [
         ("repeatability", |subject| subject.repeatability),
         ("motion (mm)", |subject| subject.motion),
     ];
