@@ -183,6 +183,7 @@ impl Run {
                 others: &others,
                 images,
                 quality: None,
+                surfaces: &[],
                 tsne: false,
                 command: "mused.Run.report",
                 out: &out,

@@ -1,12 +1,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use mused_formats::refusal;
+
 /// What this crate refuses, and where it found it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused.
-    #[error("{}: {source}", .path.display())]
+    #[error("{}: {}", .path.display(), refusal(.source))]
     Io {
         /// The file or folder.
         path: PathBuf,

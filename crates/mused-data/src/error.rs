@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use mused_formats::refusal;
+
 /// What went wrong with a dataset: what was expected, what was found, and where.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -8,7 +10,7 @@ pub enum Error {
     #[error(transparent)]
     Format(#[from] mused_formats::Error),
     /// The operating system refused.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {}", path.display(), refusal(source))]
     Io {
         /// What was tried, e.g. "cannot create".
         action: &'static str,

@@ -2,6 +2,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::refusal;
+
 /// Why a file could not be read or written: what was expected, what was found, in which file and where in it.
 #[derive(Debug, thiserror::Error)]
 pub struct Error {
@@ -18,7 +20,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The operating system refused.
-    #[error("{0}")]
+    #[error("{}", refusal(.0))]
     Io(io::Error),
     /// The contents break the format's rules, or the caller's.
     #[error("{place}: expected {expected}, found {found}")]

@@ -23,6 +23,7 @@ mod recognise;
 pub mod safetensors;
 pub mod sha256;
 mod shell;
+pub mod surface;
 pub mod table;
 mod together;
 pub mod torch_pickle;
@@ -39,4 +40,4 @@ pub use together::Together;
 pub use whole_file::{
     WholeFile, copy_file, make_folder, move_folder, replace_file, replace_folder, sync_folder,
 };
-pub use wording::plain;
+pub use wording::{plain, refusal};

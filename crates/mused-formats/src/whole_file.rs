@@ -39,7 +39,13 @@ impl WholeFile {
             file.set_len(0)?;
             Ok(file)
         };
-        let file = create().map_err(|error| Error::from(error).in_file(&destination))?;
+        let file = create().map_err(|error| {
+            let error = match error.kind() {
+                io::ErrorKind::NotFound => io::Error::other("there is no folder to write it to"),
+                _ => error,
+            };
+            Error::from(error).in_file(&destination)
+        })?;
         Ok(Self {
             destination,
             partial: Some(partial),

@@ -1,6 +1,7 @@
-//! Errors of JSON and TOML in words that do not take knowing Rust.
+//! Errors of JSON, TOML and the operating system in words that do not take knowing Rust.
 
 use std::fmt::Display;
+use std::io;
 
 /// What the parsers of JSON and TOML call what they expect, and what it is.
 const WORDS: [(&str, &str); 20] = [
@@ -51,9 +52,34 @@ pub fn plain(error: impl Display) -> String {
     }
 }
 
+/// What the operating system refused, without its number, which tells nobody anything.
+pub fn refusal(error: &io::Error) -> String {
+    let message = error.to_string();
+    let Some(number) = error.raw_os_error() else {
+        return message;
+    };
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is nothing at this path".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission is denied".to_owned(),
+        io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+        io::ErrorKind::AlreadyExists => "something is in the way there".to_owned(),
+        io::ErrorKind::NotADirectory => "a part of this path is a file, not a folder".to_owned(),
+        _ => message.replace(&format!(" (os error {number})"), ""),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refusals_have_no_numbers() {
+        let missing = std::fs::read("nowhere/to/be/found").unwrap_err();
+        assert_eq!(refusal(&missing), "there is nothing at this path");
+        let busy = io::Error::from_raw_os_error(16);
+        assert!(!refusal(&busy).contains("os error"), "{}", refusal(&busy));
+        assert_eq!(refusal(&io::Error::other("an own one")), "an own one");
+    }
 
     #[test]
     fn types_of_rust_are_told_in_plain_words() {

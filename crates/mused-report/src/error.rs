@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use mused_formats::refusal;
+
 /// Why a report could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,7 +16,7 @@ pub enum Error {
     #[error(transparent)]
     Results(#[from] mused_results::Error),
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), refusal(source))]
     Io {
         /// The file.
         path: PathBuf,

@@ -13,13 +13,15 @@ pub(crate) enum By {
 }
 
 /// A part of a figure that changes with what is picked.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Variants {
     /// Id of the element whose content changes.
     pub(crate) target: String,
     pub(crate) by: By,
     /// Markup for the mean and each label or subject, or `[label * subjects + subject]`.
     pub(crate) markup: Vec<String>,
+    /// Markup where that has none.
+    pub(crate) rest: String,
 }
 
 /// A picture with words and numbers behind it.

@@ -24,7 +24,7 @@ mod table;
 pub use curve_page::CurvePage;
 pub use error::{Error, Result};
 pub use figure::Figure;
-pub use figures::{SizeLine, SizePoint, over_sizes};
+pub use figures::{Side, SizeLine, SizePoint, over_sizes};
 pub use heatmap::heatmap;
 pub use input::{Images, NoImages, Pixels, RunFiles, ScoredRun};
 pub use report::{Report, Request};

@@ -1,8 +1,11 @@
-use mused_data::quality::{Quality, quality};
 use std::path::Path;
+
+use mused_data::quality::{Quality, quality};
+use mused_formats::surface::Surface;
 
 use crate::curve_page::CurvePage;
 use crate::figure::{Figure, Section};
+use crate::figures::Side;
 use crate::input::{Images, RunFiles, ScoredRun, Scores};
 use crate::page::{self, Page};
 use crate::sections::{self, Facts, Input};
@@ -18,6 +21,8 @@ pub struct Request<'a> {
     pub images: &'a mut dyn Images,
     /// What is known of subjects and runs already; measured where it is not.
     pub quality: Option<Quality>,
+    /// Surfaces of the cortex, at most one of each side, that importance and patterns are drawn on.
+    pub surfaces: &'a [(Side, Surface)],
     /// Whether token maps are made by t-SNE instead of principal components.
     pub tsne: bool,
     /// The command that makes the report, as it can be typed.
@@ -54,6 +59,7 @@ impl Report {
             labels: &labels,
             subjects: &subjects,
             command: request.command,
+            surfaces: request.surfaces,
             tsne: request.tsne,
         };
         let page = Page {

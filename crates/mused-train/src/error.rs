@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use mused_data::audit::Finding;
+use mused_formats::refusal;
 
 use crate::overflow::Cause;
 
@@ -24,7 +25,7 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] mused_model::Error),
     /// The operating system refused.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {}", path.display(), refusal(source))]
     Io {
         /// What was tried, e.g. "cannot create".
         action: &'static str,

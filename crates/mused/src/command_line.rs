@@ -1,11 +1,13 @@
 //! The command `mused`: thin verbs over the library. The binary calls it, and so does what a Python wheel brings.
 
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use mused_data::Imported;
+use mused_formats::refusal;
 
 use crate::args::{Cli, Command};
 use crate::{commands, terminal};
@@ -66,7 +68,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let mut message = error.to_string();
-            for cause in error.chain().skip(1).map(ToString::to_string) {
+            for cause in error.chain().skip(1) {
+                let cause = match cause.downcast_ref::<io::Error>() {
+                    Some(refused) => refusal(refused),
+                    None => cause.to_string(),
+                };
                 // Library errors tell their cause themselves.
                 if !message.ends_with(&cause) {
                     message = format!("{message}: {cause}");

@@ -135,6 +135,35 @@ fn train_evaluate_predict() {
     );
 }
 
+/// What is measured of a subject stands beside it, where somebody has it.
+#[test]
+fn the_table_of_subjects_has_repeatability_and_motion() {
+    let bench = Bench::new();
+    let info = |arguments: &str| {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let done = bench.mused(&arguments).assert().success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    let head = |text: &str| {
+        let mut lines = text
+            .lines()
+            .skip_while(|line| !line.starts_with("subject "));
+        let mut next = || lines.next().unwrap().to_owned();
+        (next(), next(), next())
+    };
+    info("simulate --subjects 2 --stimuli 40 --repeats 1 --seed 1 once");
+    let (names, ..) = head(&info("info once"));
+    assert!(names.trim_end().ends_with("MB"), "{names}");
+
+    info("simulate --subjects 2 --stimuli 40 --repeats 2 --seed 1 repeated");
+    let moved = "session\trun\tmean\tlargest\n1\t1\t0.125\t0.5\n";
+    fs::write(bench.path("repeated/subjects/sub-02/motion.tsv"), moved).unwrap();
+    let (names, first, second) = head(&info("info repeated"));
+    assert!(names.ends_with("repeatability   motion (mm)"), "{names}");
+    assert!(first.ends_with('–') && first.contains(" 0."), "{first}");
+    assert!(second.ends_with("0.125"), "{second}");
+}
+
 #[test]
 fn the_same_seed_gives_the_same_bits_on_any_number_of_threads() {
     let bench = Bench::new();

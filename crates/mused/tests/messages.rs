@@ -128,6 +128,20 @@ fn wrong_inputs_are_told_what_was_meant() {
         "import npy turned new",
         "import npy no-stimuli new",
         "train one-run --out new",
+        "train data --out new --config nowhere.toml",
+        "map data --subject sub-01 --values nowhere.npy --out new.nii.gz",
+        "map data --subject sub-01 --quantity mean --out nowhere/new.nii.gz",
+        "predict run data --out nowhere/new.npy",
+        "report run --out nowhere/new.html",
+        "report run --surface lh=nowhere.surf.gii",
+        "retrieve run --gallery nowhere.npy",
+        "words run --words nowhere.txt",
+        "words run --words coco --vectors nowhere.npy",
+        "features data --model nowhere",
+        "import rdm nowhere.toml new",
+        "import bids nowhere new",
+        "import hcp nowhere new",
+        "import-checkpoint nowhere new --dataset data",
     ] {
         let output = mused(&folder, &format!("--quiet {arguments}"))
             .code(1)

@@ -12,6 +12,7 @@ use ndarray::Array2;
 
 use crate::fields::Fields;
 use crate::npy::{ByteOrder, Dtype};
+pub use crate::surface::Surface;
 use crate::{Error, Result, number, recognise};
 pub use annotation::{Annotation, Region, parse_annotation, read_annotation};
 pub use mgh::{new_mgh, open_mgh};
@@ -19,15 +20,6 @@ pub use mgh::{new_mgh, open_mgh};
 const TRIANGLES: [u8; 3] = [0xFF, 0xFF, 0xFE];
 const QUADRANGLES: [[u8; 3]; 2] = [[0xFF, 0xFF, 0xFF], [0xFF, 0xFF, 0xFD]];
 const NEW_MORPH: [u8; 3] = [0xFF, 0xFF, 0xFF];
-
-/// A mesh.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Surface {
-    /// Coordinates in mm \[vertices, 3\].
-    pub vertices: Array2<f32>,
-    /// Indices of vertices, from 0 \[triangles, 3\].
-    pub triangles: Array2<u32>,
-}
 
 /// The vertices of a .label file.
 #[derive(Clone, Debug, PartialEq)]

@@ -292,6 +292,7 @@ pub(super) fn report(input: &[u8]) -> bool {
                 others: &[],
                 images: &mut NoImages,
                 quality: None,
+                surfaces: &[],
                 tsne: false,
                 command: "mused report run",
                 out: &path.join("report.html"),

@@ -47,6 +47,7 @@ pub(crate) fn card(decoding: &Decoding<'_>) -> Figure {
         target,
         by: By::Subject,
         markup,
+        rest: String::new(),
     });
     let table = decoding.table();
     Figure::new(&decoding.id, decoding.stimulus, alt, svg, table)

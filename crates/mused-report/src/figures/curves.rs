@@ -82,6 +82,7 @@ pub(crate) fn curves(kind: Kind, scores: &Scores, labels: &[String]) -> Figure {
         target: format!("{id}-subject"),
         by: By::Both,
         markup: rows.iter().flat_map(|row| singles(&plot, row)).collect(),
+        rest: String::new(),
     });
     Figure::new(id, kind.title(), alt, svg, table(kind, &rows))
         .caption(format!(
@@ -130,6 +131,7 @@ fn by_label(
         target,
         by: By::Label,
         markup: rows.iter().map(markup).collect(),
+        rest: String::new(),
     }
 }
 

@@ -1,10 +1,7 @@
-use std::collections::BTreeMap;
-
 use mused_data::Grid;
 
-use crate::colour::diverging;
-use crate::number::difference;
-use crate::svg::{Anchor, Ink, Svg, colour_bar, entry, palette, pixels_url};
+use super::views::{Views, colour};
+use crate::svg::{Anchor, Ink, Svg, entry, palette, pixels_url};
 
 /// Room of the three views together, their height at most, and the room between them.
 const WIDTH: f64 = 390.0;
@@ -81,6 +78,10 @@ impl Brain {
         })
     }
 
+    pub(crate) fn places(&self) -> &[[i32; 3]] {
+        &self.places
+    }
+
     /// The place in millimetres.
     fn millimetres(&self, place: [i32; 3]) -> Option<[f64; 3]> {
         let affine = self.grid.as_ref()?.affine;
@@ -91,7 +92,7 @@ impl Brain {
     }
 
     /// The values with the largest size along each line of sight, row by row from above.
-    fn seen(&self, view: &View, values: &[f32]) -> (Vec<f32>, usize, usize) {
+    fn seen(&self, view: &View, values: &[f64]) -> (Vec<f64>, usize, usize) {
         let length = |axis: usize| self.shape[self.axes[axis].0];
         let (width, height) = (length(view.across), length(view.up));
         let at = |place: &[i32; 3], axis: usize| {
@@ -103,7 +104,7 @@ impl Brain {
                 index
             }
         };
-        let mut seen = vec![f32::NAN; width * height];
+        let mut seen = vec![f64::NAN; width * height];
         for (place, &value) in self.places.iter().zip(values) {
             let row = height - 1 - at(place, view.up);
             let pixel = &mut seen[row * width + at(place, view.across)];
@@ -125,35 +126,21 @@ impl Brain {
         let factor = ((WIDTH - 16.0 - 2.0 * GAP) / width).min(HEIGHT / most);
         (length(view.across) * factor, length(view.up) * factor)
     }
+}
 
-    fn height(&self) -> f64 {
-        VIEWS
-            .iter()
-            .map(|view| self.size(view).1)
-            .fold(0.0, f64::max)
+impl Views for Brain {
+    fn picture(&self, target: &str, shown: &str) -> Svg {
+        let mut svg = Svg::new(WIDTH, self.bottom() + 74.0);
+        svg.target(target, shown);
+        svg
     }
 
-    /// A picture with room for the views.
-    pub(crate) fn picture(&self) -> Svg {
-        Svg::new(WIDTH, TOP + self.height() + 74.0)
-    }
-
-    /// The brain from its side, from behind and from above, with a value a voxel.
-    pub(crate) fn views(&self, name: &str, values: &[f32], what: &str) -> String {
-        let finite = values.iter().filter(|value| value.is_finite());
-        let most = finite.fold(1e-9f64, |most, value| most.max(f64::from(value.abs())));
-        let mut svg = Svg::new(0.0, 0.0);
-        svg.text(
-            (8.0, 14.0),
-            Anchor::Start,
-            Ink::Text,
-            &self.words(name, values),
-        );
-        let (mut x, bottom) = (8.0, TOP + self.height());
+    fn paint(&self, svg: &mut Svg, shares: &[f64]) {
+        let (mut x, bottom) = (8.0, self.bottom());
         for view in &VIEWS {
-            let (seen, columns, rows) = self.seen(view, values);
+            let (seen, columns, rows) = self.seen(view, shares);
             let pixels: Vec<u8> = (seen.iter())
-                .map(|value| entry((f64::from(*value) / most + 1.0) / 2.0))
+                .map(|share| entry((share + 1.0) / 2.0))
                 .collect();
             let size = self.size(view);
             let y = bottom - size.1;
@@ -167,38 +154,22 @@ impl Brain {
             }
             x += size.0 + GAP;
         }
-        let (low, high) = (difference(-most), difference(most));
-        colour_bar(
-            &mut svg,
-            (8.0, bottom + 34.0),
-            200.0,
-            colour,
-            [&low, what, &high],
-        );
-        svg.body
     }
 
-    /// Whose brain it is, and where its largest value lies.
-    fn words(&self, name: &str, values: &[f32]) -> String {
-        let known = self
-            .places
-            .iter()
-            .zip(values)
-            .filter(|(_, value)| value.is_finite());
-        match known.max_by(|a, b| a.1.total_cmp(b.1)) {
-            Some((place, value)) if *value > 0.0 => {
-                let (at, unit) = match self.millimetres(*place) {
-                    Some(at) => (at.map(|mm| format!("{mm:.0}")).join(" "), " mm"),
-                    None => (place.map(|index| index.to_string()).join(" "), ""),
-                };
-                let value = difference(f64::from(*value));
-                format!(
-                    "{name}: most at {}{unit}, {value}",
-                    at.replace('-', "\u{2212}")
-                )
-            }
-            _ => name.to_owned(),
-        }
+    fn place(&self, index: usize) -> String {
+        let Some(place) = self.places.get(index) else {
+            return String::new();
+        };
+        let words = match self.millimetres(*place) {
+            Some(at) => format!("{} mm", at.map(|mm| format!("{mm:.0}")).join(" ")),
+            None => place.map(|index| index.to_string()).join(" "),
+        };
+        words.replace('-', "\u{2212}")
+    }
+
+    fn bottom(&self) -> f64 {
+        let heights = VIEWS.iter().map(|view| self.size(view).1);
+        TOP + heights.fold(0.0, f64::max)
     }
 }
 
@@ -216,27 +187,6 @@ fn axes(grid: &Grid) -> [(usize, bool, f64); 3] {
             column.sum::<f64>().sqrt().max(1e-6),
         )
     })
-}
-
-fn colour(share: f64) -> [u8; 3] {
-    diverging(2.0 * share - 1.0)
-}
-
-/// The mean of values where several brains have voxels, each of a voxel over those who have it.
-pub(crate) fn mean_of<'v>(
-    brains: impl Iterator<Item = (&'v Brain, &'v [f32])>,
-) -> (Vec<[i32; 3]>, Vec<f32>) {
-    let mut sums: BTreeMap<[i32; 3], (f32, f32)> = BTreeMap::new();
-    for (brain, values) in brains {
-        for (place, value) in brain.places.iter().zip(values) {
-            let (sum, count) = sums.entry(*place).or_default();
-            *sum += value;
-            *count += 1.0;
-        }
-    }
-    let each = sums.into_iter();
-    each.map(|(place, (sum, count))| (place, sum / count))
-        .unzip()
 }
 
 #[cfg(test)]
@@ -265,11 +215,10 @@ mod tests {
         assert_eq!((width, height), (2, 2));
         assert!(seen[0].is_nan());
         assert_eq!(seen[1..], [0.3, -0.2, 0.1]);
-        assert_eq!(
-            brain.words("anna", &[0.1, -0.2, 0.3]),
-            "anna: most at 10 3 \u{2212}1 mm, +0.300"
-        );
+        let drawn = brain.drawn("anna", &[0.1, -0.2, 0.3], "drop");
+        assert!(drawn.contains("anna: most at 10 3 \u{2212}1 mm, +0.300"));
         let nowhere = Brain::new(vec![[4, 5, 6]], None).unwrap();
-        assert_eq!(nowhere.words("ben", &[0.5]), "ben: most at 4 5 6, +0.500");
+        let drawn = nowhere.drawn("ben", &[0.5], "drop");
+        assert!(drawn.contains("ben: most at 4 5 6, +0.500"));
     }
 }

@@ -94,7 +94,12 @@ pub(crate) fn token_map(map: &TokenMap<'_>, by: By) -> Option<Figure> {
     Some(
         Figure::new(&id, &format!("{name}, by {word}"), alt, svg, map.table())
             .caption(caption)
-            .variants((!markup.is_empty()).then_some(Variants { target, by, markup })),
+            .variants((!markup.is_empty()).then_some(Variants {
+                target,
+                by,
+                markup,
+                rest: String::new(),
+            })),
     )
 }
 

@@ -1,5 +1,8 @@
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use mused_formats::npy::NpyMatrix;
 use mused_formats::table::Table;
 use mused_formats::{npy, plain, quoted};
 use mused_run::Run;
@@ -228,6 +231,37 @@ impl Explain {
         ))
     }
 
+    /// The row of each label in patterns.
+    pub(crate) fn pattern_labels(&self) -> Part<Rc<HashMap<String, usize>>> {
+        let names = rows(&self.root.join("patterns/labels.tsv"), |row| {
+            Some(row.text("label"))
+        })?;
+        Ok(Rc::new(names.into_iter().zip(0..).collect()))
+    }
+
+    /// The patterns of a subject's voxels; `labels` are [`Self::pattern_labels`].
+    pub(crate) fn patterns(
+        &self,
+        subject: &str,
+        voxels: usize,
+        labels: &Part<Rc<HashMap<String, usize>>>,
+    ) -> Part<Patterns> {
+        let rows = labels.clone()?;
+        let path = self.root.join("patterns").join(format!("{subject}.npy"));
+        let matrix = super::part(NpyMatrix::open(&path))?;
+        let found = (matrix.rows(), matrix.columns());
+        if found != (rows.len(), voxels) {
+            return Err(format!(
+                "{}: expected {} × {voxels} values, found {} × {}",
+                path.display(),
+                rows.len(),
+                found.0,
+                found.1
+            ));
+        }
+        Ok(Patterns { rows, matrix })
+    }
+
     /// The importance of a subject's voxels.
     pub(crate) fn importance(&self, subject: &str, voxels: usize) -> Part<Vec<f32>> {
         let path = self.root.join("importance").join(format!("{subject}.npy"));
@@ -242,6 +276,40 @@ impl Explain {
             )
         })?;
         Ok(values.to_vec())
+    }
+}
+
+/// Patterns of a subject's voxels, a row a label, read when they are asked for.
+#[derive(Debug)]
+pub(crate) struct Patterns {
+    rows: Rc<HashMap<String, usize>>,
+    matrix: NpyMatrix,
+}
+
+impl Patterns {
+    /// Of a label.
+    pub(crate) fn of(&self, label: &str) -> Part<Vec<f32>> {
+        let row = self.rows.get(label).copied();
+        self.row(row.ok_or_else(|| format!("patterns of {label} are not known"))?)
+    }
+
+    /// The root mean square over labels.
+    pub(crate) fn size(&self) -> Part<Vec<f32>> {
+        let mut sums = vec![0.0_f64; self.matrix.columns()];
+        for row in 0..self.matrix.rows() {
+            for (sum, value) in sums.iter_mut().zip(self.row(row)?) {
+                *sum += f64::from(value).powi(2);
+            }
+        }
+        let count = self.matrix.rows() as f64;
+        let each = sums.into_iter();
+        Ok(each.map(|sum| (sum / count).sqrt() as f32).collect())
+    }
+
+    fn row(&self, row: usize) -> Part<Vec<f32>> {
+        let mut values = vec![0.0; self.matrix.columns()];
+        super::part(self.matrix.read_row(row, &mut values))?;
+        Ok(values)
     }
 }
 

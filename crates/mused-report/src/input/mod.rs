@@ -6,7 +6,9 @@ mod run_files;
 mod scored_run;
 mod scores;
 
-pub(crate) use explain::{About, Attention, Explain, LabelDrop, Occlusion, RdmRow, TokenRow};
+pub(crate) use explain::{
+    About, Attention, Explain, LabelDrop, Occlusion, Patterns, RdmRow, TokenRow,
+};
 pub(crate) use images::thumbnail;
 pub use images::{Images, NoImages, Pixels};
 pub use run_files::RunFiles;

@@ -8,10 +8,10 @@
   // All markup below was escaped when the page was written.
   const show = () => {
     const subjects = pickers.subject ? pickers.subject.options.length : 1;
-    for (const [id, { by, markup }] of Object.entries(variants)) {
+    for (const [id, { by, markup, rest }] of Object.entries(variants)) {
       const index = by === "label" ? picked("label") : by === "subject" ? picked("subject") : picked("label") * subjects + picked("subject");
       const target = document.getElementById(id);
-      if (target) target.innerHTML = markup[index] ?? "";
+      if (target) target.innerHTML = markup[index] ?? rest;
     }
     for (const row of document.querySelectorAll(".pick")) {
       const { label, subject } = row.dataset;

@@ -31,7 +31,9 @@ pub(crate) struct Page {
 #[derive(Serialize)]
 struct Variant<'a> {
     by: By,
-    markup: &'a [String],
+    /// What there is, by its place: of many labels and subjects most may have none.
+    markup: BTreeMap<usize, &'a str>,
+    rest: &'a str,
 }
 
 /// What made the page, of what.
@@ -48,8 +50,13 @@ pub(crate) fn write(page: &Page) -> String {
     let mut variants: BTreeMap<&str, Variant<'_>> = BTreeMap::new();
     for figure in page.sections.iter().flat_map(Section::all_figures) {
         for each in &figure.variants {
-            let (by, markup) = (each.by, each.markup.as_slice());
-            variants.insert(&each.target, Variant { by, markup });
+            let there = (0..).zip(&each.markup).filter(|(_, one)| !one.is_empty());
+            let variant = Variant {
+                by: each.by,
+                markup: there.map(|(place, one)| (place, one.as_str())).collect(),
+                rest: &each.rest,
+            };
+            variants.insert(&each.target, variant);
         }
     }
     // A map of strings and numbers always has a JSON form.

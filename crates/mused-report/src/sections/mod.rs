@@ -12,8 +12,10 @@ mod runs;
 mod stimuli;
 mod training;
 
+use crate::figures::Side;
 use crate::input::{RunFiles, ScoredRun, Scores};
 use mused_data::quality::Quality;
+use mused_formats::surface::Surface;
 
 pub(crate) use brain::{brain, importance_maps};
 pub(crate) use facts::Facts;
@@ -38,6 +40,8 @@ pub(crate) struct Input<'a> {
     pub(crate) scores: Option<&'a Scores>,
     pub(crate) labels: &'a [String],
     pub(crate) subjects: &'a [String],
+    /// Surfaces of the cortex, where they were given.
+    pub(crate) surfaces: &'a [(Side, Surface)],
     /// Whether token maps are made by t-SNE.
     pub(crate) tsne: bool,
     /// The command that made the report.

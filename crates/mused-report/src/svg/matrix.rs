@@ -5,6 +5,16 @@ use super::{Anchor, Ink, Svg};
 
 /// Pixels of a palette as a PNG in a `data:` URL; entry 0 of the palette is transparent.
 pub(crate) fn pixels_url(pixels: &[u8], size: (usize, usize), palette: &[[u8; 3]]) -> String {
+    png_url(pixels, size, palette, &[0])
+}
+
+/// Shadows from 0, none, to 255, black, as [`pixels_url`].
+pub(crate) fn shadows_url(pixels: &[u8], size: (usize, usize)) -> String {
+    let opacity: Vec<u8> = (0..=255).collect();
+    png_url(pixels, size, &[[0; 3]; 256], &opacity)
+}
+
+fn png_url(pixels: &[u8], size: (usize, usize), palette: &[[u8; 3]], opacity: &[u8]) -> String {
     let mut bytes = Vec::new();
     let (width, height) = size;
     let mut encoder = png::Encoder::new(&mut bytes, width.max(1) as u32, height.max(1) as u32);
@@ -12,7 +22,7 @@ pub(crate) fn pixels_url(pixels: &[u8], size: (usize, usize), palette: &[[u8; 3]
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::High);
     encoder.set_palette(palette.iter().flatten().copied().collect::<Vec<u8>>());
-    encoder.set_trns(vec![0]);
+    encoder.set_trns(opacity);
     // Memory takes every byte, and the sizes agree by construction; an empty matrix has no image.
     let _ = encoder
         .write_header()

@@ -1,6 +1,7 @@
 //! Pages of runs that are complete, broken or strange.
 #![allow(clippy::unwrap_used)]
 
+mod brain;
 mod example;
 mod methods;
 
@@ -24,6 +25,7 @@ fn report(run: &Path, others: &[ScoredRun]) -> Report {
         others,
         images: &mut NoImages,
         quality: None,
+        surfaces: &[],
         tsne: false,
         command: "mused report RUN",
         out: &run.join("report.html"),
@@ -504,6 +506,7 @@ fn pictures_and_brains_are_shown_where_there_are_any() {
         others: &[],
         images: &mut Blue,
         quality: None,
+        surfaces: &[],
         tsne: false,
         command: "mused report RUN",
         out: &run.join("report.html"),

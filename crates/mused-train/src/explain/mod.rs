@@ -197,7 +197,7 @@ fn write<B: KernelBackend>(
             let lacking = subjects.len() - importance.len();
             notes.push(format!(
                 "no importance a voxel for {lacking} subjects: their voxels have no positions (columns i, j and k of \
-                 voxels.tsv), or their scores are undefined"
+                 voxels.tsv, or grayordinates), or their scores are undefined"
             ));
         }
     }

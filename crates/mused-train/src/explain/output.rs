@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use mused_data::Dataset;
+use mused_data::{Dataset, map};
 use mused_formats::npy;
 use mused_formats::table::TableWriter;
 use mused_formats::{make_folder, replace_file};
@@ -183,7 +183,8 @@ pub(super) fn importance(
     let mut written = Vec::new();
     for (place, &subject) in subjects.iter().enumerate() {
         let person = &dataset.subjects[subject];
-        if person.voxels.iter().any(|voxel| voxel.coordinate.is_none()) {
+        let placed = person.voxels.iter().all(|voxel| voxel.coordinate.is_some());
+        if !placed && map::image(person)?.is_none() {
             continue;
         }
         let of_part = |part: usize| {

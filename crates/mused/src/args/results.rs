@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use mused::report::Side;
 
 use super::{DeviceArgs, MemoryArgs, PlanArgs, ThreadArgs, TimeArgs};
 
@@ -34,11 +35,13 @@ Examples:
   mused report runs/a
   mused report runs/guided runs/unguided --out guided.html --figures figures
   mused report runs/benchmark
+  mused report runs/hcp --surface lh=S1200.L.inflated_MSMAll.32k_fs_LR.surf.gii --surface rh=S1200.R.inflated_MSMAll.32k_fs_LR.surf.gii
 
 The page needs no network and no other file. Several runs are compared with the first, which the rest of the page is
 about; a folder of `mused benchmark` stands for all its runs, one of `mused curve` for its curve. Run `mused explain RUN`
 before for attention, importance and token maps; importance is also written as images beside the page, where voxels have
-places.")]
+places. Surfaces have the vertices that responses of vertices are of, or lie in the millimetres of the voxels; a vertex then has
+the value of the nearest voxel, no further away than a voxel is long.")]
 pub(crate) struct ReportArgs {
     /// Run directories, or a folder of `mused benchmark` or `mused curve`
     #[arg(required = true, value_name = "RUN")]
@@ -52,9 +55,18 @@ pub(crate) struct ReportArgs {
     /// Folder outside of the dataset whose pictures of stimuli may be shown
     #[arg(long, value_name = "DIR")]
     pub(crate) allow: Vec<PathBuf>,
+    /// Surface of a half of the cortex, to draw importance and patterns on: GIFTI or FreeSurfer, as lh=FILE and rh=FILE
+    #[arg(long, value_name = "SIDE=FILE", value_parser = surface)]
+    pub(crate) surface: Vec<(Side, PathBuf)>,
     /// Folder for every figure as SVG, PNG (300 dpi) and TSV
     #[arg(long, value_name = "DIR")]
     pub(crate) figures: Option<PathBuf>,
+}
+
+fn surface(text: &str) -> Result<(Side, PathBuf), String> {
+    let given = text.split_once('=').filter(|(_, file)| !file.is_empty());
+    let given = given.and_then(|(side, file)| Some((Side::named(side)?, PathBuf::from(file))));
+    given.ok_or_else(|| "expected lh=FILE or rh=FILE".to_owned())
 }
 
 #[derive(Debug, Args)]

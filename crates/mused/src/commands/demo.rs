@@ -84,7 +84,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     progress!("explaining the aligned run");
     explained(&args.out.join(RUNS[0].0), None, 0)?;
     let paths: Vec<PathBuf> = runs.iter().map(|run| run.path().to_owned()).collect();
-    write_page(&paths, false, &[], None, &Run::report_path(&args.out))?;
+    write_page(&paths, false, &[], &[], None, &Run::report_path(&args.out))?;
     print(&dataset, &scored, &paths, &args.out);
     println!("\n{:.0} s in all\n", started.elapsed().as_secs_f64());
     for sentence in conclusions(&dataset, &scored, &runs)? {

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &TryArgs) -> anyhow::Result<ExitCode> {
     explained(run.path(), None, 0)?;
     say(6, "the page");
     let page = Run::report_path(out);
-    write_page(&runs, false, &[], Some(found.clone()), &page)?;
+    write_page(&runs, false, &[], &[], Some(found.clone()), &page)?;
     progress!("{:.0} s in all\n", started.elapsed().as_secs_f64());
     for sentence in last_words(&results, &found) {
         println!("{sentence}");

@@ -44,6 +44,9 @@ struct SubjectSummary {
     largest_motion: Option<f64>,
 }
 
+/// What is measured of a subject.
+type Measured = fn(&SubjectSummary) -> Option<f64>;
+
 #[derive(Serialize)]
 struct LabelSummary {
     name: String,
@@ -175,12 +178,25 @@ fn print(dataset: &Dataset, summary: &Summary, found: &Quality) {
         summary.rois.join(" ")
     );
 
-    println!(
+    // Where somebody has them.
+    let measured: [(&str, Measured); 2] = [
+        ("repeatability", |subject| subject.repeatability),
+        ("motion (mm)", |subject| subject.motion),
+    ];
+    let measured = measured
+        .into_iter()
+        .filter(|(_, value)| summary.subjects.iter().any(|own| value(own).is_some()));
+    let measured: Vec<_> = measured.collect();
+    print!(
         "\n{:<16} {:>7} {:>8} {:>9} {:>13} {:>8} {:>9}",
         "subject", "trials", "stimuli", "sessions", values, "regions", "MB"
     );
+    for (name, _) in &measured {
+        print!(" {name:>13}");
+    }
+    println!();
     for subject in &summary.subjects {
-        println!(
+        print!(
             "{:<16} {:>7} {:>8} {:>9} {:>13} {:>8} {:>9.1}",
             subject.id,
             subject.trials,
@@ -190,6 +206,10 @@ fn print(dataset: &Dataset, summary: &Summary, found: &Quality) {
             subject.rois,
             subject.bytes as f64 / 1e6
         );
+        for (_, value) in &measured {
+            print!(" {:>13}", three(value(subject)));
+        }
+        println!();
     }
 
     let labels = &summary.labels;

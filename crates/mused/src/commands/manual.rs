@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use clap::CommandFactory as _;
 use clap_complete::{Shell, generate};
+use mused::formats::refusal;
 
 use crate::args::Cli;
 
@@ -19,7 +20,10 @@ pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
 pub(crate) fn pages(out: &Path) -> anyhow::Result<ExitCode> {
     let written =
         std::fs::create_dir_all(out).and_then(|()| clap_mangen::generate_to(Cli::command(), out));
-    written.with_context(|| format!("cannot write manual pages to {}", out.display()))?;
+    written.map_err(|error| {
+        let why = refusal(&error);
+        anyhow!("cannot write manual pages to {}: {why}", out.display())
+    })?;
     println!(
         "manual pages in {}: man {}",
         out.display(),

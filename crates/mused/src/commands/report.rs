@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -6,8 +7,9 @@ use mused::curve::Curves;
 use mused::data::Dataset;
 use mused::data::quality::Quality;
 use mused::features::Pictures;
+use mused::formats::surface::Surface;
 use mused::formats::{quoted, replace_file};
-use mused::report::{Images, NoImages, Report, Request, RunFiles, ScoredRun};
+use mused::report::{Images, NoImages, Report, Request, RunFiles, ScoredRun, Side};
 use mused::run::{Run, run_directories};
 
 use crate::args::ReportArgs;
@@ -23,7 +25,14 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
             replace_file(&out, report.html().as_bytes())?;
             report
         }
-        runs => write_page(runs, args.tsne, &args.allow, None, &out)?,
+        runs => write_page(
+            runs,
+            args.tsne,
+            &args.allow,
+            &surfaces(&args.surface)?,
+            None,
+            &out,
+        )?,
     };
     println!("written to {}", out.display());
     if let Some(folder) = &args.figures {
@@ -36,11 +45,23 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads the files of `--surface`.
+fn surfaces(given: &[(Side, PathBuf)]) -> anyhow::Result<Vec<(Side, Surface)>> {
+    let sides: BTreeSet<Side> = given.iter().map(|(side, _)| *side).collect();
+    anyhow::ensure!(
+        sides.len() == given.len(),
+        "--surface: expected one surface of each half, lh=FILE and rh=FILE, found two of one"
+    );
+    let read = |(side, path): &(Side, PathBuf)| Ok((*side, Surface::read(path)?));
+    given.iter().map(read).collect()
+}
+
 /// Makes the page of runs and writes it. Pictures are of the dataset's folder and those that `allow` names.
 pub(super) fn write_page(
     runs: &[PathBuf],
     tsne: bool,
     allow: &[PathBuf],
+    surfaces: &[(Side, Surface)],
     quality: Option<Quality>,
     out: &Path,
 ) -> anyhow::Result<Report> {
@@ -67,6 +88,7 @@ pub(super) fn write_page(
         others: &read,
         images,
         quality,
+        surfaces,
         tsne,
         command: &format!("mused report {}", command.join(" ")),
         out,

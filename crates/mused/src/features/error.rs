@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use mused_formats::refusal;
+
 /// Why features could not be made. What was written before stays.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,7 +16,7 @@ pub enum Error {
     #[error(transparent)]
     Format(#[from] mused_formats::Error),
     /// The operating system refused.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {}", path.display(), refusal(source))]
     Io {
         /// What was tried, e.g. "cannot create".
         action: &'static str,

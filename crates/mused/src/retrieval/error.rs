@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use mused_formats::refusal;
+
 /// Why nothing could be looked up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,7 +25,7 @@ pub enum Error {
     #[error(transparent)]
     Stats(#[from] mused_stats::Error),
     /// The operating system refused.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {}", path.display(), refusal(source))]
     Io {
         /// What was tried, e.g. "cannot create".
         action: &'static str,

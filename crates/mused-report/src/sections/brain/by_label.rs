@@ -73,7 +73,7 @@ pub(super) fn figure(drops: &[LabelDrop]) -> Option<Figure> {
     );
     Some(figure.caption(
         "What the AUC of each label loses without each part, mean over subjects; those that lose most first. Blue: the label \
-         needs it. `mused explain RUN --label NAME` lists one with intervals.",
+         needs it. <code>mused explain RUN --label NAME</code> lists one with intervals.",
     ))
 }
 

@@ -2,9 +2,13 @@
 
 mod attention;
 mod by_label;
-mod glass;
+mod importance;
 mod maps;
 mod occlusion;
+mod patterns;
+mod pictures;
+mod places;
+mod space;
 
 use std::path::PathBuf;
 
@@ -36,14 +40,7 @@ pub(crate) fn brain(input: &Input<'_>, maps: &[(String, Part<PathBuf>)]) -> Sect
         }
     };
     let mut figures = Vec::new();
-    let dataset = &input.files.dataset;
-    figures.extend(glass::figure(
-        &mut section,
-        dataset,
-        explain,
-        input.subjects,
-        input.labels,
-    ));
+    figures.extend(places::figures(&mut section, input, explain));
     match &explain.occlusion {
         Ok(found) => match occlusion::figure(found, input.subjects) {
             Some(figure) => figures.push(figure),
@@ -109,6 +106,7 @@ fn overlays(
         target: target.to_owned(),
         by: By::Subject,
         markup: std::iter::once(String::new()).chain(each).collect(),
+        rest: String::new(),
     }
 }
 

@@ -77,5 +77,6 @@ fn overlays(target: &str, by: By, picks: usize, markup: Vec<String>) -> Option<V
         target: target.to_owned(),
         by,
         markup,
+        rest: String::new(),
     })
 }
