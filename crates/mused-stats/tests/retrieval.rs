@@ -193,7 +193,7 @@ fn p_is_the_share_of_orders_that_score_as_well() {
     }
     let expected = as_good as f64 / 24.0;
     let found = score(&responses, &pools, Measure::Pairwise, 20_000, 3).unwrap();
-    let tested = found.permutation.clone().unwrap();
+    let tested = found.permutation.unwrap();
     assert!(
         (tested.p - expected).abs() < 0.01,
         "{} {expected}",
