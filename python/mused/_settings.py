@@ -39,4 +39,6 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _list_of(value: Any, kind: type) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(entry, kind) for entry in value)
+    # True is a whole number to Python, and a mistake here.
+    own = lambda entry: isinstance(entry, kind) and not isinstance(entry, bool)
+    return isinstance(value, (list, tuple)) and all(map(own, value))

@@ -14,6 +14,8 @@ pub struct Surface {
     pub vertices: Array2<f32>,
     /// Indices of vertices, from 0 \[triangles, 3\].
     pub triangles: Array2<u32>,
+    /// What it is of, such as `CortexLeft`, where a GIFTI file says so; else empty.
+    pub structure: String,
 }
 
 impl Surface {
@@ -50,6 +52,7 @@ impl Surface {
         Ok(Self {
             vertices: vertices.mapv(|value| value as f32),
             triangles: triangles.mapv(|index| index as u32),
+            structure: gifti.structure().unwrap_or_default().to_owned(),
         })
     }
 }

@@ -59,7 +59,7 @@ pub fn refusal(error: &io::Error) -> String {
         return message;
     };
     match error.kind() {
-        io::ErrorKind::NotFound => "there is nothing at this path".to_owned(),
+        io::ErrorKind::NotFound => "there is no such file or folder".to_owned(),
         io::ErrorKind::PermissionDenied => "permission is denied".to_owned(),
         io::ErrorKind::StorageFull => "the disk is full".to_owned(),
         io::ErrorKind::AlreadyExists => "something is in the way there".to_owned(),
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn refusals_have_no_numbers() {
         let missing = std::fs::read("nowhere/to/be/found").unwrap_err();
-        assert_eq!(refusal(&missing), "there is nothing at this path");
+        assert_eq!(refusal(&missing), "there is no such file or folder");
         let busy = io::Error::from_raw_os_error(16);
         assert!(!refusal(&busy).contains("os error"), "{}", refusal(&busy));
         assert_eq!(refusal(&io::Error::other("an own one")), "an own one");

@@ -36,12 +36,16 @@ fn surfaces_are_read_from_gifti_and_freesurfer() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("lh.surf.gii");
     let (vertices, triangles) = (&surface.vertices, &surface.triangles);
-    let whole = gifti(
+    let mut whole = gifti(
         vertices.mapv(f64::from).into_dyn(),
         triangles.mapv(f64::from).into_dyn(),
     );
     whole.write(&path).unwrap();
     assert_eq!(Surface::read(&path).unwrap(), surface);
+    let side = ("AnatomicalStructurePrimary", "CortexLeft");
+    whole.arrays[0].metadata = vec![(side.0.to_owned(), side.1.to_owned())];
+    whole.write(&path).unwrap();
+    assert_eq!(Surface::read(&path).unwrap().structure, "CortexLeft");
 }
 
 #[test]

@@ -105,7 +105,7 @@ pub fn limit_memory(bytes: u64) {
 }
 
 /// How many of `tasks` models are fitted side by side, and on how many of the threads in all; one with a share of the threads
-/// takes `bytes`. Where not even one fits with all threads, it has as many as there is memory for.
+/// takes `bytes`. Where they do not fit with all threads, they have as many as there is memory for.
 pub(crate) fn workers(
     bytes: impl Fn(usize) -> u64,
     tasks: usize,
@@ -125,17 +125,17 @@ fn divided(
     tasks: usize,
     threads: usize,
 ) -> (usize, usize) {
-    let fits = |workers: &usize| {
-        let all = bytes(threads / workers).saturating_mul(*workers as u64);
-        all <= available
+    // Who is left when others end has their threads as well.
+    let fits = |workers: usize, threads: usize| {
+        (1..=workers).all(|left| bytes(threads / left).saturating_mul(left as u64) <= available)
     };
-    match (2..=tasks.min(threads)).rev().find(fits) {
-        Some(workers) => (workers, threads),
-        None => {
-            let fits = |fewer: &usize| bytes(*fewer) <= available;
-            (1, (2..=threads).rev().find(fits).unwrap_or(1))
+    for workers in (1..=tasks.min(threads)).rev() {
+        let mut fewer = (workers..=threads).rev();
+        if let Some(threads) = fewer.find(|threads| fits(workers, *threads)) {
+            return (workers, threads);
         }
     }
+    (1, 1)
 }
 
 /// Refuses maps of aligned inputs that there is no memory for.
@@ -277,7 +277,7 @@ mod tests {
         // Where each thread takes its own, one model with all of them takes no less, and one with fewer does.
         let by_thread = |threads| 30 * threads as u64;
         assert_eq!(divided(100, by_thread, 8, 2), (2, 2));
-        assert_eq!(divided(100, by_thread, 8, 4), (3, 4));
+        assert_eq!(divided(100, by_thread, 8, 4), (3, 3));
         assert_eq!(divided(100, by_thread, 1, 8), (1, 3));
     }
 

@@ -108,6 +108,11 @@ impl Plan {
                 }
             }
         }
+        if inputs.inputs.onto().is_some() {
+            // Aligned inputs of all training samples have their place before the first map is fitted.
+            let kept = most_samples.saturating_mul(layout.width());
+            plan.maps_bytes.held += 4 * kept as u64;
+        }
         // A model a subject holds that subject's samples alone, and nobody saw all stimuli where each saw others.
         plan.step_bytes = learner.memory(&architecture, &layout, most_samples)?;
         Ok(plan)

@@ -90,6 +90,12 @@ fn wrong_inputs_are_told_what_was_meant() {
         }
     });
     mused(&folder, "import npy single one-run").success();
+    fs::copy(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../mused-formats/tests/files/freesurfer/lh.white"),
+        at("lh.white"),
+    )
+    .unwrap();
     let mut found = String::new();
     for arguments in [
         "info run",
@@ -134,6 +140,7 @@ fn wrong_inputs_are_told_what_was_meant() {
         "predict run data --out nowhere/new.npy",
         "report run --out nowhere/new.html",
         "report run --surface lh=nowhere.surf.gii",
+        "report run --surface rh=lh.white",
         "retrieve run --gallery nowhere.npy",
         "words run --words nowhere.txt",
         "words run --words coco --vectors nowhere.npy",

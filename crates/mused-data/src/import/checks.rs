@@ -152,19 +152,28 @@ impl Findings {
     }
 }
 
-/// Names of one kind, by what is left of them without what is easily overlooked.
+/// Names of one kind.
 #[derive(Debug, Default)]
-pub(super) struct Names(BTreeMap<String, String>);
+pub(super) struct Names {
+    /// The first of those that are alike, by what is left of them without what is easily overlooked.
+    first: BTreeMap<String, String>,
+    seen: BTreeSet<String>,
+}
 
 impl Names {
     /// Takes in a name of a `what`; one that is another, written differently, is reported.
     pub(super) fn add(&mut self, what: &str, name: &str, findings: &mut Findings) -> Result<()> {
-        let known = self.0.entry(plain(name)).or_insert_with(|| name.to_owned());
-        if known == name {
+        if !self.seen.insert(name.to_owned()) {
+            return Ok(());
+        }
+        let first = self.first.entry(plain(name));
+        let first = first.or_insert_with(|| name.to_owned());
+        if first == name {
             return Ok(());
         }
         let message = format!(
-            "expected {what}s that nobody takes for one another, found {known:?} and {name:?}: write them in one way"
+            "expected {what}s that nobody takes for one another, found {first:?} and {name:?}: write them in one way where they \
+             are one"
         );
         findings.report(Check::NamesAlike, message)
     }
@@ -291,13 +300,19 @@ mod tests {
         ];
         for (first, second) in alike {
             let message = found(first, second).unwrap_err().to_string();
-            let expected = format!("found {first:?} and {second:?}: write them in one way");
+            let expected =
+                format!("found {first:?} and {second:?}: write them in one way where they are one");
             assert!(message.contains(&expected), "{message}");
             assert!(
                 message.ends_with("`--allow names-alike` lets it pass"),
                 "{message}"
             );
         }
+        let (mut names, mut let_pass) = (Names::default(), Findings::new(&[Check::NamesAlike]));
+        for name in ["a", "A", "a", "A", "A "] {
+            names.add("group", name, &mut let_pass).unwrap();
+        }
+        assert_eq!(let_pass.warnings.len(), 2);
         for (first, second) in [
             ("V1", "V2"),
             ("1", "10"),

@@ -172,11 +172,27 @@ pub(super) struct Work<'p> {
     scratch: Vec<PathBuf>,
 }
 
+/// Trials of a run that are written.
+#[derive(Default)]
+struct Written {
+    trials: usize,
+    hash: DefaultHasher,
+    /// Whether voxels differ anywhere.
+    varies: bool,
+}
+
+/// Names of regions, each once.
+fn distinct(voxels: &[Voxel]) -> Vec<String> {
+    let names: BTreeSet<&str> = voxels.iter().map(|voxel| &*voxel.roi).collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
 /// What is recorded of a subject that is complete.
 #[derive(Debug, Serialize, Deserialize)]
 struct Completed {
     hash: String,
     voxels: usize,
+    regions: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -194,7 +210,8 @@ pub(super) fn import<R: Recipe>(
         labels.add("label", name, &mut findings)?;
     }
     // What belongs together would be trained on and tested.
-    for stimulus in &plan.stimuli {
+    // Who names no groups has none but the stimuli, whose names are checked by who shows them.
+    for stimulus in plan.stimuli.iter().filter(|one| one.group != one.id) {
         groups.add("group", &stimulus.group, &mut findings)?;
     }
     let mut imported = Imported {
@@ -293,11 +310,17 @@ impl Work<'_> {
                 self.writer.keep_subject(&subject.id)?;
                 self.findings.warnings.extend(completed.warnings);
                 self.hashes.insert(completed.hash, subject.id.clone());
+                // Those of them that are alike were let pass, and are among the warnings.
+                let mut told = Findings::new(&[Check::NamesAlike]);
+                for name in &completed.regions {
+                    self.regions.add("region", name, &mut told)?;
+                }
                 completed.voxels
             }
             None => {
                 let before = self.findings.warnings.len();
                 let responses = recipe.responses(subject, self)?;
+                let regions = distinct(&responses.voxels);
                 let (hash, voxels) = self.write(&subject.id, &subject.trials, responses)?;
                 let motion = recipe.motion(subject);
                 if !motion.is_empty() {
@@ -307,6 +330,7 @@ impl Work<'_> {
                 let completed = Completed {
                     hash,
                     voxels,
+                    regions,
                     warnings,
                 };
                 self.writer.record(&record, &completed)?;
@@ -342,9 +366,8 @@ impl Work<'_> {
             space,
             rows,
         } = responses;
-        let regions: BTreeSet<&str> = voxels.iter().map(|voxel| &*voxel.roi).collect();
-        for name in regions {
-            self.regions.add("region", name, &mut self.findings)?;
+        for name in distinct(&voxels) {
+            self.regions.add("region", &name, &mut self.findings)?;
         }
         let kept = flaws.kept(id, &voxels, &mut self.findings)?;
         let voxels = voxels.into_iter().enumerate();
@@ -352,8 +375,7 @@ impl Work<'_> {
         let voxels: Vec<Voxel> = voxels.map(|(_, voxel)| voxel).collect();
         let mut out = self.writer.subject(id, trials, &voxels, dtype)?;
         let mut hash = DefaultHasher::new();
-        // Of each run, by session and number, how many trials and their hash.
-        let mut runs: BTreeMap<_, (usize, DefaultHasher)> = BTreeMap::new();
+        let mut runs: BTreeMap<_, Written> = BTreeMap::new();
         let mut written = trials.iter();
         let mut chosen = Vec::with_capacity(kept.len());
         rows(&mut self.progress, &mut |row| {
@@ -365,9 +387,10 @@ impl Work<'_> {
                 .collect();
             hash.write(&bytes);
             if let Some(trial) = written.next() {
-                let (count, hash) = runs.entry((trial.session, trial.run)).or_default();
-                *count += 1;
-                hash.write(&bytes);
+                let run = runs.entry((trial.session, trial.run)).or_default();
+                run.trials += 1;
+                run.hash.write(&bytes);
+                run.varies |= chosen.iter().any(|value| Some(value) != chosen.first());
             }
             out.write_response(&chosen)
         })?;
@@ -398,17 +421,13 @@ impl Work<'_> {
     }
 
     /// Reports two runs of a subject that are one.
-    fn report_copied(
-        &mut self,
-        id: &str,
-        runs: BTreeMap<(u32, u32), (usize, DefaultHasher)>,
-    ) -> Result<()> {
+    fn report_copied(&mut self, id: &str, runs: BTreeMap<(u32, u32), Written>) -> Result<()> {
         let mut known = HashMap::new();
-        // Two trials may well be of the same volumes.
-        for ((session, run), (count, hash)) in runs.into_iter().filter(|(_, (count, _))| *count > 1)
-        {
-            let name = format!("run {run} of session {session}");
-            if let Some(other) = known.insert((count, hash.finish()), name.clone()) {
+        // Single trials may well be of the same volumes, and runs without signal are alike.
+        let whole = runs.into_iter();
+        for ((session, run), written) in whole.filter(|(_, run)| run.trials > 1 && run.varies) {
+            let (name, count) = (format!("run {run} of session {session}"), written.trials);
+            if let Some(other) = known.insert((count, written.hash.finish()), name.clone()) {
                 let message = format!(
                     "subject {id}: expected responses of their own for each run, found those of {name} equal to those of \
                      {other} in all {count} trials: a file that was copied under two names?"

@@ -100,6 +100,7 @@ pub fn parse_surface(bytes: &[u8]) -> Result<Surface> {
     Ok(Surface {
         vertices: matrix(coordinates)?,
         triangles: matrix(indices)?,
+        structure: String::new(),
     })
 }
 

@@ -94,6 +94,14 @@ impl Gifti {
         }
     }
 
+    /// The anatomical structure that the file or one of its arrays is said to be of, such as `CortexLeft`.
+    pub fn structure(&self) -> Option<&str> {
+        let arrays = self.arrays.iter().flat_map(|array| &array.metadata);
+        let mut pairs = self.metadata.iter().chain(arrays);
+        let found = pairs.find(|(name, _)| name == "AnatomicalStructurePrimary");
+        found.map(|(_, value)| value.trim())
+    }
+
     /// The arrays of an intent, in file order.
     pub fn with_intent<'g>(&'g self, intent: &'g str) -> impl Iterator<Item = &'g DataArray> {
         self.arrays

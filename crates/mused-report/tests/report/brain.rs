@@ -127,6 +127,7 @@ fn ball(middle: [f64; 3], radius: [f64; 3], rings: usize) -> Surface {
     Surface {
         vertices: Array2::from_shape_fn((rings * rings, 3), |(v, axis)| point(v)[axis] as f32),
         triangles: Array2::from_shape_fn((2 * rings * (rings - 1), 3), |(t, c)| corners(t)[c]),
+        structure: String::new(),
     }
 }
 
@@ -225,7 +226,7 @@ fn volumes_are_drawn_on_surfaces_of_their_space() {
     figure(&drawn, "patterns");
     figure(&drawn, "brain-surface");
     let said = report(&run, &[(Side::Left, far)]).html();
-    assert!(said.contains("no vertex lies near a voxel of sub-01"));
+    assert!(said.contains("vertices lie near a voxel of sub-01"));
 }
 
 #[test]

@@ -40,8 +40,9 @@ Examples:
 The page needs no network and no other file. Several runs are compared with the first, which the rest of the page is
 about; a folder of `mused benchmark` stands for all its runs, one of `mused curve` for its curve. Run `mused explain RUN`
 before for attention, importance and token maps; importance is also written as images beside the page, where voxels have
-places. Surfaces have the vertices that responses of vertices are of, or lie in the millimetres of the voxels; a vertex then has
-the value of the nearest voxel, no further away than a voxel is long.")]
+places. Surfaces have the vertices that responses of vertices are of, or lie in the millimetres of the voxels (white, middle or
+pial ones; FreeSurfer's own after `mris_convert --to-scanner`); a vertex then has the value of the nearest voxel, no further
+away than a voxel is long.")]
 pub(crate) struct ReportArgs {
     /// Run directories, or a folder of `mused benchmark` or `mused curve`
     #[arg(required = true, value_name = "RUN")]

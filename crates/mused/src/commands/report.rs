@@ -25,14 +25,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
             replace_file(&out, report.html().as_bytes())?;
             report
         }
-        runs => write_page(
-            runs,
-            args.tsne,
-            &args.allow,
-            &surfaces(&args.surface)?,
-            None,
-            &out,
-        )?,
+        runs => write_page(runs, args.tsne, &args.allow, &args.surface, None, &out)?,
     };
     println!("written to {}", out.display());
     if let Some(folder) = &args.figures {
@@ -46,14 +39,30 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads the files of `--surface`.
-fn surfaces(given: &[(Side, PathBuf)]) -> anyhow::Result<Vec<(Side, Surface)>> {
+fn read_surfaces(given: &[(Side, PathBuf)]) -> anyhow::Result<Vec<(Side, Surface)>> {
     let sides: BTreeSet<Side> = given.iter().map(|(side, _)| *side).collect();
     anyhow::ensure!(
         sides.len() == given.len(),
         "--surface: expected one surface of each half, lh=FILE and rh=FILE, found two of one"
     );
-    let read = |(side, path): &(Side, PathBuf)| Ok((*side, Surface::read(path)?));
-    given.iter().map(read).collect()
+    let mut surfaces = Vec::with_capacity(given.len());
+    for (side, path) in given {
+        let surface = Surface::read(path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // FreeSurfer says of which half a surface is by its file's name alone.
+        let other = match side {
+            Side::Left => surface.structure == "CortexRight" || name.starts_with("rh."),
+            Side::Right => surface.structure == "CortexLeft" || name.starts_with("lh."),
+        };
+        anyhow::ensure!(
+            !other,
+            "--surface {}={}: expected that half of the cortex, found the other one",
+            side.name(),
+            quoted(path)
+        );
+        surfaces.push((*side, surface));
+    }
+    Ok(surfaces)
 }
 
 /// Makes the page of runs and writes it. Pictures are of the dataset's folder and those that `allow` names.
@@ -61,7 +70,7 @@ pub(super) fn write_page(
     runs: &[PathBuf],
     tsne: bool,
     allow: &[PathBuf],
-    surfaces: &[(Side, Surface)],
+    surfaces: &[(Side, PathBuf)],
     quality: Option<Quality>,
     out: &Path,
 ) -> anyhow::Result<Report> {
@@ -83,14 +92,18 @@ pub(super) fn write_page(
         None => &mut NoImages,
     };
     let command: Vec<String> = runs.iter().map(quoted).collect();
+    let drawn_on = surfaces.iter();
+    let drawn_on: String = drawn_on
+        .map(|(side, path)| format!(" --surface {}={}", side.name(), quoted(path)))
+        .collect();
     let report = Report::new(Request {
         run: &run,
         others: &read,
         images,
         quality,
-        surfaces,
+        surfaces: &read_surfaces(surfaces)?,
         tsne,
-        command: &format!("mused report {}", command.join(" ")),
+        command: &format!("mused report {}{drawn_on}", command.join(" ")),
         out,
     })?;
     replace_file(out, report.html().as_bytes())?;

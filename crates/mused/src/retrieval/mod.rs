@@ -272,7 +272,7 @@ fn decoded(
     Ok(decoded)
 }
 
-/// Puts the mean over subjects in the place of their points. Each subject's are brought to the same mean square before.
+/// Puts the mean over subjects in the place of their points.
 fn over_subjects(points: &mut FoldPoints) {
     let mut rows: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (place, row) in points.rows.iter().enumerate() {

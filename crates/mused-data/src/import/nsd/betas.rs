@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use mused_formats::WholeFile;
 use mused_formats::hdf5;
 use mused_formats::nifti::Nifti;
 use mused_formats::npy::Dtype;
@@ -83,14 +84,12 @@ pub(super) fn read(path: &Path, regions: &Regions, trials: usize) -> Result<Arra
 
 /// Keeps the values of a session in a file.
 pub(super) fn spill(values: &Array2<i16>, path: &Path) -> Result<()> {
-    let failed = || Error::io("cannot write", path);
-    let file = File::create(path).map_err(failed())?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut out = WholeFile::create(path)?;
     for value in values {
-        out.write_all(&value.to_le_bytes()).map_err(failed())?;
+        out.write_all(&value.to_le_bytes())
+            .map_err(Error::io("cannot write", path))?;
     }
-    let file = out.into_inner().map_err(|error| error.into_error());
-    file.and_then(|file| file.sync_all()).map_err(failed())
+    Ok(out.finish()?)
 }
 
 /// Values of a session that were kept in a file.

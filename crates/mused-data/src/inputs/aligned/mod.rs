@@ -95,7 +95,7 @@ impl<'g> Alignment<'g> {
         // One after another: a subject's samples of whole brains can be gigabytes.
         for (&subject, samples) in &own {
             let fit = || self.subject(dataset, subject, samples, &shared);
-            together.add(one(subject, &fit)?);
+            together.add(one(subject, &fit)?, samples.len())?;
         }
         Ok(together.aligned)
     }
@@ -234,11 +234,20 @@ impl<'r> Together<'r> {
         }
     }
 
-    fn add(&mut self, own: Aligned) {
+    /// Those of the next person, of so many samples.
+    fn add(&mut self, own: Aligned, samples: usize) -> Result<()> {
         let all = &mut self.aligned;
         let slots = own.transform.layout.slots();
         // The same in every region of everybody.
-        let width = slots.first().map_or(0, |slot| slot.length);
+        let width =
+            (all.transform.layout.slots().first().or(slots.first())).map_or(0, |slot| slot.length);
+        let expected = [samples, slots.len() * width];
+        let found = own.training.shape();
+        if found != expected || slots.iter().any(|slot| slot.length != width) {
+            return Err(Error::Request(format!(
+                "aligned inputs that were kept are not of this training: expected {expected:?} values, found {found:?}"
+            )));
+        }
         if all.transform.subjects.is_empty() {
             let lengths = self.regions.iter().map(|name| (name.to_string(), width));
             let slots = contiguous(lengths);
@@ -258,6 +267,7 @@ impl<'r> Together<'r> {
         }
         self.placed = rows.end;
         all.transform.subjects.extend(own.transform.subjects);
+        Ok(())
     }
 }
 

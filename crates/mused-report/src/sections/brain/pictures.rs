@@ -55,6 +55,7 @@ impl Pictures<'_, '_> {
         let cells = (0..width).flat_map(|column| each.iter().map(move |label| (column, *label)));
         for (column, label) in cells {
             let drawn = self.drawn(column, label, values);
+            let drawn = drawn.unwrap_or_else(|| words_alone(&["Nothing is known here."]));
             let row = label.map_or(0, |label| label + 1);
             let Some(slot) = markup.get_mut(row * width + column) else {
                 continue;
@@ -72,12 +73,17 @@ impl Pictures<'_, '_> {
             target,
             by,
             markup,
-            rest: not_here(self.elsewhere),
+            rest: words_alone(&["Not drawn on this page:", self.elsewhere]),
         }]))
     }
 
     /// The mean over subjects (0) or one of them; of subjects without a common space the first.
-    fn drawn(&self, column: usize, label: Option<usize>, values: &mut Values<'_>) -> String {
+    fn drawn(
+        &self,
+        column: usize,
+        label: Option<usize>,
+        values: &mut Values<'_>,
+    ) -> Option<String> {
         let what = self.what[usize::from(label.is_some())];
         let of_label = match label.and_then(|label| self.labels.get(label)) {
             Some(label) => format!("{label}, "),
@@ -89,7 +95,7 @@ impl Pictures<'_, '_> {
                 .iter()
                 .filter_map(|own| Some(own.at(&values(own, label)?)));
             let name = format!("{of_label}mean over subjects");
-            return views.drawn(&name, &mean(all), what);
+            return Some(views.drawn(&name, &mean(all), what));
         }
         let (own, more) = match column.checked_sub(1) {
             Some(subject) => {
@@ -99,19 +105,16 @@ impl Pictures<'_, '_> {
             None if people.len() > 1 => (people.first(), " (brains differ: no mean)"),
             None => (people.first(), ""),
         };
-        let drawn = own.and_then(|own| {
-            let name = format!("{of_label}{}{more}", own.subject.id);
-            Some(own.views.drawn(&name, &own.at(&values(own, label)?), what))
-        });
-        drawn.unwrap_or_default()
+        let own = own?;
+        let name = format!("{of_label}{}{more}", own.subject.id);
+        Some(own.views.drawn(&name, &own.at(&values(own, label)?), what))
     }
 }
 
 /// What stands in the place of a picture that is not on the page.
-fn not_here(elsewhere: &str) -> String {
+fn words_alone(lines: &[&str]) -> String {
     let mut svg = Svg::new(0.0, 0.0);
-    let lines = ["Not drawn on this page:", elsewhere];
-    for (line, y) in lines.into_iter().zip([14.0, 32.0]) {
+    for (line, y) in lines.iter().zip([14.0, 32.0]) {
         svg.text((8.0, y), Anchor::Start, Ink::Quiet, line);
     }
     svg.body

@@ -22,7 +22,8 @@ const GLASS: [&str; 3] = [
 const SURFACES: [&str; 3] = [
     "-surface",
     "on the cortex",
-    "seen from outside and from the middle, on the surfaces that were given",
+    "seen from outside and from the middle, on the surfaces that were given (of voxels a vertex has the nearest: right where \
+     surfaces lie in the scanner's millimetres, as white, middle and pial ones do)",
 ];
 
 /// Figures of importance and of patterns. What cannot be drawn is told in the section.

@@ -92,9 +92,15 @@ impl<'a> Space<'a> {
                     own
                 }
             };
-            if own.iter().all(Option::is_none) {
+            let drawn: BTreeSet<usize> = own.iter().flatten().copied().collect();
+            let few = |part: usize, of: usize| part * 10 < of;
+            let vertices = own.iter().flatten().count();
+            // Whole brains have voxels far from surfaces, regions have surfaces far from voxels.
+            if few(vertices, own.len()) && few(drawn.len(), subject.voxels.len()) || vertices == 0 {
                 return Err(format!(
-                    "no vertex lies near a voxel of {}: expected surfaces of the space that its responses are in",
+                    "{} of {} vertices lie near a voxel of {}: expected surfaces of the space that its responses are in",
+                    vertices,
+                    own.len(),
                     subject.id
                 ));
             }
