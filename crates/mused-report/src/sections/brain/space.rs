@@ -93,7 +93,7 @@ impl<'a> Space<'a> {
                 }
             };
             let drawn: BTreeSet<usize> = own.iter().flatten().copied().collect();
-            let few = |part: usize, of: usize| part * 10 < of;
+            let few = |part: usize, of: usize| part * 20 < of;
             let vertices = own.iter().flatten().count();
             // Whole brains have voxels far from surfaces, regions have surfaces far from voxels.
             if few(vertices, own.len()) && few(drawn.len(), subject.voxels.len()) || vertices == 0 {
