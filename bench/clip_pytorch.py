@@ -93,13 +93,18 @@ def bench(folder, binary, rounds):
     print("torch", torch.__version__, "onnxruntime", onnxruntime.__version__, "numpy", np.__version__)
 
 
-parser = argparse.ArgumentParser()
-parser.add_argument("folder", type=Path)
-parser.add_argument("--bench")
-parser.add_argument("--batch", type=int, default=8)
-parser.add_argument("--rounds", type=int, default=4)
-arguments = parser.parse_args()
-if arguments.bench:
-    bench(arguments.folder, arguments.bench, arguments.rounds)
-else:
-    make(arguments.folder, arguments.batch)
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--bench")
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=4)
+    arguments = parser.parse_args()
+    if arguments.bench:
+        bench(arguments.folder, arguments.bench, arguments.rounds)
+    else:
+        make(arguments.folder, arguments.batch)
+
+
+if __name__ == "__main__":
+    main()
