@@ -50,7 +50,6 @@ impl<B: KernelBackend> Images<B> {
         let pixels = self.preprocess().pixels(images)?;
         let mut states = self.encoder().hidden_states(&pixels)?;
         let count = states.len();
-        let mut last = None;
         let layer = match layer {
             None => None,
             Some((layer, tokens)) => {
@@ -59,12 +58,13 @@ impl<B: KernelBackend> Images<B> {
                     expected: format!("0 to {}", count - 1),
                     found: format!("{layer}"),
                 })?;
-                last = Some(state.clone());
                 Some(array(tokens.of(state))?)
             }
         };
-        let last = projected.then(|| states.last().or(last)).flatten();
-        let projected = last.map(|last| array(self.encoder().read_out(last).projected));
+        let projected = projected.then(|| {
+            let class = states.class_token();
+            array(self.encoder().read_out(class).projected)
+        });
         Ok(ImageFeatures {
             layer,
             projected: projected.transpose()?,

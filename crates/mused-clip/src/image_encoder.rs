@@ -210,11 +210,11 @@ impl<B: KernelBackend> ImageEncoder<B> {
         ))
     }
 
-    /// The pooled and projected outputs for the last of [`Self::hidden_states`], `[batch, tokens, hidden]`.
-    pub fn read_out(&self, last: Tensor<B, 3>) -> Encoded<B> {
-        let [batch, _, dim] = last.dims();
-        let class = last.narrow(1, 0, 1).reshape([batch, dim]);
-        let pooled = self.post_norm.forward(class);
+    /// The pooled and projected outputs for what leaves the last block: its [class token](HiddenStates::class_token),
+    /// `[batch, 1, hidden]`.
+    pub fn read_out(&self, class: Tensor<B, 3>) -> Encoded<B> {
+        let [batch, _, dim] = class.dims();
+        let pooled = self.post_norm.forward(class.reshape([batch, dim]));
         Encoded {
             projected: self.projection.forward(pooled.clone()),
             pooled,
@@ -226,6 +226,6 @@ impl<B: KernelBackend> ImageEncoder<B> {
     /// # Errors
     /// As [`Self::hidden_states`].
     pub fn encode(&self, pixels: &Pixels) -> Result<Encoded<B>> {
-        Ok(self.read_out(self.hidden_states(pixels)?.finish()))
+        Ok(self.read_out(self.hidden_states(pixels)?.class_token()))
     }
 }

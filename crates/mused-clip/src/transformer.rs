@@ -1,6 +1,7 @@
 use burn::tensor::{Tensor, TensorData};
 use mused_kernels::{
-    KernelBackend, attention, causal_attention, dropout_add, gelu, layer_norm, linear, quick_gelu,
+    KernelBackend, attention, attention_readout, causal_attention, dropout_add, gelu, layer_norm,
+    linear, quick_gelu,
 };
 
 use crate::Result;
@@ -67,6 +68,14 @@ impl<B: KernelBackend> Affine<B> {
     ) -> Result<Self> {
         let rows = weights.read(&format!("{name}.weight"))?;
         Ok(Self::from_rows(&rows, inputs, None, device))
+    }
+
+    /// Its weight, `[in, out]`, and its bias, `[out]`: zeros where it has none.
+    fn both(&self) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let [_, outputs] = self.weight.dims();
+        let none = || Tensor::zeros([outputs], &self.weight.device());
+        let bias = self.bias.clone().unwrap_or_else(none);
+        (self.weight.clone(), bias)
     }
 
     /// # Shapes
@@ -199,27 +208,44 @@ impl<B: KernelBackend> Block<B> {
     /// `[batch, tokens, dim]` → the same
     pub(crate) fn forward(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let [batch, tokens, dim] = x.dims();
-        let BlockConfig {
-            heads,
-            causal,
-            activation,
-            ..
-        } = self.config;
-        let x = x.reshape([batch * tokens, dim]);
-        let qkv = self
-            .attention_in
-            .forward(self.attention_norm.forward(x.clone()))
-            .reshape([batch, tokens, 3 * dim]);
-        let attended = if causal {
+        let heads = self.config.heads;
+        let qkv = self.attention_in.forward(self.normed(x.clone()));
+        let qkv = qkv.reshape([batch, tokens, 3 * dim]);
+        let attended = if self.config.causal {
             causal_attention(qkv, heads)
         } else {
             attention(qkv, heads, None, None)
         };
+        self.after_attention(attended, x)
+    }
+
+    /// The class token, which comes first, after the block; the others are not computed.
+    ///
+    /// # Shapes
+    /// `[batch, tokens, dim]` → `[batch, 1, dim]`
+    fn class_token(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let (sizes, heads) = (x.dims(), self.config.heads);
+        let normed = self.normed(x.clone()).reshape(sizes);
+        let attended = attention_readout(normed, self.attention_in.both(), 1, heads, None, None);
+        self.after_attention(attended, x.narrow(1, 0, 1))
+    }
+
+    /// `[batch, tokens, dim]` → `[batch · tokens, dim]`
+    fn normed(&self, x: Tensor<B, 3>) -> Tensor<B, 2> {
+        let [batch, tokens, dim] = x.dims();
+        self.attention_norm
+            .forward(x.reshape([batch * tokens, dim]))
+    }
+
+    /// All `[batch, tokens, dim]`.
+    fn after_attention(&self, attended: Tensor<B, 3>, x: Tensor<B, 3>) -> Tensor<B, 3> {
+        let [batch, tokens, dim] = x.dims();
         let attended = attended.reshape([batch * tokens, dim]);
+        let x = x.reshape([batch * tokens, dim]);
         // Without dropout: the addition alone, in place and on all threads.
         let x = dropout_add(self.attention_out.forward(attended), x, 0.0, 0);
         let hidden = self.mlp_in.forward(self.mlp_norm.forward(x.clone()));
-        let hidden = match activation {
+        let hidden = match self.config.activation {
             Activation::QuickGelu => quick_gelu(hidden),
             Activation::Gelu => gelu(hidden),
         };
@@ -246,6 +272,17 @@ impl<'a, B: KernelBackend> HiddenStates<'a, B> {
             state: embedded,
             started: false,
             blocks: blocks.iter(),
+        }
+    }
+
+    /// The class token that leaves the last block, `[batch, 1, dim]`: an image encoder's, where it comes first.
+    pub fn class_token(self) -> Tensor<B, 3> {
+        match self.blocks.as_slice() {
+            [] => self.state.narrow(1, 0, 1),
+            [earlier @ .., last] => {
+                let states = earlier.iter();
+                last.class_token(states.fold(self.state, |state, block| block.forward(state)))
+            }
         }
     }
 

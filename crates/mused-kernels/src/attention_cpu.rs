@@ -213,7 +213,7 @@ pub(crate) fn softmax<S: Simd>(simd: S, row: &mut [f32], mask: Option<&[f32]>, s
 
 /// Dropout of consecutive elements of which the first has position `index`.
 #[inline(always)]
-fn drop_elements<S: Simd>(simd: S, dropout: Dropout, index: usize, values: &mut [f32]) {
+pub(crate) fn drop_elements<S: Simd>(simd: S, dropout: Dropout, index: usize, values: &mut [f32]) {
     let (body, tail) = S::as_mut_simd_f32s(values);
     let mut position = index;
     for v in body {
@@ -365,7 +365,7 @@ impl WithSimd for Gradient<'_> {
 
 /// `scale · p · (dp − Σ dp · p)`, in place of `dp`.
 #[inline(always)]
-fn softmax_gradient<S: Simd>(simd: S, dp: &mut [f32], p: &[f32], scale: f32) {
+pub(crate) fn softmax_gradient<S: Simd>(simd: S, dp: &mut [f32], p: &[f32], scale: f32) {
     let (p, p_tail) = S::as_simd_f32s(p);
     let (dp, dp_tail) = S::as_mut_simd_f32s(dp);
     let p_last = simd.partial_load_f32s(p_tail);

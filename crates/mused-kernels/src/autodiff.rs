@@ -4,6 +4,7 @@ use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::tensor::ops::FloatTensor;
 
+use crate::attention_readout::{self, Readout};
 use crate::backend::KernelBackend;
 use crate::conv3d::{self, Window};
 use crate::dropout::{self, Dropout};
@@ -62,6 +63,10 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         dropout: Option<Dropout>,
     ) -> FloatTensor<Self> {
         attention::tracked::<B, C>(qkv, heads, key_mask, dropout)
+    }
+
+    fn kernel_attention_readout(readout: Readout<Self>) -> FloatTensor<Self> {
+        attention_readout::tracked::<B, C>(readout)
     }
 
     fn kernel_dropout(x: FloatTensor<Self>, dropout: Dropout) -> FloatTensor<Self> {

@@ -4,6 +4,7 @@ use burn::tensor::{Tensor, TensorPrimitive};
 
 use crate::adam::{self, AdamStep};
 use crate::attention;
+use crate::attention_readout::{self, Readout};
 use crate::batch_norm::{self, BatchNormState};
 use crate::conv3d::{self, Window};
 use crate::dropout::{self, Dropout};
@@ -197,6 +198,28 @@ pub trait KernelBackend: Backend {
         dropout: Option<Dropout>,
     ) -> FloatTensor<Self> {
         attention::plain_gradient::<Self>(qkv, probabilities, gradient, heads, dropout)
+    }
+
+    /// The first tokens of attention with its projections. Shapes: `[batch, tokens, dim]` → `[batch, read, dim]`.
+    fn kernel_attention_readout(readout: Readout<Self>) -> FloatTensor<Self> {
+        attention_readout::plain(readout)
+    }
+
+    /// As [`Self::kernel_attention_readout`], with what the gradient of this backend needs.
+    fn kernel_attention_readout_forward(
+        readout: Readout<Self>,
+    ) -> (FloatTensor<Self>, Vec<FloatTensor<Self>>) {
+        let (output, kept) = attention_readout::plain_forward(readout);
+        (output, kept.into())
+    }
+
+    /// Gradients of [`Self::kernel_attention_readout`] for `x`, `weight` and `bias`; `kept` is what the forward pass kept.
+    fn kernel_attention_readout_gradient(
+        readout: Readout<Self>,
+        kept: Vec<FloatTensor<Self>>,
+        gradient: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        attention_readout::plain_gradient(readout, kept, gradient)
     }
 
     /// Inverted dropout, any shape. Its own gradient: the mask depends on the position alone.

@@ -5,6 +5,8 @@ use burn_flex::{FlexTensor, Layout};
 
 use crate::adam::{self, AdamStep};
 use crate::attention_inference_cpu::{self, Attend};
+use crate::attention_readout::{self, Readout};
+use crate::attention_readout_cpu::{self, Inputs, Kept};
 use crate::backend::{Cpu, KernelBackend};
 use crate::batch_norm::{self, BatchNormState};
 use crate::conv3d::{self, Sizes, Window};
@@ -81,6 +83,62 @@ fn inference(qkv: &FlexTensor, heads: usize, attend: Attend<'_>) -> FlexTensor {
     let sizes = attention_cpu::Sizes::of(qkv.layout().shape(), heads);
     let output = attention_inference_cpu::run(sizes, qkv.storage(), attend);
     tensor(output, [sizes.batch, sizes.tokens, sizes.dim()])
+}
+
+/// What a readout of the first tokens reads, contiguous.
+struct Reading {
+    sizes: attention_readout_cpu::Sizes,
+    x: FlexTensor,
+    weight: FlexTensor,
+    bias: FlexTensor,
+    key_mask: Option<FlexTensor>,
+    dropout: Option<Dropout>,
+}
+
+impl Reading {
+    /// Nothing when a tensor is not of `f32`.
+    fn of(readout: &Readout<Cpu>) -> Option<Self> {
+        let [x, weight, bias] = floats([&readout.x, &readout.weight, &readout.bias])?;
+        let key_mask = match &readout.key_mask {
+            Some(mask) => {
+                let [mask] = floats([mask])?;
+                Some(mask)
+            }
+            None => None,
+        };
+        let shape = x.layout().shape();
+        let sizes = attention_readout_cpu::Sizes {
+            batch: shape[0],
+            tokens: shape[1],
+            read: readout.read,
+            heads: readout.heads,
+            dim: shape[2],
+        };
+        Some(Self {
+            sizes,
+            x,
+            weight,
+            bias,
+            key_mask,
+            dropout: readout.dropout,
+        })
+    }
+
+    fn inputs(&self) -> Inputs<'_> {
+        Inputs {
+            x: self.x.storage(),
+            weight: self.weight.storage(),
+            bias: self.bias.storage(),
+        }
+    }
+
+    fn output(&self) -> (FlexTensor, Kept<Vec<f32>>) {
+        let mask = self.key_mask.as_ref().map(FlexTensor::storage);
+        let (values, kept) =
+            attention_readout_cpu::forward(self.sizes, self.inputs(), mask, self.dropout);
+        let shape = [self.sizes.batch, self.sizes.read, self.sizes.dim];
+        (tensor(values, shape), kept)
+    }
 }
 
 /// Five sizes of a tensor.
@@ -426,6 +484,65 @@ impl KernelBackend for Cpu {
             }
             None => attention::plain_gradient::<Self>(qkv, probabilities, gradient, heads, dropout),
         }
+    }
+
+    fn kernel_attention_readout(readout: Readout<Self>) -> FlexTensor {
+        match Reading::of(&readout) {
+            Some(reading) => reading.output().0,
+            None => attention_readout::plain(readout),
+        }
+    }
+
+    fn kernel_attention_readout_forward(readout: Readout<Self>) -> (FlexTensor, Vec<FlexTensor>) {
+        let Some(reading) = Reading::of(&readout) else {
+            let (output, kept) = attention_readout::plain_forward(readout);
+            return (output, kept.into());
+        };
+        let (output, kept) = reading.output();
+        let attention_readout_cpu::Sizes {
+            tokens, heads, dim, ..
+        } = reading.sizes;
+        let rows = reading.sizes.batch * reading.sizes.read;
+        let kept = [
+            (kept.queries, dim),
+            (kept.taken_back, heads * dim),
+            (kept.probabilities, heads * tokens),
+            (kept.means, heads * dim),
+            (kept.sums, heads),
+        ];
+        let kept = kept.map(|(values, width)| tensor(values, [rows, width]));
+        (output, kept.into())
+    }
+
+    fn kernel_attention_readout_gradient(
+        readout: Readout<Self>,
+        kept: Vec<FlexTensor>,
+        gradient: FlexTensor,
+    ) -> [FlexTensor; 3] {
+        let fits = floats([&gradient]).zip(Reading::of(&readout));
+        let (Some(([gradient], reading)), [queries, taken_back, probabilities, means, sums]) =
+            (fits, kept.as_slice())
+        else {
+            return attention_readout::plain_gradient(readout, kept, gradient);
+        };
+        let kept = Kept {
+            queries: queries.storage(),
+            taken_back: taken_back.storage(),
+            probabilities: probabilities.storage(),
+            means: means.storage(),
+            sums: sums.storage(),
+        };
+        let (sizes, inputs) = (reading.sizes, reading.inputs());
+        let gradient = gradient.storage();
+        let values =
+            attention_readout_cpu::gradient(sizes, inputs, &kept, gradient, readout.dropout);
+        let [x, weight, bias] = values;
+        let alike = |values, of: &FlexTensor| tensor(values, of.layout().shape().clone());
+        [
+            alike(x, &reading.x),
+            alike(weight, &reading.weight),
+            alike(bias, &reading.bias),
+        ]
     }
 
     fn kernel_dropout(x: FlexTensor, dropout: Dropout) -> FlexTensor {

@@ -22,6 +22,8 @@ mod adam;
 mod attention;
 mod attention_cpu;
 mod attention_inference_cpu;
+mod attention_readout;
+mod attention_readout_cpu;
 mod autodiff;
 mod backend;
 mod batch_norm;
@@ -42,6 +44,7 @@ mod simd;
 
 pub use adam::{AdamStep, adam_update, ema_update, sums_of_squares};
 pub use attention::{attention, causal_attention};
+pub use attention_readout::{Readout, attention_readout};
 pub use backend::{Cpu, CpuTraining, KernelBackend, TrainBackend, Training};
 pub use batch_norm::{BatchNormOutput, BatchNormState, BatchNormTail, batch_norm, batch_norm_with};
 pub use conv3d::{Window, conv3d};

@@ -14,7 +14,7 @@ use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
 /// Rows of a register tile.
-const TILE: usize = 6;
+pub(crate) const TILE: usize = 6;
 /// Block of the inner axis: one packed panel of it stays near the first-level cache.
 const DEPTH: usize = 192;
 /// Most rows of one task.
@@ -46,6 +46,14 @@ impl<'a> View<'a> {
             data,
             row_stride,
             column_stride: 1,
+        }
+    }
+
+    /// The part that begins so many values later.
+    pub(crate) fn from(self, start: usize) -> Self {
+        Self {
+            data: &self.data[start..],
+            ..self
         }
     }
 

@@ -7,8 +7,8 @@ mod support;
 use burn::tensor::activation;
 use burn::tensor::{DType, Tensor};
 use mused_kernels::{
-    AdamStep, Cpu, Dropout, adam_update, attention, dropout, dropout_add, ema_update, gelu,
-    layer_norm, linear, sums_of_squares,
+    AdamStep, Cpu, Dropout, adam_update, attention, attention_readout, dropout, dropout_add,
+    ema_update, gelu, layer_norm, linear, sums_of_squares,
 };
 use proptest::prelude::*;
 use support::{Train, assert_close, floats, random, tolerance, values};
@@ -124,6 +124,21 @@ proptest! {
         agree!("attention", [qkv: 3],
             |qkv: T<3>| attention(qkv.clone(), heads, mask.clone().map(|m| m.cast(qkv.dtype())), drop),
             |qkv: T<3>| defined_attention(qkv, heads, mask.clone(), keep.clone()));
+
+        let (dim, read) = (heads * head_dim, 1 + (seed % 3) as usize % tokens);
+        let x = random::<Train, 3>([batch, tokens, dim], seed ^ 4);
+        let weight = random::<Train, 2>([dim, 3 * dim], seed ^ 5) / (dim as f64).sqrt();
+        let weight = weight.detach().require_grad();
+        let bias = random::<Train, 1>([3 * dim], seed ^ 6);
+        agree!("attention readout", [x: 3, weight: 2, bias: 1],
+            |x: T<3>, w: T<2>, b: T<1>| {
+                let mask = mask.clone().map(|m| m.cast(x.dtype()));
+                attention_readout(x, (w, b), read, heads, mask, drop)
+            },
+            |x: T<3>, w: T<2>, b: T<1>| {
+                let qkv = x.matmul(w.unsqueeze()) + b.reshape([1, 1, 3 * dim]);
+                defined_attention(qkv, heads, mask.clone(), keep.clone()).narrow(1, 0, read)
+            });
     }
 
     #[test]

@@ -8,8 +8,8 @@ use burn::backend::Autodiff;
 use burn::tensor::{DType, Tensor};
 use mused_kernels::{
     AdamStep, BatchNormTail, Cpu, Device, Dropout, KernelBackend, Window, adam_update, attention,
-    batch_norm, batch_norm_with, causal_attention, conv3d, dropout, dropout_add, ema_update, gelu,
-    gpus, layer_norm, linear, quick_gelu, sums_of_squares,
+    attention_readout, batch_norm, batch_norm_with, causal_attention, conv3d, dropout, dropout_add,
+    ema_update, gelu, gpus, layer_norm, linear, quick_gelu, sums_of_squares,
 };
 use support::{assert_close, floats, random};
 
@@ -87,6 +87,9 @@ fn products<G: KernelBackend>() {
         agree!(G, "attention", [x: qkv], attention(x, heads, None, None));
         let dropout = Some(Dropout { rate: 0.2, seed: 3 });
         agree!(G, "attention with dropout", [x: qkv], attention(x, heads, None, dropout));
+        let dim = heads * width;
+        agree!(G, "attention readout", [x: [batch, tokens, dim], weight: [dim, 3 * dim], bias: [3 * dim]],
+            attention_readout(x, (weight, bias), 1, heads, None, dropout));
         // The last row attends to nothing.
         agree!(G, "attention with a mask", [x: qkv], {
             let mask: Vec<f32> = (0..batch * tokens)

@@ -5,8 +5,8 @@ mod support;
 
 use burn::tensor::Tensor;
 use mused_kernels::{
-    AdamStep, BatchNormTail, Cpu, Dropout, Window, adam_update, attention, batch_norm, conv3d,
-    dropout_add, gelu, layer_norm, linear, sums_of_squares,
+    AdamStep, BatchNormTail, Cpu, Dropout, Window, adam_update, attention, attention_readout,
+    batch_norm, conv3d, dropout_add, gelu, layer_norm, linear, sums_of_squares,
 };
 use support::{Train, floats, random};
 
@@ -106,6 +106,38 @@ fn volumes_give_the_same_bits_for_any_number_of_threads() {
     for threads in [2, 3, 5] {
         assert!(
             in_pool(threads, volume_step) == expected,
+            "{threads} threads"
+        );
+    }
+}
+
+/// The last block's attention, large enough to be shared by sequences and by rows.
+fn readout_step() -> Vec<Vec<u32>> {
+    let (batch, tokens, dim) = (32, 40, 96);
+    let x = random::<Train, 3>([batch, tokens, dim], 1).require_grad();
+    let weight = random::<Train, 2>([dim, 3 * dim], 2).require_grad();
+    let bias = random::<Train, 1>([3 * dim], 3).require_grad();
+    let dropout = Some(Dropout { rate: 0.1, seed: 6 });
+    let to_qkv = (weight.clone(), bias.clone());
+    let y = attention_readout(x.clone(), to_qkv, 6, 3, None, dropout);
+    let grads = y.clone().powi_scalar(2).mean().backward();
+    let all = [
+        floats(&y),
+        floats(&x.grad(&grads).unwrap()),
+        floats(&weight.grad(&grads).unwrap()),
+        floats(&bias.grad(&grads).unwrap()),
+    ];
+    all.into_iter()
+        .map(|v| v.into_iter().map(f32::to_bits).collect())
+        .collect()
+}
+
+#[test]
+fn readouts_give_the_same_bits_for_any_number_of_threads() {
+    let expected = in_pool(1, readout_step);
+    for threads in [2, 3, 5] {
+        assert!(
+            in_pool(threads, readout_step) == expected,
             "{threads} threads"
         );
     }

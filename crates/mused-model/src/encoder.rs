@@ -3,7 +3,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use mused_kernels::{
-    Dropout, KernelBackend, attention, dropout, dropout_add, gelu, layer_norm, linear,
+    Dropout, KernelBackend, attention, attention_readout, dropout, dropout_add, gelu, layer_norm,
+    linear,
 };
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -161,11 +162,16 @@ impl<B: KernelBackend> Block<B> {
     /// [batch, tokens, dim] → [batch, tokens, 3 · dim], as [`attention`] reads it
     fn queries_keys_values(&self, x: Tensor<B, 3>) -> Tensor<B, 3> {
         let [batch, tokens, dim] = x.dims();
-        let normed = self
-            .attention_norm
-            .forward(x.reshape([batch * tokens, dim]));
-        let qkv = self.attention_in.forward(normed);
+        let qkv = self.attention_in.forward(self.normed(x));
         qkv.reshape([batch, tokens, 3 * dim])
+    }
+
+    /// # Shapes
+    /// [batch, tokens, dim] → [batch · tokens, dim]
+    fn normed(&self, x: Tensor<B, 3>) -> Tensor<B, 2> {
+        let [batch, tokens, dim] = x.dims();
+        self.attention_norm
+            .forward(x.reshape([batch * tokens, dim]))
     }
 
     /// How much the first `queries` tokens attend to each token: the probabilities that the fused [`attention`] keeps
@@ -215,16 +221,15 @@ impl<B: KernelBackend> Block<B> {
         noise: &mut Noise,
     ) -> Tensor<B, 3> {
         let [batch, tokens, dim] = x.dims();
-        let attended = attention(
-            self.queries_keys_values(x.clone()),
-            self.heads,
-            key_mask,
-            noise.site(self.attention_dropout),
-        );
+        let (heads, dropped) = (self.heads, noise.site(self.attention_dropout));
         let (attended, x) = if kept < tokens {
-            (attended.narrow(1, 0, kept), x.narrow(1, 0, kept))
+            let normed = self.normed(x.clone()).reshape([batch, tokens, dim]);
+            let to_qkv = (self.attention_in.weight.val(), self.attention_in.bias.val());
+            let attended = attention_readout(normed, to_qkv, kept, heads, key_mask, dropped);
+            (attended, x.narrow(1, 0, kept))
         } else {
-            (attended, x)
+            let qkv = self.queries_keys_values(x.clone());
+            (attention(qkv, heads, key_mask, dropped), x)
         };
         let rows = batch * kept;
         let attended = self.attention_out.forward(attended.reshape([rows, dim]));
