@@ -8,7 +8,8 @@ A round is every program once, one after the other, so that other work on the ma
 A  a training step of the ROI Transformer of the published size, 64 samples       PyTorch
 B  a training step of BrainFormer-18 on the published grid, 2 samples             PyTorch
 C  8 pictures through CLIP ViT-B/16 of random weights                             onnxruntime, PyTorch
-D  five folds of the small ROI Transformer on PROFILES, no guidance               PyTorch
+D  five folds of the small ROI Transformer on PROFILES, no guidance, no ridge
+   regression beside it                                                           PyTorch
 G  ridge maps of 1,250 voxels, 7,900 samples onto 128 targets, 17 penalties,
    6 parts, each predicted from the others                                        scikit-learn, himalaya
 H  `mused benchmark` of four models on PROFILES, nothing beside it
@@ -200,7 +201,7 @@ def main():
         if "D" in given.only:
             fresh = iter(range(10**6))
             run_folder = Path(folder) / "run"
-            settings = ["--model", "no-guidance", "--folds", 5, "--threads", given.threads]
+            settings = ["--model", "no-guidance", "--folds", 5, "--threads", given.threads, "--set", "train.ridge=false"]
 
             def ours():
                 out = f"{run_folder}{next(fresh)}"

@@ -1,7 +1,7 @@
 use burn::tensor::{Tensor, TensorData};
 use mused_kernels::{
-    KernelBackend, attention, attention_readout, causal_attention, dropout_add, gelu, layer_norm,
-    linear, quick_gelu,
+    KernelBackend, attention, attention_readout, causal_attention, dropout_add, layer_norm, linear,
+    linear_activated,
 };
 
 use crate::Result;
@@ -244,11 +244,13 @@ impl<B: KernelBackend> Block<B> {
         let x = x.reshape([batch * tokens, dim]);
         // Without dropout: the addition alone, in place and on all threads.
         let x = dropout_add(self.attention_out.forward(attended), x, 0.0, 0);
-        let hidden = self.mlp_in.forward(self.mlp_norm.forward(x.clone()));
-        let hidden = match self.config.activation {
-            Activation::QuickGelu => quick_gelu(hidden),
-            Activation::Gelu => gelu(hidden),
+        let activation = match self.config.activation {
+            Activation::QuickGelu => mused_kernels::Activation::QuickGelu,
+            Activation::Gelu => mused_kernels::Activation::Gelu,
         };
+        let (weight, bias) = self.mlp_in.both();
+        let normed = self.mlp_norm.forward(x.clone());
+        let hidden = linear_activated(normed, weight, bias, activation);
         dropout_add(self.mlp_out.forward(hidden), x, 0.0, 0).reshape([batch, tokens, dim])
     }
 }

@@ -8,7 +8,7 @@ use crate::attention_readout::{self, Readout};
 use crate::batch_norm::{self, BatchNormState};
 use crate::conv3d::{self, Window};
 use crate::dropout::{self, Dropout};
-use crate::gelu;
+use crate::gelu::{self, Activation};
 use crate::layer_norm;
 use crate::linear;
 
@@ -39,6 +39,16 @@ pub trait KernelBackend: Backend {
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
         linear::plain::<Self>(x, weight, bias)
+    }
+
+    /// An activation of [`Self::kernel_linear`].
+    fn kernel_linear_activated(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        linear::plain_activated::<Self>(x, weight, bias, activation)
     }
 
     /// `gradient · weightᵀ`. Shapes: `[rows, out]`, `[in, out]` → `[rows, in]`.

@@ -11,9 +11,8 @@ use crate::backend::{Cpu, KernelBackend};
 use crate::batch_norm::{self, BatchNormState};
 use crate::conv3d::{self, Sizes, Window};
 use crate::dropout::{self, Dropout};
-use crate::{
-    attention, attention_cpu, batch_norm_cpu, gelu, layer_norm, layer_norm_cpu, linear, matmul,
-};
+use crate::gelu::{self, Activation};
+use crate::{attention, attention_cpu, batch_norm_cpu, layer_norm, layer_norm_cpu, linear, matmul};
 
 /// Contiguous tensors of `f32`, or nothing when one holds another type.
 fn floats<const N: usize>(tensors: [&FlexTensor; N]) -> Option<[FlexTensor; N]> {
@@ -43,13 +42,12 @@ fn is_f32(tensor: &FlexTensor) -> bool {
     tensor.dtype() == DType::F32
 }
 
-/// `left · right` (or `leftᵀ`, `rightᵀ`) without copying a transpose.
+/// `left · right`, of each the transpose where so marked, without copying one.
 fn product(
-    left: &FlexTensor,
-    transpose_left: bool,
-    right: &FlexTensor,
-    transpose_right: bool,
+    (left, transpose_left): (&FlexTensor, bool),
+    (right, transpose_right): (&FlexTensor, bool),
     bias: Option<&[f32]>,
+    then: impl Fn(&mut [f32]) + Sync,
 ) -> FlexTensor {
     // Strides are unsigned below; only a flipped view has others.
     let forwards = |tensor: &FlexTensor| {
@@ -68,11 +66,12 @@ fn product(
         let view = matmul::View::of(tensor);
         if transpose { view.transposed() } else { view }
     };
-    let values = matmul::product(
+    let values = matmul::product_then(
         view(&left, transpose_left),
         view(&right, transpose_right),
         bias,
         [rows, inner, columns],
+        then,
     );
     tensor(values, [rows, columns])
 }
@@ -152,27 +151,36 @@ impl KernelBackend for Cpu {
         if !(is_f32(&x) && is_f32(&weight) && bias.as_ref().is_none_or(is_f32)) {
             return linear::plain::<Self>(x, weight, bias);
         }
-        product(
-            &x,
-            false,
-            &weight,
-            false,
-            bias.as_ref().map(FlexTensor::storage),
-        )
+        let bias = bias.as_ref().map(FlexTensor::storage);
+        product((&x, false), (&weight, false), bias, |_| ())
+    }
+
+    fn kernel_linear_activated(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        activation: Activation,
+    ) -> FlexTensor {
+        let bias = bias.to_contiguous();
+        if !(is_f32(&x) && is_f32(&weight) && is_f32(&bias)) {
+            return linear::plain_activated::<Self>(x, weight, bias, activation);
+        }
+        let then = |rows: &mut [f32]| gelu::in_place(activation, rows);
+        product((&x, false), (&weight, false), Some(bias.storage()), then)
     }
 
     fn kernel_linear_input_gradient(gradient: FlexTensor, weight: FlexTensor) -> FlexTensor {
         if !(is_f32(&gradient) && is_f32(&weight)) {
             return linear::plain_input_gradient::<Self>(gradient, weight);
         }
-        product(&gradient, false, &weight, true, None)
+        product((&gradient, false), (&weight, true), None, |_| ())
     }
 
     fn kernel_linear_weight_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
         if !(is_f32(&x) && is_f32(&gradient)) {
             return linear::plain_weight_gradient::<Self>(x, gradient);
         }
-        product(&x, true, &gradient, false, None)
+        product((&x, true), (&gradient, false), None, |_| ())
     }
 
     fn kernel_linear_bias_gradient(gradient: FlexTensor) -> FlexTensor {

@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorMetadata};
 use pulp::Simd;
 
 use crate::backend::{KernelBackend, unwrap, wrap};
-use crate::simd::{self, Lanes};
+use crate::simd::{self, InPlace, Lanes};
 
 /// The Gaussian error linear unit `x Φ(x)`, exact rather than its tanh approximation (Hendrycks & Gimpel 2016, §2).
 ///
@@ -27,6 +27,15 @@ pub fn gelu<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
 /// Any; the output has the shape of `x`.
 pub fn quick_gelu<B: KernelBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     wrap(B::kernel_quick_gelu(unwrap(x)))
+}
+
+/// What follows a Linear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// [`gelu`]
+    Gelu,
+    /// [`quick_gelu`]
+    QuickGelu,
 }
 
 /// The slope inside [`quick_gelu`]'s sigmoid.
@@ -167,6 +176,13 @@ pub(crate) fn fast_quick(x: &[f32]) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
     simd::for_each(&Quick, [x], [&mut y]);
     y
+}
+
+pub(crate) fn in_place(activation: Activation, x: &mut [f32]) {
+    match activation {
+        Activation::Gelu => simd::for_each(&InPlace(Forward), [], [x]),
+        Activation::QuickGelu => simd::for_each(&InPlace(Quick), [], [x]),
+    }
 }
 
 struct Gradient;

@@ -50,12 +50,12 @@ pub use batch_norm::{BatchNormOutput, BatchNormState, BatchNormTail, batch_norm,
 pub use conv3d::{Window, conv3d};
 pub use device::{Device, Found, gpus};
 pub use dropout::{Dropout, dropout, dropout_add};
-pub use gelu::{gelu, quick_gelu};
+pub use gelu::{Activation, gelu, quick_gelu};
 #[cfg(feature = "cuda")]
 pub use gpu::Cuda;
 #[cfg(feature = "gpu")]
 pub use gpu::Wgpu;
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{linear, linear_activated};
 pub use matmul::row_products;
 pub use memory::{Heap, keep_freed_memory, share_heap};

@@ -8,6 +8,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::ops::FloatTensor;
 
 use crate::backend::{KernelBackend, unwrap, wrap};
+use crate::gelu::Activation;
 
 /// `x · weight + bias`.
 ///
@@ -26,23 +27,62 @@ pub fn linear<B: KernelBackend>(
     weight: Tensor<B, 2>,
     bias: Option<Tensor<B, 1>>,
 ) -> Tensor<B, 2> {
+    check(&x, &weight, bias.as_ref());
+    wrap(B::kernel_linear(
+        unwrap(x),
+        unwrap(weight),
+        bias.map(unwrap),
+    ))
+}
+
+/// An activation of `x · weight + bias`; without gradients in one pass.
+///
+/// # Shapes
+/// As [`linear`].
+///
+/// # Panics
+/// When the shapes disagree.
+pub fn linear_activated<B: KernelBackend>(
+    x: Tensor<B, 2>,
+    weight: Tensor<B, 2>,
+    bias: Tensor<B, 1>,
+    activation: Activation,
+) -> Tensor<B, 2> {
+    check(&x, &weight, Some(&bias));
+    wrap(B::kernel_linear_activated(
+        unwrap(x),
+        unwrap(weight),
+        unwrap(bias),
+        activation,
+    ))
+}
+
+fn check<B: Backend>(x: &Tensor<B, 2>, weight: &Tensor<B, 2>, bias: Option<&Tensor<B, 1>>) {
     let ([_, x_in], [w_in, w_out]) = (x.dims(), weight.dims());
     assert_eq!(
         x_in, w_in,
         "linear: x has {x_in} columns, weight {w_in} rows"
     );
-    if let Some(bias) = &bias {
+    if let Some(bias) = bias {
         let [len] = bias.dims();
         assert_eq!(
             len, w_out,
             "linear: bias has {len} entries, weight {w_out} columns"
         );
     }
-    wrap(B::kernel_linear(
-        unwrap(x),
-        unwrap(weight),
-        bias.map(unwrap),
-    ))
+}
+
+pub(crate) fn plain_activated<B: KernelBackend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let x = B::kernel_linear(x, weight, Some(bias));
+    match activation {
+        Activation::Gelu => B::kernel_gelu(x),
+        Activation::QuickGelu => B::kernel_quick_gelu(x),
+    }
 }
 
 pub(crate) fn plain<B: Backend>(

@@ -117,17 +117,29 @@ pub(crate) fn product(
     left: View<'_>,
     right: View<'_>,
     bias: Option<&[f32]>,
+    sizes: [usize; 3],
+) -> Vec<f32> {
+    product_then(left, right, bias, sizes, |_| ())
+}
+
+/// [`product`], of which `then` changes every row, some at a time, while they are in the cache.
+pub(crate) fn product_then(
+    left: View<'_>,
+    right: View<'_>,
+    bias: Option<&[f32]>,
     [rows, inner, columns]: [usize; 3],
+    then: impl Fn(&mut [f32]) + Sync,
 ) -> Vec<f32> {
     let mut out = vec![0.0; rows * columns];
-    if inner == 0
-        && let Some(bias) = bias
-        && columns > 0
-    {
-        out.chunks_exact_mut(columns)
-            .for_each(|row| row.copy_from_slice(bias));
+    if out.is_empty() {
+        return out;
     }
-    if out.is_empty() || inner == 0 {
+    if inner == 0 {
+        if let Some(bias) = bias {
+            out.chunks_exact_mut(columns)
+                .for_each(|row| row.copy_from_slice(bias));
+        }
+        then(&mut out);
         return out;
     }
     let threads = rayon::current_num_threads();
@@ -142,6 +154,7 @@ pub(crate) fn product(
         out: &mut out,
         threads,
         storage: &mut storage,
+        then: &then,
     });
     memory::put_back(Scratch::Right, storage);
     out
@@ -155,6 +168,7 @@ struct Product<'a> {
     out: &'a mut [f32],
     threads: usize,
     storage: &'a mut Vec<f32>,
+    then: &'a (dyn Fn(&mut [f32]) + Sync),
 }
 
 impl WithSimd for Product<'_> {
@@ -169,6 +183,7 @@ impl WithSimd for Product<'_> {
             out,
             threads,
             storage,
+            then,
         } = self;
         let [rows, inner, columns] = sizes;
         let panels = Panels::new::<S>(inner, columns);
@@ -199,7 +214,7 @@ impl WithSimd for Product<'_> {
             };
             let rows = data.len() / columns;
             let target = Target {
-                data,
+                data: &mut *data,
                 row_stride: columns,
                 bias,
                 add: false,
@@ -211,6 +226,7 @@ impl WithSimd for Product<'_> {
                 rows,
                 target,
             });
+            then(data);
         };
         if threads > 1 {
             out.par_chunks_mut(share * columns)

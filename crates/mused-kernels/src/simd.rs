@@ -40,6 +40,22 @@ pub(crate) trait Lanes<const IN: usize, const OUT: usize>: Sync {
     ) -> [S::f32s; OUT];
 }
 
+/// A computation of one slice that writes where it reads.
+pub(crate) struct InPlace<Op>(pub(crate) Op);
+
+impl<Op: Lanes<1, 1>> Lanes<0, 1> for InPlace<Op> {
+    #[inline(always)]
+    fn lanes<S: Simd>(
+        &self,
+        simd: S,
+        index: usize,
+        _: [S::f32s; 0],
+        x: [S::f32s; 1],
+    ) -> [S::f32s; 1] {
+        self.0.lanes(simd, index, x, x)
+    }
+}
+
 /// Runs `op` over slices of one length.
 pub(crate) fn for_each<const IN: usize, const OUT: usize>(
     op: &impl Lanes<IN, OUT>,

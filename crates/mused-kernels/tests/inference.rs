@@ -5,7 +5,9 @@ mod support;
 
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{DType, Tensor};
-use mused_kernels::{Cpu, attention, causal_attention, quick_gelu};
+use mused_kernels::{
+    Activation, Cpu, attention, causal_attention, gelu, linear, linear_activated, quick_gelu,
+};
 use support::{assert_close, floats, random, tolerance};
 
 type T<const D: usize> = Tensor<Cpu, D>;
@@ -84,6 +86,22 @@ fn attention_gives_the_same_bits_for_any_number_of_threads() {
     let one = run(1);
     for threads in [2, 3, 5] {
         assert!(run(threads) == one, "{threads} threads");
+    }
+}
+
+#[test]
+fn an_activated_linear_is_the_activation_of_a_linear() {
+    for (rows, inputs, outputs) in [(1, 3, 5), (7, 40, 33), (300, 70, 90)] {
+        let x = random::<Cpu, 2>([rows, inputs], 1);
+        let weight = random::<Cpu, 2>([inputs, outputs], 2);
+        let bias = random::<Cpu, 1>([outputs], 3);
+        let hidden = linear(x.clone(), weight.clone(), Some(bias.clone()));
+        let expected = [gelu(hidden.clone()), quick_gelu(hidden)];
+        let kinds = [Activation::Gelu, Activation::QuickGelu];
+        for (kind, expected) in kinds.into_iter().zip(expected) {
+            let found = linear_activated(x.clone(), weight.clone(), bias.clone(), kind);
+            assert_eq!(floats(&found), floats(&expected), "{kind:?}");
+        }
     }
 }
 

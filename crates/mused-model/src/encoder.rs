@@ -3,8 +3,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use mused_kernels::{
-    Dropout, KernelBackend, attention, attention_readout, dropout, dropout_add, gelu, layer_norm,
-    linear,
+    Activation, Dropout, KernelBackend, attention, attention_readout, dropout, dropout_add,
+    layer_norm, linear, linear_activated,
 };
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -234,7 +234,9 @@ impl<B: KernelBackend> Block<B> {
         let rows = batch * kept;
         let attended = self.attention_out.forward(attended.reshape([rows, dim]));
         let x = residual(attended, x.reshape([rows, dim]), noise.site(self.dropout));
-        let hidden = gelu(self.mlp_in.forward(self.mlp_norm.forward(x.clone())));
+        let Affine { weight, bias } = &self.mlp_in;
+        let normed = self.mlp_norm.forward(x.clone());
+        let hidden = linear_activated(normed, weight.val(), bias.val(), Activation::Gelu);
         let hidden = match noise.site(self.dropout) {
             Some(Dropout { rate, seed }) => dropout(hidden, rate, seed),
             None => hidden,
