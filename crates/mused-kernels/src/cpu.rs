@@ -7,6 +7,7 @@ use crate::adam::{self, AdamStep};
 use crate::attention_inference_cpu::{self, Attend};
 use crate::backend::{Cpu, KernelBackend};
 use crate::batch_norm::{self, BatchNormState};
+use crate::bf16::Bf16;
 use crate::conv3d::{self, Sizes, Window};
 use crate::dropout::{self, Dropout};
 use crate::{
@@ -66,12 +67,12 @@ fn product(
         let view = matmul::View::of(tensor);
         if transpose { view.transposed() } else { view }
     };
-    let values = matmul::product(
-        view(&left, transpose_left),
-        view(&right, transpose_right),
-        bias,
-        [rows, inner, columns],
-    );
+    let sizes = [rows, inner, columns];
+    let (left, right) = (view(&left, transpose_left), view(&right, transpose_right));
+    let values = match Bf16::in_force() {
+        Some(bf16) => bf16.product(left, right, bias, sizes),
+        None => matmul::product(left, right, bias, sizes),
+    };
     tensor(values, [rows, columns])
 }
 
