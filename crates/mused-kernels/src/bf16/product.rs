@@ -95,10 +95,9 @@ pub(super) fn product<I: Instruction>(
 #[inline(always)]
 fn rounded(value: f32) -> Pair {
     let bits = value.to_bits();
-    if value.is_nan() {
-        return (bits >> 16) | 0x40;
-    }
-    (bits + 0x7fff + ((bits >> 16) & 1)) >> 16
+    let near = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    let quiet = (bits >> 16) | 0x40;
+    if value.is_nan() { quiet } else { near }
 }
 
 #[inline(always)]
