@@ -231,7 +231,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
                 },
             };
             let decoder = &mut member.decoder;
-            let pass =
+            let mut pass =
                 || losses_and_gradients(decoder, &chosen, guides, of_batch, micro_batch, device);
             let (losses, gradients) = match products {
                 Some(bf16) => bf16.products(pass),
