@@ -6,6 +6,8 @@ MUSED and MUSED-BENCH are `cargo build --release -p mused -p mused-bench`; PROFI
 A round is every program once, one after the other, so that other work on the machine meets all of them. f32, maps in f64.
 
 A  a training step of the ROI Transformer of the published size, 64 samples       PyTorch
+A bf16  the same with products of linear layers in bf16, where the processor has  PyTorch's autocast
+   avx512_bf16 (measured with A)
 B  a training step of BrainFormer-18 on the published grid, 2 samples             PyTorch
 C  8 pictures through CLIP ViT-B/16 of random weights                             onnxruntime, PyTorch
 D  five folds of the small ROI Transformer on PROFILES, no guidance, no ridge
@@ -33,6 +35,11 @@ def processor():
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
+
+
+def has_bf16():
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return any(line.startswith("flags") and "avx512_bf16" in line.split() for line in lines)
 
 
 def run(command, **environment):
@@ -73,8 +80,9 @@ inputs, subject = torch.rand({shape}), torch.arange({batch}) % SUBJECTS
 target, feature = torch.zeros({batch}, LABELS), torch.ones({batch}, 16)
 def step():
     optimizer.zero_grad(set_to_none=True)
-    logits, tokens = model(inputs, subject)
-    loss = F.binary_cross_entropy_with_logits(logits, target) + guided(tokens, feature)
+    with torch.autocast("cpu", torch.bfloat16, enabled={bf16}):
+        logits, tokens = model(inputs, subject)
+    loss = F.binary_cross_entropy_with_logits(logits.float(), target) + guided(tokens.float(), feature)
     loss.backward()
     optimizer.step()
     loss.item()
@@ -182,10 +190,15 @@ def main():
     print(f"{processor()}, {given.threads} threads")
     if "A" in given.only:
         training = dict(model="Roi", shape="64, REGIONS * WIDTH", batch=64)
-        peer = lambda: table.peer(TRAINING.format(**training), 3)
-        table.measure("A", {"mused": lambda: table.ours("roi", batch=64, runs=3), "PyTorch": peer})
+        peer = lambda bf16: table.peer(TRAINING.format(bf16=bf16, **training), 3)
+        table.measure("A", {"mused": lambda: table.ours("roi", batch=64, runs=3), "PyTorch": lambda: peer(False)})
+        if has_bf16():
+            ours = lambda: table.ours("roi", "--precision", "bf16", batch=64, runs=3)
+            table.measure("A bf16", {"mused": ours, "PyTorch": lambda: peer(True)})
+        else:
+            print("A bf16 is left out: this processor has no avx512_bf16")
     if "B" in given.only:
-        training = dict(model="BrainFormer", shape="2, 1, 112, 128, 112", batch=2)
+        training = dict(model="BrainFormer", shape="2, 1, 112, 128, 112", batch=2, bf16=False)
         peer = lambda: table.peer(TRAINING.format(**training), 2)
         table.measure("B", {"mused": lambda: table.ours("volume", batch=2, runs=2), "PyTorch": peer})
     with tempfile.TemporaryDirectory() as folder:

@@ -11,8 +11,9 @@ mod step;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use mused_kernels::{Device, KernelBackend, Training, gpus, keep_freed_memory};
+use mused_kernels::{Bf16, Device, KernelBackend, Training, gpus, keep_freed_memory};
 use serde_json::{Value, json};
 
 #[derive(Debug, Parser)]
@@ -37,7 +38,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum What {
     /// A training step of the ROI Transformer of the published size: 32 regions, dim 512, 8 heads, 6 blocks
-    Roi,
+    Roi {
+        /// Numbers that linear layers multiply, on processors with avx512_bf16 bf16 too
+        #[arg(long, default_value = "single", value_parser = ["single", "bf16"])]
+        precision: String,
+    },
     /// A training step of BrainFormer-18 on the published grid
     Volume,
     /// Every convolution of BrainFormer-18, by direction
@@ -80,13 +85,30 @@ fn measure<B: KernelBackend>(cli: &Cli, device: &str) -> anyhow::Result<()> {
         println!("{of}");
     };
     match &cli.what {
-        What::Roi => print("roi", step::roi::<Training<B>>(cli.batch, cli.runs)?),
+        What::Roi { precision } => {
+            let products = products::<B>(precision)?;
+            let mut of = step::roi::<Training<B>>(cli.batch, cli.runs, products)?;
+            of["precision"] = json!(precision);
+            print("roi", of);
+        }
         What::Volume => print("volume", step::volume::<Training<B>>(cli.batch, cli.runs)?),
         What::Maps => print("maps", maps::region::<B>(cli.runs)?),
         What::Clip { folder } => print("clip", clip::images::<B>(folder, cli.batch, cli.runs)?),
         What::Layers => layers::all::<B>(cli.batch, cli.runs, |of| print("layer", of))?,
     }
     Ok(())
+}
+
+/// What linear layers multiply by; `None` in single precision.
+fn products<B: KernelBackend>(precision: &str) -> anyhow::Result<Option<Bf16>> {
+    if precision == "single" {
+        return Ok(None);
+    }
+    let here = match B::device_name(&Default::default()) {
+        None => Bf16::detect(),
+        Some(_) => None,
+    };
+    here.map(Some).context("no processor with avx512_bf16 here")
 }
 
 /// Median and all of the seconds that something takes, after once that does not count.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Distribution, Tensor};
-use mused_kernels::{AdamStep, TrainBackend, adam_update};
+use mused_kernels::{AdamStep, Bf16, TrainBackend, adam_update};
 use mused_model::losses::rdm;
 use mused_model::{
     Batch, BrainFormerConfig, DecoderConfig, Depth, EncoderConfig, Identity, Levels, LossConfig,
@@ -55,7 +55,11 @@ impl<B: TrainBackend> ModuleMapper<B> for Adam<'_, B> {
 }
 
 /// The ROI Transformer of the published size.
-pub(crate) fn roi<B: TrainBackend>(batch: usize, runs: usize) -> anyhow::Result<Value> {
+pub(crate) fn roi<B: TrainBackend>(
+    batch: usize,
+    runs: usize,
+    products: Option<Bf16>,
+) -> anyhow::Result<Value> {
     let lengths = vec![256; 32];
     let width = lengths.iter().sum();
     let config = DecoderConfig::Roi(RoiTransformerConfig {
@@ -76,14 +80,15 @@ pub(crate) fn roi<B: TrainBackend>(batch: usize, runs: usize) -> anyhow::Result<
             attention_dropout: 0.1,
         },
     });
-    steps::<B>(&config, width, batch, runs)
+    steps::<B>(&config, width, batch, runs, products)
 }
 
 /// BrainFormer-18 on the published grid.
 pub(crate) fn volume<B: TrainBackend>(batch: usize, runs: usize) -> anyhow::Result<Value> {
     let config = BrainFormerConfig::published(Depth::Eighteen, SUBJECTS, LABELS);
     let width = config.grid.iter().product();
-    steps::<B>(&DecoderConfig::BrainFormer(config), width, batch, runs)
+    let config = DecoderConfig::BrainFormer(config);
+    steps::<B>(&config, width, batch, runs, None)
 }
 
 /// Whole steps: forward, losses with guidance, backward, Adam; inputs are on the device.
@@ -92,6 +97,7 @@ fn steps<B: TrainBackend>(
     width: usize,
     batch: usize,
     runs: usize,
+    products: Option<Bf16>,
 ) -> anyhow::Result<Value> {
     let device = Default::default();
     let model = config.init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device)?;
@@ -112,9 +118,15 @@ fn steps<B: TrainBackend>(
             anyhow::bail!("no network");
         };
         let number = losses.len() as u64 + 1;
-        let output = network.forward_train(inputs.clone(), number);
-        let loss = loss(output, batch, &device);
-        let mut gradients = loss.backward();
+        let mut pass = || {
+            let output = network.forward_train(inputs.clone(), number);
+            let loss = loss(output, batch, &device);
+            (loss.clone(), loss.backward())
+        };
+        let (loss, mut gradients) = match products {
+            Some(bf16) => bf16.products(pass),
+            None => pass(),
+        };
         losses.push(loss.into_data().iter::<f32>().next().unwrap_or(f32::NAN));
         model = Some(network.map(&mut Adam::<B> {
             gradients: &mut gradients,

@@ -9,6 +9,7 @@ use crate::attention_readout::{self, Readout};
 use crate::attention_readout_cpu::{self, Inputs, Kept};
 use crate::backend::{Cpu, KernelBackend};
 use crate::batch_norm::{self, BatchNormState};
+use crate::bf16::Bf16;
 use crate::conv3d::{self, Sizes, Window};
 use crate::dropout::{self, Dropout};
 use crate::gelu::{self, Activation};
@@ -66,13 +67,16 @@ fn product(
         let view = matmul::View::of(tensor);
         if transpose { view.transposed() } else { view }
     };
-    let values = matmul::product_then(
-        view(&left, transpose_left),
-        view(&right, transpose_right),
-        bias,
-        [rows, inner, columns],
-        then,
-    );
+    let sizes = [rows, inner, columns];
+    let (left, right) = (view(&left, transpose_left), view(&right, transpose_right));
+    let values = match Bf16::in_force() {
+        Some(bf16) => {
+            let mut values = bf16.product(left, right, bias, sizes);
+            then(&mut values);
+            values
+        }
+        None => matmul::product_then(left, right, bias, sizes, then),
+    };
     tensor(values, [rows, columns])
 }
 

@@ -142,9 +142,7 @@ pub(crate) fn product_then(
         then(&mut out);
         return out;
     }
-    let threads = rayon::current_num_threads();
-    let shared = threads > 1 && rows * inner * columns >= PARALLEL;
-    let threads = if shared { threads } else { 1 };
+    let threads = threads([rows, inner, columns]);
     let mut storage = memory::take(Scratch::Right);
     arch().dispatch(Product {
         left,
@@ -158,6 +156,20 @@ pub(crate) fn product_then(
     });
     memory::put_back(Scratch::Right, storage);
     out
+}
+
+/// Threads that share a product of these sizes.
+pub(crate) fn threads([rows, inner, columns]: [usize; 3]) -> usize {
+    match rows * inner * columns >= PARALLEL {
+        true => rayon::current_num_threads(),
+        false => 1,
+    }
+}
+
+/// Rows of a task: equal shares in whole tiles, none larger than what keeps the packed rows in the second-level cache.
+pub(crate) fn share(rows: usize, threads: usize, tile: usize) -> usize {
+    let shares = threads * rows.div_ceil(threads * ROWS);
+    rows.div_ceil(shares).next_multiple_of(tile)
 }
 
 struct Product<'a> {
@@ -197,9 +209,7 @@ impl WithSimd for Product<'_> {
                 panel,
             });
         };
-        // Equal shares in whole tiles, none larger than what keeps the packed rows in the second-level cache.
-        let shares = threads * rows.div_ceil(threads * ROWS);
-        let share = rows.div_ceil(shares).next_multiple_of(TILE);
+        let share = share(rows, threads, TILE);
         if threads > 1 {
             packed.par_chunks_mut(panel_len).enumerate().for_each(pack);
         } else {

@@ -16,11 +16,16 @@ const PLAIN: &str = "MUSED_PLAIN";
 
 /// The instruction set of this machine, detected once.
 pub(crate) fn arch() -> pulp::Arch {
-    static ARCH: LazyLock<pulp::Arch> = LazyLock::new(|| match env::var_os(PLAIN) {
-        Some(_) => pulp::Arch::Scalar,
-        None => pulp::Arch::new(),
+    static ARCH: LazyLock<pulp::Arch> = LazyLock::new(|| match plain() {
+        true => pulp::Arch::Scalar,
+        false => pulp::Arch::new(),
     });
     *ARCH
+}
+
+/// Whether vector instructions are not to be used.
+pub(crate) fn plain() -> bool {
+    env::var_os(PLAIN).is_some()
 }
 
 /// Whether `work` (in element-wise operations) should be shared with the pool the caller is in.

@@ -38,9 +38,9 @@ mod verdict;
 pub use config::{
     AlignedRidgeConfig, Alignment, AuditConfig, BrainFormerConfig, Config, EACH, FAMILIES, Family,
     GuidanceConfig, Identity, InputConfig, Layers, Levels, LossConfig, MODELS, MlpConfig,
-    ModelConfig, NamedModel, Onto, Optimizer, Orthogonality, PRESETS, Pooling, PrevalenceConfig,
-    Published, Range, Reading, Regions, RidgeConfig, RsaForm, Schedule, Setting, Settled,
-    SplitConfig, SubjectLinearConfig, Tokenizer, TrainConfig, TransformerConfig, Trials,
+    ModelConfig, NamedModel, Onto, Optimizer, Orthogonality, PRESETS, Pooling, Precision,
+    PrevalenceConfig, Published, Range, Reading, Regions, RidgeConfig, RsaForm, Schedule, Setting,
+    Settled, SplitConfig, SubjectLinearConfig, Tokenizer, TrainConfig, TransformerConfig, Trials,
     VolumeIdentity,
 };
 pub use epochs::{EpochLosses, EpochRecord, ValidationScores};

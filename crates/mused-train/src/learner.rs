@@ -39,6 +39,14 @@ pub(crate) trait Learner: Sync {
         None
     }
 
+    /// Whether this machine can fit such models as they are asked for.
+    ///
+    /// # Errors
+    /// What it lacks.
+    fn check_here(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Steps on so many samples.
     fn steps(&self, samples: usize) -> usize;
 

@@ -112,6 +112,9 @@ pub(crate) fn train_as<B: TrainBackend>(
     watch.hold(Run::claim(run)?);
     Run::refuse_gathered(run)?;
     let parts = Parts::claim(run, &plan.tasks, &asked, request.dataset)?;
+    if !parts.begun() {
+        learner.check_here()?;
+    }
     let run = Run::create(run, record, layers, dataset, &plan.folds)?;
     parts.take_in(&run)?;
     execute(
@@ -353,6 +356,9 @@ fn execute(
         .filter(|of| !of.finished)
         .map(|of| of.task)
         .collect();
+    if !pending.is_empty() {
+        learner.check_here()?;
+    }
     let (workers, threads) = match learner.device() {
         None => memory::workers(|threads| plan.bytes(threads), pending.len(), threads),
         // A kernel has all of a GPU.

@@ -152,7 +152,7 @@ mod tests {
 
     use mused_data::simulate::{SimulateConfig, simulate};
     use mused_data::{Dataset, Guidance, InputReader, InputTransform, Kind, Level, samples};
-    use mused_kernels::CpuTraining;
+    use mused_kernels::{Bf16, CpuTraining};
     use mused_run::{Config, Layers};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
@@ -265,6 +265,31 @@ mod tests {
         assert!((whole.0.total - parts.0.total).abs() < 1e-5);
         let difference = largest_difference(&whole.1, &parts.1);
         assert!(difference < 1e-4, "{difference}");
+    }
+
+    #[test]
+    fn gradients_in_bf16_are_near_those_in_single_precision() {
+        let folder = TempDir::new().unwrap();
+        let dataset = dataset(&folder);
+        for (family, most) in [("transformer", 0.05), ("brainformer", 0.2)] {
+            let single = step(&dataset, &config(family, 0));
+            let inside = |micro_batch| {
+                let config = config(family, micro_batch);
+                Bf16::by_definition().products(|| step(&dataset, &config))
+            };
+            let bf16 = inside(0);
+            assert!((single.0.total - bf16.0.total).abs() < 0.01 * single.0.total);
+            let difference = largest_difference(&single.1, &bf16.1);
+            assert!(
+                difference > 1e-4 && difference < most,
+                "{family}: {difference}"
+            );
+            if family == "transformer" {
+                // Both passes of a batch in parts are in bf16.
+                let difference = largest_difference(&bf16.1, &inside(7).1);
+                assert!(difference < most, "{difference}");
+            }
+        }
     }
 
     #[test]

@@ -107,6 +107,8 @@ fn wrong_inputs_are_told_what_was_meant() {
         "predict data run --out new.npy",
         "train data --out new --set train.epoch=5",
         "train data --out new --set train.epochs=many",
+        "train data --out new --set train.precision=half",
+        "train data --out new --set train.precision=bf16",
         "train data --out new --model ridge-stackd",
         "train data --out new --preset clip-museds",
         "train data --out run",
@@ -150,7 +152,12 @@ fn wrong_inputs_are_told_what_was_meant() {
         "import hcp nowhere new",
         "import-checkpoint nowhere new --dataset data",
     ] {
-        let output = mused(&folder, &format!("--quiet {arguments}"))
+        // As on a processor without vector instructions: what it lacks is said.
+        let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_mused"))
+            .current_dir(folder.path())
+            .env("MUSED_PLAIN", "1")
+            .args(["--quiet"].into_iter().chain(arguments.split_whitespace()))
+            .assert()
             .code(1)
             .get_output()
             .clone();

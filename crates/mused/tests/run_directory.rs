@@ -189,6 +189,38 @@ fn a_configuration_edited_meanwhile_is_not_resumed() {
 
 /// Each verb would tell of another run than the one that was trained.
 #[test]
+fn a_run_in_bf16_is_kept_but_not_gone_on_with_where_there_are_no_instructions_for_it() {
+    let folder = trained("--model ridge-pooled --set train.precision=bf16");
+    let at = |file: &str| folder.path().join(file);
+    fs::rename(at("run"), at("closed")).unwrap();
+    mused(&folder, &format!("train data --out run {SMALL}")).success();
+    // As a machine with the instructions would have left it.
+    for file in ["run/config.toml", "run/run.json"] {
+        let text = fs::read_to_string(at(file)).unwrap();
+        let bf16 = text
+            .replace("precision = \"single\"", "precision = \"bf16\"")
+            .replace("\"precision\": \"single\"", "\"precision\": \"bf16\"");
+        assert_ne!(text, bf16, "{file}");
+        fs::write(at(file), bf16).unwrap();
+    }
+    let resume = || {
+        assert_cmd::Command::new(env!("CARGO_BIN_EXE_mused"))
+            .current_dir(folder.path())
+            .env("MUSED_PLAIN", "1")
+            .args("train data --out run --resume".split_whitespace())
+            .assert()
+    };
+    resume().success();
+    fs::remove_file(at("run/checkpoints/fold-1/model.safetensors")).unwrap();
+    let output = resume().code(1).get_output().stderr.clone();
+    let message = String::from_utf8(output).unwrap();
+    assert!(
+        message.contains("no bf16 instructions (avx512_bf16)"),
+        "{message}"
+    );
+}
+
+#[test]
 fn an_edited_configuration_is_no_verbs() {
     let folder = trained("");
     let path = folder.path().join("run/config.toml");

@@ -149,6 +149,16 @@ choices! {
     }
 }
 
+choices! {
+    /// Numbers that linear layers multiply.
+    Precision {
+        /// 32 bits throughout.
+        Single = "single",
+        /// Factors rounded to 16 bits (bfloat16), sums in 32: on processors with avx512_bf16 alone, refused elsewhere.
+        Bf16 = "bf16",
+    }
+}
+
 settings! {
     /// Optimisation of networks; models in closed form read the seed alone.
     "train" TrainConfig {
@@ -161,6 +171,9 @@ settings! {
         /// Samples that pass the network at once, to bound memory; 0 = the whole batch. Losses and guidance are of the
         /// whole batch all the same; batch normalisation sees this many.
         micro_batch: usize = 0, in Range::AtLeast(0);
+        /// Numbers that linear layers multiply in training steps. Weights, what passes between layers, all other operations
+        /// and predictions are in 32 bits either way.
+        precision: Precision = Precision::Single;
         /// Optimiser.
         optimizer: Optimizer = Optimizer::AdamW, from "published: adam";
         /// Highest learning rate.

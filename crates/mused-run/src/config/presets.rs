@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use mused_data::one_of;
 
 use super::{
-    BrainFormerConfig, Config, Family, MlpConfig, Optimizer, Orthogonality, Reading, RsaForm,
-    Schedule, Tokenizer, TrainConfig, TransformerConfig,
+    BrainFormerConfig, Config, Family, MlpConfig, Optimizer, Orthogonality, Precision, Reading,
+    RsaForm, Schedule, Tokenizer, TrainConfig, TransformerConfig,
 };
 use crate::{Error, Result};
 
@@ -75,6 +75,7 @@ impl Config {
             epochs: 500,
             batch_size: 64,
             micro_batch: 0,
+            precision: Precision::Single,
             optimizer: Optimizer::Adam,
             learning_rate: 1e-3,
             rate_factors: BTreeMap::from([("attention".to_owned(), 0.1)]),

@@ -4,6 +4,7 @@ mod alignment;
 mod architecture;
 mod linear;
 mod network;
+mod precision;
 mod trainer;
 
 use mused_data::InputTransform;

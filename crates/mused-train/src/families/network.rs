@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::architecture::network;
+use super::precision::products;
 use super::trainer::Trainer;
 use crate::learner::{Fit, Learner, Model, Outputs};
 use crate::model_file::Architecture;
@@ -67,6 +68,10 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
 
     fn device(&self) -> Option<String> {
         B::device_name(&Default::default())
+    }
+
+    fn check_here(&self) -> Result<()> {
+        products::<B>(&self.config.train).map(drop)
     }
 
     fn steps(&self, samples: usize) -> usize {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
 use mused_formats::make_folder;
-use mused_kernels::TrainBackend;
+use mused_kernels::{Bf16, TrainBackend};
 use mused_model::{Decoder, LossConfig};
 use mused_run::{Config, EpochLosses, Run, Task, ValidationScores};
 use ndarray::{Array2, ArrayView1};
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::architecture::losses;
 use super::network::{Network, joined, members_of};
+use super::precision::products;
 use crate::fold_data::{FoldData, Guides};
 use crate::journal::Journal;
 use crate::learner::{Epoch, Fit, Model as _, record};
@@ -100,6 +101,8 @@ pub(crate) struct Trainer<'f, B: TrainBackend> {
     task: &'f Task,
     config: &'f Config,
     losses: LossConfig,
+    /// What the linear layers multiply by in steps; `None` in single precision.
+    products: Option<Bf16>,
     data: &'f FoldData<'f>,
     guides: &'f Guides,
     journal: &'f Journal<'f>,
@@ -140,6 +143,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             task,
             config,
             losses: losses(&config.loss),
+            products: products::<B>(&config.train)?,
             data: fit.data,
             guides: fit.guides,
             journal: fit.journal,
@@ -215,6 +219,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         let rate = learning_rate(&config.train, step, total_steps, per_epoch);
         let (members, guides, device) = (&mut self.members, self.guides, &self.device);
         let (of_batch, micro_batch) = (&self.losses, config.train.micro_batch);
+        let products = self.products;
         let one = |(index, member): (usize, &mut Member<B>)| {
             let chosen = Chosen {
                 set,
@@ -226,8 +231,12 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
                 },
             };
             let decoder = &mut member.decoder;
-            let (losses, gradients) =
-                losses_and_gradients(decoder, &chosen, guides, of_batch, micro_batch, device);
+            let mut pass =
+                || losses_and_gradients(decoder, &chosen, guides, of_batch, micro_batch, device);
+            let (losses, gradients) = match products {
+                Some(bf16) => bf16.products(pass),
+                None => pass(),
+            };
             if !losses.total.is_finite() {
                 return Err(format!("the loss is {}", losses.total));
             }

@@ -1,4 +1,4 @@
-use mused_run::{Family, Optimizer, Regions, Schedule, TrainConfig};
+use mused_run::{Family, Optimizer, Precision, Regions, Schedule, TrainConfig};
 
 use super::facts::{Division, Guided, Made};
 
@@ -74,7 +74,7 @@ fn trained(made: &Made<'_>) -> String {
     let terms = made.guidance.iter().any(guided) || made.orthogonality() == Some(true);
     format!(
         "Weights were trained on binary cross-entropy{} with {} for {} epochs in batches of {}{}, learning rate {} ({}), \
-         weight decay {}, seed {}.",
+         weight decay {}, seed {}{}.",
         if terms { " and the terms above" } else { "" },
         match train.optimizer {
             Optimizer::Adam => "Adam",
@@ -90,6 +90,10 @@ fn trained(made: &Made<'_>) -> String {
         course(train),
         train.weight_decay,
         train.seed,
+        match train.precision {
+            Precision::Single => "",
+            Precision::Bf16 => "; linear layers multiplied bfloat16 and summed in single precision",
+        },
     )
 }
 

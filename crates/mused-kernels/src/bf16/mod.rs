@@ -1,0 +1,81 @@
+//! Linear layers whose products take their factors in bf16 and sum in `f32`.
+
+mod instruction;
+mod product;
+
+use std::cell::Cell;
+
+use crate::matmul::View;
+use instruction::Definition;
+#[cfg(target_arch = "x86_64")]
+use instruction::avx512::Avx512;
+
+thread_local! {
+    static PRODUCTS: Cell<Option<Bf16>> = const { Cell::new(None) };
+}
+
+/// Products of matrices in bf16: their values are rounded to the nearest one of 8 significant bits, products are summed in
+/// `f32`, and the result is `f32`.
+#[derive(Clone, Copy, Debug)]
+pub struct Bf16(Way);
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    Definition,
+}
+
+impl Bf16 {
+    /// By the processor's own instructions (`avx512_bf16`); `None` where it has none, or where the variable `MUSED_PLAIN`
+    /// forbids vector instructions.
+    pub fn detect() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        if !crate::simd::plain() {
+            return Avx512::detect().map(|own| Self(Way::Avx512(own)));
+        }
+        None
+    }
+
+    /// By the definition of that instruction, on any processor and slowly: for tests.
+    pub fn by_definition() -> Self {
+        Self(Way::Definition)
+    }
+
+    /// Runs something whose [`linear`](crate::linear) layers on [`Cpu`](crate::Cpu), and their gradients, have such products.
+    ///
+    /// As PyTorch's autocast: weights, what passes between layers, and gradients stay `f32`. So does all other work:
+    /// convolutions, attention, normalisation, Burn's own products. It holds for the calling thread, which is the one that
+    /// Burn runs a backward pass on; what the pool gives this thread to do while it waits is inside too.
+    pub fn products<T>(self, run: impl FnOnce() -> T) -> T {
+        /// What held before, also after a panic.
+        struct Before(Option<Bf16>);
+        impl Drop for Before {
+            fn drop(&mut self) {
+                PRODUCTS.set(self.0);
+            }
+        }
+        let _before = Before(PRODUCTS.replace(Some(self)));
+        run()
+    }
+
+    /// What products of linear layers are computed by on this thread now; `None` in `f32`.
+    pub(crate) fn in_force() -> Option<Self> {
+        PRODUCTS.get()
+    }
+
+    /// As [`matmul::product`](crate::matmul::product).
+    pub(crate) fn product(
+        self,
+        left: View<'_>,
+        right: View<'_>,
+        bias: Option<&[f32]>,
+        sizes: [usize; 3],
+    ) -> Vec<f32> {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Way::Avx512(own) => product::product(own, left, right, bias, sizes),
+            Way::Definition => product::product(Definition, left, right, bias, sizes),
+        }
+    }
+}
