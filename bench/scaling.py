@@ -3,8 +3,8 @@
     python bench/scaling.py MUSED OUT.json [--plot OUT.svg] [--threads 2] [--axes subjects voxels …] [--sizes 8 …]
 
 MUSED is `cargo build --release -p mused`. Every point is a simulated dataset of 12 regions (`mused simulate`, a presentation a
-stimulus), the default model trained on it (one split, one epoch) and evaluated. For each: seconds and peak memory of `mused
-train` and `mused evaluate`, and the memory that mused declares before (`mused train --plan`, whose script asks for 5/4 of it and
+stimulus), the default model trained on it (one split, one epoch) and evaluated. For each: seconds, those of
+processors in all threads (other work beside does not change them), and peak memory of `mused train` and `mused evaluate`, and the memory that mused declares before (`mused train --plan`, whose script asks for 5/4 of it and
 1 GiB for the program). Points that OUT.json has are kept: a run that was stopped goes on. --plot needs matplotlib.
 """
 
@@ -84,7 +84,7 @@ def table(rows):
         for size, row in sorted(((int(size), row) for size, row in rows.get(axis, {}).items())):
             train, evaluate = row["train"], row["evaluate"]
             lines.append(
-                f"| {size:,} {TITLES[axis]} | {train['seconds']:.1f} s | {evaluate['seconds']:.1f} s | {train['MB']:,.0f} MB "
+                f"| {size:,} {TITLES[axis]} | {train['processor']:.1f} s | {evaluate['processor']:.1f} s | {train['MB']:,.0f} MB "
                 f"| {row['declared MB']:,.0f} | {row['declared MB'] / train['MB']:.2f} | {evaluate['MB']:,.0f} |"
             )
     return "\n".join(lines)
@@ -103,17 +103,17 @@ def plot(rows, path):
         sizes = [size for size, _ in points]
         of = lambda command, what: [row[command][what] for _, row in points]
         for command, colour in (("train", "C0"), ("evaluate", "C1")):
-            above.plot(sizes, of(command, "seconds"), "o-", color=colour, label=command)
+            above.plot(sizes, of(command, "processor"), "o-", color=colour, label=command)
             below.plot(sizes, of(command, "MB"), "o-", color=colour, label=command)
         below.plot(sizes, [row["declared MB"] for _, row in points], "s--", color="black", markersize=4, label="train, declared")
-        for panel, last in ((above, of("train", "seconds")), (below, of("train", "MB"))):
+        for panel, last in ((above, of("train", "processor")), (below, of("train", "MB"))):
             # What grows with the size alone.
             ends = [sizes[0], sizes[-1]]
             panel.plot(ends, [last[-1] * end / ends[1] for end in ends], ":", color="grey", label="in proportion")
             panel.set(xscale="log", yscale="log")
             panel.grid(alpha=0.3)
         above.set_title(TITLES[axis])
-    panels[0, 0].set_ylabel("seconds")
+    panels[0, 0].set_ylabel("processor seconds")
     panels[1, 0].set_ylabel("MB at most")
     panels[1, 0].legend()
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
