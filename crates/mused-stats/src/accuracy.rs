@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::interval::{Interval, Values, crossed};
 use crate::metrics::check;
-use crate::permutation::{Exchange, Relabellings, Tested};
+use crate::permutation::{Exchange, Null, Relabellings, Tested};
 use crate::relabelling::Blocks;
 use crate::{Answer, Result, Samples, summary};
 
@@ -122,7 +122,7 @@ pub fn accuracy(
     Ok(Some(Accuracy {
         per_subject,
         interval,
-        permutation: relabellings.test(mean, &null, smallest),
+        permutation: relabellings.test(&Null::over(mean, &null), smallest),
         most_frequent: summary::mean(&frequent).unwrap_or(1.0),
         confusion,
     }))

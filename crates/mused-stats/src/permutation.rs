@@ -14,9 +14,9 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use crate::metrics::{ByMetric, check};
-use crate::relabelled_scores::{Labelled, Scored};
+use crate::relabelled_scores::{Labelled, Mean, Scored};
 use crate::relabelling::{Blocks, Distinct};
-use crate::{Answer, Result, Samples, Unavailable, summary};
+use crate::{Answer, Result, Samples, Unavailable};
 
 /// What may change places under the null hypothesis: the design of the experiment decides it, not the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +132,9 @@ pub struct PermutationTest {
 /// Relabellings handled together by one thread; their order in memory follows it, results do not depend on it.
 const BLOCK: usize = 64;
 
+/// Blocks of a thread whose scores are in memory at once; so many that no thread waits long for the others.
+const BLOCKS_A_THREAD: usize = 4;
+
 /// Tests the scores of fixed predictions `scores` \[rows, labels\] against `targets` \[rows, labels\].
 ///
 /// Scores are those of [`crate::metrics`] a subject, labels that cannot be scored left out: mean over labels, then over
@@ -158,14 +161,32 @@ pub fn fixed_predictions(
 
     let straight: Vec<u32> = (0..samples.stimuli() as u32).collect();
     let observed = labelled.score(&[straight]);
-    let found: Vec<Scored> = (0..relabellings.tried.div_ceil(BLOCK))
-        .into_par_iter()
-        .map(|block| {
-            let numbers = block * BLOCK..((block + 1) * BLOCK).min(relabellings.tried);
-            let moved = numbers.map(|number| relabellings.number(&distinct, seed, number));
-            labelled.score(&moved.collect::<Vec<_>>())
-        })
-        .collect();
+    let block = |block: &usize| {
+        let numbers = block * BLOCK..((block + 1) * BLOCK).min(relabellings.tried);
+        let moved = numbers.map(|number| relabellings.number(&distinct, seed, number));
+        labelled.score(&moved.collect::<Vec<_>>())
+    };
+    let mut overall = [Vec::new(), Vec::new()];
+    let of_labels = |metric: usize| -> Vec<Null> {
+        let observed = observed.labels[metric].iter();
+        observed.map(|observed| Null::of(observed[0])).collect()
+    };
+    let mut of_labels = [of_labels(0), of_labels(1)];
+    let all: Vec<usize> = (0..relabellings.tried.div_ceil(BLOCK)).collect();
+    // A score a label and relabelling would be gigabytes where labels are many: they are counted in order, and let go.
+    for some in all.chunks(BLOCKS_A_THREAD * rayon::current_num_threads()) {
+        let found: Vec<Scored> = some.par_iter().map(block).collect();
+        for block in found {
+            for (metric, scores) in block.overall.into_iter().enumerate() {
+                overall[metric].extend(scores);
+            }
+            for (nulls, labels) in of_labels.iter_mut().zip(&block.labels) {
+                for (null, scores) in nulls.iter_mut().zip(labels) {
+                    scores.iter().for_each(|score| null.add(*score));
+                }
+            }
+        }
+    }
 
     let smallest_of_label: Vec<f64> = labelled
         .positives
@@ -179,24 +200,15 @@ pub fn fixed_predictions(
         })
         .collect();
     let test = |metric: usize| {
-        let null_of = |of: &dyn Fn(&Scored) -> &[Option<f64>]| -> Vec<Option<f64>> {
-            found
-                .iter()
-                .flat_map(|block| of(block).iter().copied())
-                .collect()
-        };
-        let null = null_of(&|block| &block.overall[metric]);
+        let observed = observed.overall[metric][0];
         let smallest = relabellings.smallest_p(distinct.probability());
+        let labels = of_labels[metric].iter().zip(&smallest_of_label);
         ScoreTest {
-            observed: observed.overall[metric][0],
-            overall: relabellings.test(observed.overall[metric][0], &null, smallest),
-            null: null.into_iter().flatten().collect(),
-            labels: (0..scores.ncols())
-                .map(|label| {
-                    let null = null_of(&|block| &block.labels[metric][label]);
-                    let observed = observed.labels[metric][label][0];
-                    relabellings.test(observed, &null, smallest_of_label[label])
-                })
+            observed,
+            overall: relabellings.test(&Null::over(observed, &overall[metric]), smallest),
+            null: overall[metric].iter().flatten().copied().collect(),
+            labels: labels
+                .map(|(null, smallest)| relabellings.test(null, *smallest))
                 .collect(),
         }
     };
@@ -275,27 +287,54 @@ impl Relabellings {
         }
     }
 
-    pub(crate) fn test(
-        &self,
-        observed: Option<f64>,
-        null: &[Option<f64>],
-        smallest_p: f64,
-    ) -> Answer<Tested> {
-        let observed = observed.ok_or(Unavailable::NotScorable)?;
+    pub(crate) fn test(&self, null: &Null, smallest_p: f64) -> Answer<Tested> {
+        let observed = null.observed.ok_or(Unavailable::NotScorable)?;
         if smallest_p >= 1.0 {
             return Err(Unavailable::NothingToExchange);
         }
-        let as_high = |score: &&Option<f64>| score.is_none_or(|score| reaches(score, observed));
-        let count = null.iter().filter(as_high).count();
-        let defined: Vec<f64> = null.iter().flatten().copied().collect();
         Ok(Tested {
             observed,
             p: match self.exhaustive {
-                true => count as f64 / null.len() as f64,
-                false => (1 + count) as f64 / (1 + null.len()) as f64,
+                true => null.as_high as f64 / null.tried as f64,
+                false => (1 + null.as_high) as f64 / (1 + null.tried) as f64,
             },
             smallest_p,
-            null_mean: summary::mean(&defined).unwrap_or(observed),
+            null_mean: null.mean.get().unwrap_or(observed),
         })
+    }
+}
+
+/// What relabellings make of a score, counted one after another.
+pub(crate) struct Null {
+    /// Under the true labels.
+    observed: Option<f64>,
+    tried: usize,
+    /// Those that score at least as high, or not at all.
+    as_high: usize,
+    mean: Mean,
+}
+
+impl Null {
+    fn of(observed: Option<f64>) -> Self {
+        Self {
+            observed,
+            tried: 0,
+            as_high: 0,
+            mean: Mean::default(),
+        }
+    }
+
+    /// All scores of a null distribution.
+    pub(crate) fn over(observed: Option<f64>, scores: &[Option<f64>]) -> Self {
+        let mut null = Self::of(observed);
+        scores.iter().for_each(|score| null.add(*score));
+        null
+    }
+
+    fn add(&mut self, score: Option<f64>) {
+        let as_high = |observed| score.is_none_or(|score| reaches(score, observed));
+        self.tried += 1;
+        self.as_high += usize::from(self.observed.is_some_and(as_high));
+        self.mean.add(score);
     }
 }

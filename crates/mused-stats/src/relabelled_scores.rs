@@ -32,20 +32,20 @@ pub(crate) struct Scored {
 
 /// A mean that is being taken.
 #[derive(Clone, Copy, Default)]
-struct Mean {
+pub(crate) struct Mean {
     sum: f64,
     count: usize,
 }
 
 impl Mean {
-    fn add(&mut self, value: Option<f64>) {
+    pub(crate) fn add(&mut self, value: Option<f64>) {
         if let Some(value) = value {
             self.sum += value;
             self.count += 1;
         }
     }
 
-    fn get(self) -> Option<f64> {
+    pub(crate) fn get(self) -> Option<f64> {
         (self.count > 0).then(|| self.sum / self.count as f64)
     }
 }

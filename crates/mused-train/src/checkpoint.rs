@@ -22,11 +22,14 @@ const DESCRIPTION: &str = "mused";
 /// Key of the digest of everything else; files of earlier versions have none.
 const DIGEST: &str = "sha256";
 
+/// Named tensors whose values are owned or borrowed: shape and data.
+pub(crate) type Tensors<V> = BTreeMap<String, (Vec<usize>, V)>;
+
 /// Writes named tensors and their description as one safetensors file, atomically. The file carries its own digest.
-pub(crate) fn write<T: Serialize>(
+pub(crate) fn write<T: Serialize, V: AsRef<[f32]>>(
     path: &Path,
     description: &T,
-    tensors: &NamedTensors,
+    tensors: &Tensors<V>,
 ) -> Result<()> {
     let refused = |error: serde_json::Error| Error::invalid(path, error.to_string());
     let description = serde_json::to_string(description).map_err(refused)?;
@@ -37,7 +40,7 @@ pub(crate) fn write<T: Serialize>(
     )]);
     let mut end = 0;
     for (name, (shape, values)) in tensors {
-        let offsets = [end, end + 4 * values.len()];
+        let offsets = [end, end + 4 * values.as_ref().len()];
         end = offsets[1];
         let entry: Value = json!({ "dtype": "F32", "shape": shape, "data_offsets": offsets });
         header.insert(name, entry);
@@ -48,8 +51,9 @@ pub(crate) fn write<T: Serialize>(
     let mut content = || {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(&header)?;
-        (tensors.values())
-            .try_for_each(|(_, values)| pieces(values).try_for_each(|piece| file.write_all(&piece)))
+        (tensors.values()).try_for_each(|(_, values)| {
+            pieces(values.as_ref()).try_for_each(|piece| file.write_all(&piece))
+        })
     };
     content().map_err(Error::io("cannot write", path))?;
     Ok(file.finish()?)
@@ -62,7 +66,7 @@ fn pieces(values: &[f32]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// SHA-256 of a description and of names, shapes and values of tensors, each text behind its length.
-fn digest(description: &str, tensors: &NamedTensors) -> String {
+fn digest<V: AsRef<[f32]>>(description: &str, tensors: &Tensors<V>) -> String {
     let mut hash = Sha256::new();
     let text = |hash: &mut Sha256, text: &str| {
         hash.update((text.len() as u64).to_le_bytes());
@@ -72,7 +76,7 @@ fn digest(description: &str, tensors: &NamedTensors) -> String {
     for (name, (shape, values)) in tensors {
         text(&mut hash, name);
         text(&mut hash, &format!("{shape:?}"));
-        pieces(values).for_each(|piece| hash.update(piece));
+        pieces(values.as_ref()).for_each(|piece| hash.update(piece));
     }
     hexadecimal(&hash.finalize())
 }

@@ -8,6 +8,7 @@ use mused_run::{Run, Task};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::Tensors;
 use crate::parameters::NamedTensors;
 use crate::{Error, Result, checkpoint};
 
@@ -38,9 +39,10 @@ pub(crate) fn write(path: &Path, transform: &InputTransform) -> Result<()> {
 
 /// Writes maps and the inputs of the samples that they were fitted on.
 pub(crate) fn write_aligned(path: &Path, aligned: &Aligned) -> Result<()> {
+    let training = aligned.training.as_standard_layout();
     let (description, mut tensors) = tensors(&aligned.transform);
-    let (rows, columns) = aligned.training.dim();
-    let values = aligned.training.iter().copied().collect();
+    let (rows, columns) = training.dim();
+    let values = training.as_slice().unwrap_or_default();
     tensors.insert(TRAINING.to_owned(), (vec![rows, columns], values));
     checkpoint::write(path, &description, &tensors)
 }
@@ -61,8 +63,9 @@ pub(crate) fn read_aligned(path: &Path) -> Result<Aligned> {
     })
 }
 
-fn tensors(transform: &InputTransform) -> (Description, NamedTensors) {
-    let mut tensors = NamedTensors::new();
+/// Borrowed: maps of many people, or of whole brains, are not in memory twice.
+fn tensors(transform: &InputTransform) -> (Description, Tensors<&[f32]>) {
+    let mut tensors = Tensors::new();
     for inputs in &transform.subjects {
         let SubjectInputs {
             id,
@@ -71,14 +74,15 @@ fn tensors(transform: &InputTransform) -> (Description, NamedTensors) {
         } = inputs;
         if let Some(ZScore { mean, scale }) = z_score {
             for (kind, values) in [(MEAN, mean), (SCALE, scale)] {
-                tensors.insert(format!("{kind}.{id}"), (vec![values.len()], values.clone()));
+                let values = values.as_slice();
+                tensors.insert(format!("{kind}.{id}"), (vec![values.len()], values));
             }
         }
         for own in projections.iter().flatten() {
             let voxels = own.mean.len();
-            let centre = (vec![voxels], own.mean.clone());
+            let centre = (vec![voxels], own.mean.as_slice());
             tensors.insert(of_region(CENTRE, id, &own.region), centre);
-            let components = (vec![own.components(), voxels], own.weights.clone());
+            let components = (vec![own.components(), voxels], own.weights.as_slice());
             tensors.insert(of_region(COMPONENTS, id, &own.region), components);
         }
     }

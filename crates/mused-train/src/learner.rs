@@ -23,7 +23,8 @@ pub(crate) trait Learner: Sync {
     fn architecture(&self, layout: &Layout, subjects: usize, labels: usize)
     -> Result<Architecture>;
 
-    /// Bytes of fitting such a model on so many samples: of a step, or of the whole of a closed form.
+    /// Bytes of fitting such a model on so many samples, with those that are kept `beside` them: of a step, or of the whole
+    /// of a closed form.
     ///
     /// # Errors
     /// More than the machine has, with what would fit.
@@ -32,6 +33,7 @@ pub(crate) trait Learner: Sync {
         architecture: &Architecture,
         layout: &Layout,
         samples: usize,
+        beside: u64,
     ) -> Result<FitBytes>;
 
     /// By what a device beside the processor is reached that fits models of the family; `None` of the processor.

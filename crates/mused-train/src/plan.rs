@@ -15,7 +15,7 @@ use crate::calibration::drawn;
 use crate::fold_data::{FoldData, Guides};
 use crate::learner::Learner;
 use crate::model_file::ModelDescription;
-use crate::sample_set::SampleSet;
+use crate::sample_set::{SampleSet, kept_bytes};
 use crate::{Error, Result};
 
 /// What the inputs of a left-out subject rest on, where voxels are mapped onto something.
@@ -88,18 +88,20 @@ impl Plan {
             step_bytes: FitBytes::default(),
             maps_bytes: FitBytes::default(),
         };
-        let mut most_samples = 0;
+        let (mut most_samples, mut beside, mut maps) = (0, 0, 0);
         for task in &plan.tasks {
             let train = plan.train_samples(dataset, config, task)?;
+            let test = plan.test_samples(dataset, task);
             most_samples = most_samples.max(train.len());
+            maps = maps.max(plan.kept_maps(dataset, config, &layout, task));
+            beside = beside.max(plan.kept_beside(dataset, &layout, task, train.len(), test.len()));
             if let Some(onto) = inputs.inputs.onto() {
                 let bytes = plan
                     .alignment(config, onto, task.fold)
                     .bytes(dataset, &train);
                 plan.maps_bytes = plan.maps_bytes.max(bytes);
             }
-            let parts = [(train, "train"), (plan.test_samples(dataset, task), "test")];
-            for (samples, part) in parts {
+            for (samples, part) in [(train, "train"), (test, "test")] {
                 if samples.is_empty() {
                     let name = task.name();
                     return Err(Error::Request(format!(
@@ -111,11 +113,43 @@ impl Plan {
         if inputs.inputs.onto().is_some() {
             // Aligned inputs of all training samples have their place before the first map is fitted.
             let kept = most_samples.saturating_mul(layout.width());
-            plan.maps_bytes.held += 4 * kept as u64;
+            plan.maps_bytes.held += 4 * kept as u64 + maps;
         }
         // A model a subject holds that subject's samples alone, and nobody saw all stimuli where each saw others.
-        plan.step_bytes = learner.memory(&architecture, &layout, most_samples)?;
+        plan.step_bytes = learner.memory(&architecture, &layout, most_samples, beside + maps)?;
         Ok(plan)
+    }
+
+    /// Bytes of what makes the inputs of everybody of a task, in memory until it is done.
+    fn kept_maps(&self, dataset: &Dataset, config: &Config, layout: &Layout, task: &Task) -> u64 {
+        // Of a voxel: its shift and scale; and a weight for each value of its region, with a shift of its own.
+        let of_voxel = match config.model.inputs.inputs.onto() {
+            Some(_) => 3 + layout.width() / layout.slots().len().max(1),
+            None => 2,
+        };
+        let trained = self.trained_by(task, dataset).into_iter();
+        let everybody = trained.chain(held_out(task, dataset));
+        let voxels: usize = everybody
+            .map(|subject| dataset.subjects[subject].voxels.len())
+            .sum();
+        4 * voxels.saturating_mul(of_voxel) as u64
+    }
+
+    /// Bytes of what a task keeps beside the inputs of its `train` training samples: those that it is tested on, `test` and
+    /// the validation part, and the labels of all.
+    fn kept_beside(
+        &self,
+        dataset: &Dataset,
+        layout: &Layout,
+        task: &Task,
+        train: usize,
+        test: usize,
+    ) -> u64 {
+        let trained = self.trained_by(task, dataset);
+        let validation = samples(dataset, &trained, &self.folds[task.fold].validation).len();
+        let labels = (train + validation + test).saturating_mul(dataset.labels.names.len());
+        let [validation, test] = [validation, test].map(|own| kept_bytes(own, layout.width()));
+        4 * labels as u64 + validation + test
     }
 
     /// About the memory of a model with so many threads.

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
@@ -78,10 +79,10 @@ impl<'d> SampleSet<'d> {
         let mut tokens = Vec::with_capacity(samples.len());
         let mut mask = Array2::ones((samples.len(), reader.layout().slots().len()));
         let mut complete = true;
+        let places: HashMap<&str, usize> = subjects.iter().map(String::as_str).zip(0..).collect();
         for (sample, mut mask) in samples.iter().zip(mask.rows_mut()) {
-            let id = &dataset.subjects[sample.subject].id;
-            let own = subjects.iter().position(|subject| subject == id);
-            tokens.push(own.filter(|_| token_count > 1));
+            let own = places.get(dataset.subjects[sample.subject].id.as_str());
+            tokens.push(own.copied().filter(|_| token_count > 1));
             for (mask, &has) in mask.iter_mut().zip(reader.has_slot(sample.subject)) {
                 *mask = f32::from(u8::from(has));
                 complete &= has;

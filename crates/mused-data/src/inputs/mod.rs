@@ -151,15 +151,15 @@ impl InputTransform {
         })
     }
 
-    fn subject(&self, id: &str) -> Result<&SubjectInputs> {
+    /// The place of a subject among [`Self::subjects`].
+    fn place(&self, id: &str) -> Result<usize> {
         let known = || self.subjects.iter().map(|inputs| inputs.id.as_str());
-        let place = known().position(|known| known == id).ok_or_else(|| {
+        known().position(|known| known == id).ok_or_else(|| {
             Error::Request(format!(
                 "unknown subject {id:?}: the model was trained with {}",
                 known().collect::<Vec<_>>().join(", ")
             ))
-        })?;
-        Ok(&self.subjects[place])
+        })
     }
 }
 
@@ -282,8 +282,9 @@ impl Arranged {
 pub struct InputReader<'d> {
     dataset: &'d Dataset,
     transform: Arc<InputTransform>,
-    /// One a subject of the dataset that may be read.
-    arranged: Vec<Option<Arranged>>,
+    /// One a subject of the dataset that may be read: its place in the transform, and how it is read. Looked up once, not a
+    /// sample: there can be a thousand of each.
+    arranged: Vec<Option<(usize, Arranged)>>,
 }
 
 impl<'d> InputReader<'d> {
@@ -296,10 +297,12 @@ impl<'d> InputReader<'d> {
         transform: Arc<InputTransform>,
         subjects: &[usize],
     ) -> Result<Self> {
-        let mut arranged: Vec<Option<Arranged>> = dataset.subjects.iter().map(|_| None).collect();
+        let mut arranged: Vec<Option<(usize, Arranged)>> =
+            dataset.subjects.iter().map(|_| None).collect();
         for &index in subjects {
             let subject = &dataset.subjects[index];
-            let inputs = transform.subject(&subject.id)?;
+            let place = transform.place(&subject.id)?;
+            let inputs = &transform.subjects[place];
             if let Some(z_score) = &inputs.z_score
                 && z_score.mean.len() != subject.voxels.len()
             {
@@ -311,10 +314,11 @@ impl<'d> InputReader<'d> {
                 )));
             }
             let (layout, references) = (&transform.layout, transform.references.as_deref());
-            arranged[index] = Some(match &inputs.projections {
+            let how = match &inputs.projections {
                 Some(own) => Arranged::Projected(Projector::new(layout.slots(), own, subject)?),
                 None => Arranged::Placed(Placement::new(layout, references, dataset, subject)?),
-            });
+            };
+            arranged[index] = Some((place, how));
         }
         Ok(Self {
             dataset,
@@ -337,7 +341,7 @@ impl<'d> InputReader<'d> {
     pub fn has_slot(&self, subject: usize) -> &[bool] {
         self.arranged[subject]
             .as_ref()
-            .map_or(&[], Arranged::has_slot)
+            .map_or(&[], |(_, arranged)| arranged.has_slot())
     }
 
     /// Inputs of `samples`: samples × [`Layout::width`], read on the threads of the current pool.
@@ -366,17 +370,18 @@ impl<'d> InputReader<'d> {
             return Ok(Array2::default((0, 0)));
         };
         let id = &self.dataset.subjects[first.subject].id;
-        let z_score = self.transform.subject(id)?.z_score.as_ref();
+        let inputs = &self.transform.subjects[self.transform.place(id)?];
+        let z_score = inputs.z_score.as_ref();
         projection::z_scored_rows(self.dataset, z_score, samples)
     }
 
     fn fill(&self, average: &mut Average, sample: &Sample, row: &mut [f32]) -> Result<()> {
         let subject = &self.dataset.subjects[sample.subject];
-        let inputs = self.transform.subject(&subject.id)?;
-        let Some(arranged) = &self.arranged[sample.subject] else {
+        let Some((place, arranged)) = &self.arranged[sample.subject] else {
             let message = format!("subject {} is not among those to be read", subject.id);
             return Err(Error::Request(message));
         };
+        let inputs = &self.transform.subjects[*place];
         let response = average.read(self.dataset, sample)?;
         let placement = match arranged {
             Arranged::Placed(placement) => placement,

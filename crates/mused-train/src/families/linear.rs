@@ -63,6 +63,7 @@ impl Learner for ClosedForms<'_> {
         _architecture: &Architecture,
         layout: &Layout,
         samples: usize,
+        beside: u64,
     ) -> Result<FitBytes> {
         let (slots, width) = (layout.slots().len(), layout.width());
         let together = |width| bytes(Regions::Together, slots, width, samples);
@@ -78,7 +79,8 @@ impl Learner for ClosedForms<'_> {
             }
             _ => together(width),
         };
-        bytes.held = bytes.held.saturating_add(kept_bytes(samples, width));
+        let kept = kept_bytes(samples, width).saturating_add(beside);
+        bytes.held = bytes.held.saturating_add(kept);
         memory::check_fit(bytes, samples, width)?;
         Ok(bytes)
     }

@@ -51,13 +51,15 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
         architecture: &Architecture,
         layout: &Layout,
         samples: usize,
+        beside: u64,
     ) -> Result<FitBytes> {
         let network = architecture.network()?;
         // Aligned inputs of training samples are made once, by maps of their own, and kept however many they are.
-        let kept = match self.config.model.inputs.inputs.onto() {
+        let train = match self.config.model.inputs.inputs.onto() {
             Some(_) => 4 * samples as u64 * layout.width() as u64,
             None => kept_bytes(samples, layout.width()),
         };
+        let kept = train.saturating_add(beside);
         let held = match self.device() {
             None => memory::check(network, &self.config.train, kept)?,
             // What a GPU has left, it does not say.
