@@ -229,10 +229,7 @@ impl WithSimd for TransformWeights<'_> {
         for row in 0..rows {
             for lane in (0..width).step_by(S::F32_LANES) {
                 let at = row * columns + self.column + lane;
-                let mut taps = [simd.splat_f32s(0.0); TAPS];
-                for (x, tap) in taps.iter_mut().enumerate() {
-                    *tap = weighted(simd, self.weight, x * rows * columns + at, &self.lines);
-                }
+                let taps = weighted(simd, self.weight, &self.lines, at, rows * columns);
                 for (x, value) in line(simd, &OF_WEIGHTS, taps).into_iter().enumerate() {
                     store::<S>(self.out, (x * rows + row) * width + lane, value);
                 }
@@ -262,26 +259,25 @@ impl WithSimd for Layer<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let count = self.tiles.layer();
         let most = (BLOCK_VALUES / (POINTS * self.channels[0])).max(BLOCK_TILES);
-        let most = count.div_ceil(count.div_ceil(most));
+        let most = count.div_ceil((count / most).max(1));
         let [inputs, outputs] = self.channels;
         let (mut left, mut right) = (memory::take(Scratch::Left), memory::take(Scratch::Right));
         for first in (0..count).step_by(most) {
             let tiles = most.min(count - first);
             let first = self.first + first;
-            let stride = tiles * inputs + VECTOR;
+            let (stride, out_stride) = (tiles * inputs + VECTOR, tiles * outputs + VECTOR);
             let transformed = aligned(&mut left, POINTS * stride);
+            let products = aligned(&mut right, POINTS * out_stride);
             for n in 0..tiles {
                 self.transform_input(simd, first + n, stride, &mut transformed[n * inputs..]);
             }
-            let mut weights = self.weights;
-            for (column, width) in panels(outputs) {
-                let out_stride = tiles * width + VECTOR;
-                let products = aligned(&mut right, POINTS * out_stride);
-                for point in 0..POINTS {
-                    let (panel, later) = weights.split_at(inputs * width);
-                    weights = later;
-                    let out = &mut products[point * out_stride..][..tiles * width];
-                    for (group, out) in out.chunks_mut(TILE * width).enumerate() {
+            for point in 0..POINTS {
+                for (column, width) in panels(outputs) {
+                    let panel = &self.weights[(POINTS * column + point * width) * inputs..];
+                    let panel = &panel[..inputs * width];
+                    let out = &mut products[point * out_stride + tiles * column..];
+                    let out = out[..tiles * width].chunks_mut(TILE * width);
+                    for (group, out) in out.enumerate() {
                         let mut begins = [0; TILE];
                         for (r, begin) in begins.iter_mut().enumerate() {
                             let tile = (group * TILE + r).min(tiles - 1);
@@ -295,9 +291,11 @@ impl WithSimd for Layer<'_> {
                         tile_of_width(simd, left, panel, width, out, false);
                     }
                 }
-                for n in 0..tiles {
+            }
+            for n in 0..tiles {
+                for (column, width) in panels(outputs) {
                     for lane in (0..width).step_by(S::F32_LANES) {
-                        let products = &products[n * width + lane..];
+                        let products = &products[tiles * column + n * width + lane..];
                         self.transform_products(
                             simd,
                             first + n,

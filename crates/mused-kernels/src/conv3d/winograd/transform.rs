@@ -121,19 +121,23 @@ pub(super) fn lines<const FROM: usize>(
     lines.filter(|(_, factor)| *factor != 0.0).collect()
 }
 
-/// The sum of some lines at a place.
+/// The sum of some lines: `N` vectors, `step` values apart from `at` on.
 #[inline(always)]
-pub(super) fn weighted<S: Simd>(
+pub(super) fn weighted<S: Simd, const N: usize>(
     simd: S,
     data: &[f32],
-    at: usize,
     lines: &[(usize, f32)],
-) -> S::f32s {
-    let mut sum = simd.splat_f32s(0.0);
+    at: usize,
+    step: usize,
+) -> [S::f32s; N] {
+    let mut sums = [simd.splat_f32s(0.0); N];
     for &(begin, factor) in lines {
-        sum = simd.mul_add_f32s(simd.splat_f32s(factor), load::<S>(data, begin + at), sum);
+        let (data, factor) = (&data[begin + at..], simd.splat_f32s(factor));
+        for (x, sum) in sums.iter_mut().enumerate() {
+            *sum = simd.mul_add_f32s(factor, load::<S>(data, x * step), *sum);
+        }
     }
-    sum
+    sums
 }
 
 /// The vector that begins at a place.

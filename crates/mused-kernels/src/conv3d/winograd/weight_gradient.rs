@@ -105,10 +105,7 @@ impl WithSimd for Sums<'_> {
                 let (volume, place) = self.tiles.place(first + n);
                 let data = &self.x.data[self.x.offset(volume, place)..];
                 for channel in (0..inputs).step_by(S::F32_LANES) {
-                    let mut values = [simd.splat_f32s(0.0); SIDE];
-                    for (x, value) in values.iter_mut().enumerate() {
-                        *value = weighted(simd, data, x * inputs + channel, &self.x_lines);
-                    }
+                    let values = weighted(simd, data, &self.x_lines, channel, inputs);
                     for (x, value) in line(simd, &OF_INPUT, values).into_iter().enumerate() {
                         store::<S>(xs, (x * BLOCK + n) * stride + channel, value);
                     }
@@ -116,11 +113,8 @@ impl WithSimd for Sums<'_> {
                 let data = &self.gradient.data[self.gradient.offset(volume, place)..];
                 for (column, width) in panels(outputs) {
                     for lane in (0..width).step_by(S::F32_LANES) {
-                        let mut values = [simd.splat_f32s(0.0); OUTPUTS];
-                        for (x, value) in values.iter_mut().enumerate() {
-                            let at = x * outputs + column + lane;
-                            *value = weighted(simd, data, at, &self.gradient_lines);
-                        }
+                        let at = column + lane;
+                        let values = weighted(simd, data, &self.gradient_lines, at, outputs);
                         for (x, value) in line(simd, &OF_GRADIENT, values).into_iter().enumerate() {
                             let at = (x * outputs + column) * BLOCK + n * width + lane;
                             store::<S>(gradients, at, value);
