@@ -271,57 +271,38 @@ impl WithSimd for Task<'_> {
             for (rows, out) in rows {
                 let mut begins = [rows[rows.len() - 1]; TILE];
                 begins[..rows.len()].copy_from_slice(rows);
-                let left = Left {
-                    data: gather.data,
-                    begins,
-                    pieces: &block.pieces,
+                let place = Place {
+                    out,
+                    add: index > 0,
                 };
-                tile_of_width(simd, left, panel, width, out, index > 0);
+                let (data, pieces) = (gather.data, &block.pieces[..]);
+                match width / S::F32_LANES {
+                    1 => tile::<S, 1>(simd, data, begins, pieces, panel, place),
+                    2 => tile::<S, 2>(simd, data, begins, pieces, panel, place),
+                    3 => tile::<S, 3>(simd, data, begins, pieces, panel, place),
+                    _ => tile::<S, 4>(simd, data, begins, pieces, panel, place),
+                }
             }
         }
         memory::put_back(Scratch::Right, storage);
     }
 }
 
-/// Six rows of a left matrix: where each begins, and its pieces (beginning, length) counted from there.
-#[derive(Clone, Copy)]
-pub(super) struct Left<'a> {
-    pub(super) data: &'a [f32],
-    pub(super) begins: [usize; TILE],
-    pub(super) pieces: &'a [(usize, usize)],
-}
-
-/// The product of six rows with a panel of this width, into the rows that exist or added to them.
-#[inline(always)]
-pub(super) fn tile_of_width<S: Simd>(
-    simd: S,
-    left: Left<'_>,
-    panel: &[f32],
-    width: usize,
-    out: &mut [f32],
+/// Whole rows of a panel: those of a tile that exist.
+struct Place<'a> {
+    out: &'a mut [f32],
     add: bool,
-) {
-    match width / S::F32_LANES {
-        1 => tile::<S, 1>(simd, left, panel, out, add),
-        2 => tile::<S, 2>(simd, left, panel, out, add),
-        3 => tile::<S, 3>(simd, left, panel, out, add),
-        _ => tile::<S, 4>(simd, left, panel, out, add),
-    }
 }
 
 #[inline(always)]
 fn tile<S: Simd, const WIDTH: usize>(
     simd: S,
-    left: Left<'_>,
+    data: &[f32],
+    begins: [usize; TILE],
+    pieces: &[(usize, usize)],
     panel: &[f32],
-    out: &mut [f32],
-    add: bool,
+    place: Place<'_>,
 ) {
-    let Left {
-        data,
-        begins,
-        pieces,
-    } = left;
     let (vectors, _) = S::as_simd_f32s(panel);
     let mut vectors = vectors.as_chunks::<WIDTH>().0;
     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
@@ -338,15 +319,9 @@ fn tile<S: Simd, const WIDTH: usize>(
             }
         }
     }
-    // A copy: the sums themselves would live in memory during the loop above.
-    let mut results = [[simd.splat_f32s(0.0); WIDTH]; TILE];
-    for r in 0..TILE {
-        for c in 0..WIDTH {
-            results[r][c] = sums[r][c];
-        }
-    }
+    let Place { out, add } = place;
     let (out, _) = S::as_mut_simd_f32s(out);
-    for (row, sums) in out.as_chunks_mut::<WIDTH>().0.iter_mut().zip(&results) {
+    for (row, sums) in out.as_chunks_mut::<WIDTH>().0.iter_mut().zip(&sums) {
         for c in 0..WIDTH {
             row[c] = if add {
                 simd.add_f32s(row[c], sums[c])

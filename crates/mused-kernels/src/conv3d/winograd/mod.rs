@@ -4,7 +4,9 @@
 //! A tile of 2³ outputs comes from 4³ inputs by 64 products instead of 216: along each axis
 //! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]`, so that a convolution becomes 64 matrix products (tiles × in · in × out). The gradient of the
 //! weights is the same sum the other way round: `Gᵀ [Σ (A y') ⊙ (Bᵀ d)]` over all tiles. The constants are 0, 1 and ½, hence
-//! an error of the order of the direct form's. An element's sum is formed in an order that no number of threads changes.
+//! an error of the order of the direct form's: on eight shapes of 32 to 128 channels at most 5.4e-7 of the largest value
+//! forward and for the input, 7.3e-7 for the weights, where the direct form has 3.8e-7 (against f64). An element's sum is
+//! formed in an order that no number of threads changes.
 
 mod transform;
 mod weight_gradient;
@@ -13,7 +15,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cpu::{Padded, Sizes};
-use super::gather::{Left, TILE, panel_width, tile_of_width};
+use super::gather::{TILE, panel_width};
 use crate::matmul::aligned;
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
@@ -28,12 +30,14 @@ pub(super) use weight_gradient::weight_gradient;
 const POINTS: usize = SIDE * SIDE * SIDE;
 /// Channels come in whole vectors, whatever their length here. So many values are a cache line.
 const VECTOR: usize = 16;
-/// Fewest and most channels.
+/// Fewest and most channels. Measured (AMD EPYC without AVX-512, processor time against the direct form, two threads):
+/// .51 to .71 for 64 channels, .36 to .61 for 128. More were slower on an Intel Xeon in a first form of this, and their few
+/// tiles use each transformed weight too seldom.
 const FEWEST: usize = 32;
 const MOST: usize = 128;
-/// Transformed values of a block of tiles: they stay near the second-level cache while all weights pass by.
+/// Transformed values of a block of tiles: they stay near the second-level cache.
 const BLOCK_VALUES: usize = 1 << 17;
-/// Fewest tiles of a block.
+/// Fewest tiles of a block, and of a layer: so often is a transformed weight used when it has come from a far cache.
 const BLOCK_TILES: usize = 24;
 
 /// Whether a convolution is made in this way.
@@ -238,8 +242,8 @@ impl WithSimd for TransformWeights<'_> {
     }
 }
 
-/// A layer of tiles on one thread, block by block. Values of a point lie together, a cache line between two points: at
-/// distances of powers of two they would compete for a few places of the caches.
+/// A layer of tiles on one thread, block by block. Values of a point lie together (a product reads rows one after another),
+/// a cache line between two points: at distances of powers of two they would compete for a few places of the caches.
 struct Layer<'a> {
     tiles: Tiles,
     padded: &'a Padded<'a>,
@@ -278,17 +282,17 @@ impl WithSimd for Layer<'_> {
                     let out = &mut products[point * out_stride + tiles * column..];
                     let out = out[..tiles * width].chunks_mut(TILE * width);
                     for (group, out) in out.enumerate() {
-                        let mut begins = [0; TILE];
-                        for (r, begin) in begins.iter_mut().enumerate() {
+                        let mut rows = [&[][..]; TILE];
+                        for (r, row) in rows.iter_mut().enumerate() {
                             let tile = (group * TILE + r).min(tiles - 1);
-                            *begin = point * stride + tile * inputs;
+                            *row = &transformed[point * stride + tile * inputs..][..inputs];
                         }
-                        let left = Left {
-                            data: transformed,
-                            begins,
-                            pieces: &[(0, inputs)],
-                        };
-                        tile_of_width(simd, left, panel, width, out, false);
+                        match width / S::F32_LANES {
+                            1 => product::<S, 1>(simd, rows, panel, out),
+                            2 => product::<S, 2>(simd, rows, panel, out),
+                            3 => product::<S, 3>(simd, rows, panel, out),
+                            _ => product::<S, 4>(simd, rows, panel, out),
+                        }
                     }
                 }
             }
@@ -356,5 +360,36 @@ impl Layer<'_> {
                 }
             },
         );
+    }
+}
+
+/// Six rows times a panel, into the rows that exist.
+#[inline(always)]
+fn product<S: Simd, const WIDTH: usize>(
+    simd: S,
+    rows: [&[f32]; TILE],
+    panel: &[f32],
+    out: &mut [f32],
+) {
+    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
+    let (vectors, _) = S::as_simd_f32s(panel);
+    for (p, b) in vectors.as_chunks::<WIDTH>().0.iter().enumerate() {
+        for r in 0..TILE {
+            let value = simd.splat_f32s(rows[r][p]);
+            for c in 0..WIDTH {
+                sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
+            }
+        }
+    }
+    // A copy: read by reference below, the sums themselves would live in memory during the loop above.
+    let mut results = [[simd.splat_f32s(0.0); WIDTH]; TILE];
+    for r in 0..TILE {
+        for c in 0..WIDTH {
+            results[r][c] = sums[r][c];
+        }
+    }
+    let (out, _) = S::as_mut_simd_f32s(out);
+    for (row, sums) in out.as_chunks_mut::<WIDTH>().0.iter_mut().zip(results) {
+        *row = sums;
     }
 }
