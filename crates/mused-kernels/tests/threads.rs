@@ -100,14 +100,31 @@ fn volume_step() -> Vec<Vec<u32>> {
         .collect()
 }
 
+/// Convolutions by fewer multiplications: tiles that reach past the edges, more of them than a block has.
+fn tiled_step() -> Vec<Vec<u32>> {
+    let x = random::<Train, 5>([2, 6, 13, 15, 80], 1).require_grad();
+    let first = (random::<Train, 5>([3, 3, 3, 80, 112], 2) * 0.02).detach();
+    let second = (random::<Train, 5>([3, 3, 3, 112, 128], 3) * 0.02).detach();
+    let (first, second) = (first.require_grad(), second.require_grad());
+    let h = conv3d(x.clone(), first.clone(), Window::cubic(1, 1));
+    let y = conv3d(h, second.clone(), Window::cubic(1, 1));
+    let grads = (y.clone() * y.clone()).mean().backward();
+    let mut all = vec![floats(&y)];
+    for volume in [&x, &first, &second] {
+        all.push(floats(&volume.grad(&grads).unwrap()));
+    }
+    all.into_iter()
+        .map(|v| v.into_iter().map(f32::to_bits).collect())
+        .collect()
+}
+
 #[test]
 fn volumes_give_the_same_bits_for_any_number_of_threads() {
-    let expected = in_pool(1, volume_step);
-    for threads in [2, 3, 5] {
-        assert!(
-            in_pool(threads, volume_step) == expected,
-            "{threads} threads"
-        );
+    for step in [volume_step, tiled_step] {
+        let expected = in_pool(1, step);
+        for threads in [2, 3, 5] {
+            assert!(in_pool(threads, step) == expected, "{threads} threads");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::Window;
 use super::gather::{Gather, Taps};
+use super::winograd;
 
 /// Everything the loops need to know about one convolution.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +119,9 @@ impl<'a> Padded<'a> {
 
 /// `[batch · positions, out]`.
 pub(crate) fn forward(sizes: Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
+    if winograd::serves(&sizes) {
+        return winograd::forward(sizes, x, weight);
+    }
     let Sizes {
         batch,
         inputs,
@@ -183,6 +187,9 @@ fn phases(input: usize, kernel: usize, stride: usize, padding: usize) -> Vec<Pha
 
 /// `[batch · input positions, in]`.
 pub(crate) fn input_gradient(sizes: Sizes, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
+    if winograd::serves(&sizes) {
+        return winograd::input_gradient(sizes, gradient, weight);
+    }
     let Sizes {
         batch,
         input,

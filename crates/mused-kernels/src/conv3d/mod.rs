@@ -3,6 +3,7 @@
 mod cpu;
 mod gather;
 mod weight_gradient;
+mod winograd;
 
 use burn::backend::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;

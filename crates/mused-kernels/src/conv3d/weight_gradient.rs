@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::cpu::{Padded, Sizes};
 use super::gather::{TILE, lanes, panel_width};
+use super::winograd;
 use crate::simd::arch;
 
 /// Positions of a block: a panel of their gradients stays in the first-level cache while the tiles of a task read it.
@@ -68,6 +69,9 @@ impl<'a> Panels<'a> {
 
 /// `[taps · in, out]`.
 pub(crate) fn weight_gradient(sizes: Sizes, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    if winograd::serves(&sizes) {
+        return winograd::weight_gradient(sizes, x, gradient);
+    }
     let Sizes {
         batch,
         inputs,
@@ -187,7 +191,7 @@ impl WithSimd for Task<'_> {
 }
 
 /// Where the six input values of a tile lie, counted from where a position's input begins.
-trait Six: Copy {
+pub(super) trait Six: Copy {
     /// The part of the data that holds them.
     fn part(self, data: &[f32]) -> &[f32];
 
@@ -197,8 +201,8 @@ trait Six: Copy {
 
 /// One after another: one check of bounds for all.
 #[derive(Clone, Copy)]
-struct InARow {
-    first: usize,
+pub(super) struct InARow {
+    pub(super) first: usize,
 }
 
 impl Six for InARow {
@@ -231,7 +235,7 @@ impl Six for Apart {
 }
 
 #[inline(always)]
-fn rows_of_tile<S: Simd>(
+pub(super) fn rows_of_tile<S: Simd>(
     simd: S,
     data: &[f32],
     from: &[usize],
@@ -249,10 +253,10 @@ fn rows_of_tile<S: Simd>(
 }
 
 /// Rows at a stride; the first `columns` of each are added to.
-struct Place<'a> {
-    out: &'a mut [f32],
-    stride: usize,
-    columns: usize,
+pub(super) struct Place<'a> {
+    pub(super) out: &'a mut [f32],
+    pub(super) stride: usize,
+    pub(super) columns: usize,
 }
 
 #[inline(always)]
@@ -288,9 +292,15 @@ fn tile<S: Simd, const WIDTH: usize>(
         }
     }
     for (row, sums) in out.chunks_mut(stride).zip(&edge) {
-        for (part, sum) in row[..columns].chunks_mut(S::F32_LANES).zip(sums) {
-            let value = simd.add_f32s(simd.partial_load_f32s(part), *sum);
-            simd.partial_store_f32s(part, value);
+        let (vectors, rest) = S::as_mut_simd_f32s(&mut row[..columns]);
+        for (value, sum) in vectors.iter_mut().zip(sums) {
+            *value = simd.add_f32s(*value, *sum);
+        }
+        if let Some(sum) = sums.get(vectors.len())
+            && !rest.is_empty()
+        {
+            let value = simd.add_f32s(simd.partial_load_f32s(rest), *sum);
+            simd.partial_store_f32s(rest, value);
         }
     }
 }

@@ -1,0 +1,152 @@
+//! The transforms of F(2, 3) along an axis and, one after another, along all three.
+
+use pulp::Simd;
+
+/// Outputs of a tile along an axis.
+pub(super) const OUTPUTS: usize = 2;
+/// Products of a tile along an axis: its inputs, too.
+pub(super) const SIDE: usize = 4;
+/// Weights of a kernel along an axis.
+pub(super) const TAPS: usize = 3;
+
+/// A transform along an axis: `TO` values of `FROM`.
+pub(super) type Matrix<const TO: usize, const FROM: usize> = [[f32; FROM]; TO];
+
+/// `Bᵀ`, of inputs.
+pub(super) const OF_INPUT: Matrix<SIDE, SIDE> = [
+    [1.0, 0.0, -1.0, 0.0],
+    [0.0, 1.0, 1.0, 0.0],
+    [0.0, -1.0, 1.0, 0.0],
+    [0.0, 1.0, 0.0, -1.0],
+];
+/// `Aᵀ`, of products.
+pub(super) const OF_PRODUCTS: Matrix<OUTPUTS, SIDE> = transposed(OF_GRADIENT);
+/// `A`, of gradients of outputs.
+pub(super) const OF_GRADIENT: Matrix<SIDE, OUTPUTS> =
+    [[1.0, 0.0], [1.0, 1.0], [1.0, -1.0], [0.0, -1.0]];
+/// `G`, of weights.
+pub(super) const OF_WEIGHTS: Matrix<SIDE, TAPS> = [
+    [1.0, 0.0, 0.0],
+    [0.5, 0.5, 0.5],
+    [0.5, -0.5, 0.5],
+    [0.0, 0.0, 1.0],
+];
+/// `Gᵀ`, of sums over tiles.
+pub(super) const OF_SUMS: Matrix<TAPS, SIDE> = transposed(OF_WEIGHTS);
+
+const fn transposed<const TO: usize, const FROM: usize>(
+    matrix: Matrix<TO, FROM>,
+) -> Matrix<FROM, TO> {
+    let mut out = [[0.0; TO]; FROM];
+    let mut at = 0;
+    while at < TO * FROM {
+        out[at % FROM][at / FROM] = matrix[at / FROM][at % FROM];
+        at += 1;
+    }
+    out
+}
+
+/// One axis. The matrix is a constant: what is 0, 1 or −1 in it costs no product.
+#[inline(always)]
+pub(super) fn line<S: Simd, const TO: usize, const FROM: usize>(
+    simd: S,
+    matrix: &Matrix<TO, FROM>,
+    values: [S::f32s; FROM],
+) -> [S::f32s; TO] {
+    // To −0 everything can be added without a change.
+    let mut out = [simd.splat_f32s(-0.0); TO];
+    for (sum, row) in out.iter_mut().zip(matrix) {
+        for (value, &factor) in values.into_iter().zip(row) {
+            if factor == 1.0 {
+                *sum = simd.add_f32s(*sum, value);
+            } else if factor == -1.0 {
+                *sum = simd.sub_f32s(*sum, value);
+            } else if factor != 0.0 {
+                *sum = simd.mul_add_f32s(simd.splat_f32s(factor), value, *sum);
+            }
+        }
+    }
+    out
+}
+
+/// All axes: what `load` gives for [depth, height, width] of a cube, transformed, goes to `store`.
+#[inline(always)]
+pub(super) fn cube<S: Simd, const TO: usize, const FROM: usize>(
+    simd: S,
+    matrix: &Matrix<TO, FROM>,
+    load: impl Fn([usize; 3]) -> S::f32s,
+    mut store: impl FnMut([usize; 3], S::f32s),
+) {
+    let zero = simd.splat_f32s(0.0);
+    let mut planes = [[[zero; FROM]; FROM]; TO];
+    for y in 0..FROM {
+        for x in 0..FROM {
+            let mut column = [zero; FROM];
+            for (z, value) in column.iter_mut().enumerate() {
+                *value = load([z, y, x]);
+            }
+            for (plane, value) in planes.iter_mut().zip(line(simd, matrix, column)) {
+                plane[y][x] = value;
+            }
+        }
+    }
+    for (z, plane) in planes.into_iter().enumerate() {
+        let mut lines = [[zero; FROM]; TO];
+        for x in 0..FROM {
+            let mut column = [zero; FROM];
+            for (value, line) in column.iter_mut().zip(plane) {
+                *value = line[x];
+            }
+            for (line, value) in lines.iter_mut().zip(line(simd, matrix, column)) {
+                line[x] = value;
+            }
+        }
+        for (y, values) in lines.into_iter().enumerate() {
+            for (x, value) in line(simd, matrix, values).into_iter().enumerate() {
+                store([z, y, x], value);
+            }
+        }
+    }
+}
+
+/// Depth and height alone, at one place of the transform: the lines of a cube that count, by where they begin, and how much.
+pub(super) fn lines<const FROM: usize>(
+    matrix: &Matrix<SIDE, FROM>,
+    [z, y]: [usize; 2],
+    begins: &[usize],
+) -> Vec<(usize, f32)> {
+    let of_depth = matrix[z].into_iter();
+    let factors = of_depth.flat_map(|depth| matrix[y].map(|height| depth * height));
+    let lines = begins.iter().copied().zip(factors);
+    lines.filter(|(_, factor)| *factor != 0.0).collect()
+}
+
+/// The sum of some lines: `N` vectors, `step` values apart from `at` on.
+#[inline(always)]
+pub(super) fn weighted<S: Simd, const N: usize>(
+    simd: S,
+    data: &[f32],
+    lines: &[(usize, f32)],
+    at: usize,
+    step: usize,
+) -> [S::f32s; N] {
+    let mut sums = [simd.splat_f32s(0.0); N];
+    for &(begin, factor) in lines {
+        let (data, factor) = (&data[begin + at..], simd.splat_f32s(factor));
+        for (x, sum) in sums.iter_mut().enumerate() {
+            *sum = simd.mul_add_f32s(factor, load::<S>(data, x * step), *sum);
+        }
+    }
+    sums
+}
+
+/// The vector that begins at a place.
+#[inline(always)]
+pub(super) fn load<S: Simd>(data: &[f32], at: usize) -> S::f32s {
+    S::as_simd_f32s(&data[at..at + S::F32_LANES]).0[0]
+}
+
+#[inline(always)]
+pub(super) fn store<S: Simd>(data: &mut [f32], at: usize, value: S::f32s) {
+    S::as_mut_simd_f32s(&mut data[at..at + S::F32_LANES]).0[0] = value;
+}
