@@ -132,17 +132,6 @@ proptest! {
         check_convolution([batch, inputs, outputs], input, [size; 3], Window::cubic(stride, padding), seed, true);
     }
 
-    /// Whole vectors of channels, kernels of 3³ at stride 1: by fewer multiplications.
-    #[test]
-    fn tiled_convolutions_agree(
-        batch in 1_usize..3, inputs in prop_oneof![Just(32_usize), Just(48), Just(80), Just(40)],
-        outputs in prop_oneof![Just(32_usize), Just(64), Just(112)],
-        depth in 2_usize..6, plane in prop::array::uniform2(7_usize..14),
-        padding in prop::array::uniform3(0_usize..4), seed: u64,
-    ) {
-        let (input, window) = ([depth, plane[0], plane[1]], Window { stride: [1; 3], padding });
-        check_convolution([batch, inputs, outputs], input, [3; 3], window, seed, false);
-    }
 
     /// Axes that differ, strides beyond the kernel, padding beyond it: no plain body, Burn's own refuses some.
     #[test]
@@ -159,6 +148,22 @@ proptest! {
         rows in 2_usize..400, channels in 1_usize..90, with_residual: bool, relu: bool, seed: u64,
     ) {
         check_batch_norm(rows, channels, with_residual, relu, seed);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    /// Whole vectors of channels, kernels of 3³ at stride 1: by fewer multiplications.
+    #[test]
+    fn tiled_convolutions_agree(
+        batch in 1_usize..3, inputs in prop_oneof![Just(32_usize), Just(48), Just(80), Just(40)],
+        outputs in prop_oneof![Just(32_usize), Just(64), Just(112)],
+        depth in 2_usize..6, plane in prop::array::uniform2(7_usize..14),
+        padding in prop::array::uniform3(0_usize..4), seed: u64,
+    ) {
+        let (input, window) = ([depth, plane[0], plane[1]], Window { stride: [1; 3], padding });
+        check_convolution([batch, inputs, outputs], input, [3; 3], window, seed, false);
     }
 }
 

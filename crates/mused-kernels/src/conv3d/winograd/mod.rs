@@ -15,7 +15,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cpu::{Padded, Sizes};
-use super::gather::{TILE, panel_width};
+use super::gather::{TILE, lanes, panel_width};
 use crate::matmul::aligned;
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
@@ -31,10 +31,11 @@ const POINTS: usize = SIDE * SIDE * SIDE;
 /// Channels come in whole vectors, whatever their length here. So many values are a cache line.
 const VECTOR: usize = 16;
 /// Fewest and most channels. Measured (AMD EPYC without AVX-512, processor time against the direct form, two threads):
-/// .51 to .71 for 64 channels, .36 to .61 for 128. More were slower on an Intel Xeon in a first form of this, and their few
-/// tiles use each transformed weight too seldom.
+/// .51 to .71 for 64 channels, .36 to .61 for 128. More have too few tiles to use each transformed weight often. Wide
+/// vectors have fewer: on an Intel Xeon a first form of this took as long for 64 channels, and longer for 128.
 const FEWEST: usize = 32;
 const MOST: usize = 128;
+const MOST_OF_WIDE_VECTORS: usize = 64;
 /// Transformed values of a block of tiles: they stay near the second-level cache.
 const BLOCK_VALUES: usize = 1 << 17;
 /// Fewest tiles of a block, and of a layer: so often is a transformed weight used when it has come from a far cache.
@@ -42,8 +43,12 @@ const BLOCK_TILES: usize = 24;
 
 /// Whether a convolution is made in this way.
 pub(super) fn serves(sizes: &Sizes) -> bool {
+    let most = match lanes() < VECTOR {
+        true => MOST,
+        false => MOST_OF_WIDE_VECTORS,
+    };
     let fits =
-        |channels: usize| (FEWEST..=MOST).contains(&channels) && channels.is_multiple_of(VECTOR);
+        |channels: usize| (FEWEST..=most).contains(&channels) && channels.is_multiple_of(VECTOR);
     let tiles = Tiles::of(sizes);
     sizes.kernel == [TAPS; 3]
         && sizes.window.stride == [1; 3]
