@@ -323,6 +323,7 @@ fn tile<S: Simd, const WIDTH: usize>(
     let (out, _) = S::as_mut_simd_f32s(out);
     let out = out.as_chunks_mut::<WIDTH>().0;
     // By constant places: a reference to the sums can have them in memory during the loop above, at half the speed.
+    #[allow(clippy::needless_range_loop)]
     for r in 0..TILE {
         let Some(row) = out.get_mut(r) else {
             return;
