@@ -109,12 +109,14 @@ pub(crate) fn train_as<B: TrainBackend>(
     record.config = Some(asked.clone());
     record.part = matches!(made, Made::Part(_));
     record.machine.device = learner.device();
+    // Models that others have trained can be gathered anywhere.
+    let begun = |task| Run::part(run, task).is_dir();
+    if !plan.tasks.iter().any(begun) {
+        learner.check_here()?;
+    }
     watch.hold(Run::claim(run)?);
     Run::refuse_gathered(run)?;
     let parts = Parts::claim(run, &plan.tasks, &asked, request.dataset)?;
-    if !parts.begun() {
-        learner.check_here()?;
-    }
     let run = Run::create(run, record, layers, dataset, &plan.folds)?;
     parts.take_in(&run)?;
     execute(

@@ -95,11 +95,6 @@ impl Parts {
         Ok(Self(tasks.iter().map(part).collect::<Result<_>>()?))
     }
 
-    /// Whether one of them was begun.
-    pub fn begun(&self) -> bool {
-        self.0.iter().any(|part| part.run.is_some())
-    }
-
     /// Moves them into the run, whatever they have come to, and removes what is left of them. A process that is killed
     /// meanwhile has the run go on with the rest.
     ///
