@@ -100,8 +100,8 @@ impl ByHead<'_> {
             });
         };
         let out = &mut out[..rows * stride];
-        let threads = rayon::current_num_threads();
-        if threads > 1 && rows * inner * columns * self.heads >= PARALLEL {
+        let threads = matmul::threads([rows, inner, columns * self.heads]);
+        if threads > 1 {
             // A row's bits do not depend on where they are cut.
             let share = rows.div_ceil(threads).next_multiple_of(matmul::TILE);
             let parts = out.par_chunks_mut(share * stride).enumerate();
@@ -111,9 +111,6 @@ impl ByHead<'_> {
         }
     }
 }
-
-/// Multiplications below which the caller works alone.
-const PARALLEL: usize = 1 << 20;
 
 struct PartByHead<'a> {
     of: &'a ByHead<'a>,
