@@ -11,12 +11,13 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::memory::{self, Scratch};
-use crate::simd::arch;
+use crate::simd::{LINE, arch, prefetch};
 
 /// Rows of a register tile.
 pub(crate) const TILE: usize = 6;
-/// Block of the inner axis: one packed panel of it stays near the first-level cache.
-const DEPTH: usize = 192;
+/// Most values of one packed panel in a block of the inner axis, with 16 and with 32 registers: it stays near the first-level
+/// cache, and a longer block adds to the product less often.
+const PANEL: [usize; 2] = [384 * 16, 192 * 64];
 /// Most rows of one task.
 const ROWS: usize = 144;
 /// Multiplications below which the caller works alone.
@@ -81,15 +82,21 @@ struct Panels {
     columns: usize,
     /// Columns of a panel.
     width: usize,
+    /// Rows of a block of the inner axis, but for the last.
+    depth: usize,
 }
 
 impl Panels {
     fn new<S: Simd>(inner: usize, columns: usize) -> Self {
-        let vectors = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        let many = S::REGISTER_COUNT >= 32;
+        let widest = if many { 4 } else { 2 } * S::F32_LANES;
+        // By the widest panel, not this one: how a sum is split depends on the inner size alone.
+        let blocks = inner.div_ceil(PANEL[usize::from(many)] / widest).max(1);
         Self {
             inner,
             columns,
-            width: (vectors * S::F32_LANES).min(columns.next_multiple_of(S::F32_LANES)),
+            width: widest.min(columns.next_multiple_of(S::F32_LANES)),
+            depth: inner.div_ceil(blocks),
         }
     }
 
@@ -403,11 +410,12 @@ impl WithSimd for Block<'_> {
             inner,
             columns,
             width,
+            depth: most,
         } = panels;
         let mut storage = memory::take(Scratch::Left);
-        let packed_left = aligned(&mut storage, rows.next_multiple_of(TILE) * inner.min(DEPTH));
-        for start in (0..inner).step_by(DEPTH) {
-            let depth = DEPTH.min(inner - start);
+        let packed_left = aligned(&mut storage, rows.next_multiple_of(TILE) * most);
+        for start in (0..inner).step_by(most.max(1)) {
+            let depth = most.min(inner - start);
             pack_rows(left, rows, start, depth, packed_left);
             let first = start == 0 && !target.add;
             for index in 0..panels.count() {
@@ -438,19 +446,31 @@ impl WithSimd for Block<'_> {
 /// Tiles of six rows, transposed: for each inner index the six values one after another.
 #[inline(always)]
 fn pack_rows(left: View<'_>, rows: usize, start: usize, depth: usize, packed: &mut [f32]) {
-    for (tile, out) in packed[..rows.next_multiple_of(TILE) * depth]
-        .chunks_exact_mut(TILE * depth)
-        .enumerate()
-    {
+    let data = &left.data[start * left.column_stride..];
+    let packed = &mut packed[..rows.next_multiple_of(TILE) * depth];
+    let whole = if left.row_stride == 1 {
+        // The rows of some inner indices lie in the first-level cache, where all tiles take theirs from.
+        for (block, first) in (0..depth).step_by(16).enumerate() {
+            let tiles = packed.chunks_exact_mut(TILE * depth).take(rows / TILE);
+            for (tile, out) in tiles.enumerate() {
+                let out = out[first * TILE..].as_chunks_mut::<TILE>().0;
+                for (p, six) in out.iter_mut().take(16).enumerate() {
+                    let from = (16 * block + p) * left.column_stride + tile * TILE;
+                    six.copy_from_slice(&data[from..from + TILE]);
+                }
+            }
+        }
+        rows / TILE
+    } else {
+        0
+    };
+    let tiles = packed.chunks_exact_mut(TILE * depth).enumerate();
+    for (tile, out) in tiles.skip(whole) {
         let row = tile * TILE;
         let count = TILE.min(rows - row);
-        let data = &left.data[row * left.row_stride + start * left.column_stride..];
+        let data = &data[row * left.row_stride..];
         let out = out.as_chunks_mut::<TILE>().0;
-        if left.row_stride == 1 && count == TILE {
-            for (p, six) in out.iter_mut().enumerate() {
-                six.copy_from_slice(&data[p * left.column_stride..][..TILE]);
-            }
-        } else if left.column_stride == 1 && count == TILE {
+        if left.column_stride == 1 && count == TILE {
             let rows: [&[f32]; TILE] =
                 std::array::from_fn(|r| &data[r * left.row_stride..][..depth]);
             for (p, six) in out.iter_mut().enumerate() {
@@ -504,6 +524,17 @@ fn tile<S: Simd, const WIDTH: usize>(
     place: Place<'_>,
 ) {
     let (vectors, _) = S::as_simd_f32s(panel);
+    let whole = place.rows == TILE && place.columns == WIDTH * S::F32_LANES;
+    if whole {
+        // Rows of a wide product lie pages apart: what the sums go to is on its way while they are formed.
+        for r in 0..TILE {
+            let row = &place.out[r * place.row_stride..][..WIDTH * S::F32_LANES];
+            for c in (0..WIDTH * S::F32_LANES).step_by(LINE) {
+                prefetch(&row[c]);
+            }
+            prefetch(&row[WIDTH * S::F32_LANES - 1]);
+        }
+    }
     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
     for (six, b) in left.iter().zip(vectors.as_chunks::<WIDTH>().0) {
         for r in 0..TILE {
@@ -521,7 +552,7 @@ fn tile<S: Simd, const WIDTH: usize>(
         bias,
         add,
     } = place;
-    if rows == TILE && columns == WIDTH * S::F32_LANES {
+    if whole {
         let zero = [simd.splat_f32s(0.0); WIDTH];
         let bias = match bias {
             Some(bias) => *S::as_simd_f32s(bias).0.first_chunk().unwrap_or(&zero),

@@ -33,6 +33,23 @@ pub(crate) fn worth_sharing(work: usize) -> bool {
     work >= PARALLEL && rayon::current_num_threads() > 1
 }
 
+/// Values of a cache line.
+pub(crate) const LINE: usize = 16;
+
+/// Has the cache line of a value fetched that will be wanted soon.
+#[inline(always)]
+pub(crate) fn prefetch(value: &f32) {
+    // The instruction is a hint about an address and reads nothing.
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
 /// An element-wise computation on vectors of lanes.
 pub(crate) trait Lanes<const IN: usize, const OUT: usize>: Sync {
     /// New values of the outputs. `index` is the position of the first lane.
