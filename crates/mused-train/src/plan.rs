@@ -94,7 +94,8 @@ impl Plan {
             let test = plan.test_samples(dataset, task);
             most_samples = most_samples.max(train.len());
             maps = maps.max(plan.kept_maps(dataset, config, &layout, task));
-            beside = beside.max(plan.kept_beside(dataset, &layout, task, train.len(), test.len()));
+            let sizes = [train.len(), test.len()];
+            beside = beside.max(plan.kept_beside(dataset, config, &layout, task, sizes)?);
             if let Some(onto) = inputs.inputs.onto() {
                 let bytes = plan
                     .alignment(config, onto, task.fold)
@@ -123,9 +124,11 @@ impl Plan {
     /// Bytes of what makes the inputs of everybody of a task, in memory until it is done.
     fn kept_maps(&self, dataset: &Dataset, config: &Config, layout: &Layout, task: &Task) -> u64 {
         // Of a voxel: its shift and scale; and a weight for each value of its region, with a shift of its own.
-        let of_voxel = match config.model.inputs.inputs.onto() {
-            Some(_) => 3 + layout.width() / layout.slots().len().max(1),
-            None => 2,
+        let inputs = &config.model.inputs;
+        let projected = inputs.inputs.onto().is_some() || inputs.roi_components > 0;
+        let of_voxel = match projected {
+            true => 3 + layout.width() / layout.slots().len().max(1),
+            false => 2,
         };
         let trained = self.trained_by(task, dataset).into_iter();
         let everybody = trained.chain(held_out(task, dataset));
@@ -136,20 +139,43 @@ impl Plan {
     }
 
     /// Bytes of what a task keeps beside the inputs of its `train` training samples: those that it is tested on, `test` and
-    /// the validation part, and the labels of all.
+    /// the validation part, those of which the labels are unknown, and the labels of all.
     fn kept_beside(
         &self,
         dataset: &Dataset,
+        config: &Config,
         layout: &Layout,
         task: &Task,
-        train: usize,
-        test: usize,
-    ) -> u64 {
+        [train, test]: [usize; 2],
+    ) -> Result<u64> {
         let trained = self.trained_by(task, dataset);
         let validation = samples(dataset, &trained, &self.folds[task.fold].validation).len();
-        let labels = (train + validation + test).saturating_mul(dataset.labels.names.len());
-        let [validation, test] = [validation, test].map(|own| kept_bytes(own, layout.width()));
-        4 * labels as u64 + validation + test
+        let unlabelled = self.unlabelled_samples(dataset, config, task)?;
+        let beside = [validation, test, unlabelled.map_or(0, |own| own.len())];
+        let all = train + beside.iter().sum::<usize>();
+        let labels = all.saturating_mul(dataset.labels.names.len());
+        let inputs = beside.map(|own| kept_bytes(own, layout.width()));
+        Ok(4 * labels as u64 + inputs.iter().sum::<u64>())
+    }
+
+    /// Samples of a subject left out whose responses are known to a task and whose labels are not.
+    fn unlabelled_samples(
+        &self,
+        dataset: &Dataset,
+        config: &Config,
+        task: &Task,
+    ) -> Result<Option<Vec<Sample>>> {
+        match (&config.model.family, held_out(task, dataset)) {
+            (Family::AlignedRidge(_), Some(subject)) => {
+                let mut config = config.clone();
+                if config.split.calibration == Trials::None {
+                    config.split.calibration = Trials::All;
+                }
+                let drawn = self.calibration(dataset, &config, task.fold, subject)?;
+                Ok(Some(drawn))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// About the memory of a model with so many threads.
@@ -288,16 +314,8 @@ impl Plan {
         let tokens = model.subjects();
         let set = |samples| SampleSet::new(reader.clone(), samples, &subjects, tokens);
         let validation = samples(dataset, &trained, &self.folds[task.fold].validation);
-        let unlabelled = match (&config.model.family, holdout) {
-            (Family::AlignedRidge(_), Some(subject)) => {
-                let mut config = config.clone();
-                if config.split.calibration == Trials::None {
-                    config.split.calibration = Trials::All;
-                }
-                Some(set(self.calibration(dataset, &config, task.fold, subject)?)?)
-            }
-            _ => None,
-        };
+        let unlabelled = self.unlabelled_samples(dataset, config, task)?;
+        let unlabelled = unlabelled.map(&set).transpose()?;
         Ok(FoldData {
             unlabelled,
             train: match training {

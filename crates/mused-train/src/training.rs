@@ -111,7 +111,7 @@ pub(crate) fn train_as<B: TrainBackend>(
     record.machine.device = learner.device();
     // Models that others have trained can be gathered anywhere.
     let begun = |task| Run::part(run, task).is_dir();
-    if !plan.tasks.iter().any(begun) {
+    if !plan.tasks.iter().all(begun) {
         learner.check_here()?;
     }
     watch.hold(Run::claim(run)?);

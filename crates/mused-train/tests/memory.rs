@@ -1,79 +1,26 @@
-//! The memory that training says it needs, beside what it takes: one test, since a process has one peak.
+//! The memory that training over aligned inputs says it needs.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::fs;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod support;
 
-use mused_data::{Dataset, Labels, Stimulus, Trial, Voxel};
-use mused_kernels::CpuTraining;
-use mused_run::{Config, Layers};
-use mused_train::{Progress, TrainRequest, train};
-use ndarray::Array2;
-use tempfile::TempDir;
-
-#[derive(Default)]
-struct Said(AtomicU64);
-
-impl Progress for Said {
-    fn start(&self, _done: usize, _total: usize, bytes: u64) {
-        self.0.store(bytes, Ordering::Relaxed);
-    }
-}
-
-/// A figure of this process in bytes.
-fn of_process(name: &str) -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name));
-    let figure = line.unwrap().trim().strip_suffix(" kB").unwrap();
-    1024 * figure.parse::<u64>().unwrap()
-}
+use support::{People, check};
 
 /// Half of the samples are tested: their inputs stay in memory as well as those of training samples, and so do the labels.
 #[test]
 fn networks_over_aligned_inputs_take_the_memory_that_they_say() {
-    let (subjects, stimuli, labels, voxels) = (40, 250, 400, 48);
-    let labels = Labels {
-        names: (0..labels).map(|label| format!("label {label}")).collect(),
-        matrix: Array2::from_shape_fn((stimuli, labels), |(row, label)| {
-            ((row * 31 + label * 17) % 11 < 4) as u8
-        }),
+    let people = People {
+        subjects: 40,
+        stimuli: 250,
+        labels: 400,
+        voxels: 48,
+        region: 8,
     };
-    let shown = (0..stimuli).map(|number| Stimulus::new(format!("picture-{number:03}")));
-    let mut builder = Dataset::builder("many people", shown.collect(), labels);
-    for subject in 0..subjects {
-        let responses = Array2::from_shape_fn((stimuli, voxels), |(row, voxel)| {
-            ((row * (37 + subject) + voxel * 101) as f32).sin()
-        });
-        let trials = (0..stimuli).map(Trial::of).collect();
-        let voxels = Voxel::in_regions((0..voxels).map(|voxel| format!("region {}", voxel / 8)));
-        let id = format!("sub-{subject:02}");
-        builder.subject(&id, trials, voxels, responses).unwrap();
-    }
-    let dataset = builder.build().unwrap();
-    let mut config = Config::default();
-    for setting in [
+    let settings = [
         "model.inputs=\"labels\"",
         "model.dim=16",
         "split.test_fraction=0.5",
         "train.epochs=1",
-    ] {
-        config = config.set(setting).unwrap();
-    }
-    let (folder, said) = (TempDir::new().unwrap(), Said::default());
-    let before = of_process("VmRSS:");
-    let request = TrainRequest {
-        dataset: &dataset,
-        layers: &Layers::of(&config).unwrap(),
-        run: &folder.path().join("run"),
-        threads: 2,
-    };
-    train::<CpuTraining>(&request, &said).unwrap();
-    let taken = of_process("VmHWM:").saturating_sub(before) as f64;
-    let ratio = said.0.into_inner() as f64 / taken;
-    assert!(
-        (0.8..1.2).contains(&ratio),
-        "{ratio} of {:.0} MB",
-        taken / 1e6
-    );
+    ];
+    check(people, &settings);
 }

@@ -217,6 +217,23 @@ fn a_run_in_bf16_is_kept_but_not_gone_on_with_where_there_are_no_instructions_fo
     );
 }
 
+/// Parts that others have made are not gathered into a run that cannot be finished here.
+#[test]
+fn a_part_in_bf16_that_is_missing_is_said_before_a_run_is_made() {
+    let folder = trained("");
+    fs::create_dir_all(folder.path().join("new/parts/1")).unwrap();
+    let train = "train data --out new --folds 2 --set train.precision=bf16";
+    let refused = assert_cmd::Command::new(env!("CARGO_BIN_EXE_mused"))
+        .current_dir(folder.path())
+        .env("MUSED_PLAIN", "1")
+        .args(train.split_whitespace())
+        .assert()
+        .code(1);
+    let message = String::from_utf8(refused.get_output().stderr.clone()).unwrap();
+    assert!(message.contains("no bf16 instructions"), "{message}");
+    assert!(!folder.path().join("new/run.json").exists());
+}
+
 /// Each verb would tell of another run than the one that was trained.
 #[test]
 fn an_edited_configuration_is_no_verbs() {

@@ -171,8 +171,8 @@ settings! {
         /// Samples that pass the network at once, to bound memory; 0 = the whole batch. Losses and guidance are of the
         /// whole batch all the same; batch normalisation sees this many.
         micro_batch: usize = 0, in Range::AtLeast(0);
-        /// Numbers that linear layers multiply in training steps. Weights, what passes between layers, all other operations
-        /// and predictions are in 32 bits either way.
+        /// Numbers that linear layers multiply in training steps, but for the queries, keys and values of the last block.
+        /// Weights, what passes between layers, all other operations and predictions are in 32 bits either way.
         precision: Precision = Precision::Single;
         /// Optimiser.
         optimizer: Optimizer = Optimizer::AdamW, from "published: adam";

@@ -92,7 +92,10 @@ fn trained(made: &Made<'_>) -> String {
         train.seed,
         match train.precision {
             Precision::Single => "",
-            Precision::Bf16 => "; linear layers multiplied bfloat16 and summed in single precision",
+            Precision::Bf16 => {
+                "; linear layers, but for the queries, keys and values of the last block, multiplied bfloat16 and summed \
+                 in single precision"
+            }
         },
     )
 }
