@@ -29,16 +29,16 @@ fn of_process(name: &str) -> u64 {
 
 /// Simulated responses of some people, in regions of equal size.
 #[derive(Debug, Clone, Copy)]
-pub struct People {
-    pub subjects: usize,
-    pub stimuli: usize,
-    pub labels: usize,
-    pub voxels: usize,
-    pub region: usize,
+pub(crate) struct People {
+    pub(crate) subjects: usize,
+    pub(crate) stimuli: usize,
+    pub(crate) labels: usize,
+    pub(crate) voxels: usize,
+    pub(crate) region: usize,
 }
 
 /// That what a training with these settings says is within a fifth of what it takes.
-pub fn check(people: People, settings: &[&str]) {
+pub(crate) fn check(people: People, settings: &[&str]) {
     let People {
         subjects,
         stimuli,
