@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mused_data::{Dataset, Labels, Stimulus, Trial, Voxel};
-use mused_kernels::CpuTraining;
+use mused_kernels::{CpuTraining, share_heap};
 use mused_run::{Config, Layers};
 use mused_train::{Progress, TrainRequest, train};
 use ndarray::Array2;
@@ -53,10 +53,13 @@ pub(crate) fn check(people: People, settings: &[&str]) {
         }),
     };
     let shown = (0..stimuli).map(|number| Stimulus::new(format!("picture-{number:03}")));
+    // Otherwise what building has freed stays with the process, and training takes that first.
+    share_heap(1 << 20);
     let mut builder = Dataset::builder("many people", shown.collect(), labels);
     for subject in 0..subjects {
+        // Of as many components as there are stimuli.
         let responses = Array2::from_shape_fn((stimuli, voxels), |(row, voxel)| {
-            ((row * (37 + subject) + voxel * 101) as f32).sin()
+            ((row + 1) as f32 * (37 + subject) as f32 * (voxel + 101) as f32).sin()
         });
         let trials = (0..stimuli).map(Trial::of).collect();
         let voxels =
