@@ -75,6 +75,17 @@ pub(crate) struct Target<'a> {
     pub(crate) add: bool,
 }
 
+/// Columns of a panel, where there are as many.
+pub(crate) fn widest<S: Simd>() -> usize {
+    let vectors = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+    vectors * S::F32_LANES
+}
+
+/// Most rows of a panel in a block of the inner axis.
+pub(crate) fn deepest<S: Simd>() -> usize {
+    PANEL[usize::from(S::REGISTER_COUNT >= 32)] / widest::<S>()
+}
+
 /// Panels of the right matrix: blocks of the inner axis, in each one panel after another, in each its rows of lanes.
 #[derive(Clone, Copy)]
 struct Panels {
@@ -88,14 +99,12 @@ struct Panels {
 
 impl Panels {
     fn new<S: Simd>(inner: usize, columns: usize) -> Self {
-        let many = S::REGISTER_COUNT >= 32;
-        let widest = if many { 4 } else { 2 } * S::F32_LANES;
         // By the widest panel, not this one: how a sum is split depends on the inner size alone.
-        let blocks = inner.div_ceil(PANEL[usize::from(many)] / widest).max(1);
+        let blocks = inner.div_ceil(deepest::<S>()).max(1);
         Self {
             inner,
             columns,
-            width: widest.min(columns.next_multiple_of(S::F32_LANES)),
+            width: widest::<S>().min(columns.next_multiple_of(S::F32_LANES)),
             depth: inner.div_ceil(blocks),
         }
     }
@@ -445,17 +454,23 @@ impl WithSimd for Block<'_> {
 
 /// Tiles of six rows, transposed: for each inner index the six values one after another.
 #[inline(always)]
-fn pack_rows(left: View<'_>, rows: usize, start: usize, depth: usize, packed: &mut [f32]) {
+pub(crate) fn pack_rows(
+    left: View<'_>,
+    rows: usize,
+    start: usize,
+    depth: usize,
+    packed: &mut [f32],
+) {
     let data = &left.data[start * left.column_stride..];
     let packed = &mut packed[..rows.next_multiple_of(TILE) * depth];
     let whole = if left.row_stride == 1 {
         // The rows of some inner indices lie in the first-level cache, where all tiles take theirs from.
-        for (block, first) in (0..depth).step_by(16).enumerate() {
+        for first in (0..depth).step_by(16) {
             let tiles = packed.chunks_exact_mut(TILE * depth).take(rows / TILE);
             for (tile, out) in tiles.enumerate() {
                 let out = out[first * TILE..].as_chunks_mut::<TILE>().0;
                 for (p, six) in out.iter_mut().take(16).enumerate() {
-                    let from = (16 * block + p) * left.column_stride + tile * TILE;
+                    let from = (first + p) * left.column_stride + tile * TILE;
                     six.copy_from_slice(&data[from..from + TILE]);
                 }
             }
@@ -491,17 +506,17 @@ fn pack_rows(left: View<'_>, rows: usize, start: usize, depth: usize, packed: &m
 }
 
 /// Where a tile goes.
-struct Place<'a> {
-    out: &'a mut [f32],
-    row_stride: usize,
-    rows: usize,
-    columns: usize,
-    bias: Option<&'a [f32]>,
-    add: bool,
+pub(crate) struct Place<'a> {
+    pub(crate) out: &'a mut [f32],
+    pub(crate) row_stride: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) bias: Option<&'a [f32]>,
+    pub(crate) add: bool,
 }
 
 #[inline(always)]
-fn dispatch_width<S: Simd>(
+pub(crate) fn dispatch_width<S: Simd>(
     simd: S,
     left: &[[f32; TILE]],
     panel: &[f32],

@@ -6,6 +6,7 @@ mod program;
 use std::fs;
 use std::path::Path;
 
+use mused::formats::{Lock, Locked};
 use program::mused;
 use tempfile::TempDir;
 
@@ -81,7 +82,12 @@ fn arrays_come_to_a_page_and_a_few_sentences() {
     // The same again finds everything there, and says the same. A process that was killed at the end of the import left
     // its lock.
     let lock = folder.path().join("look/.dataset.lock");
-    fs::write(&lock, "").unwrap();
+    let Locked::Own(held) = Lock::take(&lock).unwrap() else {
+        unreachable!("nobody else has it");
+    };
+    let left = fs::read(&lock).unwrap();
+    drop(held);
+    fs::write(&lock, left).unwrap();
     let model = folder
         .path()
         .join("look/run/checkpoints/fold-0/model.safetensors");

@@ -8,12 +8,10 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::matmul::aligned;
+use crate::matmul::{TILE, aligned, widest};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
-/// Rows of a register tile.
-pub(super) const TILE: usize = 6;
 /// Largest block of the inner axis.
 const DEPTH: usize = 256;
 /// Most rows of one task: what they read and write for a block stays in the second-level cache.
@@ -27,7 +25,7 @@ pub(super) fn panel_width() -> usize {
     impl WithSimd for Width {
         type Output = usize;
         fn with_simd<S: Simd>(self, _simd: S) -> usize {
-            vectors::<S>() * S::F32_LANES
+            widest::<S>()
         }
     }
     arch().dispatch(Width)
@@ -43,11 +41,6 @@ pub(super) fn lanes() -> usize {
         }
     }
     arch().dispatch(Lanes)
-}
-
-/// Vectors of a panel.
-fn vectors<S: Simd>() -> usize {
-    if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
 }
 
 /// The right matrix: for each tap `tap_len` rows, element (row, column) of a tap at

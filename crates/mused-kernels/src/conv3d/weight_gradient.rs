@@ -6,12 +6,14 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cpu::{Padded, Sizes};
-use super::gather::{TILE, lanes, panel_width};
+use super::gather::{lanes, panel_width};
 use super::winograd;
+use crate::matmul::{Place, TILE, aligned, deepest, dispatch_width};
+use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
-/// Positions of a block: a panel of their gradients stays in the first-level cache while the tiles of a task read it.
-const BLOCK: usize = 128;
+/// Rows whose inputs are packed at a time: for a block of positions they stay in the second-level cache.
+const ROWS: usize = 144;
 /// Most weights of a task: their sums stay in the second-level cache over the blocks of positions.
 const TASK_WEIGHTS: usize = 1 << 16;
 /// Below this many weights, positions are split into parts whose sums are added at the end.
@@ -161,146 +163,61 @@ impl WithSimd for Task<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let columns = self.panels.columns;
-        for start in (self.first..self.last).step_by(BLOCK) {
-            let from = &self.from[start..self.last.min(start + BLOCK)];
-            for index in 0..self.panels.count() {
-                let (width, panel) = self.panels.part(index, start, from.len());
-                let first = index * self.panels.width;
-                let used = width.min(columns - first);
-                let rows = self.offsets.chunks(TILE);
-                for (rows, out) in rows.zip(self.out.chunks_mut(TILE * columns)) {
-                    let mut offsets = [rows[rows.len() - 1]; TILE];
-                    offsets[..rows.len()].copy_from_slice(rows);
-                    let place = Place {
-                        out: &mut out[first..],
-                        stride: columns,
-                        columns: used,
-                    };
-                    let first = offsets[0];
-                    if offsets.iter().enumerate().all(|(r, at)| *at == first + r) {
-                        let left = InARow { first };
-                        rows_of_tile(simd, self.data, from, left, panel, width, place);
-                    } else {
-                        let left = Apart { offsets };
-                        rows_of_tile(simd, self.data, from, left, panel, width, place);
+        // A panel of gradients at so many positions stays in the first-level cache while the tiles read it.
+        let most = deepest::<S>();
+        let mut storage = memory::take(Scratch::Left);
+        let packed = aligned(&mut storage, ROWS * most);
+        for start in (self.first..self.last).step_by(most) {
+            let from = &self.from[start..self.last.min(start + most)];
+            let out = self.out.chunks_mut(ROWS * columns);
+            for (offsets, out) in self.offsets.chunks(ROWS).zip(out) {
+                pack(self.data, from, offsets, packed);
+                for index in 0..self.panels.count() {
+                    let (width, panel) = self.panels.part(index, start, from.len());
+                    let first = index * self.panels.width;
+                    let used = width.min(columns - first);
+                    let tiles = packed.chunks_exact(TILE * from.len());
+                    for (tile, out) in tiles.zip(out.chunks_mut(TILE * columns)) {
+                        let place = Place {
+                            rows: out.len() / columns,
+                            out: &mut out[first..],
+                            row_stride: columns,
+                            columns: used,
+                            bias: None,
+                            add: true,
+                        };
+                        dispatch_width(simd, tile.as_chunks().0, panel, width, place);
                     }
                 }
             }
         }
+        memory::put_back(Scratch::Left, storage);
     }
 }
 
-/// Where the six input values of a tile lie, counted from where a position's input begins.
-pub(super) trait Six: Copy {
-    /// The part of the data that holds them.
-    fn part(self, data: &[f32]) -> &[f32];
-
-    /// Where in this part the value of a row is.
-    fn at(self, row: usize) -> usize;
-}
-
-/// One after another: one check of bounds for all.
-#[derive(Clone, Copy)]
-pub(super) struct InARow {
-    pub(super) first: usize,
-}
-
-impl Six for InARow {
-    #[inline(always)]
-    fn part(self, data: &[f32]) -> &[f32] {
-        &data[self.first..][..TILE]
-    }
-
-    #[inline(always)]
-    fn at(self, row: usize) -> usize {
-        row
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Apart {
-    offsets: [usize; TILE],
-}
-
-impl Six for Apart {
-    #[inline(always)]
-    fn part(self, data: &[f32]) -> &[f32] {
-        data
-    }
-
-    #[inline(always)]
-    fn at(self, row: usize) -> usize {
-        self.offsets[row]
-    }
-}
-
+/// Tiles of six rows, in each for every position the six input values one after another: where they are, values of a row
+/// lie a multiple of a page apart and compete for a few places of the caches.
 #[inline(always)]
-pub(super) fn rows_of_tile<S: Simd>(
-    simd: S,
-    data: &[f32],
-    from: &[usize],
-    left: impl Six,
-    panel: &[f32],
-    width: usize,
-    place: Place<'_>,
-) {
-    match width / S::F32_LANES {
-        1 => tile::<S, 1>(simd, data, from, left, panel, place),
-        2 => tile::<S, 2>(simd, data, from, left, panel, place),
-        3 => tile::<S, 3>(simd, data, from, left, panel, place),
-        _ => tile::<S, 4>(simd, data, from, left, panel, place),
-    }
-}
-
-/// Rows at a stride; the first `columns` of each are added to.
-pub(super) struct Place<'a> {
-    pub(super) out: &'a mut [f32],
-    pub(super) stride: usize,
-    pub(super) columns: usize,
-}
-
-#[inline(always)]
-fn tile<S: Simd, const WIDTH: usize>(
-    simd: S,
-    data: &[f32],
-    from: &[usize],
-    left: impl Six,
-    panel: &[f32],
-    place: Place<'_>,
-) {
-    let (vectors, _) = S::as_simd_f32s(panel);
-    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
-    for (from, b) in from.iter().zip(vectors.as_chunks::<WIDTH>().0) {
-        let six = left.part(&data[*from..]);
-        for r in 0..TILE {
-            let value = simd.splat_f32s(six[left.at(r)]);
-            for c in 0..WIDTH {
-                sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
+fn pack(data: &[f32], from: &[usize], offsets: &[usize], packed: &mut [f32]) {
+    let len = TILE * from.len();
+    // The inputs of some positions stay in the first-level cache, where all tiles take theirs from.
+    for (block, from) in from.chunks(16).enumerate() {
+        let tiles = packed.chunks_exact_mut(len).zip(offsets.chunks(TILE));
+        for (tile, rows) in tiles {
+            let out = tile[16 * TILE * block..].as_chunks_mut::<TILE>().0;
+            let (first, last) = (rows[0], rows[rows.len() - 1]);
+            if rows.len() == TILE && last - first == TILE - 1 {
+                for (six, from) in out.iter_mut().zip(from) {
+                    six.copy_from_slice(&data[from + first..][..TILE]);
+                }
+            } else {
+                let mut offsets = [last; TILE];
+                offsets[..rows.len()].copy_from_slice(rows);
+                for (six, from) in out.iter_mut().zip(from) {
+                    let data = &data[*from..];
+                    *six = offsets.map(|offset| data[offset]);
+                }
             }
-        }
-    }
-    let Place {
-        out,
-        stride,
-        columns,
-    } = place;
-    // A copy: indexed by variables below, the sums themselves would live in memory during the loop above.
-    let mut edge = [[simd.splat_f32s(0.0); WIDTH]; TILE];
-    for r in 0..TILE {
-        for c in 0..WIDTH {
-            edge[r][c] = sums[r][c];
-        }
-    }
-    for (row, sums) in out.chunks_mut(stride).zip(&edge) {
-        let (vectors, rest) = S::as_mut_simd_f32s(&mut row[..columns]);
-        for (value, sum) in vectors.iter_mut().zip(sums) {
-            *value = simd.add_f32s(*value, *sum);
-        }
-        if let Some(sum) = sums.get(vectors.len())
-            && !rest.is_empty()
-        {
-            let value = simd.add_f32s(simd.partial_load_f32s(rest), *sum);
-            simd.partial_store_f32s(rest, value);
         }
     }
 }

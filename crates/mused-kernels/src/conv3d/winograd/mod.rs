@@ -15,8 +15,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::cpu::{Padded, Sizes};
-use super::gather::{TILE, lanes, panel_width};
-use crate::matmul::aligned;
+use super::gather::{lanes, panel_width};
+use crate::matmul::{TILE, aligned};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 use transform::{

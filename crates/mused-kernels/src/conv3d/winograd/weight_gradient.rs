@@ -9,9 +9,7 @@ use super::transform::{
 };
 use super::{Tiles, VECTOR, panels};
 use crate::conv3d::cpu::{Padded, Sizes};
-use crate::conv3d::gather::TILE;
-use crate::conv3d::weight_gradient::{InARow, Place, rows_of_tile};
-use crate::matmul::aligned;
+use crate::matmul::{Place, TILE, View, aligned, dispatch_width, pack_rows};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
@@ -93,10 +91,11 @@ impl WithSimd for Sums<'_> {
         let size = inputs * outputs;
         // A cache line more: the same channels of all tiles would compete for a few places of the cache.
         let stride = inputs + VECTOR;
-        let from: [usize; BLOCK] = std::array::from_fn(|n| n * stride);
         let (mut left, mut right) = (memory::take(Scratch::Left), memory::take(Scratch::Right));
-        let (xs, gradients) = aligned(&mut left, SIDE * BLOCK * (stride + outputs))
+        let packed_len = inputs.next_multiple_of(TILE) * BLOCK;
+        let (xs, rest) = aligned(&mut left, SIDE * BLOCK * (stride + outputs) + packed_len)
             .split_at_mut(SIDE * BLOCK * stride);
+        let (gradients, packed) = rest.split_at_mut(SIDE * BLOCK * outputs);
         let sums = aligned(&mut right, SIDE * size);
         sums.fill(0.0);
         for first in (0..count).step_by(BLOCK) {
@@ -123,18 +122,21 @@ impl WithSimd for Sums<'_> {
                 }
             }
             for x in 0..SIDE {
-                let xs = &xs[x * BLOCK * stride..][..BLOCK * stride];
+                let xs = View::rows(&xs[x * BLOCK * stride..], stride).transposed();
+                pack_rows(xs, inputs, 0, tiles, packed);
                 for (column, width) in panels(outputs) {
                     let panel = &gradients[(x * outputs + column) * BLOCK..][..tiles * width];
                     let rows = sums[x * size..][..size].chunks_mut(TILE * outputs);
-                    for (tile, out) in rows.enumerate() {
+                    for (six, out) in packed.chunks_exact(TILE * tiles).zip(rows) {
                         let place = Place {
+                            rows: out.len() / outputs,
                             out: &mut out[column..],
-                            stride: outputs,
+                            row_stride: outputs,
                             columns: width,
+                            bias: None,
+                            add: true,
                         };
-                        let left = InARow { first: tile * TILE };
-                        rows_of_tile(simd, xs, &from[..tiles], left, panel, width, place);
+                        dispatch_width(simd, six.as_chunks().0, panel, width, place);
                     }
                 }
             }
