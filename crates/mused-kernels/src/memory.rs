@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::process;
 
 thread_local! {
-    static SCRATCH: [Cell<Vec<f32>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
+    static SCRATCH: [Cell<Vec<f32>>; 3] = const { [const { Cell::new(Vec::new()) }; 3] };
 }
 
 /// What a thread's scratch buffer is for.
@@ -15,6 +15,8 @@ pub(crate) enum Scratch {
     Right,
     /// Packed rows of a left matrix.
     Left,
+    /// Transformed weights of a convolution.
+    Weights,
 }
 
 /// Takes this thread's buffer; [`put_back`] returns it. Taken rather than borrowed: a thread that waits for others may run

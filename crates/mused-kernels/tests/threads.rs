@@ -101,12 +101,13 @@ fn volume_step() -> Vec<Vec<u32>> {
 }
 
 /// Convolutions by fewer multiplications: tiles that reach past the edges, more of them than a block has.
-fn tiled_step([inputs, between, outputs]: [usize; 3]) -> Vec<Vec<u32>> {
-    let x = random::<Train, 5>([2, 6, 13, 15, inputs], 1).require_grad();
-    let first = (random::<Train, 5>([3, 3, 3, inputs, between], 2) * 0.02).detach();
+fn tiled_step([inputs, between, outputs]: [usize; 3], stride: usize) -> Vec<Vec<u32>> {
+    let (input, taps) = ([6, 13, 15].map(|n| stride * n), 4 * stride - 1);
+    let x = random::<Train, 5>([2, input[0], input[1], input[2], inputs], 1).require_grad();
+    let first = (random::<Train, 5>([taps, taps, taps, inputs, between], 2) * 0.02).detach();
     let second = (random::<Train, 5>([3, 3, 3, between, outputs], 3) * 0.02).detach();
     let (first, second) = (first.require_grad(), second.require_grad());
-    let h = conv3d(x.clone(), first.clone(), Window::cubic(1, 1));
+    let h = conv3d(x.clone(), first.clone(), Window::cubic(stride, taps / 2));
     let y = conv3d(h, second.clone(), Window::cubic(1, 1));
     let grads = (y.clone() * y.clone()).mean().backward();
     let mut all = vec![floats(&y)];
@@ -121,8 +122,12 @@ fn tiled_step([inputs, between, outputs]: [usize; 3]) -> Vec<Vec<u32>> {
 #[test]
 fn volumes_give_the_same_bits_for_any_number_of_threads() {
     // The second of these sizes are so few channels that processors with AVX-512 have them by fewer multiplications too.
-    let (many, few) = (|| tiled_step([80, 112, 128]), || tiled_step([48, 64, 32]));
-    for step in [volume_step as fn() -> Vec<Vec<u32>>, many, few] {
+    let (many, few) = (
+        || tiled_step([80, 112, 128], 1),
+        || tiled_step([48, 64, 32], 1),
+    );
+    let strided = || tiled_step([32, 64, 48], 2);
+    for step in [volume_step as fn() -> Vec<Vec<u32>>, many, few, strided] {
         let expected = in_pool(1, step);
         for threads in [2, 3, 5] {
             assert!(in_pool(threads, step) == expected, "{threads} threads");

@@ -72,6 +72,19 @@ fn check_convolution(
     seed: u64,
     plain: bool,
 ) {
+    let tolerances = [tolerance::FORWARD, tolerance::GRADIENT, tolerance::GRADIENT];
+    check_convolution_to(tolerances, channels, input, kernel, window, seed, plain);
+}
+
+fn check_convolution_to(
+    tolerances: [f64; 3],
+    channels: [usize; 3],
+    input: [usize; 3],
+    kernel: [usize; 3],
+    window: Window,
+    seed: u64,
+    plain: bool,
+) {
     let [batch, inputs, outputs] = channels;
     let Some(output) = window.output(input, kernel) else {
         return;
@@ -103,7 +116,6 @@ fn check_convolution(
             narrow(Tensor::from_inner(x.grad(&grads).unwrap())),
             narrow(Tensor::from_inner(weight.grad(&grads).unwrap())),
         ];
-        let tolerances = [tolerance::FORWARD, tolerance::GRADIENT, tolerance::GRADIENT];
         for (part, (found, expected)) in found.iter().zip(&expected).enumerate() {
             assert_close(
                 found,
@@ -167,12 +179,30 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    /// Whole vectors of channels, kernels of 7 or 8 at stride 2: by phases and fewer multiplications.
+    #[test]
+    fn convolutions_by_phases_agree(
+        batch in 1_usize..3, inputs in prop_oneof![Just(32_usize), Just(48)], outputs in prop_oneof![Just(32_usize), Just(64)],
+        depth in 7_usize..12, plane in prop::array::uniform2(16_usize..22),
+        kernel in prop::array::uniform3(6_usize..9), padding in prop::array::uniform3(0_usize..5), seed: u64,
+    ) {
+        let (input, window) = ([depth, plane[0], plane[1]], Window { stride: [2; 3], padding });
+        let channels = [batch, inputs, outputs];
+        check_convolution_to([tolerance::PHASES; 3], channels, input, kernel, window, seed, false);
+    }
+}
+
 /// Shapes that fill panels, blocks and tasks: many channels, several panels, split positions.
 #[test]
 fn large_convolutions_agree() {
     let same = Window::cubic(1, 1);
     check_convolution([2, 96, 160], [5, 4, 3], [3; 3], same, 1, false);
     check_convolution([2, 48, 64], [3, 11, 13], [3; 3], same, 6, false);
+    check_convolution([2, 512, 32], [3, 7, 9], [3; 3], same, 7, false);
+    check_convolution([2, 32, 512], [3, 7, 9], [3; 3], same, 8, false);
     check_convolution(
         [1, 300, 70],
         [3, 3, 3],

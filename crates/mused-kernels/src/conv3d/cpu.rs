@@ -119,8 +119,8 @@ impl<'a> Padded<'a> {
 
 /// `[batch · positions, out]`.
 pub(crate) fn forward(sizes: Sizes, x: &[f32], weight: &[f32]) -> Vec<f32> {
-    if winograd::serves(&sizes) {
-        return winograd::forward(sizes, x, weight);
+    if let Some(plan) = winograd::plan(&sizes) {
+        return plan.forward(x, weight);
     }
     let Sizes {
         batch,
@@ -187,8 +187,8 @@ fn phases(input: usize, kernel: usize, stride: usize, padding: usize) -> Vec<Pha
 
 /// `[batch · input positions, in]`.
 pub(crate) fn input_gradient(sizes: Sizes, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
-    if winograd::serves(&sizes) {
-        return winograd::input_gradient(sizes, gradient, weight);
+    if let Some(plan) = winograd::plan(&sizes) {
+        return plan.input_gradient(gradient, weight);
     }
     let Sizes {
         batch,

@@ -13,7 +13,7 @@ use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
 /// Largest block of the inner axis.
-const DEPTH: usize = 256;
+pub(super) const DEPTH: usize = 256;
 /// Most rows of one task: what they read and write for a block stays in the second-level cache.
 const MOST_ROWS: usize = 1024;
 /// Fewest rows of one task.
@@ -282,13 +282,13 @@ impl WithSimd for Task<'_> {
 }
 
 /// Whole rows of a panel: those of a tile that exist.
-struct Place<'a> {
-    out: &'a mut [f32],
-    add: bool,
+pub(super) struct Place<'a> {
+    pub(super) out: &'a mut [f32],
+    pub(super) add: bool,
 }
 
 #[inline(always)]
-fn tile<S: Simd, const WIDTH: usize>(
+pub(super) fn tile<S: Simd, const WIDTH: usize>(
     simd: S,
     data: &[f32],
     begins: [usize; TILE],

@@ -71,8 +71,8 @@ impl<'a> Panels<'a> {
 
 /// `[taps · in, out]`.
 pub(crate) fn weight_gradient(sizes: Sizes, x: &[f32], gradient: &[f32]) -> Vec<f32> {
-    if winograd::serves(&sizes) {
-        return winograd::weight_gradient(sizes, x, gradient);
+    if let Some(plan) = winograd::plan(&sizes).filter(winograd::Plan::serves_weights) {
+        return plan.weight_gradient(x, gradient);
     }
     let Sizes {
         batch,

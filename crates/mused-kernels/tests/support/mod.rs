@@ -15,6 +15,8 @@ pub mod tolerance {
     pub const FORWARD: f64 = 2e-6;
     /// Gradients: sums of more terms.
     pub const GRADIENT: f64 = 5e-6;
+    /// Convolutions at stride 2 by phases, whose transform has larger constants than that of 3³.
+    pub const PHASES: f64 = 8e-6;
     /// Parameters and state after a few optimiser steps.
     pub const OPTIMISER: f64 = 1e-6;
     /// Each GELU value by itself, relative to its own size.

@@ -1,38 +1,67 @@
-//! The transforms of F(2, 3) along an axis and, one after another, along all three.
+//! The transforms of F(2, 3) and F(2, 4) along an axis and, one after another, along all three.
 
 use pulp::Simd;
 
 /// Outputs of a tile along an axis.
 pub(super) const OUTPUTS: usize = 2;
-/// Products of a tile along an axis: its inputs, too.
-pub(super) const SIDE: usize = 4;
-/// Weights of a kernel along an axis.
-pub(super) const TAPS: usize = 3;
 
 /// A transform along an axis: `TO` values of `FROM`.
 pub(super) type Matrix<const TO: usize, const FROM: usize> = [[f32; FROM]; TO];
 
-/// `Bᵀ`, of inputs.
-pub(super) const OF_INPUT: Matrix<SIDE, SIDE> = [
-    [1.0, 0.0, -1.0, 0.0],
-    [0.0, 1.0, 1.0, 0.0],
-    [0.0, -1.0, 1.0, 0.0],
-    [0.0, 1.0, 0.0, -1.0],
-];
-/// `Aᵀ`, of products.
-pub(super) const OF_PRODUCTS: Matrix<OUTPUTS, SIDE> = transposed(OF_GRADIENT);
-/// `A`, of gradients of outputs.
-pub(super) const OF_GRADIENT: Matrix<SIDE, OUTPUTS> =
-    [[1.0, 0.0], [1.0, 1.0], [1.0, -1.0], [0.0, -1.0]];
-/// `G`, of weights.
-pub(super) const OF_WEIGHTS: Matrix<SIDE, TAPS> = [
-    [1.0, 0.0, 0.0],
-    [0.5, 0.5, 0.5],
-    [0.5, -0.5, 0.5],
-    [0.0, 0.0, 1.0],
-];
-/// `Gᵀ`, of sums over tiles.
-pub(super) const OF_SUMS: Matrix<TAPS, SIDE> = transposed(OF_WEIGHTS);
+/// F(2, `TAPS`): two outputs of `SIDE` inputs by as many products.
+pub(super) trait Form<const SIDE: usize, const TAPS: usize>: Send + Sync {
+    /// `Bᵀ`, of inputs.
+    const OF_INPUT: Matrix<SIDE, SIDE>;
+    /// `A`, of gradients of outputs.
+    const OF_GRADIENT: Matrix<SIDE, OUTPUTS>;
+    /// `G`, of weights.
+    const OF_WEIGHTS: Matrix<SIDE, TAPS>;
+    /// `Aᵀ`, of products.
+    const OF_PRODUCTS: Matrix<OUTPUTS, SIDE> = transposed(Self::OF_GRADIENT);
+    /// `Gᵀ`, of sums over tiles.
+    const OF_SUMS: Matrix<TAPS, SIDE> = transposed(Self::OF_WEIGHTS);
+}
+
+/// F(2, 3), from the points 0, 1, −1 and ∞.
+pub(super) struct OfThree;
+
+impl Form<4, 3> for OfThree {
+    const OF_INPUT: Matrix<4, 4> = [
+        [1.0, 0.0, -1.0, 0.0],
+        [0.0, 1.0, 1.0, 0.0],
+        [0.0, -1.0, 1.0, 0.0],
+        [0.0, 1.0, 0.0, -1.0],
+    ];
+    const OF_GRADIENT: Matrix<4, OUTPUTS> = [[1.0, 0.0], [1.0, 1.0], [1.0, -1.0], [0.0, -1.0]];
+    const OF_WEIGHTS: Matrix<4, 3> = [
+        [1.0, 0.0, 0.0],
+        [0.5, 0.5, 0.5],
+        [0.5, -0.5, 0.5],
+        [0.0, 0.0, 1.0],
+    ];
+}
+
+/// F(2, 4), from the points 1, −1, ½, −½ and ∞.
+pub(super) struct OfFour;
+
+impl Form<5, 4> for OfFour {
+    const OF_INPUT: Matrix<5, 5> = [
+        [-0.25, -0.25, 1.0, 1.0, 0.0],
+        [0.25, -0.25, -1.0, 1.0, 0.0],
+        [-0.5, -1.0, 0.5, 1.0, 0.0],
+        [0.5, -1.0, -0.5, 1.0, 0.0],
+        [0.25, 0.0, -1.25, 0.0, 1.0],
+    ];
+    const OF_GRADIENT: Matrix<5, OUTPUTS> =
+        [[1.0, 1.0], [1.0, -1.0], [1.0, 0.5], [1.0, -0.5], [0.0, 1.0]];
+    const OF_WEIGHTS: Matrix<5, 4> = [
+        [2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0],
+        [-2.0 / 3.0, 2.0 / 3.0, -2.0 / 3.0, 2.0 / 3.0],
+        [-4.0 / 3.0, -2.0 / 3.0, -1.0 / 3.0, -1.0 / 6.0],
+        [4.0 / 3.0, -2.0 / 3.0, 1.0 / 3.0, -1.0 / 6.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ];
+}
 
 const fn transposed<const TO: usize, const FROM: usize>(
     matrix: Matrix<TO, FROM>,
@@ -107,37 +136,6 @@ pub(super) fn cube<S: Simd, const TO: usize, const FROM: usize>(
             }
         }
     }
-}
-
-/// Depth and height alone, at one place of the transform: the lines of a cube that count, by where they begin, and how much.
-pub(super) fn lines<const FROM: usize>(
-    matrix: &Matrix<SIDE, FROM>,
-    [z, y]: [usize; 2],
-    begins: &[usize],
-) -> Vec<(usize, f32)> {
-    let of_depth = matrix[z].into_iter();
-    let factors = of_depth.flat_map(|depth| matrix[y].map(|height| depth * height));
-    let lines = begins.iter().copied().zip(factors);
-    lines.filter(|(_, factor)| *factor != 0.0).collect()
-}
-
-/// The sum of some lines: `N` vectors, `step` values apart from `at` on.
-#[inline(always)]
-pub(super) fn weighted<S: Simd, const N: usize>(
-    simd: S,
-    data: &[f32],
-    lines: &[(usize, f32)],
-    at: usize,
-    step: usize,
-) -> [S::f32s; N] {
-    let mut sums = [simd.splat_f32s(0.0); N];
-    for &(begin, factor) in lines {
-        let (data, factor) = (&data[begin + at..], simd.splat_f32s(factor));
-        for (x, sum) in sums.iter_mut().enumerate() {
-            *sum = simd.mul_add_f32s(factor, load::<S>(data, x * step), *sum);
-        }
-    }
-    sums
 }
 
 /// The vector that begins at a place.

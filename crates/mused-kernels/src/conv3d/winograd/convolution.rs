@@ -1,0 +1,249 @@
+//! A convolution at stride 1, forward or of the gradient back to the inputs.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::rows::{Side, Source, Tiles};
+use super::transform::{Form, OUTPUTS, line, load, store};
+use super::weights::{point_len, transformed};
+use super::{VECTOR, panels};
+use crate::conv3d::gather::{DEPTH, Place, tile};
+use crate::matmul::{TILE, aligned, widest};
+use crate::memory::{self, Scratch};
+use crate::simd::arch;
+
+/// Most tiles of a block, in whole rows: what is transformed and multiplied of a line of points stays near the second-level
+/// cache. (A multiple of [`TILE`].)
+const BLOCK: usize = 84;
+/// Tiles of a share of the work.
+const SHARE: usize = 64;
+
+/// `[batch · positions of to, its channels]`; `weight`: `[taps, values of from, values of to]`.
+pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
+    batch: usize,
+    [from, to]: [Side; 2],
+    padding: [usize; 3],
+    x: &[f32],
+    weight: &[f32],
+) -> Vec<f32> {
+    let tiles = Tiles::of(batch, to);
+    let source = Source::new(tiles, from, padding, x);
+    let channels = [from.values(), to.values()];
+    let mut storage = memory::take(Scratch::Weights);
+    let weights = transformed::<F, SIDE, TAPS>(weight, channels, &mut storage);
+    let line = to.grid[2] * to.channels;
+    let mut out = vec![0.0; tiles.lines_before(tiles.layers()) * line];
+    let mut rest = &mut out[..];
+    // At least so many that a transformed weight is used often, but for each thread one.
+    let layers = tiles.layers();
+    let shares = (tiles.count() / SHARE).max(1);
+    let shares = shares
+        .next_multiple_of(rayon::current_num_threads())
+        .min(layers);
+    let tasks: Vec<_> = (0..shares)
+        .map(|share| {
+            let layers = layers * share / shares..layers * (share + 1) / shares;
+            let first_line = tiles.lines_before(layers.start);
+            let lines = tiles.lines_before(layers.end) - first_line;
+            let (out, later) = std::mem::take(&mut rest).split_at_mut(lines * line);
+            rest = later;
+            Share::<F, SIDE, TAPS> {
+                form: PhantomData,
+                tiles,
+                source: &source,
+                weights,
+                channels,
+                rows: layers.start * tiles.grid[1]..layers.end * tiles.grid[1],
+                to,
+                first_line,
+                out,
+            }
+        })
+        .collect();
+    tasks
+        .into_par_iter()
+        .with_max_len(1)
+        .for_each(|task| arch().dispatch(task));
+    memory::put_back(Scratch::Weights, storage);
+    out
+}
+
+/// Some layers of tiles on one thread, block by block, a line of points at a time.
+struct Share<'a, F, const SIDE: usize, const TAPS: usize> {
+    form: PhantomData<F>,
+    tiles: Tiles,
+    source: &'a Source<'a, SIDE>,
+    weights: &'a [f32],
+    channels: [usize; 2],
+    /// Rows of tiles.
+    rows: Range<usize>,
+    to: Side,
+    /// The first line of `out`.
+    first_line: usize,
+    out: &'a mut [f32],
+}
+
+impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
+    for Share<'_, F, SIDE, TAPS>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let ([inputs, outputs], width) = (self.channels, self.tiles.grid[2]);
+        let blocks = self.rows.len().div_ceil((BLOCK / width).max(1));
+        let most = self.rows.len().div_ceil(blocks);
+        let (mut left, mut right) = (memory::take(Scratch::Left), memory::take(Scratch::Right));
+        for first in self.rows.clone().step_by(most) {
+            let block = first..self.rows.end.min(first + most);
+            let count = block.len() * width;
+            let rows = self.source.rows(block.clone(), 0..self.source.parts());
+            // A cache line more: at distances of powers of two they would compete for a few places of the caches.
+            let (stride, out_stride) = (count * inputs + VECTOR, count * outputs + VECTOR);
+            let (plane, rest) = aligned(
+                &mut left,
+                rows.plane_len() + rows.line_len() + SIDE * stride,
+            )
+            .split_at_mut(rows.plane_len());
+            let (buffer, transformed) = rest.split_at_mut(rows.line_len());
+            let (products, sums) = aligned(&mut right, (SIDE + OUTPUTS.pow(3)) * out_stride)
+                .split_at_mut(SIDE * out_stride);
+            sums.fill(0.0);
+            for z in 0..SIDE {
+                rows.depth(simd, &F::OF_INPUT[z], plane);
+                for y in 0..SIDE {
+                    rows.line(
+                        simd,
+                        &F::OF_INPUT,
+                        y,
+                        plane,
+                        buffer,
+                        #[inline(always)]
+                        |x, tile, channel, value| {
+                            store::<S>(transformed, x * stride + tile * inputs + channel, value);
+                        },
+                    );
+                    for x in 0..SIDE {
+                        let point = (z * SIDE + y) * SIDE + x;
+                        let weights = &self.weights[point * point_len(self.channels)..];
+                        let rows = &transformed[x * stride..][..count * inputs];
+                        let out = &mut products[x * out_stride..][..count * outputs];
+                        for (column, width) in panels(outputs) {
+                            let panel = &weights[column * inputs..][..inputs * width];
+                            let out = &mut out[count * column..][..count * width];
+                            product(simd, rows, inputs, panel, width, out);
+                        }
+                    }
+                    add_line::<S, F, SIDE, TAPS>(simd, [z, y], out_stride, products, sums);
+                }
+            }
+            for row in block.clone() {
+                let first = (row - block.start) * width;
+                self.write::<S>(row, first, count, out_stride, sums);
+            }
+        }
+        memory::put_back(Scratch::Left, left);
+        memory::put_back(Scratch::Right, right);
+    }
+}
+
+impl<F, const SIDE: usize, const TAPS: usize> Share<'_, F, SIDE, TAPS> {
+    /// The outputs of a row of tiles that are not past the edge: of `count` tiles those from `first` on.
+    #[inline(always)]
+    fn write<S: Simd>(
+        &mut self,
+        row: usize,
+        first: usize,
+        count: usize,
+        stride: usize,
+        sums: &[f32],
+    ) {
+        let Side {
+            grid: [d, h, w],
+            channels,
+            phases,
+        } = self.to;
+        let (volume, [first_z, first_y]) = self.tiles.place(row);
+        for part in 0..OUTPUTS * OUTPUTS * self.to.parts() {
+            let (corner, part) = (part / self.to.parts(), part % self.to.parts());
+            let z = phases * (first_z + corner / OUTPUTS) + part / phases;
+            let y = phases * (first_y + corner % OUTPUTS) + part % phases;
+            if z >= d || y >= h {
+                continue;
+            }
+            let line = ((volume * d + z) * h + y - self.first_line) * w * channels;
+            let line = &mut self.out[line..][..w * channels];
+            for (at, to) in line.chunks_mut(self.to.part()).enumerate() {
+                let (tile, x) = (first + at / OUTPUTS, at % OUTPUTS);
+                let sums = &sums[(corner * OUTPUTS + x) * stride..];
+                for (vector, to) in to.as_chunks_mut::<VECTOR>().0.iter_mut().enumerate() {
+                    let value = part * self.to.part() + vector * VECTOR;
+                    let column = value - value % widest::<S>();
+                    let width = widest::<S>().min(self.channels[1] - column);
+                    let from = count * column + tile * width + value - column;
+                    to.copy_from_slice(&sums[from..from + VECTOR]);
+                }
+            }
+        }
+    }
+}
+
+/// Adds `Aᵀ m` of a line of points.
+#[inline(always)]
+fn add_line<S: Simd, F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
+    simd: S,
+    [z, y]: [usize; 2],
+    stride: usize,
+    products: &[f32],
+    sums: &mut [f32],
+) {
+    for at in (0..stride - VECTOR).step_by(S::F32_LANES) {
+        let mut values = [simd.splat_f32s(0.0); SIDE];
+        for (x, value) in values.iter_mut().enumerate() {
+            *value = load::<S>(products, x * stride + at);
+        }
+        let values = line(simd, &F::OF_PRODUCTS, values);
+        for corner in 0..OUTPUTS * OUTPUTS {
+            let factor = F::OF_PRODUCTS[corner / OUTPUTS][z] * F::OF_PRODUCTS[corner % OUTPUTS][y];
+            if factor == 0.0 {
+                continue;
+            }
+            let factor = simd.splat_f32s(factor);
+            for (x, value) in values.into_iter().enumerate() {
+                let at = (corner * OUTPUTS + x) * stride + at;
+                let sum = load::<S>(sums, at);
+                store::<S>(sums, at, simd.mul_add_f32s(factor, value, sum));
+            }
+        }
+    }
+}
+
+/// Rows of `depth` values times a panel.
+#[inline(always)]
+fn product<S: Simd>(
+    simd: S,
+    rows: &[f32],
+    depth: usize,
+    panel: &[f32],
+    width: usize,
+    out: &mut [f32],
+) {
+    let last = rows.len() / depth - 1;
+    for (block, panel) in panel.chunks(DEPTH * width).enumerate() {
+        let pieces = [(block * DEPTH, panel.len() / width)];
+        for (six, out) in out.chunks_mut(TILE * width).enumerate() {
+            let begins = std::array::from_fn(|r| (six * TILE + r).min(last) * depth);
+            let add = block > 0;
+            let place = Place { out, add };
+            match width / S::F32_LANES {
+                1 => tile::<S, 1>(simd, rows, begins, &pieces, panel, place),
+                2 => tile::<S, 2>(simd, rows, begins, &pieces, panel, place),
+                3 => tile::<S, 3>(simd, rows, begins, &pieces, panel, place),
+                _ => tile::<S, 4>(simd, rows, begins, &pieces, panel, place),
+            }
+        }
+    }
+}
