@@ -10,6 +10,10 @@
 //! Tiles are transformed a line of points at a time, for as many of them as stay near the second-level cache (`rows`): the
 //! weights of a point then serve all of these, where they come from a far cache. An element's sum is formed in an order that
 //! no number of threads changes.
+//!
+//! Largest error, of the largest value, against f64 (values even in −1 to 1; forward, input gradient, weight gradient): six
+//! shapes of 3³ with 32 to 128 channels 6.0e-7, 5.3e-7, 8.4e-7; 256 and 512 channels 7.0e-7, 7.6e-7 and (direct) 6.9e-7;
+//! four of 7³ by phases 2.2e-6, 2.5e-6, 3.4e-6. The direct form of the last two kinds has 4.4e-7, 4.0e-7, 6.9e-7.
 
 mod convolution;
 mod phases;
@@ -25,14 +29,14 @@ use transform::{OfFour, OfThree};
 
 /// Channels come in whole vectors, whatever their length here. So many values are a cache line.
 const VECTOR: usize = 16;
-/// Fewest channels.
+/// Fewest channels, and most that were measured. A first form took longer on an Intel Xeon, whose vectors are wide, for 128
+/// channels; this one was not measured there.
 const FEWEST: usize = 32;
-/// Most channels.
 const MOST: usize = 512;
 const MOST_OF_WIDE_VECTORS: usize = 64;
 /// Most weights of a point whose sums over tiles stay near the second-level cache.
 const MOST_SUMS: usize = 1 << 14;
-/// Fewest tiles: so often is a transformed weight used.
+/// Fewest tiles: so often is a transformed weight used. (512 channels make up for its transform with some 50.)
 const FEWEST_TILES: usize = 48;
 
 /// A convolution that is made in this way.
