@@ -331,7 +331,8 @@ pub(crate) fn serial_packed<S: Simd>(
 /// `len` floats of the storage that start on a cache line: a vector across two lines costs two accesses.
 pub(crate) fn aligned(storage: &mut Vec<f32>, len: usize) -> &mut [f32] {
     if storage.len() < len + 16 {
-        // Nothing of the old content is wanted: a new allocation comes zeroed without a copy.
+        // Nothing of the old content is wanted: a new allocation comes zeroed without a copy. The old one goes before.
+        *storage = Vec::new();
         *storage = vec![0.0; len + 16];
     }
     let offset = storage.as_ptr().align_offset(64).min(16);

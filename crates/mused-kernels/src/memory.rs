@@ -3,9 +3,10 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::process;
+use std::sync::{Mutex, PoisonError};
 
 thread_local! {
-    static SCRATCH: [Cell<Vec<f32>>; 3] = const { [const { Cell::new(Vec::new()) }; 3] };
+    static SCRATCH: [Cell<Vec<f32>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
 }
 
 /// What a thread's scratch buffer is for.
@@ -15,8 +16,6 @@ pub(crate) enum Scratch {
     Right,
     /// Packed rows of a left matrix.
     Left,
-    /// Transformed weights of a convolution.
-    Weights,
 }
 
 /// Takes this thread's buffer; [`put_back`] returns it. Taken rather than borrowed: a thread that waits for others may run
@@ -29,6 +28,19 @@ pub(crate) fn take(which: Scratch) -> Vec<f32> {
 /// Keeps a buffer for the next [`take`] on this thread.
 pub(crate) fn put_back(which: Scratch, buffer: Vec<f32>) {
     SCRATCH.with(|scratch| scratch[which as usize].set(buffer));
+}
+
+/// Transformed weights of convolutions: too many for every thread to keep a buffer of its own.
+static WEIGHTS: Mutex<Vec<f32>> = Mutex::new(Vec::new());
+
+/// Takes the buffer for transformed weights; who comes while it is taken starts with an empty one.
+pub(crate) fn take_weights() -> Vec<f32> {
+    std::mem::take(&mut *WEIGHTS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Keeps a buffer for the next [`take_weights`], in place of what was kept.
+pub(crate) fn put_back_weights(buffer: Vec<f32>) {
+    *WEIGHTS.lock().unwrap_or_else(PoisonError::into_inner) = buffer;
 }
 
 /// Asks the C library to keep freed memory for the next allocation instead of returning it to the system.

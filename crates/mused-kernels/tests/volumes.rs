@@ -180,18 +180,19 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 10, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
-    /// Whole vectors of channels, kernels of 7 or 8 at stride 2: by phases and fewer multiplications.
+    /// Whole vectors of channels, kernels of 7 at stride 2 and what fits as well: by phases and fewer multiplications.
     #[test]
     fn convolutions_by_phases_agree(
-        batch in 1_usize..3, inputs in prop_oneof![Just(32_usize), Just(48)], outputs in prop_oneof![Just(32_usize), Just(64)],
-        depth in 7_usize..12, plane in prop::array::uniform2(16_usize..22),
-        kernel in prop::array::uniform3(6_usize..9), padding in prop::array::uniform3(0_usize..5), seed: u64,
+        inputs in prop_oneof![Just(32_usize), Just(48)], outputs in prop_oneof![Just(32_usize), Just(48)],
+        depth in 9_usize..13, plane in prop::array::uniform2(17_usize..22),
+        axes in prop::array::uniform3(prop::sample::select(vec![(6_usize, 1_usize), (6, 5), (7, 0), (7, 2), (7, 3), (7, 6), (8, 2), (8, 6)])),
+        seed: u64,
     ) {
+        let (kernel, padding) = (axes.map(|(taps, _)| taps), axes.map(|(_, padding)| padding));
         let (input, window) = ([depth, plane[0], plane[1]], Window { stride: [2; 3], padding });
-        let channels = [batch, inputs, outputs];
-        check_convolution_to([tolerance::PHASES; 3], channels, input, kernel, window, seed, false);
+        check_convolution_to([tolerance::PHASES; 3], [2, inputs, outputs], input, kernel, window, seed, false);
     }
 }
 
@@ -203,6 +204,12 @@ fn large_convolutions_agree() {
     check_convolution([2, 48, 64], [3, 11, 13], [3; 3], same, 6, false);
     check_convolution([2, 512, 32], [3, 7, 9], [3; 3], same, 7, false);
     check_convolution([2, 32, 512], [3, 7, 9], [3; 3], same, 8, false);
+    // Padding as wide as the kernel.
+    let window = Window {
+        stride: [2; 3],
+        padding: [7, 3, 3],
+    };
+    check_convolution([1, 32, 32], [6, 20, 20], [7; 3], window, 9, false);
     check_convolution(
         [1, 300, 70],
         [3, 3, 3],

@@ -76,14 +76,15 @@ impl<B: TrainBackend> Optimizer<B> {
         }
     }
 
-    /// Applies one step's gradients; `None` where a weight, or a mean that its next steps divide by, is no longer finite.
+    /// Applies one step's gradients; `false` where a weight, or a mean that its next steps divide by, is no longer finite.
+    /// Weights that nobody else holds are updated in place.
     pub(crate) fn step<M: Module<B>>(
         &mut self,
         module: M,
         gradients: Gradients<B::InnerBackend>,
         learning_rate: f64,
         config: &TrainConfig,
-    ) -> Option<M> {
+    ) -> (M, bool) {
         self.step += 1;
         let gradient_scale = if config.gradient_clip > 0.0 {
             let squares = sums_of_squares(gradients.values().cloned());
@@ -111,7 +112,7 @@ impl<B: TrainBackend> Optimizer<B> {
         let finite = sums_of_squares(update.stepped)
             .iter()
             .all(|sum| sum.is_finite());
-        finite.then_some(module)
+        (module, finite)
     }
 
     /// The averaged weights, where they are kept.

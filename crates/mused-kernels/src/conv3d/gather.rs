@@ -269,15 +269,29 @@ impl WithSimd for Task<'_> {
                     add: index > 0,
                 };
                 let (data, pieces) = (gather.data, &block.pieces[..]);
-                match width / S::F32_LANES {
-                    1 => tile::<S, 1>(simd, data, begins, pieces, panel, place),
-                    2 => tile::<S, 2>(simd, data, begins, pieces, panel, place),
-                    3 => tile::<S, 3>(simd, data, begins, pieces, panel, place),
-                    _ => tile::<S, 4>(simd, data, begins, pieces, panel, place),
-                }
+                tile_of_width(simd, data, begins, pieces, panel, width, place);
             }
         }
         memory::put_back(Scratch::Right, storage);
+    }
+}
+
+/// Six rows times a panel of this width.
+#[inline(always)]
+pub(super) fn tile_of_width<S: Simd>(
+    simd: S,
+    data: &[f32],
+    begins: [usize; TILE],
+    pieces: &[(usize, usize)],
+    panel: &[f32],
+    width: usize,
+    place: Place<'_>,
+) {
+    match width / S::F32_LANES {
+        1 => tile::<S, 1>(simd, data, begins, pieces, panel, place),
+        2 => tile::<S, 2>(simd, data, begins, pieces, panel, place),
+        3 => tile::<S, 3>(simd, data, begins, pieces, panel, place),
+        _ => tile::<S, 4>(simd, data, begins, pieces, panel, place),
     }
 }
 
@@ -288,7 +302,7 @@ pub(super) struct Place<'a> {
 }
 
 #[inline(always)]
-pub(super) fn tile<S: Simd, const WIDTH: usize>(
+fn tile<S: Simd, const WIDTH: usize>(
     simd: S,
     data: &[f32],
     begins: [usize; TILE],

@@ -11,7 +11,7 @@ use ndarray::{Array2, ArrayView1};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
 use super::architecture::losses;
@@ -217,10 +217,11 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         }
         let dropout = stream(config.train.seed, self.task.index, Purpose::Dropout, step);
         let rate = learning_rate(&config.train, step, total_steps, per_epoch);
-        let (members, guides, device) = (&mut self.members, self.guides, &self.device);
+        let (guides, device) = (self.guides, &self.device);
         let (of_batch, micro_batch) = (&self.losses, config.train.micro_batch);
         let products = self.products;
-        let one = |(index, member): (usize, &mut Member<B>)| {
+        // A member is handed on: weights that somebody else holds too would be copied where they are updated.
+        let one = |(index, mut member): (usize, Member<B>)| {
             let chosen = Chosen {
                 set,
                 samples: &samples,
@@ -238,19 +239,19 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
                 None => pass(),
             };
             if !losses.total.is_finite() {
-                return Err(format!("the loss is {}", losses.total));
+                return (member, Err(format!("the loss is {}", losses.total)));
             }
-            let stepped = (member.optimizer).step(decoder.clone(), gradients, rate, &config.train);
-            *decoder = stepped.ok_or_else(|| "its update overflows the weights".to_owned())?;
-            Ok(losses)
+            let train = &config.train;
+            let (decoder, finite) = (member.optimizer).step(member.decoder, gradients, rate, train);
+            member.decoder = decoder;
+            let overflown = || "its update overflows the weights".to_owned();
+            (member, finite.then_some(losses).ok_or_else(overflown))
         };
-        let (losses, ahead) = rayon::join(
+        let members = std::mem::take(&mut self.members);
+        let ((members, losses), ahead) = rayon::join(
             || {
-                members
-                    .par_iter_mut()
-                    .enumerate()
-                    .map(one)
-                    .collect::<Vec<_>>()
+                let members = members.into_par_iter().enumerate();
+                members.map(one).unzip::<_, _, Vec<_>, Vec<_>>()
             },
             || {
                 (step + 1 < total_steps)
@@ -258,6 +259,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
                     .transpose()
             },
         );
+        self.members = members;
         self.ahead = ahead?;
         self.standing.step += 1;
         let share = 1.0 / losses.len() as f64;

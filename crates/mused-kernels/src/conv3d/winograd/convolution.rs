@@ -9,16 +9,15 @@ use rayon::prelude::*;
 use super::rows::{Side, Source, Tiles};
 use super::transform::{Form, OUTPUTS, line, load, store};
 use super::weights::{point_len, transformed};
-use super::{VECTOR, panels};
-use crate::conv3d::gather::{DEPTH, Place, tile};
-use crate::matmul::{TILE, aligned, widest};
+use super::{VECTOR, panel_of, panels};
+use crate::conv3d::gather::{DEPTH, Place, tile_of_width};
+use crate::matmul::{TILE, aligned};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
-/// Most tiles of a block, in whole rows: what is transformed and multiplied of a line of points stays near the second-level
-/// cache. (A multiple of [`TILE`].)
+/// Most tiles of a block, in whole rows. (28 to 84 took the same time, of 64 to 512 channels.)
 const BLOCK: usize = 84;
-/// Tiles of a share of the work.
+/// Tiles of a share of the work where there are shares enough for all threads: so often is each transformed weight used.
 const SHARE: usize = 64;
 
 /// `[batch · positions of to, its channels]`; `weight`: `[taps, values of from, values of to]`.
@@ -32,12 +31,11 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
     let tiles = Tiles::of(batch, to);
     let source = Source::new(tiles, from, padding, x);
     let channels = [from.values(), to.values()];
-    let mut storage = memory::take(Scratch::Weights);
+    let mut storage = memory::take_weights();
     let weights = transformed::<F, SIDE, TAPS>(weight, channels, &mut storage);
     let line = to.grid[2] * to.channels;
     let mut out = vec![0.0; tiles.lines_before(tiles.layers()) * line];
     let mut rest = &mut out[..];
-    // At least so many that a transformed weight is used often, but for each thread one.
     let layers = tiles.layers();
     let shares = (tiles.count() / SHARE).max(1);
     let shares = shares
@@ -67,7 +65,7 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
         .into_par_iter()
         .with_max_len(1)
         .for_each(|task| arch().dispatch(task));
-    memory::put_back(Scratch::Weights, storage);
+    memory::put_back_weights(storage);
     out
 }
 
@@ -131,7 +129,7 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                         let weights = &self.weights[point * point_len(self.channels)..];
                         let rows = &transformed[x * stride..][..count * inputs];
                         let out = &mut products[x * out_stride..][..count * outputs];
-                        for (column, width) in panels(outputs) {
+                        for (column, width) in panels::<S>(outputs) {
                             let panel = &weights[column * inputs..][..inputs * width];
                             let out = &mut out[count * column..][..count * width];
                             product(simd, rows, inputs, panel, width, out);
@@ -181,8 +179,7 @@ impl<F, const SIDE: usize, const TAPS: usize> Share<'_, F, SIDE, TAPS> {
                 let sums = &sums[(corner * OUTPUTS + x) * stride..];
                 for (vector, to) in to.as_chunks_mut::<VECTOR>().0.iter_mut().enumerate() {
                     let value = part * self.to.part() + vector * VECTOR;
-                    let column = value - value % widest::<S>();
-                    let width = widest::<S>().min(self.channels[1] - column);
+                    let (column, width) = panel_of::<S>(value, self.channels[1]);
                     let from = count * column + tile * width + value - column;
                     to.copy_from_slice(&sums[from..from + VECTOR]);
                 }
@@ -238,12 +235,7 @@ fn product<S: Simd>(
             let begins = std::array::from_fn(|r| (six * TILE + r).min(last) * depth);
             let add = block > 0;
             let place = Place { out, add };
-            match width / S::F32_LANES {
-                1 => tile::<S, 1>(simd, rows, begins, &pieces, panel, place),
-                2 => tile::<S, 2>(simd, rows, begins, &pieces, panel, place),
-                3 => tile::<S, 3>(simd, rows, begins, &pieces, panel, place),
-                _ => tile::<S, 4>(simd, rows, begins, &pieces, panel, place),
-            }
+            tile_of_width(simd, rows, begins, &pieces, panel, width, place);
         }
     }
 }

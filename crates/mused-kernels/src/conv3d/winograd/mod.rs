@@ -4,14 +4,14 @@
 //! A tile of 2³ outputs of a kernel of 3³ comes from 4³ inputs by 64 products instead of 216: along each axis
 //! `y = Aᵀ [(G g) ⊙ (Bᵀ d)]`, so that a convolution becomes 64 matrix products (tiles × in · in × out), one for each point
 //! of the transform. The gradient of the weights is the same sum the other way round: `Gᵀ [Σ (A y') ⊙ (Bᵀ d)]` over all
-//! tiles. A kernel of 7³ at stride 2 is one of 4³ at stride 1 over the phases of its input (`phases`): 125 products instead of
-//! 343 times 8 outputs, a part of them with zeros.
+//! tiles. A kernel of 7³ at stride 2 is one of 4³ at stride 1 over the eight phases of its input (`phases`): 125 times 8 products
+//! instead of 343 for each of 8 outputs.
 //!
 //! Tiles are transformed a line of points at a time, for as many of them as stay near the second-level cache (`rows`): the
 //! weights of a point then serve all of these, where they come from a far cache. An element's sum is formed in an order that
 //! no number of threads changes.
 //!
-//! Largest error, of the largest value, against f64 (values even in −1 to 1; forward, input gradient, weight gradient): six
+//! Largest error, of the largest value, against f64 (values uniform in −1 to 1; forward, input gradient, weight gradient): six
 //! shapes of 3³ with 32 to 128 channels 6.0e-7, 5.3e-7, 8.4e-7; 256 and 512 channels 7.0e-7, 7.6e-7 and (direct) 6.9e-7;
 //! four of 7³ by phases 2.2e-6, 2.5e-6, 3.4e-6. The direct form of the last two kinds has 4.4e-7, 4.0e-7, 6.9e-7.
 
@@ -22,21 +22,24 @@ mod transform;
 mod weight_gradient;
 mod weights;
 
+use pulp::Simd;
+
 use super::cpu::Sizes;
 use super::gather::{lanes, panel_width};
+use crate::matmul::widest;
 use rows::{Side, Tiles};
-use transform::{OfFour, OfThree};
+use transform::{OUTPUTS, OfFour, OfThree};
 
-/// Channels come in whole vectors, whatever their length here. So many values are a cache line.
+/// Channels are a multiple of this: whole vectors on every processor. So many values are a cache line.
 const VECTOR: usize = 16;
-/// Fewest channels, and most that were measured. A first form took longer on an Intel Xeon, whose vectors are wide, for 128
-/// channels; this one was not measured there.
+/// Fewest and most channels of a position. Where vectors are wide a first form took longer for 128; this one was not measured
+/// there.
 const FEWEST: usize = 32;
 const MOST: usize = 512;
 const MOST_OF_WIDE_VECTORS: usize = 64;
 /// Most weights of a point whose sums over tiles stay near the second-level cache.
 const MOST_SUMS: usize = 1 << 14;
-/// Fewest tiles: so often is a transformed weight used. (512 channels make up for its transform with some 50.)
+/// Fewest tiles: 512 channels make up for the transform of their weights with some 50.
 const FEWEST_TILES: usize = 48;
 
 /// A convolution that is made in this way.
@@ -53,8 +56,13 @@ pub(super) struct Plan {
 
 /// How a convolution is made in this way, where it takes less time.
 pub(super) fn plan(sizes: &Sizes) -> Option<Plan> {
-    let phases = sizes.window.stride[0];
-    let padding = sizes.window.padding;
+    let wide = lanes() >= VECTOR;
+    let (phases, taps) = match (sizes.window.stride, sizes.kernel) {
+        ([1, 1, 1], [3, 3, 3]) => (1, 3),
+        // Not measured where vectors are wide.
+        ([2, 2, 2], _) if !wide && phases::fit(sizes) => (2, 4),
+        _ => return None,
+    };
     let plan = Plan {
         sizes: *sizes,
         inputs: Side {
@@ -67,28 +75,23 @@ pub(super) fn plan(sizes: &Sizes) -> Option<Plan> {
             channels: sizes.outputs,
             phases: 1,
         },
-        taps: if phases == 1 { 3 } else { 4 },
-        padding: padding.map(|n| n.div_ceil(phases.max(1))),
+        taps,
+        padding: sizes.window.padding.map(|n| n.div_ceil(phases)),
     };
-    let wide = lanes() >= VECTOR;
     let most = if wide { MOST_OF_WIDE_VECTORS } else { MOST };
-    let fits =
-        |channels: usize| (FEWEST..=most).contains(&channels) && channels.is_multiple_of(VECTOR);
-    let serves = sizes.window.stride == [phases; 3]
-        && match phases {
-            1 => sizes.kernel == [3; 3] && padding.iter().all(|&n| n < 3),
-            // Not measured where vectors are wide.
-            2 => !wide && phases::fit(sizes) && 8 * sizes.inputs <= MOST,
-            _ => false,
-        }
-        && fits(sizes.inputs)
-        && fits(sizes.outputs)
-        && panel_width().is_multiple_of(VECTOR)
-        && {
-            let tiles = Tiles::of(sizes.batch, plan.outputs);
+    let fits = |side: &Side| {
+        let tiles = Tiles::of(sizes.batch, *side);
+        let positions = sizes.batch * side.positions().iter().product::<usize>();
+        side.channels.is_multiple_of(VECTOR)
+            && side.channels >= FEWEST
+            && side.values() <= most
+            && tiles.count() >= FEWEST_TILES
             // Tiles that reach far past the edges would be as many products again.
-            tiles.count() >= FEWEST_TILES && tiles.count() * 8 <= 2 * sizes.positions()
-        };
+            && tiles.count() * OUTPUTS.pow(3) <= 2 * positions
+    };
+    let serves = plan.padding.iter().all(|&n| n < taps)
+        && panel_width().is_multiple_of(VECTOR)
+        && [plan.inputs, plan.outputs].iter().all(fits);
     serves.then_some(plan)
 }
 
@@ -137,8 +140,76 @@ impl Plan {
 }
 
 /// First column and width of the panels of so many columns.
-fn panels(columns: usize) -> impl Iterator<Item = (usize, usize)> {
-    let width = panel_width();
-    let firsts = (0..columns).step_by(width);
-    firsts.map(move |first| (first, width.min(columns - first)))
+fn panels<S: Simd>(columns: usize) -> impl Iterator<Item = (usize, usize)> {
+    let firsts = (0..columns).step_by(widest::<S>());
+    firsts.map(move |first| panel_of::<S>(first, columns))
+}
+
+/// First column and width of the panel of a column.
+fn panel_of<S: Simd>(column: usize, columns: usize) -> (usize, usize) {
+    let first = column - column % widest::<S>();
+    (first, widest::<S>().min(columns - first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Window;
+
+    fn sizes(
+        batch: usize,
+        input: [usize; 3],
+        channels: [usize; 2],
+        taps: usize,
+        window: Window,
+    ) -> Sizes {
+        let kernel = [taps; 3];
+        Sizes {
+            batch,
+            input,
+            inputs: channels[0],
+            kernel,
+            output: window.output(input, kernel).unwrap(),
+            outputs: channels[1],
+            window,
+        }
+    }
+
+    #[test]
+    fn layers_of_the_published_network_are_served() {
+        let narrow = lanes() < VECTOR;
+        let of = |input, channels, taps, stride| {
+            let window = Window::cubic(stride, taps / 2);
+            plan(&sizes(2, input, channels, taps, window))
+        };
+        assert!(of([28, 32, 28], [64, 64], 3, 1).is_some_and(|plan| plan.serves_weights()));
+        for (input, channels, taps, stride, weights) in [
+            ([56, 64, 56], [32, 64], 7, 2, true),
+            ([14, 16, 14], [128, 128], 3, 1, true),
+            ([7, 8, 7], [512, 512], 3, 1, false),
+        ] {
+            let plan = of(input, channels, taps, stride);
+            assert_eq!(plan.is_some(), narrow, "{channels:?}");
+            assert!(plan.is_none_or(|plan| plan.serves_weights() == weights));
+        }
+        assert!(of([112, 128, 112], [1, 32], 7, 2).is_none());
+    }
+
+    #[test]
+    fn what_has_no_inputs_or_is_all_padding_is_not() {
+        let window = |padding| Window {
+            stride: [1; 3],
+            padding,
+        };
+        let empty = sizes(2, [0, 20, 20], [32; 2], 3, window([2, 1, 1]));
+        assert!(plan(&empty).is_none());
+        let window = |padding| Window {
+            stride: [2; 3],
+            padding,
+        };
+        let padded = sizes(2, [6, 32, 32], [32; 2], 7, window([7, 3, 3]));
+        assert!(plan(&padded).is_none());
+        let flat = sizes(2, [1, 60, 60], [32; 2], 7, window([6, 3, 3]));
+        assert!(plan(&flat).is_none());
+    }
 }

@@ -1,8 +1,8 @@
 //! A convolution at stride 2 as one at stride 1: of each axis of its input, even and odd positions (two phases, eight of all
 //! axes) are channels of one position.
 //!
-//! Position q of phase p is position 2 q + p of the input. A kernel of 7³ or 8³ has four taps over positions; padding that is odd
-//! shifts it by one tap of its own. What of the eight taps an axis then has is past the kernel is zero.
+//! Position q of phase p is position 2 q + p of the input. Padding that is odd shifts a kernel by one of its own taps; with that shift
+//! it has 7 or 8 of them, which are four over positions. What of the eight is past the kernel is zero.
 
 use std::borrow::Cow;
 
@@ -15,11 +15,8 @@ const TAPS: usize = 4;
 
 /// Whether the kernel has these taps along all axes.
 pub(super) fn fit(sizes: &Sizes) -> bool {
-    let axes = sizes.kernel.into_iter().zip(sizes.window.padding);
-    axes.into_iter().all(|(taps, padding)| {
-        let taps = taps + padding % 2;
-        [2 * TAPS - 1, 2 * TAPS].contains(&taps) && padding < taps
-    })
+    let mut axes = sizes.kernel.iter().zip(sizes.window.padding);
+    axes.all(|(taps, padding)| [2 * TAPS - 1, 2 * TAPS].contains(&(taps + padding % 2)))
 }
 
 /// For each tap over positions and each phase, the tap of the kernel, if there is one.

@@ -13,8 +13,8 @@ use crate::conv3d::cpu::Padded;
 pub(super) struct Side {
     pub(super) grid: [usize; 3],
     pub(super) channels: usize,
-    /// So many neighbours along each axis of the grid are channels of one position: those along its width lie together, and
-    /// of their lines the positions have as many parts as depth and height have phases.
+    /// Neighbours along each axis that count as channels of one position. Those along the width lie together in memory: a
+    /// position has a part of its values for each phase of depth and height.
     pub(super) phases: usize,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Source<'a, const FROM: usize> {
     padded: Padded<'a>,
     side: Side,
     tiles: Tiles,
-    /// Values of a row of a part.
+    /// Values of a line of one part.
     row: usize,
 }
 

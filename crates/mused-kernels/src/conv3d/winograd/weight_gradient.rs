@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::rows::{Source, Tiles};
 use super::transform::{Form, OUTPUTS, line, load, store};
-use super::{Plan, VECTOR, panels};
-use crate::matmul::{Place, TILE, View, aligned, dispatch_width, pack_rows, widest};
+use super::{Plan, VECTOR, panel_of, panels};
+use crate::matmul::{Place, TILE, View, aligned, dispatch_width, pack_rows};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
@@ -141,8 +141,7 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                     &mut buffer[..of_gradient.line_len()],
                     #[inline(always)]
                     |x, tile, channel, value| {
-                        let column = channel - channel % widest::<S>();
-                        let width = widest::<S>().min(outputs - column);
+                        let (column, width) = panel_of::<S>(channel, outputs);
                         let at = (x * outputs + column) * tiles + tile * width + channel - column;
                         store::<S>(gradients, at, value);
                     },
@@ -150,7 +149,7 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                 for x in 0..SIDE {
                     let xs = View::rows(&xs[x * tiles * stride..], stride).transposed();
                     pack_rows(xs, inputs, 0, tiles, packed);
-                    for (column, width) in panels(outputs) {
+                    for (column, width) in panels::<S>(outputs) {
                         let panel = &gradients[(x * outputs + column) * tiles..][..tiles * width];
                         let rows = sums[x * size..][..size].chunks_mut(TILE * outputs);
                         for (six, out) in packed.chunks_exact(TILE * tiles).zip(rows) {

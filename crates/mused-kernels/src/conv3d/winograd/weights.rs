@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::transform::{Form, cube, load, store};
 use super::{VECTOR, panels};
+use crate::conv3d::gather::panel_width;
 use crate::matmul::aligned;
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
@@ -35,7 +36,8 @@ pub(super) fn transformed<'s, F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS
         })
         .collect();
     for mut point in all.chunks_exact_mut(point_len(sizes)) {
-        for (_, width) in panels(columns) {
+        for first in (0..columns).step_by(panel_width()) {
+            let width = panel_width().min(columns - first);
             for task in &mut tasks {
                 let (out, later) = point.split_at_mut(VECTOR * width);
                 task.out.push(out);
@@ -47,7 +49,7 @@ pub(super) fn transformed<'s, F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS
     all
 }
 
-/// So many rows as a vector has values, at all points.
+/// [`VECTOR`] rows, at all points.
 struct Task<'a, F, const SIDE: usize, const TAPS: usize> {
     form: PhantomData<F>,
     weight: &'a [f32],
@@ -65,7 +67,7 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let [rows, columns] = self.sizes;
-        let (stride, count) = (columns + VECTOR, panels(columns).count());
+        let (stride, count) = (columns + VECTOR, panels::<S>(columns).count());
         let mut storage = memory::take(Scratch::Left);
         // The taps of a row, a cache line between two: where they are, they compete for a few places of the caches.
         let taps = aligned(&mut storage, TAPS.pow(3) * stride);
@@ -74,7 +76,7 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
             for (to, tap) in taps.chunks_exact_mut(stride).zip(all) {
                 to[..columns].copy_from_slice(&tap[(self.first + row) * columns..][..columns]);
             }
-            for (panel, (column, width)) in panels(columns).enumerate() {
+            for (panel, (column, width)) in panels::<S>(columns).enumerate() {
                 for lane in (0..width).step_by(S::F32_LANES) {
                     cube::<S, SIDE, TAPS>(
                         simd,
