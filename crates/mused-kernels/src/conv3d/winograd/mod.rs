@@ -81,13 +81,13 @@ pub(super) fn plan(sizes: &Sizes) -> Option<Plan> {
     let most = if wide { MOST_OF_WIDE_VECTORS } else { MOST };
     let fits = |side: &Side| {
         let tiles = Tiles::of(sizes.batch, *side);
-        let positions = sizes.batch * side.positions().iter().product::<usize>();
+        let whole = tiles.count() * (OUTPUTS * side.phases).pow(3);
         side.channels.is_multiple_of(VECTOR)
             && side.channels >= FEWEST
             && side.values() <= most
             && tiles.count() >= FEWEST_TILES
             // Tiles that reach far past the edges would be as many products again.
-            && tiles.count() * OUTPUTS.pow(3) <= 2 * positions
+            && whole <= 2 * sizes.batch * side.grid.iter().product::<usize>()
     };
     let serves = plan.padding.iter().all(|&n| n < taps)
         && panel_width().is_multiple_of(VECTOR)
