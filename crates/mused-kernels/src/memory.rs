@@ -12,9 +12,9 @@ thread_local! {
 /// What a thread's scratch buffer is for.
 #[derive(Clone, Copy)]
 pub(crate) enum Scratch {
-    /// A packed right matrix.
+    /// A packed right matrix, or what products give.
     Right,
-    /// Packed rows of a left matrix.
+    /// Packed or transformed rows of a left matrix.
     Left,
 }
 
