@@ -1,5 +1,6 @@
 //! What the Python package `mused` is made of: the facade's datasets, trainings and runs as Python sees them. Tables, words
 //! and bars are made in Python.
+#![cfg(feature = "python")]
 
 mod command;
 mod dataset;

@@ -73,7 +73,10 @@ fn main() -> anyhow::Result<()> {
         #[cfg(feature = "gpu")]
         Device::Gpu => measure::<mused_kernels::Wgpu>(&cli, &name),
         #[cfg(feature = "cuda")]
-        Device::Cuda => measure::<mused_kernels::Cuda>(&cli, &name),
+        Device::Cuda => {
+            mused_kernels::keep_compiled_kernels();
+            measure::<mused_kernels::Cuda>(&cli, &name)
+        }
     })
 }
 

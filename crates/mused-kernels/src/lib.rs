@@ -53,10 +53,10 @@ pub use conv3d::{Window, conv3d};
 pub use device::{Device, Found, gpus};
 pub use dropout::{Dropout, dropout, dropout_add};
 pub use gelu::{Activation, gelu, quick_gelu};
-#[cfg(feature = "cuda")]
-pub use gpu::Cuda;
 #[cfg(feature = "gpu")]
 pub use gpu::Wgpu;
+#[cfg(feature = "cuda")]
+pub use gpu::{Cuda, keep_compiled_kernels};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_activated};
 pub use matmul::row_products;

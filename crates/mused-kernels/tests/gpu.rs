@@ -14,10 +14,11 @@ use mused_kernels::{
 use support::{assert_close, floats, random};
 
 /// Largest accepted error, relative to the largest expected magnitude of the tensor (at least 1): a GPU adds in another
-/// order, and its exponentials are its own. NVIDIA's multiply in TF32, with 10 bits of mantissa, where that is faster.
+/// order, and its exponentials are its own. NVIDIA's multiply in TF32, with 10 bits of mantissa, where that is faster: a
+/// readout of attention, four products in a row, was off by 4.3e-3.
 fn tolerance<G: KernelBackend>() -> f64 {
     match G::device_name(&Default::default()).as_deref() {
-        Some("cuda") => 4e-3,
+        Some("cuda") => 6e-3,
         _ => 2e-5,
     }
 }
@@ -82,6 +83,12 @@ fn products<G: KernelBackend>() {
         agree!(G, "linear", [x: [rows, inputs], weight: [inputs, outputs], bias: [outputs]],
             linear(x, weight, Some(bias)));
     }
+    // Large enough for every way a product is made, with lines that begin anywhere and at multiples of 16 bytes.
+    for (rows, inputs, outputs) in [(512, 300, 512), (515, 301, 510), (2000, 128, 300)] {
+        agree!(G, "large linear", [x: [rows, inputs], weight: [inputs, outputs]],
+            linear(x, weight, None));
+    }
+    agree!(G, "large attention", [x: [20, 130, 3 * 4 * 64]], attention(x, 4, None, None));
     for (batch, tokens, heads, width) in [(2, 1, 1, 4), (3, 19, 4, 8), (2, 130, 2, 16)] {
         let qkv = [batch, tokens, 3 * heads * width];
         agree!(G, "attention", [x: qkv], attention(x, heads, None, None));
@@ -131,6 +138,11 @@ fn volumes<G: KernelBackend>() {
                 [x: [batch, d, h, w, inputs], weight: [kd, kh, kw, inputs, outputs]],
                 conv3d(x, weight, window));
         }
+    }
+    // Large enough for gradients of weights in pieces, and for every way a product is made.
+    for (inputs, outputs) in [(1, 4), (32, 48)] {
+        agree!(G, "large conv3d", [x: [2, 12, 16, 16, inputs], weight: [3, 3, 3, inputs, outputs]],
+            conv3d(x, weight, Window::cubic(1, 1)));
     }
     // Few enough values for none to lie at the corner of the ReLU.
     for (rows, channels) in [(2, 3), (3000, 9)] {

@@ -56,6 +56,10 @@ pub fn use_device(name: &str) -> Result<Found> {
             build,
         });
     };
+    #[cfg(feature = "cuda")]
+    if found.device == Device::Cuda {
+        mused_kernels::keep_compiled_kernels();
+    }
     *CHOSEN
         .lock()
         .unwrap_or_else(|poisoned| poisoned.into_inner()) = found.device;

@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 
 use super::elementwise::{dropout as dropped, kept};
 use super::launch::{cube_max, cube_sum, elementwise, empty, rows, rowwise, units};
+use super::product::product;
 use crate::backend::{unwrap, wrap};
 use crate::dropout::Dropout;
 
@@ -227,7 +228,7 @@ pub(super) fn forward<R: CubeRuntime, BT: BoolElement>(
     let [q, k, v] = split(qkv, heads);
     let (batch, tokens, width) = (q.shape()[0], q.shape()[2], q.shape()[3]);
     let tensor = |x: CubeTensor<R>| -> Tensor<Engine<R, BT>, 4> { wrap(x) };
-    let scores = rows(unwrap(tensor(q).matmul(tensor(k).transpose())));
+    let scores = rows(unwrap(product(tensor(q), tensor(k).transpose())));
     let probabilities = empty(&scores, scores.shape());
     let kept = match dropout {
         Some(_) => empty(&scores, scores.shape()),
@@ -258,7 +259,7 @@ pub(super) fn forward<R: CubeRuntime, BT: BoolElement>(
         dropout.is_some(),
         units(tokens),
     );
-    let output = tensor(kept).matmul(tensor(v)).swap_dims(1, 2);
+    let output = product(tensor(kept), tensor(v)).swap_dims(1, 2);
     let output = output.reshape([batch, tokens, heads * width]);
     (unwrap(output), probabilities)
 }
@@ -283,8 +284,8 @@ pub(super) fn gradient<R: CubeRuntime, BT: BoolElement>(
         Some(dropout) => dropped(probabilities.clone(), None, dropout),
         None => probabilities.clone(),
     };
-    let v_gradient = tensor(kept).transpose().matmul(gradient.clone());
-    let p_gradient = rows(unwrap(gradient.matmul(tensor(v).transpose())));
+    let v_gradient = product(tensor(kept).transpose(), gradient.clone());
+    let p_gradient = rows(unwrap(product(gradient, tensor(v).transpose())));
     let scores = empty(&p_gradient, p_gradient.shape());
     let ([first, second, threshold], keep) = numbers(dropout);
     let client = scores.client.clone();
@@ -305,8 +306,8 @@ pub(super) fn gradient<R: CubeRuntime, BT: BoolElement>(
         dropout.is_some(),
         units(tokens),
     );
-    let q_gradient = rows(unwrap(tensor(scores.clone()).matmul(tensor(k))));
-    let k_gradient = rows(unwrap(tensor(scores).transpose().matmul(tensor(q))));
+    let q_gradient = rows(unwrap(product(tensor(scores.clone()), tensor(k))));
+    let k_gradient = rows(unwrap(product(tensor(scores).transpose(), tensor(q))));
     let v_gradient = rows(unwrap(v_gradient));
     let qkv = empty(&q_gradient, shape);
     let (cubes, units) = elementwise(&client, batch * heads * tokens * width);

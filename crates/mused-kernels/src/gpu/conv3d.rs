@@ -6,6 +6,7 @@ use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime};
 use cubecl::prelude::*;
 
 use super::launch::{elementwise, empty, rows};
+use super::product::product;
 use crate::backend::{unwrap, wrap};
 use crate::conv3d::Window;
 
@@ -13,6 +14,10 @@ type Engine<R, BT> = CubeBackend<R, f32, i32, BT>;
 
 /// Elements of the patches that are in memory at a time: 1 GiB.
 const PATCH_ELEMENTS: usize = 1 << 28;
+
+/// Rows of weights whose gradients keep a GPU busy, and places that a product of gradients sums over at least.
+const WEIGHTS: usize = 1 << 14;
+const PLACES: usize = 1 << 10;
 
 /// What a convolution's kernels know when they are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +51,16 @@ impl Geometry {
     /// Elements of a patch.
     fn patch(&self) -> usize {
         self.kernel.iter().product::<usize>() * self.channels
+    }
+
+    /// Equal pieces of a volume's places, each long enough for a product of its own: more, the smaller a patch is.
+    fn pieces(&self) -> usize {
+        let wanted = (WEIGHTS / self.patch().max(1)).max(1);
+        let fits = |pieces: &usize| {
+            let places = self.places();
+            places.is_multiple_of(*pieces) && places / pieces >= PLACES
+        };
+        (1..=wanted).rev().find(fits).unwrap_or(1)
     }
 
     fn volume(&self) -> usize {
@@ -181,9 +196,8 @@ pub(super) fn forward<R: CubeRuntime, BT: BoolElement>(
     let batch = x.shape()[0];
     let parts = of.parts(batch).map(|part| {
         let patches: Tensor<Engine<R, BT>, 3> = wrap(patches(&x, part, of));
-        patches
-            .reshape([part.1 * of.places(), of.patch()])
-            .matmul(weight.clone())
+        let patches = patches.reshape([part.1 * of.places(), of.patch()]);
+        product(patches, weight.clone())
     });
     let [od, oh, ow] = of.output;
     unwrap(joined(parts.collect()).reshape([batch, od, oh, ow, outputs]))
@@ -214,7 +228,7 @@ pub(super) fn input_gradient<R: CubeRuntime, BT: BoolElement>(
     for (first, volumes) in of.parts(batch) {
         let gradient = gradient.clone().narrow(0, first, volumes);
         let gradient = gradient.reshape([volumes * of.places(), outputs]);
-        let patches = rows(unwrap(gradient.matmul(weight.clone())));
+        let patches = rows(unwrap(product(gradient, weight.clone())));
         let (cubes, units) = elementwise(&x.client, volumes * of.volume());
         let (from, to) = (patches.into_array_arg(), x.clone().into_array_arg());
         gather_kernel::launch::<R>(&x.client, cubes, units, from, to, first, volumes, of);
@@ -234,11 +248,14 @@ pub(super) fn weight_gradient<R: CubeRuntime, BT: BoolElement>(
     let gradient = wrap::<Engine<R, BT>, 5>(gradient);
     let outputs = gradient.dims()[4];
     let gradient = gradient.reshape([batch, of.places(), outputs]);
-    // A product a volume, then their sum: one product over all rows would leave most of a GPU idle.
+    // Products of pieces of a volume, then their sum: one product over all rows would leave most of a GPU idle.
     let parts = of.parts(batch).map(|part| {
+        let (pieces, rows) = (part.1 * of.pieces(), of.places() / of.pieces());
         let gradient = gradient.clone().narrow(0, part.0, part.1);
+        let gradient = gradient.reshape([pieces, rows, outputs]);
         let patches: Tensor<Engine<R, BT>, 3> = wrap(patches(&x, part, of));
-        patches.transpose().matmul(gradient).sum_dim(0)
+        let patches = patches.reshape([pieces, rows, of.patch()]);
+        product(patches.transpose(), gradient).sum_dim(0)
     });
     let sum = parts.reduce(|sum, part| sum + part);
     let [d, h, w] = kernel;

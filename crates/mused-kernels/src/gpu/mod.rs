@@ -1,25 +1,32 @@
 //! The operations as CubeCL kernels, for every GPU that CubeCL has a runtime for: one source for CUDA, Vulkan and Metal.
 //!
-//! Matrix products are the engine's. What stands here is what it would make of many small kernels (dropout, GELU, the
+//! Matrix products are the engine's, chosen here (`product`). What stands here is what it would make of many small kernels (dropout, GELU, the
 //! optimiser, the norms, softmax), of the host (dropout masks), or slowly (convolution gradients). Every sum runs in a fixed
 //! order: nothing is added by atomics.
 // A kernel's arguments are what it reads and writes, one by one.
 #![allow(clippy::too_many_arguments)]
 
 mod attention;
+#[cfg(feature = "cuda")]
+mod compiled;
 mod conv3d;
 mod elementwise;
 mod launch;
 mod normalise;
+mod product;
 
 use burn::tensor::ops::FloatTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime};
 
 use crate::adam::AdamStep;
-use crate::backend::KernelBackend;
+use crate::backend::{KernelBackend, unwrap, wrap};
 use crate::batch_norm::BatchNormState;
 use crate::conv3d::Window;
 use crate::dropout::Dropout;
+use product::product;
+
+#[cfg(feature = "cuda")]
+pub use compiled::keep_compiled_kernels;
 
 /// GPUs of NVIDIA, without gradients.
 #[cfg(feature = "cuda")]
@@ -32,6 +39,34 @@ impl<R: CubeRuntime, BT: BoolElement> KernelBackend for CubeBackend<R, f32, i32,
     fn device_name(device: &R::Device) -> Option<String> {
         let client = R::client(device);
         Some(R::name(&client).to_owned())
+    }
+
+    fn kernel_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: Option<FloatTensor<Self>>,
+    ) -> FloatTensor<Self> {
+        let y = product::<R, BT, 2>(wrap(x), wrap(weight));
+        unwrap(match bias {
+            Some(bias) => y + wrap::<Self, 1>(bias).unsqueeze::<2>(),
+            None => y,
+        })
+    }
+
+    fn kernel_linear_input_gradient(
+        gradient: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let weight = wrap::<Self, 2>(weight).transpose();
+        unwrap(product::<R, BT, 2>(wrap(gradient), weight))
+    }
+
+    fn kernel_linear_weight_gradient(
+        x: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let x = wrap::<Self, 2>(x).transpose();
+        unwrap(product::<R, BT, 2>(x, wrap(gradient)))
     }
 
     fn kernel_linear_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
