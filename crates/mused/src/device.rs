@@ -26,7 +26,7 @@ pub fn devices() -> Vec<Found> {
 /// Trains and asks networks on a device from now on: `auto` takes the best GPU there is, else the processor, which all
 /// start with. Baselines without steps run on the processor always.
 ///
-/// Same seed, same bits holds on the processor; on a GPU for the same GPU and driver, but for what tuning chooses.
+/// Same seed, same bits holds on the processor; on a GPU for the same GPU and driver.
 ///
 /// # Errors
 /// A device that this build does not reach or that is not here, with those that are.

@@ -1,10 +1,11 @@
 //! What was compiled for a GPU stays on disk for the next run.
 
 use std::env::{current_exe, var_os};
-use std::fs::File;
+use std::fs::{self, File, create_dir_all};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::Arc;
 
 use cubecl::config::cache::CacheConfig;
@@ -12,16 +13,24 @@ use cubecl::config::{CubeClRuntimeConfig, RuntimeConfig as _};
 
 use crate::device::{Found, gpus};
 
+/// Bytes that what is compiled for a network takes at most: 4.5 MB for the largest measured.
+const ROOM: usize = 16 << 20;
+
 /// Asks the engine to keep the kernels it compiles for NVIDIA's GPUs in the user's cache folder (`$XDG_CACHE_HOME/mused`, else
 /// `~/.cache/mused`): the first step of a run takes up to 30 s without, a fraction of a second with them.
 ///
-/// Another build of the program, or another GPU, has a folder of its own: kernels are told apart by their names there, not by
-/// what they do. Does nothing where there is no such folder, or once a GPU was used.
+/// Another build of the program, another GPU, driver or machine has a folder of its own: kernels are told apart by their
+/// names there, not by what they do, and what one driver compiled another may refuse. Does nothing where there is no room for
+/// them, or once a GPU was used.
 pub fn keep_compiled_kernels() {
     let (Some(cache), Ok(build)) = (cache(), fingerprint()) else {
         return;
     };
     let folder = cache.join("mused").join(format!("kernels-{build:016x}"));
+    // The engine panics where it cannot write.
+    if has_room(&folder).is_err() {
+        return;
+    }
     let mut state = CubeClRuntimeConfig::storage().lock();
     if state.is_none() {
         let mut config = CubeClRuntimeConfig::from_current_dir().override_from_env();
@@ -42,7 +51,14 @@ fn cache() -> Option<PathBuf> {
         .or_else(home)
 }
 
-/// Of this program and of the GPUs that are here.
+fn has_room(folder: &Path) -> io::Result<()> {
+    create_dir_all(folder)?;
+    let room = folder.join(format!("room-{}", process::id()));
+    let written = fs::write(&room, vec![0; ROOM]);
+    fs::remove_file(room).and(written)
+}
+
+/// Of this program and of what it runs on.
 fn fingerprint() -> io::Result<u64> {
     let mut hasher = DefaultHasher::new();
     let mut program = File::open(current_exe()?)?;
@@ -59,5 +75,17 @@ fn fingerprint() -> io::Result<u64> {
         .into_iter()
         .map(names)
         .for_each(|name| name.hash(&mut hasher));
+    driver().hash(&mut hasher);
+    // Homes are shared by the machines of a cluster.
+    fs::read("/proc/sys/kernel/hostname").ok().hash(&mut hasher);
     Ok(hasher.finish())
+}
+
+/// The version of NVIDIA's driver.
+fn driver() -> i32 {
+    let mut version = 0;
+    #[allow(unsafe_code)]
+    // SAFETY: writes one number, into `version`; where it fails that stays 0.
+    let _ = unsafe { cudarc::driver::sys::cuDriverGetVersion(&mut version) };
+    version
 }

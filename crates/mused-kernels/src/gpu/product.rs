@@ -1,6 +1,6 @@
 //! Products of matrices, by those of the engine's kernels that were fastest on an H100 (docs/performance.md).
 
-use burn::tensor::Tensor;
+use burn::tensor::{Shape, Tensor};
 use burn_cubecl::kernel::matmul::init_matmul_output;
 use burn_cubecl::tensor::CubeTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime};
@@ -41,7 +41,8 @@ fn chosen<R: CubeRuntime>(lhs: &CubeTensor<R>, rhs: &CubeTensor<R>) -> Option<St
     let copies_tiles = lhs.client.properties().features.tma.contains(Tma::Base);
     let (left, right) = (lhs.meta.shape(), rhs.meta.shape());
     let (rows, columns) = (left.num_elements(), right[right.num_dims() - 1]);
-    if !copies_tiles || rows.saturating_mul(columns) < SMALL {
+    let matrices = |shape: &Shape| shape[..shape.num_dims() - 2].to_vec();
+    if !copies_tiles || matrices(left) != matrices(right) || rows.saturating_mul(columns) < SMALL {
         return None;
     }
     let simple = |multi_rows| SimpleArgs {
@@ -55,21 +56,24 @@ fn chosen<R: CubeRuntime>(lhs: &CubeTensor<R>, rhs: &CubeTensor<R>) -> Option<St
     })
 }
 
-/// Whether each line of each matrix begins at a multiple of [`ALIGNMENT`], one matrix after the other.
+/// Whether each line of each matrix begins at a multiple of [`ALIGNMENT`], the matrices one after the other: a GPU's own copies
+/// know one axis of matrices.
 fn aligned<R: CubeRuntime>(x: &CubeTensor<R>) -> bool {
-    let strides = x.meta.strides();
+    let (shape, strides) = (x.meta.shape(), x.meta.strides());
     let (matrices, last) = strides.split_at(strides.len() - 2);
     let (line, within) = (last[0].max(last[1]), last[0].min(last[1]));
-    let whole = |stride: usize| (stride * size_of::<f32>()).is_multiple_of(ALIGNMENT);
-    let outer = matrices.iter().copied().chain([line]);
+    let one_axis = (1..matrices.len())
+        .all(|axis| shape[axis - 1] == 1 || strides[axis - 1] == strides[axis] * shape[axis]);
+    let whole = |stride: &usize| (stride * size_of::<f32>()).is_multiple_of(ALIGNMENT);
     let start = x.handle.offset_start.unwrap_or(0) as usize;
     within == 1
+        && one_axis
+        && matrices.last().is_none_or(|&matrix| matrix >= line)
         && start.is_multiple_of(ALIGNMENT)
-        && outer.clone().all(whole)
-        && outer.is_sorted_by(|before, after| before >= after)
+        && matrices.iter().chain([&line]).all(whole)
 }
 
-/// `None` where the device cannot do it so.
+/// `None` where the engine says at once that the device cannot do it so.
 fn launched<R: CubeRuntime>(
     strategy: &Strategy,
     lhs: &CubeTensor<R>,
