@@ -1,9 +1,9 @@
 //! What was compiled for a GPU stays on disk for the next run.
 
 use std::env::{current_exe, var_os};
-use std::fs::{self, File, create_dir_all};
+use std::fs::{self, create_dir_all};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
@@ -61,15 +61,7 @@ fn has_room(folder: &Path) -> io::Result<()> {
 /// Of this program and of what it runs on.
 fn fingerprint() -> io::Result<u64> {
     let mut hasher = DefaultHasher::new();
-    let mut program = File::open(current_exe()?)?;
-    let mut piece = vec![0; 1 << 16];
-    loop {
-        let read = program.read(&mut piece)?;
-        if read == 0 {
-            break;
-        }
-        hasher.write(&piece[..read]);
-    }
+    hasher.write(&fs::read(current_exe()?)?);
     let names = |found: Found| (found.by, found.name);
     gpus()
         .into_iter()

@@ -1,8 +1,8 @@
 //! The operations as CubeCL kernels, for every GPU that CubeCL has a runtime for: one source for CUDA, Vulkan and Metal.
 //!
-//! Matrix products are the engine's, chosen here (`product`). What stands here is what it would make of many small kernels (dropout, GELU, the
-//! optimiser, the norms, softmax), of the host (dropout masks), or slowly (convolution gradients). Every sum runs in a fixed
-//! order: nothing is added by atomics.
+//! Matrix products are the engine's, chosen here (`product`). What stands here is what it would make of many small kernels
+//! (dropout, GELU, the optimiser, the norms, softmax), of the host (dropout masks), or slowly (convolution gradients).
+//! Every sum runs in a fixed order: nothing is added by atomics.
 // A kernel's arguments are what it reads and writes, one by one.
 #![allow(clippy::too_many_arguments)]
 

@@ -40,9 +40,11 @@ pub(super) fn product<R: CubeRuntime, BT: BoolElement, const D: usize>(
 fn chosen<R: CubeRuntime>(lhs: &CubeTensor<R>, rhs: &CubeTensor<R>) -> Option<Strategy> {
     let copies_tiles = lhs.client.properties().features.tma.contains(Tma::Base);
     let (left, right) = (lhs.meta.shape(), rhs.meta.shape());
-    let (rows, columns) = (left.num_elements(), right[right.num_dims() - 1]);
+    let multiplications = left
+        .num_elements()
+        .saturating_mul(right[right.num_dims() - 1]);
     let matrices = |shape: &Shape| shape[..shape.num_dims() - 2].to_vec();
-    if !copies_tiles || matrices(left) != matrices(right) || rows.saturating_mul(columns) < SMALL {
+    if !copies_tiles || matrices(left) != matrices(right) || multiplications < SMALL {
         return None;
     }
     let simple = |multi_rows| SimpleArgs {
