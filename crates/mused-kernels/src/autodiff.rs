@@ -8,6 +8,7 @@ use crate::attention_readout::{self, Readout};
 use crate::backend::KernelBackend;
 use crate::conv3d::{self, Window};
 use crate::dropout::{self, Dropout};
+use crate::region_tokens::{self, Regions};
 use crate::{attention, batch_norm, gelu, layer_norm, linear};
 
 // The gradient methods keep their plain bodies: they run only where someone differentiates a gradient.
@@ -22,6 +23,13 @@ impl<B: KernelBackend, C: CheckpointStrategy> KernelBackend for Autodiff<B, C> {
         bias: Option<FloatTensor<Self>>,
     ) -> FloatTensor<Self> {
         linear::tracked::<B, C>(x, weight, bias)
+    }
+
+    fn kernel_region_tokens(
+        leading: FloatTensor<Self>,
+        regions: Regions<Self>,
+    ) -> FloatTensor<Self> {
+        region_tokens::tracked::<B, C>(leading, regions)
     }
 
     fn kernel_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -11,6 +11,7 @@ use crate::dropout::{self, Dropout};
 use crate::gelu::{self, Activation};
 use crate::layer_norm;
 use crate::linear;
+use crate::region_tokens::{self, Regions};
 
 /// The CPU backend the fast paths are written for.
 pub type Cpu = burn::backend::Flex;
@@ -70,6 +71,22 @@ pub trait KernelBackend: Backend {
     /// Sums of the columns. Shapes: `[rows, out]` → `[out]`.
     fn kernel_linear_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         linear::plain_bias_gradient::<Self>(gradient)
+    }
+
+    /// Tokens that are there, then one of each region. Shapes: `[batch, read, dim]` → `[batch, read + regions, dim]`.
+    fn kernel_region_tokens(
+        leading: FloatTensor<Self>,
+        regions: Regions<Self>,
+    ) -> FloatTensor<Self> {
+        region_tokens::plain::<Self>(leading, regions)
+    }
+
+    /// Gradients of [`Self::kernel_region_tokens`] for the weights and biases of the regions.
+    fn kernel_region_tokens_gradient(
+        regions: Regions<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        region_tokens::plain_gradient::<Self>(regions, gradient)
     }
 
     /// `x Φ(x)`, any shape.

@@ -1,5 +1,7 @@
 //! The fast paths for contiguous `f32` slices; every other data type takes the plain bodies.
 
+use std::ops::Range;
+
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
 
@@ -13,6 +15,8 @@ use crate::bf16::Bf16;
 use crate::conv3d::{self, Sizes, Window};
 use crate::dropout::{self, Dropout};
 use crate::gelu::{self, Activation};
+use crate::region_tokens::{self, Regions};
+use crate::region_tokens_cpu;
 use crate::{attention, attention_cpu, batch_norm_cpu, layer_norm, layer_norm_cpu, linear, matmul};
 
 /// Contiguous tensors of `f32`, or nothing when one holds another type.
@@ -21,6 +25,27 @@ fn floats<const N: usize>(tensors: [&FlexTensor; N]) -> Option<[FlexTensor; N]> 
         .iter()
         .all(|tensor| tensor.dtype() == DType::F32)
         .then(|| tensors.map(FlexTensor::to_contiguous))
+}
+
+/// As [`floats`], where products are not to be in bf16 either.
+fn single<const N: usize>(tensors: [&FlexTensor; N]) -> Option<[FlexTensor; N]> {
+    floats(tensors).filter(|_| Bf16::in_force().is_none())
+}
+
+fn region_sizes<'a>(
+    inputs: &FlexTensor,
+    read: usize,
+    dim: usize,
+    columns: &'a [Range<usize>],
+) -> region_tokens_cpu::Sizes<'a> {
+    let shape = inputs.layout().shape();
+    region_tokens_cpu::Sizes {
+        batch: shape[0],
+        width: shape[1],
+        read,
+        dim,
+        columns,
+    }
 }
 
 /// A tensor of these values.
@@ -198,6 +223,36 @@ impl KernelBackend for Cpu {
             }
             None => linear::plain_bias_gradient::<Self>(gradient),
         }
+    }
+
+    fn kernel_region_tokens(leading: FlexTensor, regions: Regions<Self>) -> FlexTensor {
+        let tensors = [&leading, &regions.inputs, &regions.weight, &regions.bias];
+        let Some([leading, inputs, weight, bias]) = single(tensors) else {
+            return region_tokens::plain::<Self>(leading, regions);
+        };
+        let shape = leading.layout().shape();
+        let (read, dim) = (shape[1], shape[2]);
+        let sizes = region_sizes(&inputs, read, dim, &regions.columns);
+        let (leading, inputs) = (leading.storage(), inputs.storage());
+        let values =
+            region_tokens_cpu::forward(sizes, leading, inputs, weight.storage(), bias.storage());
+        tensor(values, [sizes.batch, read + regions.columns.len(), dim])
+    }
+
+    fn kernel_region_tokens_gradient(
+        regions: Regions<Self>,
+        gradient: FlexTensor,
+    ) -> [FlexTensor; 2] {
+        let Some([inputs, gradient]) = single([&regions.inputs, &gradient]) else {
+            return region_tokens::plain_gradient::<Self>(regions, gradient);
+        };
+        let shape = gradient.layout().shape();
+        let (read, dim) = (shape[1] - regions.columns.len(), shape[2]);
+        let sizes = region_sizes(&inputs, read, dim, &regions.columns);
+        let [weight, bias] =
+            region_tokens_cpu::gradient(sizes, inputs.storage(), gradient.storage());
+        let alike = |values, of: &FlexTensor| tensor(values, of.layout().shape().clone());
+        [alike(weight, &regions.weight), alike(bias, &regions.bias)]
     }
 
     fn kernel_gelu(x: FlexTensor) -> FlexTensor {

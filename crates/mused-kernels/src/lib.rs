@@ -41,6 +41,8 @@ mod layer_norm_cpu;
 mod linear;
 mod matmul;
 mod memory;
+mod region_tokens;
+mod region_tokens_cpu;
 mod simd;
 
 pub use adam::{AdamStep, adam_update, ema_update, sums_of_squares};
@@ -61,3 +63,4 @@ pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_activated};
 pub use matmul::row_products;
 pub use memory::{Heap, keep_freed_memory, share_heap};
+pub use region_tokens::{Regions, region_tokens};

@@ -296,6 +296,44 @@ pub(crate) fn pack<'a, S: Simd>(
 ) -> Packed<'a> {
     let panels = Panels::new::<S>(inner, columns);
     let packed = aligned(storage, panels.len());
+    pack_into(simd, right, panels, packed)
+}
+
+/// Packs right matrices of as many columns, each with its rows, on so many threads.
+pub(crate) fn pack_all<'a, S: Simd>(
+    simd: S,
+    rights: Vec<(View<'_>, usize)>,
+    columns: usize,
+    threads: usize,
+    storage: &'a mut Vec<f32>,
+) -> Vec<Packed<'a>> {
+    let with_panels = rights
+        .into_iter()
+        .map(|(right, inner)| (right, Panels::new::<S>(inner, columns)));
+    let with_panels: Vec<_> = with_panels.collect();
+    let all = with_panels.iter().map(|(_, panels)| panels.len()).sum();
+    let mut rest = aligned(storage, all);
+    let mut tasks = Vec::new();
+    for (right, panels) in with_panels {
+        let (packed, after) = rest.split_at_mut(panels.len());
+        rest = after;
+        tasks.push((right, panels, packed));
+    }
+    let run = |(right, panels, packed)| pack_into(simd, right, panels, packed);
+    match threads > 1 {
+        true => tasks.into_par_iter().map(run).collect(),
+        false => tasks.into_iter().map(run).collect(),
+    }
+}
+
+#[inline(always)]
+fn pack_into<'a, S: Simd>(
+    simd: S,
+    right: View<'_>,
+    panels: Panels,
+    packed: &'a mut [f32],
+) -> Packed<'a> {
+    let inner = panels.inner;
     for (index, panel) in packed.chunks_mut((inner * panels.width).max(1)).enumerate() {
         simd.vectorize(Pack {
             right,

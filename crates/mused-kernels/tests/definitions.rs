@@ -8,7 +8,7 @@ use burn::tensor::activation;
 use burn::tensor::{DType, Tensor};
 use mused_kernels::{
     AdamStep, Cpu, Dropout, adam_update, attention, attention_readout, dropout, dropout_add,
-    ema_update, gelu, layer_norm, linear, sums_of_squares,
+    ema_update, gelu, layer_norm, linear, region_tokens, sums_of_squares,
 };
 use proptest::prelude::*;
 use support::{Train, assert_close, floats, random, tolerance, values};
@@ -81,6 +81,41 @@ proptest! {
         let weight = random::<Train, 2>([inner, columns], seed ^ 1);
         agree!("linear without bias", [x: 2, weight: 2],
             |x: T<2>, w: T<2>| linear(x, w, None), |x: T<2>, w: T<2>| x.matmul(w));
+    }
+
+    #[test]
+    fn region_tokens_agree(
+        batch in 1_usize..70, read in 1_usize..4, dim in 1_usize..70, lengths in prop::collection::vec(1_usize..200, 1..6),
+        between in 0_usize..4, seed: u64,
+    ) {
+        // Regions have columns between them that are none of theirs.
+        let starts = lengths.iter().scan(0, |end, length| {
+            let start = *end;
+            *end += length + between;
+            Some(start)
+        });
+        let columns: Vec<_> = starts.zip(&lengths).map(|(start, length)| start..start + length).collect();
+        let width = lengths.iter().sum::<usize>() + between * lengths.len();
+        let inputs = random::<Train, 2>([batch, width], seed);
+        let leading = random::<Train, 3>([batch, read, dim], seed ^ 1);
+        let weight = random::<Train, 2>([lengths.iter().sum(), dim], seed ^ 2);
+        let bias = random::<Train, 2>([lengths.len(), dim], seed ^ 3);
+        agree!("region tokens", [leading: 3, weight: 2, bias: 2],
+            |leading: T<3>, weight: T<2>, bias: T<2>| {
+                let inputs = inputs.clone().cast(weight.dtype());
+                region_tokens(leading, inputs, columns.clone(), weight, bias)
+            },
+            |leading: T<3>, weight: T<2>, bias: T<2>| {
+                let (mut tokens, mut first) = (vec![leading], 0);
+                for (region, own) in columns.iter().enumerate() {
+                    let bias = bias.clone().narrow(0, region, 1);
+                    let inputs = inputs.clone().cast(DType::F64).narrow(1, own.start, own.len());
+                    let token = inputs.matmul(weight.clone().narrow(0, first, own.len())) + bias;
+                    tokens.push(token.unsqueeze_dim(1));
+                    first += own.len();
+                }
+                Tensor::cat(tokens, 1)
+            });
     }
 
     #[test]

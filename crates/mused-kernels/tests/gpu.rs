@@ -9,7 +9,7 @@ use burn::tensor::{DType, Tensor};
 use mused_kernels::{
     AdamStep, BatchNormTail, Cpu, Device, Dropout, KernelBackend, Window, adam_update, attention,
     attention_readout, batch_norm, batch_norm_with, causal_attention, conv3d, dropout, dropout_add,
-    ema_update, gelu, gpus, layer_norm, linear, quick_gelu, sums_of_squares,
+    ema_update, gelu, gpus, layer_norm, linear, quick_gelu, region_tokens, sums_of_squares,
 };
 use support::{assert_close, floats, random};
 
@@ -82,6 +82,22 @@ fn products<G: KernelBackend>() {
     for (rows, inputs, outputs) in [(1, 1, 1), (17, 40, 9), (200, 130, 70)] {
         agree!(G, "linear", [x: [rows, inputs], weight: [inputs, outputs], bias: [outputs]],
             linear(x, weight, Some(bias)));
+    }
+    // Of one length at equal distances, and not.
+    for columns in [
+        vec![0..30, 33..63, 66..96],
+        vec![5..6, 6..47, 50..100],
+        vec![0..8],
+    ] {
+        let (inputs, all) = (
+            random::<G, 2>([9, 100], 4),
+            columns.iter().map(|own| own.len()).sum(),
+        );
+        agree!(G, format!("region tokens {columns:?}"),
+        [leading: [9, 2, 21], weight: [all, 21], bias: [columns.len(), 21]], {
+            let inputs = Tensor::from_data(inputs.to_data(), &weight.device()).cast(weight.dtype());
+            region_tokens(leading, inputs, columns.clone(), weight, bias)
+        });
     }
     for (batch, tokens, heads, width) in [(2, 1, 1, 4), (3, 19, 4, 8), (2, 130, 2, 16)] {
         let qkv = [batch, tokens, 3 * heads * width];

@@ -6,7 +6,7 @@ mod support;
 use burn::tensor::Tensor;
 use mused_kernels::{
     AdamStep, BatchNormTail, Cpu, Dropout, Window, adam_update, attention, attention_readout,
-    batch_norm, conv3d, dropout_add, gelu, layer_norm, linear, sums_of_squares,
+    batch_norm, conv3d, dropout_add, gelu, layer_norm, linear, region_tokens, sums_of_squares,
 };
 use support::{Train, floats, random};
 
@@ -156,14 +156,40 @@ fn readout_step() -> Vec<Vec<u32>> {
         .collect()
 }
 
+/// Regions of several lengths, one longer than a task.
+fn region_step() -> Vec<Vec<u32>> {
+    let (batch, dim) = (61, 72);
+    let leading = random::<Train, 3>([batch, 2, dim], 1).require_grad();
+    let inputs = random::<Train, 2>([batch, 600], 2);
+    let columns = vec![0..150, 150..155, 160..560];
+    let weight = random::<Train, 2>([555, dim], 3).require_grad();
+    let bias = random::<Train, 2>([3, dim], 4).require_grad();
+    let y = region_tokens(
+        leading.clone(),
+        inputs,
+        columns,
+        weight.clone(),
+        bias.clone(),
+    );
+    let grads = y.clone().powi_scalar(2).mean().backward();
+    let all = [
+        floats(&y),
+        floats(&leading.grad(&grads).unwrap()),
+        floats(&weight.grad(&grads).unwrap()),
+        floats(&bias.grad(&grads).unwrap()),
+    ];
+    all.into_iter()
+        .map(|v| v.into_iter().map(f32::to_bits).collect())
+        .collect()
+}
+
 #[test]
-fn readouts_give_the_same_bits_for_any_number_of_threads() {
-    let expected = in_pool(1, readout_step);
-    for threads in [2, 3, 5] {
-        assert!(
-            in_pool(threads, readout_step) == expected,
-            "{threads} threads"
-        );
+fn readouts_and_regions_give_the_same_bits_for_any_number_of_threads() {
+    for step in [readout_step, region_step] {
+        let expected = in_pool(1, step);
+        for threads in [2, 3, 5] {
+            assert!(in_pool(threads, step) == expected, "{threads} threads");
+        }
     }
 }
 

@@ -11,7 +11,12 @@ pub(crate) fn uniform<B: Backend, const D: usize>(
     rng: &mut impl Rng,
     device: &B::Device,
 ) -> Param<Tensor<B, D>> {
-    uniform_within(shape, 1.0 / (fan_in.max(1) as f32).sqrt(), rng, device)
+    uniform_within(shape, bound(fan_in), rng, device)
+}
+
+/// Of PyTorch's default for a Linear.
+pub(crate) fn bound(fan_in: usize) -> f32 {
+    1.0 / (fan_in.max(1) as f32).sqrt()
 }
 
 /// Uniform in ±`bound`.
@@ -21,7 +26,12 @@ pub(crate) fn uniform_within<B: Backend, const D: usize>(
     rng: &mut impl Rng,
     device: &B::Device,
 ) -> Param<Tensor<B, D>> {
-    parameter(shape, || rng.random_range(-bound..=bound), device)
+    filled(shape, || within(bound, rng), device)
+}
+
+/// A value uniform in ±`bound`.
+pub(crate) fn within(bound: f32, rng: &mut impl Rng) -> f32 {
+    rng.random_range(-bound..=bound)
 }
 
 /// Normal with mean 0 and the given standard deviation.
@@ -31,8 +41,13 @@ pub(crate) fn normal<B: Backend, const D: usize>(
     rng: &mut impl Rng,
     device: &B::Device,
 ) -> Param<Tensor<B, D>> {
-    let mut draw = || -> f32 { StandardNormal.sample(rng) };
-    parameter(shape, || sd * draw(), device)
+    filled(shape, || around_0(sd, rng), device)
+}
+
+/// A value of a normal distribution with mean 0 and the given standard deviation.
+pub(crate) fn around_0(sd: f32, rng: &mut impl Rng) -> f32 {
+    let drawn: f32 = StandardNormal.sample(rng);
+    sd * drawn
 }
 
 /// The same value everywhere.
@@ -41,14 +56,23 @@ pub(crate) fn constant<B: Backend, const D: usize>(
     value: f32,
     device: &B::Device,
 ) -> Param<Tensor<B, D>> {
-    parameter(shape, || value, device)
+    filled(shape, || value, device)
 }
 
-fn parameter<B: Backend, const D: usize>(
+fn filled<B: Backend, const D: usize>(
     shape: [usize; D],
     mut value: impl FnMut() -> f32,
     device: &B::Device,
 ) -> Param<Tensor<B, D>> {
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| value()).collect();
+    let values = (0..shape.iter().product()).map(|_| value()).collect();
+    parameter(shape, values, device)
+}
+
+/// These values.
+pub(crate) fn parameter<B: Backend, const D: usize>(
+    shape: [usize; D],
+    values: Vec<f32>,
+    device: &B::Device,
+) -> Param<Tensor<B, D>> {
     Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
 }

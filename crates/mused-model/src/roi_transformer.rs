@@ -1,7 +1,9 @@
+use std::ops::Range;
+
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use mused_kernels::{Dropout, KernelBackend, dropout, linear};
+use mused_kernels::{Dropout, KernelBackend, dropout, linear, region_tokens};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -79,11 +81,41 @@ pub struct RoiTransformerConfig {
     pub encoder: EncoderConfig,
 }
 
-/// A region's Linear, [length, dim]; its bias is the region's embedding.
+/// The Linears of all regions below one another, [sum of lengths, dim]; their biases are the regions' embeddings,
+/// [regions, dim].
 #[derive(Module, Debug)]
 struct RoiTokenizer<B: Backend> {
     weight: Param<Tensor<B, 2>>,
-    embedding: Param<Tensor<B, 1>>,
+    embedding: Param<Tensor<B, 2>>,
+    /// Values that are read of each region.
+    lengths: Vec<usize>,
+}
+
+impl<B: KernelBackend> RoiTokenizer<B> {
+    fn init(lengths: Vec<usize>, dim: usize, rng: &mut impl Rng, device: &B::Device) -> Self {
+        let (mut weight, mut embedding) = (Vec::new(), Vec::new());
+        for length in &lengths {
+            let bound = initial::bound(*length);
+            weight.extend((0..length * dim).map(|_| initial::within(bound, rng)));
+            embedding.extend((0..dim).map(|_| initial::around_0(TOKEN_SD, rng)));
+        }
+        let all = lengths.iter().sum();
+        Self {
+            weight: initial::parameter([all, dim], weight, device),
+            embedding: initial::parameter([lengths.len(), dim], embedding, device),
+            lengths,
+        }
+    }
+
+    /// Columns of the inputs that are read, where each region has `scores` more at its end.
+    fn columns(&self, scores: usize) -> Vec<Range<usize>> {
+        let ends = self.lengths.iter().scan(0, |end, length| {
+            let start = *end;
+            *end += length + scores;
+            Some(start..start + length)
+        });
+        ends.collect()
+    }
 }
 
 /// One Linear for all patches, [length, dim], and an embedding for each, [patches, dim].
@@ -150,7 +182,7 @@ fn even() -> f64 {
 /// code). The subject tokens, normalised, concatenated, give the logits through one Linear.
 #[derive(Module, Debug)]
 pub struct RoiTransformer<B: Backend> {
-    rois: Vec<RoiTokenizer<B>>,
+    rois: Option<RoiTokenizer<B>>,
     patches: Option<PatchTokenizer<B>>,
     high_level_token: Option<SubjectToken<B>>,
     low_level_token: Option<SubjectToken<B>>,
@@ -214,23 +246,19 @@ impl RoiTransformerConfig {
         device: &B::Device,
     ) -> RoiTransformer<B> {
         let dim = self.encoder.dim;
-        let tokenizer = |length: &usize, rng: &mut _| RoiTokenizer {
-            weight: initial::uniform([*length, dim], *length, rng, device),
-            embedding: initial::normal([dim], TOKEN_SD, rng, device),
-        };
         let scores = if self.scores { self.labels } else { 0 };
         let (rois, patches) = match &self.tokenizer {
             Tokenizer::Regions { lengths } => {
                 let read = lengths.iter().map(|length| length.saturating_sub(scores));
-                let rois = read.map(|length| tokenizer(&length, rng));
-                (rois.collect(), None)
+                let rois = RoiTokenizer::init(read.collect(), dim, rng, device);
+                (Some(rois), None)
             }
             Tokenizer::Patches { count, length } => {
                 let patches = PatchTokenizer {
                     weight: initial::uniform([*length, dim], *length, rng, device),
                     embedding: initial::normal([*count, dim], TOKEN_SD, rng, device),
                 };
-                (Vec::new(), Some(patches))
+                (None, Some(patches))
             }
         };
         let (tokens, embeddings) = match self.identity {
@@ -293,10 +321,10 @@ impl<B: KernelBackend> RoiTransformer<B> {
         let [size, _] = batch.inputs.dims();
         let device = batch.inputs.device();
         let mut sum = Tensor::zeros([size, self.scores], &device);
-        let mut offset = 0;
-        for (place, roi) in self.rois.iter().enumerate() {
-            offset += roi.weight.dims()[0] + self.scores;
-            let own = (batch.inputs.clone()).narrow(1, offset - self.scores, self.scores);
+        let columns = self.rois.as_ref().map(|rois| rois.columns(self.scores));
+        let columns = columns.unwrap_or_default();
+        for (place, read) in columns.iter().enumerate() {
+            let own = (batch.inputs.clone()).narrow(1, read.end, self.scores);
             sum = sum
                 + match &batch.mask {
                     Some(mask) => own * mask.clone().narrow(1, place, 1),
@@ -305,7 +333,7 @@ impl<B: KernelBackend> RoiTransformer<B> {
         }
         match &batch.mask {
             Some(mask) => sum / mask.clone().sum_dim(1).clamp_min(1.0),
-            None => sum / self.rois.len().max(1) as f64,
+            None => sum / columns.len().max(1) as f64,
         }
     }
 
@@ -361,28 +389,20 @@ impl<B: KernelBackend> RoiTransformer<B> {
             Some(_) => Tensor::ones([size, 1], &weights.device()),
         };
         let levels = [&self.high_level_token, &self.low_level_token];
-        let mut tokens: Vec<Tensor<B, 3>> = levels
-            .into_iter()
-            .flatten()
-            .map(|token| token.forward(token_weights.clone()))
-            .collect();
-        let read = tokens.len();
-        let mut offset = 0;
-        for roi in &self.rois {
-            let [length, _] = roi.weight.dims();
-            let values = inputs.clone().narrow(1, offset, length);
-            let token = linear(values, roi.weight.val(), Some(roi.embedding.val()));
-            tokens.push(token.unsqueeze_dim(1));
-            offset += length + self.scores;
-        }
-        if let Some(patches) = &self.patches {
-            tokens.push(patches.forward(inputs));
+        let levels = levels.into_iter().flatten();
+        let levels = levels.map(|token| token.forward(token_weights.clone()));
+        let mut x: Tensor<B, 3> = Tensor::cat(levels.collect(), 1);
+        let read = x.dims()[1];
+        if let Some(rois) = &self.rois {
+            let (weight, embedding) = (rois.weight.val(), rois.embedding.val());
+            x = region_tokens(x, inputs, rois.columns(self.scores), weight, embedding);
+        } else if let Some(patches) = &self.patches {
+            x = Tensor::cat(vec![x, patches.forward(inputs)], 1);
         }
         let key_mask = batch.mask.map(|mask| {
             let always = Tensor::ones([size, read], &mask.device());
             Tensor::cat(vec![always, mask], 1)
         });
-        let mut x = Tensor::cat(tokens, 1);
         if let Some(embedding) = &self.subject_embedding {
             let own = linear(weights, embedding.val(), None);
             x = x + own.unsqueeze_dim(1);

@@ -119,7 +119,39 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, NamedTensors)
         ));
     }
     let description = serde_json::from_str(text).map_err(|error| refused(&plain(error)))?;
-    Ok((description, tensors))
+    Ok((description, below_one_another(tensors)))
+}
+
+/// What earlier versions wrote a region at a time, `rois.N.weight` and `rois.N.embedding`, as `rois.weight` and
+/// `rois.embedding`.
+fn below_one_another(mut tensors: NamedTensors) -> NamedTensors {
+    let mut of_regions: BTreeMap<String, BTreeMap<usize, (Vec<usize>, Vec<f32>)>> = BTreeMap::new();
+    let of_region = |name: &str| {
+        let (before, own) = name.split_once("rois.")?;
+        let (number, kind) = own.split_once('.')?;
+        let number: usize = number.parse().ok()?;
+        Some((format!("{before}rois.{kind}"), number))
+    };
+    tensors.retain(|name, tensor| {
+        let of_region = of_region(name);
+        if let Some((name, number)) = &of_region {
+            let parts = of_regions.entry(name.clone()).or_default();
+            parts.insert(*number, std::mem::take(tensor));
+        }
+        of_region.is_none()
+    });
+    for (name, parts) in of_regions {
+        let rows = |(shape, _): &(Vec<usize>, _)| match shape.as_slice() {
+            [rows, _] => *rows,
+            _ => 1,
+        };
+        let height = parts.values().map(rows).sum();
+        let last = parts.values().find_map(|(shape, _)| shape.last().copied());
+        let values = parts.into_values().flat_map(|(_, values)| values);
+        let shape = vec![height, last.unwrap_or(0)];
+        tensors.insert(name, (shape, values.collect()));
+    }
+    tensors
 }
 
 /// Reads a file of a run, which must be the one that the run has on record.
@@ -136,6 +168,34 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+
+    #[test]
+    fn regions_of_earlier_versions_come_below_one_another() {
+        let mut tensors = NamedTensors::from([("norm.bias".to_owned(), (vec![2], vec![7.0, 8.0]))]);
+        for region in 0..12 {
+            let own = region as f32;
+            let weight = (vec![1 + region % 2, 2], vec![own; 2 + region % 2 * 2]);
+            tensors.insert(format!("3.ema.rois.{region}.weight"), weight);
+            let embedding = (vec![2], vec![own, -own]);
+            tensors.insert(format!("3.ema.rois.{region}.embedding"), embedding);
+        }
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("model.safetensors");
+        write(&path, &0_usize, &tensors).unwrap();
+        let (_, found) = read::<usize>(&path).unwrap();
+        let each = |region: usize| vec![region as f32; 2 + region % 2 * 2];
+        let weight: Vec<f32> = (0..12).flat_map(each).collect();
+        let embedding = (0..12_u8).flat_map(|region| [f32::from(region), -f32::from(region)]);
+        let expected = NamedTensors::from([
+            ("norm.bias".to_owned(), (vec![2], vec![7.0, 8.0])),
+            ("3.ema.rois.weight".to_owned(), (vec![18, 2], weight)),
+            (
+                "3.ema.rois.embedding".to_owned(),
+                (vec![12, 2], embedding.collect()),
+            ),
+        ]);
+        assert_eq!(found, expected);
+    }
 
     #[test]
     fn no_bit_can_change() {

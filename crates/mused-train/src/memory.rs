@@ -8,6 +8,7 @@ use mused_data::FitBytes;
 use mused_model::DecoderConfig;
 use mused_run::TrainConfig;
 
+use crate::crew::AtOnce;
 use crate::{Error, Result};
 
 /// About the bytes of a training step beside `kept` ones; refused where there are not as many, with what would fit.
@@ -106,36 +107,39 @@ pub fn limit_memory(bytes: u64) {
 
 /// How many of `tasks` models are fitted side by side, and on how many of the threads in all; one with a share of the threads
 /// takes `bytes`. Where they do not fit with all threads, they have as many as there is memory for.
-pub(crate) fn workers(
-    bytes: impl Fn(usize) -> u64,
-    tasks: usize,
-    threads: usize,
-) -> (usize, usize) {
-    divided(
-        available_memory().unwrap_or(u64::MAX),
-        bytes,
-        tasks,
-        threads,
-    )
+pub(crate) fn at_once(bytes: impl Fn(usize) -> u64, tasks: usize, threads: usize) -> AtOnce {
+    let available = available_memory().unwrap_or(u64::MAX);
+    divided(available, bytes, tasks, threads)
 }
 
-fn divided(
-    available: u64,
-    bytes: impl Fn(usize) -> u64,
-    tasks: usize,
-    threads: usize,
-) -> (usize, usize) {
+fn divided(available: u64, bytes: impl Fn(usize) -> u64, tasks: usize, threads: usize) -> AtOnce {
     // Who is left when others end has their threads as well.
     let fits = |workers: usize, threads: usize| {
         (1..=workers).all(|left| bytes(threads / left).saturating_mul(left as u64) <= available)
     };
     for workers in (1..=tasks.min(threads)).rev() {
         let mut fewer = (workers..=threads).rev();
-        if let Some(threads) = fewer.find(|threads| fits(workers, *threads)) {
-            return (workers, threads);
-        }
+        let Some(threads) = fewer.find(|threads| fits(workers, *threads)) else {
+            continue;
+        };
+        let more = match workers == threads {
+            true => workers..=(2 * workers - 1).min(tasks),
+            // They would have fewer threads each.
+            false => workers..=workers,
+        };
+        let held = |last: &usize| bytes(1).saturating_mul(*last as u64) <= available;
+        let last = more.rev().find(held).unwrap_or(workers);
+        return AtOnce {
+            workers,
+            last,
+            threads,
+        };
     }
-    (1, 1)
+    AtOnce {
+        workers: 1,
+        last: 1,
+        threads: 1,
+    }
 }
 
 /// Refuses maps of aligned inputs that there is no memory for.
@@ -270,15 +274,21 @@ mod tests {
 
     #[test]
     fn as_many_work_as_there_are_threads_tasks_and_memory_for() {
-        assert_eq!(divided(100, |_| 1, 3, 8), (3, 8));
-        assert_eq!(divided(100, |_| 1, 8, 2), (2, 2));
-        assert_eq!(divided(100, |_| 50, 8, 4), (2, 4));
-        assert_eq!(divided(100, |_| 101, 8, 2), (1, 1));
+        let divided = |available, bytes: &dyn Fn(usize) -> u64, tasks, threads| {
+            let at_once = divided(available, bytes, tasks, threads);
+            (at_once.workers, at_once.last, at_once.threads)
+        };
+        assert_eq!(divided(100, &|_| 1, 3, 8), (3, 3, 8));
+        assert_eq!(divided(100, &|_| 1, 8, 2), (2, 3, 2));
+        assert_eq!(divided(100, &|_| 1, 8, 6), (6, 8, 6));
+        assert_eq!(divided(100, &|_| 12, 20, 6), (6, 8, 6));
+        assert_eq!(divided(100, &|_| 50, 8, 4), (2, 2, 4));
+        assert_eq!(divided(100, &|_| 101, 8, 2), (1, 1, 1));
         // Where each thread takes its own, one model with all of them takes no less, and one with fewer does.
         let by_thread = |threads| 30 * threads as u64;
-        assert_eq!(divided(100, by_thread, 8, 2), (2, 2));
-        assert_eq!(divided(100, by_thread, 8, 4), (3, 3));
-        assert_eq!(divided(100, by_thread, 1, 8), (1, 3));
+        assert_eq!(divided(100, &by_thread, 8, 2), (2, 3, 2));
+        assert_eq!(divided(100, &by_thread, 8, 4), (3, 3, 3));
+        assert_eq!(divided(100, &by_thread, 1, 8), (1, 1, 3));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use mused_run::{
     Task,
 };
 
-use crate::crew::Crew;
+use crate::crew::{AtOnce, Crew};
 use crate::families::{learner, sound_step};
 use crate::journal::Journal;
 use crate::learner::{Fit, Learner, save};
@@ -361,12 +361,17 @@ fn execute(
     if !pending.is_empty() {
         learner.check_here()?;
     }
-    let (workers, threads) = match learner.device() {
-        None => memory::workers(|threads| plan.bytes(threads), pending.len(), threads),
+    let at_once = match learner.device() {
+        None => memory::at_once(|threads| plan.bytes(threads), pending.len(), threads),
         // A kernel has all of a GPU.
-        Some(_) => (1, threads),
+        Some(_) => AtOnce {
+            workers: 1,
+            last: 1,
+            threads,
+        },
     };
-    let bytes = plan.bytes(threads / workers).saturating_mul(workers as u64);
+    let each = plan.bytes((at_once.threads / at_once.last).max(1));
+    let bytes = each.saturating_mul(at_once.last as u64);
     progress.start(steps_done, steps_total, bytes);
     let maps = Maps::new(&run, pending.len() * plan.trained.len(), progress);
     let subjects = dataset.subjects.len();
@@ -374,8 +379,8 @@ fn execute(
         forget(&run, of.task, &maps, subjects);
     }
     let settle = Settle::new(&run, &journal, &maps, subjects);
-    let crew = Crew::new(pending.into_iter(), threads);
-    let worked = crew.work(workers, |task, worker| {
+    let crew = Crew::new(pending.into_iter(), at_once);
+    let worked = crew.work(|task, worker| {
         let kept = |subject: usize, fit: &dyn Fn() -> _| maps.of(task, subject, fit);
         let load = || {
             let made = plan.transform(dataset, config, task, kept)?;

@@ -14,6 +14,7 @@ mod elementwise;
 mod launch;
 mod normalise;
 mod product;
+mod region_tokens;
 
 use burn::tensor::ops::FloatTensor;
 use burn_cubecl::{BoolElement, CubeBackend, CubeRuntime};
@@ -23,6 +24,7 @@ use crate::backend::{KernelBackend, unwrap, wrap};
 use crate::batch_norm::BatchNormState;
 use crate::conv3d::Window;
 use crate::dropout::Dropout;
+use crate::region_tokens::Regions;
 use product::product;
 
 #[cfg(feature = "cuda")]
@@ -71,6 +73,20 @@ impl<R: CubeRuntime, BT: BoolElement> KernelBackend for CubeBackend<R, f32, i32,
 
     fn kernel_linear_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         normalise::column_sums(gradient)
+    }
+
+    fn kernel_region_tokens(
+        leading: FloatTensor<Self>,
+        regions: Regions<Self>,
+    ) -> FloatTensor<Self> {
+        region_tokens::forward::<R, BT>(leading, regions)
+    }
+
+    fn kernel_region_tokens_gradient(
+        regions: Regions<Self>,
+        gradient: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 2] {
+        region_tokens::gradient::<R, BT>(regions, gradient)
     }
 
     fn kernel_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
