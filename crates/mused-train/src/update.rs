@@ -1,4 +1,4 @@
-use burn::module::AutodiffModule;
+use burn::module::{AutodiffModule, Module as _, ModuleMapper, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use mused_kernels::TrainBackend;
@@ -91,6 +91,7 @@ pub(crate) fn losses_and_gradients<B: TrainBackend>(
     offset = 0;
     for part in &parts {
         let count = part.samples.len();
+        *model = model.clone().map(&mut Anew);
         let output = forward(model, part, offset, device);
         let products = outputs(&output).into_iter().zip(&seeds);
         let products = products.filter_map(|(output, seed)| {
@@ -104,6 +105,22 @@ pub(crate) fn losses_and_gradients<B: TrainBackend>(
         offset += count;
     }
     (losses, gradients)
+}
+
+/// Has a module's parameters be others to the engine, of the same values.
+///
+/// After a backward pass it forgets the parameters that it came to, as those of one step are not those of the next. What is
+/// computed from forgotten ones has nobody to hold it while two tensors are joined, and the pass of another model, on
+/// another thread, that ends at that moment takes it away as refuse: a gradient is lost, in silence (burn #5573).
+struct Anew;
+
+impl<B: TrainBackend> ModuleMapper<B> for Anew {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (id, tensor, mapper) = param.consume();
+        let gradient = tensor.is_require_grad();
+        let anew = Tensor::from_inner(tensor.inner()).set_require_grad(gradient);
+        Param::from_mapped_value(id, anew, mapper)
+    }
 }
 
 fn outputs<B: Backend>(output: &TokenOutput<B>) -> [Option<Tensor<B, 2>>; 3] {
@@ -149,6 +166,7 @@ fn read<B: TrainBackend>(terms: &LossTerms<B>) -> EpochLosses {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use mused_data::simulate::{SimulateConfig, simulate};
     use mused_data::{Dataset, Guidance, InputReader, InputTransform, Kind, Level, samples};
@@ -265,6 +283,41 @@ mod tests {
         assert!((whole.0.total - parts.0.total).abs() < 1e-5);
         let difference = largest_difference(&whole.1, &parts.1);
         assert!(difference < 1e-4, "{difference}");
+    }
+
+    /// The engine's clean-up after one model's backward pass must not take what another one is about to need.
+    #[test]
+    fn models_beside_one_another_lose_no_gradient() {
+        let folder = TempDir::new().unwrap();
+        let dataset = dataset(&folder);
+        let configs = [0, 1].map(|micro_batch| config("transformer", micro_batch));
+        let alone = configs.each_ref().map(|config| step(&dataset, config));
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !ended.load(Ordering::Relaxed) {
+                        let leaf = Tensor::<B, 1>::ones([1], &Default::default());
+                        leaf.require_grad().exp().backward();
+                    }
+                });
+            }
+            // The threads end with this one, even by a panic.
+            let _ended = End(&ended);
+            for _ in 0..20 {
+                for (config, alone) in configs.iter().zip(&alone) {
+                    assert!(step(&dataset, config) == *alone);
+                }
+            }
+        });
+    }
+
+    struct End<'e>(&'e AtomicBool);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     #[test]
