@@ -259,16 +259,22 @@ pub fn cross_fit_of<E: From<Error> + Send>(
     let (mut penalties, mut first) = (Vec::new(), 0);
     for width in blocks {
         let columns = s![.., first..first + width];
+        let truth = targets.slice(columns);
         let error = |place: usize| -> f64 {
             let own = predicted.iter().map(|part| {
-                let truth = targets.slice(columns).select(Axis(0), &part.rows);
                 let mean = part.mean.slice(s![first..first + width]);
-                let wrong = &part.deviations[place].slice(columns) + &mean - &truth;
-                (&wrong * &wrong).sum()
+                let said = part.deviations[place].slice(columns);
+                let rows = part.rows.iter().zip(said.rows()).map(|(row, said)| {
+                    let wrong = said.iter().zip(mean).zip(truth.row(*row));
+                    wrong
+                        .map(|((said, mean), truth)| (said + mean - truth).powi(2))
+                        .sum::<f64>()
+                });
+                rows.sum::<f64>()
             });
             own.sum()
         };
-        let errors: Vec<f64> = (0..tried.len()).map(error).collect();
+        let errors: Vec<f64> = (0..tried.len()).into_par_iter().map(error).collect();
         let mut best = 0;
         for (place, error) in errors.iter().enumerate() {
             if *error <= errors[best] {
@@ -306,6 +312,10 @@ pub(crate) fn check(features: ArrayView2<f64>, targets: ArrayView2<f64>) -> Resu
 
 /// Refuses NaN and infinity.
 pub(crate) fn finite(what: &'static str, values: ArrayView2<f64>) -> Result<()> {
+    // Where all are, which is nearly always, without counting them.
+    if values.iter().all(|value| value.is_finite()) {
+        return Ok(());
+    }
     match values.indexed_iter().find(|(_, value)| !value.is_finite()) {
         None => Ok(()),
         Some(((row, column), found)) => Err(Error::NotFinite {
