@@ -55,7 +55,7 @@ class Linear(nn.Module):
 
 
 class Token(nn.Module):
-    """A region's or the patches' token, or those of subjects: parameters of these names and shapes."""
+    """The tokens of regions or patches, or those of subjects: parameters of these names and shapes."""
 
     def __init__(self, **shapes: tuple[int, ...]) -> None:
         super().__init__()
@@ -102,8 +102,9 @@ class Network(nn.Module):
         parts = config["tokenizer"]
         self.lengths = parts["lengths"] if parts["of"] == "regions" else [parts["length"]] * parts["count"]
         if parts["of"] == "regions":
-            read = (length - self.scores for length in self.lengths)
-            self.rois = nn.ModuleList(Token(weight=(length, dim), embedding=(dim,)) for length in read)
+            # Those of all regions below one another.
+            self.read = [length - self.scores for length in self.lengths]
+            self.rois = Token(weight=(sum(self.read), dim), embedding=(len(self.read), dim))
         else:
             self.patches = Token(weight=(parts["length"], dim), embedding=(parts["count"], dim))
         embedded = config["identity"] == "embedding"
@@ -128,9 +129,8 @@ class Network(nn.Module):
             read = torch.stack(kept, 1) @ self.patches.weight + self.patches.embedding
             tokens += read.unbind(1)
         else:
-            ends = [length - self.scores for length in self.lengths]
-            parts = zip(kept, ends, self.rois, strict=True)
-            tokens += [values[:, :end] @ roi.weight + roi.embedding for values, end, roi in parts]
+            parts = zip(kept, self.rois.weight.split(self.read), self.rois.embedding, strict=True)
+            tokens += [values[:, : len(weight)] @ weight + embedding for values, weight, embedding in parts]
         x = torch.stack(tokens, 1)
         if embedded:
             x = x + (subjects @ self.subject_embedding)[:, None]

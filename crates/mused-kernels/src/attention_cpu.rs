@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::dropout::{self, Dropout};
 use crate::matmul::{self, Target, View};
+use crate::memory::{self, Scratch};
 use crate::simd::{self, arch};
 
 /// Queries handled at a time: bounds the scratch space of long sequences.
@@ -122,7 +123,7 @@ impl WithSimd for Forward<'_> {
         } = sizes;
         let (dim, square) = (sizes.dim(), tokens * tokens);
         let scale = 1.0 / (head_dim as f32).sqrt();
-        let mut storage = Vec::new();
+        let mut storage = memory::take(Scratch::Right);
         let mut dropped = vec![0.0; if dropout.is_some() { square } else { 0 }];
         for head in 0..heads {
             let part = |part: usize| View::rows(&qkv[part * dim + head * head_dim..], 3 * dim);
@@ -156,6 +157,7 @@ impl WithSimd for Forward<'_> {
             let p = View::rows(p, tokens);
             matmul::serial(simd, p, v, [tokens, tokens, head_dim], target, &mut storage);
         }
+        memory::put_back(Scratch::Right, storage);
     }
 }
 
@@ -299,7 +301,7 @@ impl WithSimd for Gradient<'_> {
         let (dim, square) = (sizes.dim(), tokens * tokens);
         let scale = 1.0 / (head_dim as f32).sqrt();
         let block = QUERIES.min(tokens) * tokens;
-        let mut storage = Vec::new();
+        let mut storage = memory::take(Scratch::Right);
         let mut score_gradient = vec![0.0; block];
         let mut dropped = vec![0.0; if dropout.is_some() { block } else { 0 }];
         for head in 0..heads {
@@ -360,6 +362,7 @@ impl WithSimd for Gradient<'_> {
                 put(2, 0, kept.transposed(), g, [tokens, rows, head_dim], again);
             }
         }
+        memory::put_back(Scratch::Right, storage);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::attention_cpu::{drop_elements, softmax, softmax_gradient};
 use crate::dropout::Dropout;
 use crate::layer_norm_cpu::column_sums;
 use crate::matmul::{self, Target, View};
+use crate::memory::{self, Scratch};
 use crate::simd::{arch, worth_sharing};
 
 #[derive(Clone, Copy)]
@@ -135,7 +136,7 @@ impl WithSimd for PartByHead<'_> {
         let [_, inner, columns] = of.sizes;
         let rows = out.len() / stride;
         let ((left, left_step), (right, right_step)) = (of.left, of.right);
-        let mut storage = Vec::new();
+        let mut storage = memory::take(Scratch::Right);
         for head in 0..of.heads {
             let left = left.from(first_row * left.row_stride + head * left_step);
             let right = right.from(head * right_step);
@@ -143,6 +144,7 @@ impl WithSimd for PartByHead<'_> {
             let sizes = [rows, inner, columns];
             matmul::serial(simd, left, right, sizes, target, &mut storage);
         }
+        memory::put_back(Scratch::Right, storage);
     }
 }
 
@@ -265,7 +267,7 @@ impl WithSimd for Forward<'_> {
         let Sizes { tokens, dim, .. } = sizes;
         let queries = sizes.queries();
         let scale = 1.0 / (sizes.head_dim() as f32).sqrt();
-        let mut storage = Vec::new();
+        let mut storage = memory::take(Scratch::Right);
         let x = View::rows(x, dim);
         let scores = [queries, dim, tokens];
         let taken_back = View::rows(taken_back, dim);
@@ -289,6 +291,7 @@ impl WithSimd for Forward<'_> {
         let (kept, target) = (View::rows(kept, tokens), rows_of(means, dim));
         let sizes = [queries, tokens, dim];
         matmul::serial(simd, kept, x, sizes, target, &mut storage);
+        memory::put_back(Scratch::Right, storage);
     }
 }
 
@@ -474,7 +477,7 @@ impl WithSimd for Gradient<'_> {
         let Sizes { tokens, dim, .. } = sizes;
         let queries = sizes.queries();
         let scale = 1.0 / (sizes.head_dim() as f32).sqrt();
-        let mut storage = Vec::new();
+        let mut storage = memory::take(Scratch::Right);
         let x = View::rows(x, dim);
         let mut of_scores = vec![0.0; queries * tokens];
         let of_means = View::rows(of_means, dim);
@@ -521,5 +524,6 @@ impl WithSimd for Gradient<'_> {
             target,
             &mut storage,
         );
+        memory::put_back(Scratch::Right, storage);
     }
 }

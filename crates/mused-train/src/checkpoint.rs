@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::parameters::NamedTensors;
+use crate::parameters::{NamedTensors, below_one_another};
 use crate::{Error, Result};
 
 /// Key of the JSON description in a file's metadata.
@@ -120,38 +120,6 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, NamedTensors)
     }
     let description = serde_json::from_str(text).map_err(|error| refused(&plain(error)))?;
     Ok((description, below_one_another(tensors)))
-}
-
-/// What earlier versions wrote a region at a time, `rois.N.weight` and `rois.N.embedding`, as `rois.weight` and
-/// `rois.embedding`.
-fn below_one_another(mut tensors: NamedTensors) -> NamedTensors {
-    let mut of_regions: BTreeMap<String, BTreeMap<usize, (Vec<usize>, Vec<f32>)>> = BTreeMap::new();
-    let of_region = |name: &str| {
-        let (before, own) = name.split_once("rois.")?;
-        let (number, kind) = own.split_once('.')?;
-        let number: usize = number.parse().ok()?;
-        Some((format!("{before}rois.{kind}"), number))
-    };
-    tensors.retain(|name, tensor| {
-        let of_region = of_region(name);
-        if let Some((name, number)) = &of_region {
-            let parts = of_regions.entry(name.clone()).or_default();
-            parts.insert(*number, std::mem::take(tensor));
-        }
-        of_region.is_none()
-    });
-    for (name, parts) in of_regions {
-        let rows = |(shape, _): &(Vec<usize>, _)| match shape.as_slice() {
-            [rows, _] => *rows,
-            _ => 1,
-        };
-        let height = parts.values().map(rows).sum();
-        let last = parts.values().find_map(|(shape, _)| shape.last().copied());
-        let values = parts.into_values().flat_map(|(_, values)| values);
-        let shape = vec![height, last.unwrap_or(0)];
-        tensors.insert(name, (shape, values.collect()));
-    }
-    tensors
 }
 
 /// Reads a file of a run, which must be the one that the run has on record.

@@ -9,6 +9,38 @@ use crate::{Error, Result};
 /// Values of a module's parameters by name: shape and data.
 pub(crate) type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
+/// What earlier versions had a region at a time, `rois.N.weight` and `rois.N.embedding`, as `rois.weight` and
+/// `rois.embedding`.
+pub(crate) fn below_one_another(mut tensors: NamedTensors) -> NamedTensors {
+    let mut of_regions: BTreeMap<String, BTreeMap<usize, (Vec<usize>, Vec<f32>)>> = BTreeMap::new();
+    let of_region = |name: &str| {
+        let (before, own) = name.split_once("rois.")?;
+        let (number, kind) = own.split_once('.')?;
+        let number: usize = number.parse().ok()?;
+        Some((format!("{before}rois.{kind}"), number))
+    };
+    tensors.retain(|name, tensor| {
+        let of_region = of_region(name);
+        if let Some((name, number)) = &of_region {
+            let parts = of_regions.entry(name.clone()).or_default();
+            parts.insert(*number, std::mem::take(tensor));
+        }
+        of_region.is_none()
+    });
+    for (name, parts) in of_regions {
+        let rows = |(shape, _): &(Vec<usize>, _)| match shape.as_slice() {
+            [rows, _] => *rows,
+            _ => 1,
+        };
+        let height = parts.values().map(rows).sum();
+        let last = parts.values().find_map(|(shape, _)| shape.last().copied());
+        let values = parts.into_values().flat_map(|(_, values)| values);
+        let shape = vec![height, last.unwrap_or(0)];
+        tensors.insert(name, (shape, values.collect()));
+    }
+    tensors
+}
+
 /// The dotted path of the parameter being visited.
 #[derive(Default)]
 pub(crate) struct NamePath(Vec<String>);

@@ -14,6 +14,7 @@ use crate::families::{Network, learner, restore};
 use crate::journal::Journal;
 use crate::learner::save;
 use crate::model_file::ModelDescription;
+use crate::parameters::below_one_another;
 use crate::plan::Plan;
 use crate::reading::settle;
 use crate::sample_set::SampleSet;
@@ -132,6 +133,7 @@ pub fn reweigh<B: TrainBackend>(
     for (task, tensors) in plan.tasks.iter().zip(weights) {
         let (description, _, transform) = restore::<B::InnerBackend>(source, task)?;
         let network = description.model.network()?;
+        let tensors = below_one_another(tensors);
         let model = Network::<B::InnerBackend>::restore(network, description.members, tensors)
             .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
         let data = plan.load(dataset, &config, learner.as_ref(), task, (transform, None))?;
