@@ -12,7 +12,7 @@ pub(crate) type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 /// What earlier versions had a region at a time, `rois.N.weight` and `rois.N.embedding`, as `rois.weight` and
 /// `rois.embedding`.
 pub(crate) fn below_one_another(mut tensors: NamedTensors) -> NamedTensors {
-    let mut of_regions: BTreeMap<String, BTreeMap<usize, (Vec<usize>, Vec<f32>)>> = BTreeMap::new();
+    let mut of_regions = BTreeMap::<String, BTreeMap<usize, _>>::new();
     let of_region = |name: &str| {
         let (before, own) = name.split_once("rois.")?;
         let (number, kind) = own.split_once('.')?;
