@@ -12,6 +12,8 @@ use crate::simd::arch;
 
 /// Most rows of weights of one task.
 const ROWS: usize = 144;
+/// About the most values that are packed at a time, where it is more than one region: threads keep them.
+const PACKED: usize = 1 << 18;
 
 /// What the tokens are made of.
 #[derive(Clone, Copy)]
@@ -48,24 +50,42 @@ pub(crate) fn forward(
     weight: &[f32],
     bias: &[f32],
 ) -> Vec<f32> {
+    let Sizes {
+        read, dim, columns, ..
+    } = sizes;
     let mut out = vec![0.0; sizes.batch * sizes.sequence()];
+    let samples = out.chunks_exact_mut(sizes.sequence());
+    for (sample, leading) in samples.zip(leading.chunks_exact(read * dim)) {
+        sample[..read * dim].copy_from_slice(leading);
+    }
+    let longest = columns.iter().map(Range::len).max().unwrap_or(1);
     let mut storage = memory::take(Scratch::Right);
-    arch().dispatch(Forward {
-        sizes,
-        leading,
-        inputs,
-        weight,
-        bias,
-        out: &mut out,
-        storage: &mut storage,
-    });
+    let (mut token, mut first) = (read, 0);
+    for columns in columns.chunks((PACKED / (longest * dim)).max(1)) {
+        arch().dispatch(Forward {
+            sizes: Sizes { columns, ..sizes },
+            sequence: sizes.sequence(),
+            token,
+            inputs,
+            weight: &weight[first * dim..],
+            bias: &bias[(token - read) * dim..],
+            out: &mut out,
+            storage: &mut storage,
+        });
+        token += columns.len();
+        first += columns.iter().map(Range::len).sum::<usize>();
+    }
     memory::put_back(Scratch::Right, storage);
     out
 }
 
+/// Some regions that lie next to one another.
 struct Forward<'a> {
     sizes: Sizes<'a>,
-    leading: &'a [f32],
+    /// Values of a sample's tokens, all of them.
+    sequence: usize,
+    /// Of the first region.
+    token: usize,
     inputs: &'a [f32],
     weight: &'a [f32],
     bias: &'a [f32],
@@ -77,13 +97,9 @@ impl WithSimd for Forward<'_> {
     type Output = ();
 
     fn with_simd<S: Simd>(self, simd: S) {
-        let (
-            sizes,
-            Sizes {
-                width, read, dim, ..
-            },
-        ) = (self.sizes, self.sizes);
-        let (leading, inputs, bias) = (self.leading, self.inputs, self.bias);
+        let (sizes, Sizes { width, dim, .. }) = (self.sizes, self.sizes);
+        let (sequence, token) = (self.sequence, self.token);
+        let (inputs, bias) = (self.inputs, self.bias);
         let threads = sizes.threads();
         let mut end = 0;
         let weights = sizes.columns.iter().map(|own| {
@@ -94,16 +110,11 @@ impl WithSimd for Forward<'_> {
         let packed = matmul::pack_all(simd, weights.collect(), dim, threads, self.storage);
         let share = matmul::share(sizes.batch, threads, TILE);
         let rows = |(task, out): (usize, &mut [f32])| {
-            let first = task * share;
-            let samples = out.len() / sizes.sequence();
-            let leading = leading[first * read * dim..].chunks(read * dim);
-            for (sample, leading) in out.chunks_mut(sizes.sequence()).zip(leading) {
-                sample[..read * dim].copy_from_slice(leading);
-            }
+            let (first, samples) = (task * share, out.len() / sequence);
             for (region, (own, weight)) in sizes.columns.iter().zip(&packed).enumerate() {
                 let target = Target {
-                    data: &mut out[(read + region) * dim..],
-                    row_stride: sizes.sequence(),
+                    data: &mut out[(token + region) * dim..],
+                    row_stride: sequence,
                     bias: Some(&bias[region * dim..][..dim]),
                     add: false,
                 };
@@ -111,35 +122,53 @@ impl WithSimd for Forward<'_> {
                 matmul::serial_packed(simd, left, *weight, samples, target);
             }
         };
-        let size = share * sizes.sequence();
         if threads > 1 {
-            self.out.par_chunks_mut(size).enumerate().for_each(rows);
+            let tasks = self.out.par_chunks_mut(share * sequence);
+            tasks.enumerate().for_each(rows);
         } else {
-            self.out.chunks_mut(size).enumerate().for_each(rows);
+            let tasks = self.out.chunks_mut(share * sequence);
+            tasks.enumerate().for_each(rows);
         }
     }
 }
 
 /// Gradients of the weights, `[sum of columns, dim]`, and of the biases, `[regions, dim]`.
 pub(crate) fn gradient(sizes: Sizes<'_>, inputs: &[f32], gradient: &[f32]) -> [Vec<f32>; 2] {
-    let mut weight = vec![0.0; sizes.weights() * sizes.dim];
+    let Sizes {
+        batch,
+        read,
+        dim,
+        columns,
+        ..
+    } = sizes;
+    let sequence = sizes.sequence();
+    let mut weight = vec![0.0; sizes.weights() * dim];
     let mut storage = memory::take(Scratch::Right);
-    arch().dispatch(Gradient {
-        sizes,
-        inputs,
-        gradient,
-        weight: &mut weight,
-        storage: &mut storage,
-    });
+    let (mut token, mut rest) = (read, weight.as_mut_slice());
+    for columns in columns.chunks((PACKED / (batch * dim)).max(1)) {
+        let sizes = Sizes { columns, ..sizes };
+        let (own, after) = rest.split_at_mut(sizes.weights() * dim);
+        rest = after;
+        arch().dispatch(Gradient {
+            sizes,
+            inputs,
+            tokens: View::rows(&gradient[token * dim..], sequence),
+            weight: own,
+            storage: &mut storage,
+        });
+        token += columns.len();
+    }
     memory::put_back(Scratch::Right, storage);
-    let sums = column_sums(gradient, sizes.sequence());
-    [weight, sums[sizes.read * sizes.dim..].to_vec()]
+    let sums = column_sums(gradient, sequence);
+    [weight, sums[read * dim..].to_vec()]
 }
 
+/// Some regions that lie next to one another.
 struct Gradient<'a> {
     sizes: Sizes<'a>,
     inputs: &'a [f32],
-    gradient: &'a [f32],
+    /// Gradients of the tokens, from that of the first region on.
+    tokens: View<'a>,
     weight: &'a mut [f32],
     storage: &'a mut Vec<f32>,
 }
@@ -156,10 +185,7 @@ impl WithSimd for Gradient<'_> {
         ) = (self.sizes, self.sizes);
         let inputs = self.inputs;
         let threads = sizes.threads();
-        let tokens = (0..sizes.columns.len()).map(|region| {
-            let first = (sizes.read + region) * dim;
-            (View::rows(&self.gradient[first..], sizes.sequence()), batch)
-        });
+        let tokens = (0..sizes.columns.len()).map(|region| (self.tokens.from(region * dim), batch));
         let packed = matmul::pack_all(simd, tokens.collect(), dim, threads, self.storage);
         let mut rest = self.weight;
         let mut tasks = Vec::new();

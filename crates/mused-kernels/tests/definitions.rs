@@ -231,6 +231,27 @@ fn sizes_past_one_block_agree() {
     agree!("large linear", [x: 2, weight: 2, bias: 1],
         |x: T<2>, w: T<2>, b: T<1>| linear(x, w, Some(b)),
         |x: T<2>, w: T<2>, b: T<1>| x.matmul(w) + b.unsqueeze());
+    // Too much to be packed at once, forwards and backwards.
+    let (columns, dim) = (vec![0..300, 300..302, 310..609], 910);
+    let inputs = random::<Train, 2>([290, 609], 5);
+    let leading = random::<Train, 3>([290, 1, dim], 6);
+    let weight = random::<Train, 2>([601, dim], 7);
+    let bias = random::<Train, 2>([3, dim], 8);
+    agree!("many region tokens", [leading: 3, weight: 2, bias: 2],
+    |leading: T<3>, weight: T<2>, bias: T<2>| {
+        let inputs = inputs.clone().cast(weight.dtype());
+        region_tokens(leading, inputs, columns.clone(), weight, bias)
+    },
+    |leading: T<3>, weight: T<2>, bias: T<2>| {
+        let inputs = inputs.clone().cast(DType::F64);
+        let rows = [0..300, 300..302, 302..601];
+        let tokens = columns.iter().zip(rows).enumerate().map(|(region, (own, rows))| {
+            let inputs = inputs.clone().narrow(1, own.start, own.len());
+            let token = inputs.matmul(weight.clone().narrow(0, rows.start, rows.len()));
+            (token + bias.clone().narrow(0, region, 1)).unsqueeze_dim(1)
+        });
+        Tensor::cat(std::iter::once(leading).chain(tokens).collect(), 1)
+    });
     let drop = Dropout { rate: 0.2, seed: 9 };
     let qkv = random::<Train, 3>([2, 205, 3 * 2 * 19], 4);
     let keep = dropout(

@@ -228,6 +228,18 @@ impl RoiTransformerConfig {
         }
     }
 
+    /// Values that a token reads of each region; none of cubes.
+    pub fn read_lengths(&self) -> Vec<usize> {
+        let scores = if self.scores { self.labels } else { 0 };
+        match &self.tokenizer {
+            Tokenizer::Regions { lengths } => {
+                let read = lengths.iter().map(|length| length.saturating_sub(scores));
+                read.collect()
+            }
+            Tokenizer::Patches { .. } => Vec::new(),
+        }
+    }
+
     /// About its weights: of the tokenizers and of the blocks.
     pub(crate) fn weights(&self) -> f64 {
         let read = match &self.tokenizer {
@@ -248,9 +260,8 @@ impl RoiTransformerConfig {
         let dim = self.encoder.dim;
         let scores = if self.scores { self.labels } else { 0 };
         let (rois, patches) = match &self.tokenizer {
-            Tokenizer::Regions { lengths } => {
-                let read = lengths.iter().map(|length| length.saturating_sub(scores));
-                let rois = RoiTokenizer::init(read.collect(), dim, rng, device);
+            Tokenizer::Regions { .. } => {
+                let rois = RoiTokenizer::init(self.read_lengths(), dim, rng, device);
                 (Some(rois), None)
             }
             Tokenizer::Patches { count, length } => {

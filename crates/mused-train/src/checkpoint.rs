@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::parameters::{NamedTensors, below_one_another};
+use crate::parameters::NamedTensors;
 use crate::{Error, Result};
 
 /// Key of the JSON description in a file's metadata.
@@ -119,7 +119,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<(T, NamedTensors)
         ));
     }
     let description = serde_json::from_str(text).map_err(|error| refused(&plain(error)))?;
-    Ok((description, below_one_another(tensors)))
+    Ok((description, tensors))
 }
 
 /// Reads a file of a run, which must be the one that the run has on record.
@@ -136,34 +136,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-
-    #[test]
-    fn regions_of_earlier_versions_come_below_one_another() {
-        let mut tensors = NamedTensors::from([("norm.bias".to_owned(), (vec![2], vec![7.0, 8.0]))]);
-        for region in 0..12 {
-            let own = region as f32;
-            let weight = (vec![1 + region % 2, 2], vec![own; 2 + region % 2 * 2]);
-            tensors.insert(format!("3.ema.rois.{region}.weight"), weight);
-            let embedding = (vec![2], vec![own, -own]);
-            tensors.insert(format!("3.ema.rois.{region}.embedding"), embedding);
-        }
-        let folder = TempDir::new().unwrap();
-        let path = folder.path().join("model.safetensors");
-        write(&path, &0_usize, &tensors).unwrap();
-        let (_, found) = read::<usize>(&path).unwrap();
-        let each = |region: usize| vec![region as f32; 2 + region % 2 * 2];
-        let weight: Vec<f32> = (0..12).flat_map(each).collect();
-        let embedding = (0..12_u8).flat_map(|region| [f32::from(region), -f32::from(region)]);
-        let expected = NamedTensors::from([
-            ("norm.bias".to_owned(), (vec![2], vec![7.0, 8.0])),
-            ("3.ema.rois.weight".to_owned(), (vec![18, 2], weight)),
-            (
-                "3.ema.rois.embedding".to_owned(),
-                (vec![12, 2], embedding.collect()),
-            ),
-        ]);
-        assert_eq!(found, expected);
-    }
 
     #[test]
     fn no_bit_can_change() {

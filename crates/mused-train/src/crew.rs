@@ -118,6 +118,8 @@ impl<'t> Crew<'t> {
             }
             if turns.open < workers || turns.open + pending.len() <= last {
                 turns.open += 1;
+                // Shares are smaller now.
+                self.standing.changed.notify_all();
                 return pending.pop();
             }
             drop(pending);
@@ -190,6 +192,12 @@ fn panicked(model: &str, panic: &(dyn Any + Send)) -> Error {
     }
 }
 
+/// A pool of so many threads.
+pub(crate) fn pool_of(size: usize) -> Result<ThreadPool> {
+    let pool = ThreadPoolBuilder::new().num_threads(size).build();
+    pool.map_err(|error| Error::Request(format!("cannot start {size} threads: {error}")))
+}
+
 /// One thread of a crew.
 pub(crate) struct Worker<'c> {
     crew: &'c Standing,
@@ -204,12 +212,7 @@ impl Worker<'_> {
         let size = turn.threads;
         let pool = match self.pools.entry(size) {
             Entry::Occupied(made) => made.into_mut(),
-            Entry::Vacant(new) => {
-                let pool = ThreadPoolBuilder::new().num_threads(size).build();
-                new.insert(pool.map_err(|error| {
-                    Error::Request(format!("cannot start {size} threads: {error}"))
-                })?)
-            }
+            Entry::Vacant(new) => new.insert(pool_of(size)?),
         };
         pool.install(job)
     }
@@ -260,8 +263,9 @@ mod tests {
         let ended = crew.work(|task, worker| {
             if task.fold < 2 {
                 both.wait();
-                assert_eq!(begun.load(Ordering::SeqCst), 0);
+                let others = begun.load(Ordering::SeqCst);
                 both.wait();
+                assert_eq!(others, 0);
                 return Ok(());
             }
             begun.fetch_add(1, Ordering::SeqCst);

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use mused_model::DecoderConfig;
 
 use crate::{Error, Result};
 
@@ -10,33 +11,39 @@ use crate::{Error, Result};
 pub(crate) type NamedTensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// What earlier versions had a region at a time, `rois.N.weight` and `rois.N.embedding`, as `rois.weight` and
-/// `rois.embedding`.
-pub(crate) fn below_one_another(mut tensors: NamedTensors) -> NamedTensors {
-    let mut of_regions = BTreeMap::<String, BTreeMap<usize, _>>::new();
-    let of_region = |name: &str| {
-        let (before, own) = name.split_once("rois.")?;
-        let (number, kind) = own.split_once('.')?;
-        let number: usize = number.parse().ok()?;
-        Some((format!("{before}rois.{kind}"), number))
+/// `rois.embedding`, where they are those of the network; whatever stands before their names.
+pub(crate) fn below_one_another(
+    mut tensors: NamedTensors,
+    network: &DecoderConfig,
+) -> NamedTensors {
+    let DecoderConfig::Roi(network) = network else {
+        return tensors;
     };
-    tensors.retain(|name, tensor| {
-        let of_region = of_region(name);
-        if let Some((name, number)) = &of_region {
-            let parts = of_regions.entry(name.clone()).or_default();
-            parts.insert(*number, std::mem::take(tensor));
+    let (lengths, dim) = (network.read_lengths(), network.encoder.dim);
+    let begins = tensors
+        .keys()
+        .filter_map(|name| name.strip_suffix("rois.0.weight"));
+    let begins = begins.filter(|begin| begin.is_empty() || begin.ends_with('.'));
+    let begins: Vec<String> = begins.map(str::to_owned).collect();
+    for begin in begins {
+        for (kind, all) in [
+            ("weight", lengths.iter().sum()),
+            ("embedding", lengths.len()),
+        ] {
+            let name = |region: usize| format!("{begin}rois.{region}.{kind}");
+            let is_own = |(region, length): (usize, &usize)| match tensors.get(&name(region)) {
+                Some((shape, _)) if kind == "weight" => *shape == [*length, dim],
+                Some((shape, _)) => *shape == [dim],
+                None => false,
+            };
+            let joined = format!("{begin}rois.{kind}");
+            if tensors.contains_key(&joined) || !lengths.iter().enumerate().all(is_own) {
+                continue;
+            }
+            let parts = (0..lengths.len()).filter_map(|region| tensors.remove(&name(region)));
+            let values = parts.flat_map(|(_, values)| values).collect();
+            tensors.insert(joined, (vec![all, dim], values));
         }
-        of_region.is_none()
-    });
-    for (name, parts) in of_regions {
-        let rows = |(shape, _): &(Vec<usize>, _)| match shape.as_slice() {
-            [rows, _] => *rows,
-            _ => 1,
-        };
-        let height = parts.values().map(rows).sum();
-        let last = parts.values().find_map(|(shape, _)| shape.last().copied());
-        let values = parts.into_values().flat_map(|(_, values)| values);
-        let shape = vec![height, last.unwrap_or(0)];
-        tensors.insert(name, (shape, values.collect()));
     }
     tensors
 }

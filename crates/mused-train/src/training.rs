@@ -362,7 +362,18 @@ fn execute(
         learner.check_here()?;
     }
     let at_once = match learner.device() {
-        None => memory::at_once(|threads| plan.bytes(threads), pending.len(), threads),
+        None => {
+            let bytes = |threads| plan.bytes(threads);
+            let at_once = memory::at_once(bytes, pending.len(), threads);
+            match config.model.family.by_steps() {
+                true => at_once,
+                // One step is all of a closed form.
+                false => AtOnce {
+                    last: at_once.workers,
+                    ..at_once
+                },
+            }
+        }
         // A kernel has all of a GPU.
         Some(_) => AtOnce {
             workers: 1,

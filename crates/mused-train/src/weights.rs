@@ -35,6 +35,10 @@ pub fn weights(run: &Run, task: &Task) -> Result<(String, Tensors)> {
     run.refuse_incomplete()?;
     let path = run.model_path(task);
     let (description, tensors) = checkpoint::read_of::<ModelDescription>(run, &path)?;
+    let tensors = match description.model.network() {
+        Ok(network) => below_one_another(tensors, network),
+        Err(_) => tensors,
+    };
     let description = serde_json::to_string(&description)
         .map_err(|error| Error::invalid(&path, error.to_string()))?;
     Ok((description, tensors))
@@ -133,7 +137,6 @@ pub fn reweigh<B: TrainBackend>(
     for (task, tensors) in plan.tasks.iter().zip(weights) {
         let (description, _, transform) = restore::<B::InnerBackend>(source, task)?;
         let network = description.model.network()?;
-        let tensors = below_one_another(tensors);
         let model = Network::<B::InnerBackend>::restore(network, description.members, tensors)
             .map_err(|error| Error::Request(format!("{}: {error}", task.name())))?;
         let data = plan.load(dataset, &config, learner.as_ref(), task, (transform, None))?;

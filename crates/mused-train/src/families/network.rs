@@ -14,7 +14,7 @@ use super::precision::products;
 use super::trainer::Trainer;
 use crate::learner::{Fit, Learner, Model, Outputs};
 use crate::model_file::Architecture;
-use crate::parameters::{NamedTensors, collect, restore, to_host};
+use crate::parameters::{NamedTensors, below_one_another, collect, restore, to_host};
 use crate::sample_set::{SampleSet, kept_bytes};
 use crate::{Error, Result, memory};
 
@@ -123,6 +123,7 @@ impl<B: KernelBackend> Network<B> {
         }
         // The drawn weights are all replaced.
         let drawn = config.init::<B>(&mut ChaCha8Rng::seed_from_u64(0), &device)?;
+        let tensors = below_one_another(tensors, config);
         let members = members_of(tensors, members).into_iter();
         let members = members.map(|tensors| restore(drawn.clone(), tensors));
         Ok(Self::new(members.collect::<Result<_>>()?, device))
@@ -287,9 +288,96 @@ mod tests {
     use mused_data::simulate::{SimulateConfig, simulate};
     use mused_data::{Dataset, InputReader, InputTransform, Kind, samples};
     use mused_kernels::Cpu;
+    use mused_model::{EncoderConfig, Identity, Levels, RoiTransformerConfig, Tokenizer};
     use tempfile::TempDir;
 
     use super::*;
+
+    /// Twelve regions of 1 to 3 values that are read, and 2 of scores each.
+    fn regions() -> DecoderConfig {
+        DecoderConfig::Roi(RoiTransformerConfig {
+            tokenizer: Tokenizer::Regions {
+                lengths: (0..12).map(|region| 3 + region % 3).collect(),
+            },
+            identity: Identity::Tokens,
+            levels: Levels::Both,
+            scores: true,
+            own_share: 0.5,
+            subjects: 2,
+            labels: 2,
+            input_dropout: 0.0,
+            encoder: EncoderConfig {
+                dim: 4,
+                depth: 1,
+                heads: 1,
+                mlp_ratio: 1.0,
+                dropout: 0.0,
+                attention_dropout: 0.0,
+            },
+        })
+    }
+
+    /// Tensors as earlier versions had them, a region at a time.
+    fn a_region_at_a_time(tensors: &NamedTensors, lengths: &[usize]) -> NamedTensors {
+        let mut earlier = NamedTensors::new();
+        for (name, (shape, values)) in tensors {
+            let Some((begin, kind)) = name.split_once("rois.") else {
+                earlier.insert(name.clone(), (shape.clone(), values.clone()));
+                continue;
+            };
+            let mut rest = values.as_slice();
+            for (region, length) in lengths.iter().enumerate() {
+                let shape = match kind {
+                    "weight" => vec![*length, 4],
+                    _ => vec![4],
+                };
+                let (own, after) = rest.split_at(shape.iter().product());
+                rest = after;
+                earlier.insert(
+                    format!("{begin}rois.{region}.{kind}"),
+                    (shape, own.to_vec()),
+                );
+            }
+        }
+        earlier
+    }
+
+    #[test]
+    fn networks_of_earlier_versions_are_read_region_by_region() {
+        let config = regions();
+        let drawn = |seed| {
+            let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+            config.init::<Cpu>(rng, &Default::default()).unwrap()
+        };
+        let both = Network::new(vec![drawn(1), drawn(2)], Default::default());
+        let tensors = both.tensors().unwrap();
+        let lengths: Vec<usize> = (0..12).map(|region| 1 + region % 3).collect();
+        let earlier = a_region_at_a_time(&tensors, &lengths);
+        assert_eq!(earlier.len(), tensors.len() + 2 * 2 * 11);
+        let read = Network::<Cpu>::restore(&config, 2, earlier.clone()).unwrap();
+        assert_eq!(read.tensors().unwrap(), tensors);
+
+        // Regions of other lengths, a missing one, one of another width, and both at once are of no network.
+        let refused = |change: &dyn Fn(&mut NamedTensors)| {
+            let mut changed = earlier.clone();
+            change(&mut changed);
+            let error = Network::<Cpu>::restore(&config, 2, changed).err().unwrap();
+            let message = error.to_string();
+            assert!(
+                message.contains("rois.0.weight is not part of"),
+                "{message}"
+            );
+        };
+        let other =
+            a_region_at_a_time(&tensors, &lengths.iter().rev().copied().collect::<Vec<_>>());
+        refused(&|tensors| *tensors = other.clone());
+        refused(&|tensors| drop(tensors.remove("0.Roi.rois.7.weight")));
+        refused(&|tensors| {
+            drop(tensors.insert("0.Roi.rois.7.weight".to_owned(), (vec![2, 3], vec![0.0; 6])))
+        });
+        let whole = tensors["0.Roi.rois.weight"].clone();
+        refused(&|tensors| drop(tensors.insert("0.Roi.rois.weight".to_owned(), whole.clone())));
+    }
 
     #[test]
     fn a_model_of_several_networks_is_their_mean() {

@@ -1,4 +1,5 @@
 use std::fs;
+use std::panic::resume_unwind;
 use std::time::{Duration, Instant};
 
 use burn::module::AutodiffModule;
@@ -11,18 +12,19 @@ use ndarray::{Array2, ArrayView1};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
 
 use super::architecture::losses;
 use super::network::{Network, joined, members_of};
 use super::precision::products;
+use crate::crew::pool_of;
 use crate::fold_data::{FoldData, Guides};
 use crate::journal::Journal;
 use crate::learner::{Epoch, Fit, Model as _, record};
 use crate::optimizer::Optimizer;
 use crate::overflow::{in_use, unreadable};
-use crate::parameters::{NamedTensors, collect, restore};
+use crate::parameters::{NamedTensors, below_one_another, collect, restore};
 use crate::random::{Purpose, stream};
 use crate::sample_set::SampleSet;
 use crate::schedule::learning_rate;
@@ -111,6 +113,8 @@ pub(crate) struct Trainer<'f, B: TrainBackend> {
     total: usize,
     device: B::Device,
     members: Vec<Member<B>>,
+    /// One for each of the members that take their steps at a time; none for one alone.
+    pools: Vec<ThreadPool>,
     standing: Standing,
     /// Weights of each network when they did best together.
     best: Option<Vec<NamedTensors>>,
@@ -150,6 +154,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             watch: fit.watch,
             total,
             members: members.collect::<Result<_>>()?,
+            pools: Vec::new(),
             device,
             standing: Standing::default(),
             best: None,
@@ -247,11 +252,19 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             let overflown = || "its update overflows the weights".to_owned();
             (member, finite.then_some(losses).ok_or_else(overflown))
         };
+        let threads = rayon::current_num_threads();
+        let count = Some(self.members.len().min(threads)).filter(|count| *count > 1);
+        let sizes = count.map_or(Vec::new(), |count| vec![threads / count; count]);
+        if !(self.pools.iter().map(ThreadPool::current_num_threads)).eq(sizes.iter().copied()) {
+            self.pools = sizes.into_iter().map(pool_of).collect::<Result<_>>()?;
+        }
         let members = std::mem::take(&mut self.members);
         let ((members, losses), ahead) = rayon::join(
             || {
-                let members = members.into_par_iter().enumerate();
-                members.map(one).unzip::<_, _, Vec<_>, Vec<_>>()
+                let members = members.into_iter().enumerate().collect();
+                side_by_side(&self.pools, members, one)
+                    .into_iter()
+                    .unzip::<_, _, Vec<_>, Vec<_>>()
             },
             || {
                 (step + 1 < total_steps)
@@ -390,6 +403,15 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
     fn load(&mut self) -> Result<()> {
         let path = self.run.state_path(self.task);
         let (standing, tensors) = checkpoint::read::<Standing>(&path)?;
+        let found = tensors.len();
+        let tensors = below_one_another(tensors, self.data.description.model.network()?);
+        if tensors.len() < found && self.config.train.micro_batch > 0 {
+            return Err(Error::invalid(
+                &path,
+                "the run is of an earlier version, which could lose gradients where a batch passes in parts \
+                 (train.micro_batch): train it anew",
+            ));
+        }
         let mut of_members = Vec::new();
         let states = members_of(tensors, self.members.len());
         for (member, mut tensors) in self.members.iter_mut().zip(states) {
@@ -432,6 +454,34 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             members.collect::<Result<_>>()?,
             self.device.clone(),
         ))
+    }
+}
+
+/// What `run` makes of each task, some at a time, in the pools if there are any: those of one pool one after another. In one
+/// pool for all a thread could begin a second network while it waits for others to go back through the first: the engine
+/// locks a network's graph meanwhile, and the end of the second one waits for all locks.
+fn side_by_side<T: Send, U: Send>(
+    pools: &[ThreadPool],
+    mut tasks: Vec<T>,
+    run: impl Fn(T) -> U + Sync,
+) -> Vec<U> {
+    if pools.is_empty() {
+        return tasks.into_iter().map(run).collect();
+    }
+    let (each, run) = (tasks.len().div_ceil(pools.len()), &run);
+    let ended = std::thread::scope(|scope| {
+        let begin = |pool| {
+            let own: Vec<T> = tasks.drain(..each.min(tasks.len())).collect();
+            let all = move || own.into_iter().map(run).collect::<Vec<U>>();
+            scope.spawn(move || ThreadPool::install(pool, all))
+        };
+        let begun: Vec<_> = pools.iter().map(begin).collect();
+        let ends = begun.into_iter().map(|one| one.join());
+        ends.collect::<std::thread::Result<Vec<_>>>()
+    });
+    match ended {
+        Ok(ended) => ended.into_iter().flatten().collect(),
+        Err(panic) => resume_unwind(panic),
     }
 }
 
