@@ -5,7 +5,7 @@
 mod support;
 
 use burn::backend::Autodiff;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Float, Tensor};
 use mused_kernels::{
     AdamStep, BatchNormTail, Cpu, Device, Dropout, KernelBackend, Window, adam_update, attention,
     attention_readout, batch_norm, batch_norm_with, causal_attention, conv3d, dropout, dropout_add,
@@ -95,7 +95,7 @@ fn products<G: KernelBackend>() {
         );
         agree!(G, format!("region tokens {columns:?}"),
         [leading: [9, 2, 21], weight: [all, 21], bias: [columns.len(), 21]], {
-            let inputs = Tensor::from_data(inputs.to_data(), &weight.device()).cast(weight.dtype());
+            let inputs = Tensor::<_, 2, Float>::from_data(inputs.to_data(), &weight.device());
             region_tokens(leading, inputs, columns.clone(), weight, bias)
         });
     }
