@@ -96,7 +96,7 @@ fn products<G: KernelBackend>() {
         agree!(G, format!("region tokens {columns:?}"),
         [leading: [9, 2, 21], weight: [all, 21], bias: [columns.len(), 21]], {
             let inputs = Tensor::<_, 2, Float>::from_data(inputs.to_data(), &weight.device());
-            region_tokens(leading, inputs, columns.clone(), weight, bias)
+            region_tokens(leading, inputs.cast(weight.dtype()), columns.clone(), weight, bias)
         });
     }
     for (batch, tokens, heads, width) in [(2, 1, 1, 4), (3, 19, 4, 8), (2, 130, 2, 16)] {
