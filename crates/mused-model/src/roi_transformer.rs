@@ -109,12 +109,12 @@ impl<B: KernelBackend> RoiTokenizer<B> {
 
     /// Columns of the inputs that are read, where each region has `scores` more at its end.
     fn columns(&self, scores: usize) -> Vec<Range<usize>> {
-        let ends = self.lengths.iter().scan(0, |end, length| {
-            let start = *end;
-            *end += length + scores;
+        let columns = self.lengths.iter().scan(0, |next, length| {
+            let start = *next;
+            *next += length + scores;
             Some(start..start + length)
         });
-        ends.collect()
+        columns.collect()
     }
 }
 

@@ -403,15 +403,15 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
     fn load(&mut self) -> Result<()> {
         let path = self.run.state_path(self.task);
         let (standing, tensors) = checkpoint::read::<Standing>(&path)?;
-        let found = tensors.len();
-        let tensors = below_one_another(tensors, self.data.description.model.network()?);
-        if tensors.len() < found && self.config.train.micro_batch > 0 {
+        let earlier = tensors.keys().any(|name| name.ends_with("rois.0.weight"));
+        if earlier && self.config.train.micro_batch > 0 {
             return Err(Error::invalid(
                 &path,
                 "the run is of an earlier version, which could lose gradients where a batch passes in parts \
                  (train.micro_batch): train it anew",
             ));
         }
+        let tensors = below_one_another(tensors, self.data.description.model.network()?);
         let mut of_members = Vec::new();
         let states = members_of(tensors, self.members.len());
         for (member, mut tensors) in self.members.iter_mut().zip(states) {
