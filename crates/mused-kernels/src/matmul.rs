@@ -11,13 +11,18 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::memory::{self, Scratch};
-use crate::simd::{LINE, arch, prefetch};
+use crate::simd::{LINE, arch, prefetch, prefetch_behind, prefetch_far};
 
 /// Rows of a register tile.
 pub(crate) const TILE: usize = 6;
-/// Most values of one packed panel in a block of the inner axis, with 16 and with 32 registers: it stays near the first-level
-/// cache, and a longer block adds to the product less often.
-const PANEL: [usize; 2] = [384 * 16, 192 * 64];
+/// Most rows of one packed panel in a block of the inner axis: a longer block adds to the product less often. With 16 registers a
+/// panel stays in the first-level cache; with 32 it comes from the second-level one, and is fetched before it is wanted.
+pub(crate) const DEEPEST: usize = 384;
+/// How far behind a value of a panel, in bytes, the one lies that is fetched with it into the first-level cache.
+const FETCH_AHEAD: usize = 2048;
+/// Rows of a panel for each cache line of the next one that is fetched into the second-level cache: all of it, by the tiles of
+/// a task.
+const FETCH_EVERY: usize = 6;
 /// Most rows of one task.
 const ROWS: usize = 144;
 /// Multiplications below which the caller works alone.
@@ -81,11 +86,6 @@ pub(crate) fn widest<S: Simd>() -> usize {
     vectors * S::F32_LANES
 }
 
-/// Most rows of a panel in a block of the inner axis.
-pub(crate) fn deepest<S: Simd>() -> usize {
-    PANEL[usize::from(S::REGISTER_COUNT >= 32)] / widest::<S>()
-}
-
 /// Panels of the right matrix: blocks of the inner axis, in each one panel after another, in each its rows of lanes.
 #[derive(Clone, Copy)]
 struct Panels {
@@ -99,8 +99,7 @@ struct Panels {
 
 impl Panels {
     fn new<S: Simd>(inner: usize, columns: usize) -> Self {
-        // By the widest panel, not this one: how a sum is split depends on the inner size alone.
-        let blocks = inner.div_ceil(deepest::<S>()).max(1);
+        let blocks = inner.div_ceil(DEEPEST).max(1);
         Self {
             inner,
             columns,
@@ -478,6 +477,15 @@ impl WithSimd for Block<'_> {
                 let column = index * width;
                 let count = width.min(columns - column);
                 let bias = target.bias.map(|bias| &bias[column..column + count]);
+                let next = match index + 1 < panels.count() {
+                    true => &packed[((index + 1) * inner + start) * width..][..depth * width],
+                    false => &[],
+                };
+                let share = next
+                    .len()
+                    .div_ceil(rows.div_ceil(TILE))
+                    .next_multiple_of(LINE);
+                let mut next = next.chunks(share.max(1));
                 for row in (0..rows).step_by(TILE) {
                     let tile_rows = TILE.min(rows - row);
                     let out = &mut target.data[row * target.row_stride + column..];
@@ -488,6 +496,7 @@ impl WithSimd for Block<'_> {
                         columns: count,
                         bias: if first { bias } else { None },
                         add: !first,
+                        next: next.next().unwrap_or_default(),
                     };
                     let (six, _) = packed_left[row * depth..][..TILE * depth].as_chunks();
                     dispatch_width(simd, six, panel, width, place);
@@ -559,6 +568,8 @@ pub(crate) struct Place<'a> {
     pub(crate) columns: usize,
     pub(crate) bias: Option<&'a [f32]>,
     pub(crate) add: bool,
+    /// What is read soon after the tile.
+    pub(crate) next: &'a [f32],
 }
 
 #[inline(always)]
@@ -596,12 +607,25 @@ fn tile<S: Simd, const WIDTH: usize>(
             prefetch(&row[WIDTH * S::F32_LANES - 1]);
         }
     }
+    let wide = S::REGISTER_COUNT >= 32;
+    let every = if wide { FETCH_EVERY } else { left.len().max(1) };
+    let mut next = place.next.chunks(LINE);
     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
-    for (six, b) in left.iter().zip(vectors.as_chunks::<WIDTH>().0) {
-        for r in 0..TILE {
-            let value = simd.splat_f32s(six[r]);
-            for c in 0..WIDTH {
-                sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
+    let rows = vectors.as_chunks::<WIDTH>().0;
+    for (left, rows) in left.chunks(every).zip(rows.chunks(every)) {
+        if let (true, Some(line)) = (wide, next.next()) {
+            prefetch_far(&line[0]);
+        }
+        for (six, b) in left.iter().zip(rows) {
+            if wide {
+                b.iter()
+                    .for_each(|vector| prefetch_behind(vector, FETCH_AHEAD));
+            }
+            for r in 0..TILE {
+                let value = simd.splat_f32s(six[r]);
+                for c in 0..WIDTH {
+                    sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
+                }
             }
         }
     }
@@ -612,6 +636,7 @@ fn tile<S: Simd, const WIDTH: usize>(
         columns,
         bias,
         add,
+        ..
     } = place;
     if whole {
         let zero = [simd.splat_f32s(0.0); WIDTH];

@@ -39,12 +39,32 @@ pub(crate) const LINE: usize = 16;
 /// Has the cache line of a value fetched that will be wanted soon.
 #[inline(always)]
 pub(crate) fn prefetch(value: &f32) {
+    prefetch_behind(value, 0);
+}
+
+/// Has the cache line fetched that lies so many bytes behind a value, if there is one.
+#[inline(always)]
+pub(crate) fn prefetch_behind<T>(value: &T, distance: usize) {
     // The instruction is a hint about an address and reads nothing.
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast());
+        let value = std::ptr::from_ref(value).cast::<i8>();
+        _mm_prefetch::<_MM_HINT_T0>(value.wrapping_add(distance));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (value, distance);
+}
+
+/// As [`prefetch`], into the second-level cache.
+#[inline(always)]
+pub(crate) fn prefetch_far(value: &f32) {
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;

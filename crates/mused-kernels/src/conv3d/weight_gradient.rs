@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::cpu::{Padded, Sizes};
 use super::gather::{lanes, panel_width};
 use super::winograd;
-use crate::matmul::{Place, TILE, aligned, deepest, dispatch_width};
+use crate::matmul::{DEEPEST, Place, TILE, aligned, dispatch_width};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
@@ -164,11 +164,10 @@ impl WithSimd for Task<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let columns = self.panels.columns;
         // A panel of gradients at so many positions stays in the first-level cache while the tiles read it.
-        let most = deepest::<S>();
         let mut storage = memory::take(Scratch::Left);
-        let packed = aligned(&mut storage, ROWS * most);
-        for start in (self.first..self.last).step_by(most) {
-            let from = &self.from[start..self.last.min(start + most)];
+        let packed = aligned(&mut storage, ROWS * DEEPEST);
+        for start in (self.first..self.last).step_by(DEEPEST) {
+            let from = &self.from[start..self.last.min(start + DEEPEST)];
             let out = self.out.chunks_mut(ROWS * columns);
             for (offsets, out) in self.offsets.chunks(ROWS).zip(out) {
                 pack(self.data, from, offsets, packed);
@@ -185,6 +184,7 @@ impl WithSimd for Task<'_> {
                             columns: used,
                             bias: None,
                             add: true,
+                            next: &[],
                         };
                         dispatch_width(simd, tile.as_chunks().0, panel, width, place);
                     }

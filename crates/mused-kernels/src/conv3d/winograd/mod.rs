@@ -25,18 +25,16 @@ mod weights;
 use pulp::Simd;
 
 use super::cpu::Sizes;
-use super::gather::{lanes, panel_width};
+use super::gather::panel_width;
 use crate::matmul::widest;
 use rows::{Side, Tiles};
 use transform::{OUTPUTS, OfFour, OfThree};
 
 /// Channels are a multiple of this: whole vectors on every processor. So many values are a cache line.
 const VECTOR: usize = 16;
-/// Fewest and most channels of a position. Where vectors are wide a first form took longer for 128; this one was not measured
-/// there.
+/// Fewest and most channels of a position.
 const FEWEST: usize = 32;
 const MOST: usize = 512;
-const MOST_OF_WIDE_VECTORS: usize = 64;
 /// Most weights of a point whose sums over tiles stay near the second-level cache.
 const MOST_SUMS: usize = 1 << 14;
 /// Fewest tiles: 512 channels make up for the transform of their weights with some 50.
@@ -56,11 +54,9 @@ pub(super) struct Plan {
 
 /// How a convolution is made in this way, where it takes less time.
 pub(super) fn plan(sizes: &Sizes) -> Option<Plan> {
-    let wide = lanes() >= VECTOR;
     let (phases, taps) = match (sizes.window.stride, sizes.kernel) {
         ([1, 1, 1], [3, 3, 3]) => (1, 3),
-        // Not measured where vectors are wide.
-        ([2, 2, 2], _) if !wide && phases::fit(sizes) => (2, 4),
+        ([2, 2, 2], _) if phases::fit(sizes) => (2, 4),
         _ => return None,
     };
     let plan = Plan {
@@ -78,13 +74,12 @@ pub(super) fn plan(sizes: &Sizes) -> Option<Plan> {
         taps,
         padding: sizes.window.padding.map(|n| n.div_ceil(phases)),
     };
-    let most = if wide { MOST_OF_WIDE_VECTORS } else { MOST };
     let fits = |side: &Side| {
         let tiles = Tiles::of(sizes.batch, *side);
         let whole = tiles.count() * (OUTPUTS * side.phases).pow(3);
         side.channels.is_multiple_of(VECTOR)
             && side.channels >= FEWEST
-            && side.values() <= most
+            && side.values() <= MOST
             && tiles.count() >= FEWEST_TILES
             // Tiles that reach far past the edges would be as many products again.
             && whole <= 2 * sizes.batch * side.grid.iter().product::<usize>()
@@ -177,7 +172,6 @@ mod tests {
 
     #[test]
     fn layers_of_the_published_network_are_served() {
-        let narrow = lanes() < VECTOR;
         let of = |input, channels, taps, stride| {
             let window = Window::cubic(stride, taps / 2);
             plan(&sizes(2, input, channels, taps, window))
@@ -189,8 +183,10 @@ mod tests {
             ([7, 8, 7], [512, 512], 3, 1, false),
         ] {
             let plan = of(input, channels, taps, stride);
-            assert_eq!(plan.is_some(), narrow, "{channels:?}");
-            assert!(plan.is_none_or(|plan| plan.serves_weights() == weights));
+            assert!(
+                plan.is_some_and(|plan| plan.serves_weights() == weights),
+                "{channels:?}"
+            );
         }
         assert!(of([112, 128, 112], [1, 32], 7, 2).is_none());
     }

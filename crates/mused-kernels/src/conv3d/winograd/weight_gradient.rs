@@ -160,6 +160,7 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                                 columns: width,
                                 bias: None,
                                 add: true,
+                                next: &[],
                             };
                             dispatch_width(simd, six.as_chunks().0, panel, width, place);
                         }
