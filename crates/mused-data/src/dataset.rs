@@ -347,6 +347,27 @@ impl Dataset {
         root.join(DESCRIPTION).is_file()
     }
 
+    /// About the bytes of memory that its tables and labels take, without arrays of responses and features.
+    pub fn table_bytes(&self) -> u64 {
+        /// What an allocation takes beside what it holds.
+        const BLOCK: usize = 16;
+        let text = |text: &String| text.capacity() + BLOCK;
+        let subjects = self.subjects.iter().map(|subject| {
+            let names = subject.voxels.iter().map(|voxel| text(&voxel.roi));
+            size_of_val(&*subject.trials) + size_of_val(&*subject.voxels) + names.sum::<usize>()
+        });
+        let stimuli = self.stimuli.iter().map(|stimulus| {
+            let captions = stimulus
+                .captions
+                .iter()
+                .map(|own| size_of_val(own) + text(own));
+            let file = stimulus.file.as_ref().map_or(0, text);
+            let names = text(&stimulus.id) + text(&stimulus.group);
+            size_of_val(stimulus) + names + file + captions.sum::<usize>()
+        });
+        (subjects.chain(stimuli).sum::<usize>() + self.labels.matrix.len()) as u64
+    }
+
     /// Opens a dataset directory and checks that its tables and arrays agree.
     ///
     /// Response values are checked when they are read, not here.

@@ -10,6 +10,7 @@ use burn_flex::FlexTensor;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::bf16::round_all;
 use crate::memory::{self, Scratch};
 use crate::simd::{LINE, arch, prefetch, prefetch_behind, prefetch_far};
 
@@ -137,19 +138,40 @@ pub(crate) fn product(
     product_then(left, right, bias, sizes, |_| ())
 }
 
+/// [`product`] of factors rounded to bf16.
+pub(crate) fn product_of_rounded(
+    left: View<'_>,
+    right: View<'_>,
+    bias: Option<&[f32]>,
+    sizes: [usize; 3],
+) -> Vec<f32> {
+    product_of(left, right, true, bias, sizes, |_| ())
+}
+
 /// [`product`], of which `then` changes every row, some at a time, while they are in the cache.
 pub(crate) fn product_then(
     left: View<'_>,
     right: View<'_>,
     bias: Option<&[f32]>,
+    sizes: [usize; 3],
+    then: impl Fn(&mut [f32]) + Sync,
+) -> Vec<f32> {
+    product_of(left, right, false, bias, sizes, then)
+}
+
+fn product_of(
+    left: View<'_>,
+    right: View<'_>,
+    round: bool,
+    bias: Option<&[f32]>,
     [rows, inner, columns]: [usize; 3],
     then: impl Fn(&mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let mut out = vec![0.0; rows * columns];
-    if out.is_empty() {
-        return out;
+    if rows * columns == 0 {
+        return Vec::new();
     }
     if inner == 0 {
+        let mut out = vec![0.0; rows * columns];
         if let Some(bias) = bias {
             out.chunks_exact_mut(columns)
                 .for_each(|row| row.copy_from_slice(bias));
@@ -159,12 +181,12 @@ pub(crate) fn product_then(
     }
     let threads = threads([rows, inner, columns]);
     let mut storage = memory::take(Scratch::Right);
-    arch().dispatch(Product {
+    let out = arch().dispatch(Product {
         left,
         right,
+        round,
         bias,
         sizes: [rows, inner, columns],
-        out: &mut out,
         threads,
         storage: &mut storage,
         then: &then,
@@ -190,24 +212,25 @@ pub(crate) fn share(rows: usize, threads: usize, tile: usize) -> usize {
 struct Product<'a> {
     left: View<'a>,
     right: View<'a>,
+    /// To bf16, as the factors are packed.
+    round: bool,
     bias: Option<&'a [f32]>,
     sizes: [usize; 3],
-    out: &'a mut [f32],
     threads: usize,
     storage: &'a mut Vec<f32>,
     then: &'a (dyn Fn(&mut [f32]) + Sync),
 }
 
 impl WithSimd for Product<'_> {
-    type Output = ();
+    type Output = Vec<f32>;
 
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
         let Self {
             left,
             right,
+            round,
             bias,
             sizes,
-            out,
             threads,
             storage,
             then,
@@ -221,8 +244,11 @@ impl WithSimd for Product<'_> {
                 right,
                 panels,
                 index,
-                panel,
+                panel: &mut *panel,
             });
+            if round {
+                simd.vectorize(Round(panel));
+            }
         };
         let share = share(rows, threads, TILE);
         if threads > 1 {
@@ -231,7 +257,7 @@ impl WithSimd for Product<'_> {
             packed.chunks_mut(panel_len).enumerate().for_each(pack);
         }
         let packed = &*packed;
-        let run = |(index, data): (usize, &mut [f32])| {
+        let run = |index, data: &mut [f32]| {
             let first = index * share;
             let left = View {
                 data: &left.data[first * left.row_stride..],
@@ -246,6 +272,7 @@ impl WithSimd for Product<'_> {
             };
             simd.vectorize(Block {
                 left,
+                round,
                 packed,
                 panels,
                 rows,
@@ -253,13 +280,7 @@ impl WithSimd for Product<'_> {
             });
             then(data);
         };
-        if threads > 1 {
-            out.par_chunks_mut(share * columns)
-                .enumerate()
-                .for_each(run);
-        } else {
-            out.chunks_mut(share * columns).enumerate().for_each(run);
-        }
+        memory::written(rows * columns, share * columns, threads, run)
     }
 }
 
@@ -358,6 +379,7 @@ pub(crate) fn serial_packed<S: Simd>(
 ) {
     simd.vectorize(Block {
         left,
+        round: false,
         packed: right.data,
         panels: right.panels,
         rows,
@@ -439,9 +461,22 @@ impl WithSimd for Pack<'_> {
     }
 }
 
+/// Values to be rounded to bf16.
+struct Round<'a>(&'a mut [f32]);
+
+impl WithSimd for Round<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        round_all(self.0);
+    }
+}
+
 /// Rows of the product against all panels.
 struct Block<'a> {
     left: View<'a>,
+    round: bool,
     packed: &'a [f32],
     panels: Panels,
     rows: usize,
@@ -455,6 +490,7 @@ impl WithSimd for Block<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self {
             left,
+            round,
             packed,
             panels,
             rows,
@@ -471,6 +507,9 @@ impl WithSimd for Block<'_> {
         for start in (0..inner).step_by(most.max(1)) {
             let depth = most.min(inner - start);
             pack_rows(left, rows, start, depth, packed_left);
+            if round {
+                round_all(&mut packed_left[..rows.next_multiple_of(TILE) * depth]);
+            }
             let first = start == 0 && !target.add;
             for index in 0..panels.count() {
                 let panel = &packed[(index * inner + start) * width..][..depth * width];

@@ -289,7 +289,8 @@ pub(crate) fn controlled(dataset: &Dataset, config: &Config) -> Dataset {
     }
 }
 
-/// About the bytes of memory that training takes on so many threads, one model after another, beside the program itself.
+/// About the bytes of memory that training takes on so many threads, one model after another, beside the program itself: with
+/// the tables of the dataset.
 ///
 /// # Errors
 /// As [`train`].
@@ -298,7 +299,8 @@ pub fn memory_of<B: TrainBackend>(
     layers: &Layers,
     threads: usize,
 ) -> Result<u64> {
-    Ok(planned::<B>(dataset, layers)?.bytes(threads))
+    let bytes = planned::<B>(dataset, layers)?.bytes(threads);
+    Ok(bytes.saturating_add(dataset.table_bytes()))
 }
 
 /// The models that training makes.

@@ -5,6 +5,7 @@ use pulp::{Simd, WithSimd, bytemuck};
 use rayon::prelude::*;
 
 use super::instruction::{Instruction, LANES, Pair};
+use super::rounded;
 use crate::matmul::{self, View, aligned};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
@@ -34,12 +35,11 @@ pub(super) fn product<I: Instruction>(
     bias: Option<&[f32]>,
     [rows, inner, columns]: [usize; 3],
 ) -> Vec<f32> {
-    let mut out = match bias {
-        Some(bias) => bias.repeat(rows),
-        None => vec![0.0; rows * columns],
-    };
-    if out.is_empty() || inner == 0 {
-        return out;
+    if rows * columns == 0 || inner == 0 {
+        return match bias {
+            Some(bias) => bias.repeat(rows),
+            None => vec![0.0; rows * columns],
+        };
     }
     let panels = Panels {
         pairs: inner.div_ceil(2),
@@ -67,8 +67,12 @@ pub(super) fn product<I: Instruction>(
     }
     let packed = &*packed;
     let share = matmul::share(rows, threads, TILE);
-    let run = |(index, out): (usize, &mut [f32])| {
+    let run = |index, out: &mut [f32]| {
         let first = index * share;
+        if let Some(bias) = bias {
+            out.chunks_exact_mut(columns)
+                .for_each(|row| row.copy_from_slice(bias));
+        }
         instruction.run(Block {
             left: View {
                 data: &left.data[first * left.row_stride..],
@@ -80,24 +84,9 @@ pub(super) fn product<I: Instruction>(
             out,
         });
     };
-    if threads > 1 {
-        out.par_chunks_mut(share * columns)
-            .enumerate()
-            .for_each(run);
-    } else {
-        out.chunks_mut(share * columns).enumerate().for_each(run);
-    }
+    let out = memory::written(rows * columns, share * columns, threads, run);
     memory::put_back(Scratch::Right, storage);
     out
-}
-
-/// The nearest bf16, of two as near the even one. What is no number stays none.
-#[inline(always)]
-fn rounded(value: f32) -> Pair {
-    let bits = value.to_bits();
-    let near = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
-    let quiet = (bits >> 16) | 0x40;
-    if value.is_nan() { quiet } else { near }
 }
 
 #[inline(always)]
@@ -335,8 +324,9 @@ fn tile<I: Instruction, const WIDTH: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bf16::Bf16;
     use crate::bf16::instruction::Definition;
+    #[cfg(target_arch = "x86_64")]
+    use crate::bf16::instruction::avx512::Avx512;
 
     /// Values in −2 … 2 that no bf16 has.
     fn values(len: usize, seed: u64) -> Vec<f32> {
@@ -421,15 +411,21 @@ mod tests {
         agrees(|left, right, bias, sizes| product(Definition, left, right, bias, sizes));
     }
 
+    #[test]
+    fn products_in_single_precision_are_those_of_rounded_values() {
+        agrees(matmul::product_of_rounded);
+    }
+
     /// Skipped where the processor has no such instruction.
+    #[cfg(target_arch = "x86_64")]
     #[test]
     fn products_of_the_processor_are_those_of_rounded_values() {
-        let Some(own) = Bf16::detect() else {
+        let Some(own) = Avx512::detect() else {
             eprintln!("skipped: this processor has no avx512_bf16");
             return;
         };
         agrees(|left, right, bias, sizes| {
-            let found = own.product(left, right, bias, sizes);
+            let found = product(own, left, right, bias, sizes);
             let defined = product(Definition, left, right, bias, sizes);
             let largest = defined
                 .iter()
