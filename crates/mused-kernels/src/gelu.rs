@@ -173,9 +173,7 @@ impl Lanes<1, 1> for Quick {
 }
 
 pub(crate) fn fast_quick(x: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
-    simd::for_each(&Quick, [x], [&mut y]);
-    y
+    simd::map(&Quick, x)
 }
 
 pub(crate) fn in_place(activation: Activation, x: &mut [f32]) {
@@ -202,9 +200,7 @@ impl Lanes<1, 1> for Gradient {
 }
 
 pub(crate) fn fast(x: &[f32]) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
-    simd::for_each(&Forward, [x], [&mut y]);
-    y
+    simd::map(&Forward, x)
 }
 
 /// Multiplies the gradient in place.

@@ -3,7 +3,8 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::simd::{arch, worth_sharing};
+use crate::memory;
+use crate::simd::{arch, threads, worth_sharing};
 
 /// Rows of one task, and of one partial sum over rows: fixed, so that sums do not depend on the number of threads.
 const ROWS: usize = 64;
@@ -74,27 +75,19 @@ impl WithSimd for Forward<'_> {
 }
 
 pub(crate) fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
-    let columns = gamma.len();
-    if columns == 0 {
-        return y;
+    let task = ROWS * gamma.len();
+    if task == 0 {
+        return vec![0.0; x.len()];
     }
-    let run = |(x, y)| {
+    memory::written(x.len(), task, threads(x.len()), |index, y| {
         arch().dispatch(Forward {
-            x,
+            x: &x[index * task..][..y.len()],
             gamma,
             beta,
             y,
             epsilon,
         });
-    };
-    let task = ROWS * columns;
-    if worth_sharing(x.len()) {
-        x.par_chunks(task).zip(y.par_chunks_mut(task)).for_each(run);
-    } else {
-        run((x, &mut y));
-    }
-    y
+    })
 }
 
 /// What the lanes of a gradient need of one row: its mean, its scale, and the two row means of the formula.

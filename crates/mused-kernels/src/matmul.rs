@@ -19,11 +19,6 @@ pub(crate) const TILE: usize = 6;
 /// Most rows of one packed panel in a block of the inner axis: a longer block adds to the product less often. With 16 registers a
 /// panel stays in the first-level cache; with 32 it comes from the second-level one, and is fetched before it is wanted.
 pub(crate) const DEEPEST: usize = 384;
-/// How far behind a value of a panel, in bytes, the one lies that is fetched with it into the first-level cache.
-const FETCH_AHEAD: usize = 2048;
-/// Rows of a panel for each cache line of the next one that is fetched into the second-level cache: all of it, by the tiles of
-/// a task.
-const FETCH_EVERY: usize = 6;
 /// Most rows of one task.
 const ROWS: usize = 144;
 /// Multiplications below which the caller works alone.
@@ -599,6 +594,43 @@ pub(crate) fn pack_rows(
     }
 }
 
+/// What a tile has fetched while it is summed, where there are 32 registers: rows of its panel, which comes from the
+/// second-level cache, into the first-level one before they are wanted; what is read soon after the tile into the second-level one.
+pub(crate) struct Fetch<'a> {
+    next: &'a [f32],
+    /// Bytes a row.
+    stride: usize,
+    distance: usize,
+}
+
+impl<'a> Fetch<'a> {
+    /// During a tile of so many rows.
+    #[inline(always)]
+    pub(crate) fn new(next: &'a [f32], rows: usize) -> Self {
+        Self {
+            next,
+            stride: size_of_val(next).div_ceil(rows.max(1)),
+            distance: 0,
+        }
+    }
+
+    /// Beside the products of a row of the panel.
+    #[inline(always)]
+    pub(crate) fn step<S: Simd, const WIDTH: usize>(&mut self, row: &[S::f32s; WIDTH]) {
+        /// How far behind a value, in bytes, the one lies that is fetched.
+        const AHEAD: usize = 2048;
+        // Narrow panels lie in the first-level cache, and have too few products beside which to fetch.
+        if S::REGISTER_COUNT < 32 || WIDTH < 4 {
+            return;
+        }
+        for vector in row {
+            prefetch_behind(vector, AHEAD);
+        }
+        prefetch_far(self.next, self.distance);
+        self.distance += self.stride;
+    }
+}
+
 /// Where a tile goes.
 pub(crate) struct Place<'a> {
     pub(crate) out: &'a mut [f32],
@@ -646,25 +678,15 @@ fn tile<S: Simd, const WIDTH: usize>(
             prefetch(&row[WIDTH * S::F32_LANES - 1]);
         }
     }
-    let wide = S::REGISTER_COUNT >= 32;
-    let every = if wide { FETCH_EVERY } else { left.len().max(1) };
-    let mut next = place.next.chunks(LINE);
-    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
     let rows = vectors.as_chunks::<WIDTH>().0;
-    for (left, rows) in left.chunks(every).zip(rows.chunks(every)) {
-        if let (true, Some(line)) = (wide, next.next()) {
-            prefetch_far(&line[0]);
-        }
-        for (six, b) in left.iter().zip(rows) {
-            if wide {
-                b.iter()
-                    .for_each(|vector| prefetch_behind(vector, FETCH_AHEAD));
-            }
-            for r in 0..TILE {
-                let value = simd.splat_f32s(six[r]);
-                for c in 0..WIDTH {
-                    sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
-                }
+    let mut fetch = Fetch::new(place.next, rows.len());
+    let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
+    for (six, b) in left.iter().zip(rows) {
+        fetch.step::<S, WIDTH>(b);
+        for r in 0..TILE {
+            let value = simd.splat_f32s(six[r]);
+            for c in 0..WIDTH {
+                sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
             }
         }
     }

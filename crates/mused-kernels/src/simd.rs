@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 
 use pulp::Simd;
 
+use crate::memory;
+
 /// Elements of one task of an element-wise loop. Fixed, so that nothing depends on the number of threads.
 const TASK: usize = 1 << 14;
 
@@ -30,7 +32,15 @@ pub(crate) fn plain() -> bool {
 
 /// Whether `work` (in element-wise operations) should be shared with the pool the caller is in.
 pub(crate) fn worth_sharing(work: usize) -> bool {
-    work >= PARALLEL && rayon::current_num_threads() > 1
+    threads(work) > 1
+}
+
+/// Threads that share `work`.
+pub(crate) fn threads(work: usize) -> usize {
+    match work >= PARALLEL {
+        true => rayon::current_num_threads(),
+        false => 1,
+    }
 }
 
 /// Values of a cache line.
@@ -57,17 +67,18 @@ pub(crate) fn prefetch_behind<T>(value: &T, distance: usize) {
     let _ = (value, distance);
 }
 
-/// As [`prefetch`], into the second-level cache.
+/// Has the cache line fetched into the second-level cache that lies so many bytes behind the first of these values.
 #[inline(always)]
-pub(crate) fn prefetch_far(value: &f32) {
+pub(crate) fn prefetch_far(values: &[f32], distance: usize) {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(value).cast());
+        let first = values.as_ptr().cast::<i8>();
+        _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(distance));
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
+    let _ = (values, distance);
 }
 
 /// An element-wise computation on vectors of lanes.
@@ -110,6 +121,14 @@ pub(crate) fn for_each<const IN: usize, const OUT: usize>(
     } else {
         serial(op, 0, inputs, outputs);
     }
+}
+
+/// What `op` makes of a slice.
+pub(crate) fn map(op: &impl Lanes<1, 1>, x: &[f32]) -> Vec<f32> {
+    memory::written(x.len(), TASK, threads(x.len()), |index, y| {
+        let first = index * TASK;
+        serial(op, first, [&x[first..first + y.len()]], [y]);
+    })
 }
 
 fn split<const IN: usize, const OUT: usize>(

@@ -8,7 +8,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::matmul::{TILE, aligned, widest};
+use crate::matmul::{Fetch, TILE, aligned, widest};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
@@ -267,6 +267,7 @@ impl WithSimd for Task<'_> {
                 let place = Place {
                     out,
                     add: index > 0,
+                    next: &[],
                 };
                 let (data, pieces) = (gather.data, &block.pieces[..]);
                 tile_of_width(simd, data, begins, pieces, panel, width, place);
@@ -299,6 +300,8 @@ pub(super) fn tile_of_width<S: Simd>(
 pub(super) struct Place<'a> {
     pub(super) out: &'a mut [f32],
     pub(super) add: bool,
+    /// What is read soon after the tile.
+    pub(super) next: &'a [f32],
 }
 
 #[inline(always)]
@@ -313,20 +316,25 @@ fn tile<S: Simd, const WIDTH: usize>(
     let (vectors, _) = S::as_simd_f32s(panel);
     let mut vectors = vectors.as_chunks::<WIDTH>().0;
     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
+    let mut fetch = Fetch::new(place.next, vectors.len());
     for &(begin, len) in pieces {
-        let left: [&[f32]; TILE] = std::array::from_fn(|r| &data[begins[r] + begin..][..len]);
         let (now, later) = vectors.split_at(len);
         vectors = later;
-        for (p, b) in now.iter().enumerate() {
+        // Zipped: six indices into as many slices are checked one by one, where the compiler pleases, at two thirds of the speed.
+        let [l0, l1, l2, l3, l4, l5] = begins.map(|row| &data[row + begin..][..len]);
+        let left = l0.iter().zip(l1).zip(l2).zip(l3).zip(l4).zip(l5);
+        for (b, (((((v0, v1), v2), v3), v4), v5)) in now.iter().zip(left) {
+            fetch.step::<S, WIDTH>(b);
+            let left = [v0, v1, v2, v3, v4, v5];
             for r in 0..TILE {
-                let value = simd.splat_f32s(left[r][p]);
+                let value = simd.splat_f32s(*left[r]);
                 for c in 0..WIDTH {
                     sums[r][c] = simd.mul_add_f32s(value, b[c], sums[r][c]);
                 }
             }
         }
     }
-    let Place { out, add } = place;
+    let Place { out, add, .. } = place;
     let (out, _) = S::as_mut_simd_f32s(out);
     let out = out.as_chunks_mut::<WIDTH>().0;
     // By constant places: a reference to the sums can have them in memory during the loop above, at half the speed.

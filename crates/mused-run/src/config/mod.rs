@@ -154,7 +154,8 @@ choices! {
     Precision {
         /// 32 bits throughout.
         Single = "single",
-        /// Factors rounded to 16 bits (bfloat16), sums in 32: on processors with avx512_bf16 alone, refused elsewhere. No faster than `single` on those of Intel.
+        /// Factors rounded to 16 bits (bfloat16), sums in 32: on processors with avx512_bf16 alone, refused elsewhere. No faster
+        /// than `single` on those of Intel.
         Bf16 = "bf16",
     }
 }

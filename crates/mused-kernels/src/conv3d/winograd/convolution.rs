@@ -13,7 +13,7 @@ use super::{VECTOR, panel_of, panels};
 use crate::conv3d::gather::{DEPTH, Place, tile_of_width};
 use crate::matmul::{TILE, aligned};
 use crate::memory::{self, Scratch};
-use crate::simd::arch;
+use crate::simd::{LINE, arch};
 
 /// Most tiles of a block, in whole rows. (28 to 84 took the same time, of 64 to 512 channels.)
 const BLOCK: usize = 84;
@@ -130,7 +130,7 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                         let rows = &transformed[x * stride..][..count * inputs];
                         let out = &mut products[x * out_stride..][..count * outputs];
                         for (column, width) in panels::<S>(outputs) {
-                            let panel = &weights[column * inputs..][..inputs * width];
+                            let panel = &weights[column * inputs..];
                             let out = &mut out[count * column..][..count * width];
                             product(simd, rows, inputs, panel, width, out);
                         }
@@ -218,23 +218,33 @@ fn add_line<S: Simd, F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
     }
 }
 
-/// Rows of `depth` values times a panel.
+/// Rows of `depth` values times the panel that `panels` begins with.
 #[inline(always)]
 fn product<S: Simd>(
     simd: S,
     rows: &[f32],
     depth: usize,
-    panel: &[f32],
+    panels: &[f32],
     width: usize,
     out: &mut [f32],
 ) {
     let last = rows.len() / depth - 1;
-    for (block, panel) in panel.chunks(DEPTH * width).enumerate() {
-        let pieces = [(block * DEPTH, panel.len() / width)];
+    let tiles = (last + 1).div_ceil(TILE);
+    for first in (0..depth).step_by(DEPTH) {
+        let count = DEPTH.min(depth - first);
+        let (panel, next) = panels[first * width..].split_at(count * width);
+        // As much of what follows as there is in this part: by another of these products.
+        let next = &next[..next.len().min(panel.len())];
+        let share = panel.len().div_ceil(tiles).next_multiple_of(LINE);
+        let mut next = next.chunks(share);
+        let pieces = [(first, count)];
         for (six, out) in out.chunks_mut(TILE * width).enumerate() {
             let begins = std::array::from_fn(|r| (six * TILE + r).min(last) * depth);
-            let add = block > 0;
-            let place = Place { out, add };
+            let place = Place {
+                out,
+                add: first > 0,
+                next: next.next().unwrap_or_default(),
+            };
             tile_of_width(simd, rows, begins, &pieces, panel, width, place);
         }
     }
