@@ -35,7 +35,7 @@ fn tables_take_what_is_said() {
         let responses = Array2::zeros((1, voxels));
         builder
             .subject(
-                format!("{person}"),
+                &format!("{person}"),
                 vec![Trial::of(0)],
                 Voxel::in_regions(regions),
                 responses,

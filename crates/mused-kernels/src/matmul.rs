@@ -515,11 +515,7 @@ impl WithSimd for Block<'_> {
                     true => &packed[((index + 1) * inner + start) * width..][..depth * width],
                     false => &[],
                 };
-                let share = next
-                    .len()
-                    .div_ceil(rows.div_ceil(TILE))
-                    .next_multiple_of(LINE);
-                let mut next = next.chunks(share.max(1));
+                let mut next = shared_out(next, rows.div_ceil(TILE));
                 for row in (0..rows).step_by(TILE) {
                     let tile_rows = TILE.min(rows - row);
                     let out = &mut target.data[row * target.row_stride + column..];
@@ -592,6 +588,13 @@ pub(crate) fn pack_rows(
             }
         }
     }
+}
+
+/// What is read next, a share of whole cache lines for each of so many tiles.
+#[inline(always)]
+pub(crate) fn shared_out(next: &[f32], tiles: usize) -> impl Iterator<Item = &[f32]> {
+    let share = next.len().div_ceil(tiles.max(1)).next_multiple_of(LINE);
+    next.chunks(share.max(1))
 }
 
 /// What a tile has fetched while it is summed, where there are 32 registers: rows of its panel, which comes from the

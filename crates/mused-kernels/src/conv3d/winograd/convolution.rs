@@ -11,9 +11,9 @@ use super::transform::{Form, OUTPUTS, line, load, store};
 use super::weights::{point_len, transformed};
 use super::{VECTOR, panel_of, panels};
 use crate::conv3d::gather::{DEPTH, Place, tile_of_width};
-use crate::matmul::{TILE, aligned};
+use crate::matmul::{TILE, aligned, shared_out};
 use crate::memory::{self, Scratch};
-use crate::simd::{LINE, arch};
+use crate::simd::arch;
 
 /// Most tiles of a block, in whole rows. (28 to 84 took the same time, of 64 to 512 channels.)
 const BLOCK: usize = 84;
@@ -234,9 +234,7 @@ fn product<S: Simd>(
         let count = DEPTH.min(depth - first);
         let (panel, next) = panels[first * width..].split_at(count * width);
         // As much of what follows as there is in this part: by another of these products.
-        let next = &next[..next.len().min(panel.len())];
-        let share = panel.len().div_ceil(tiles).next_multiple_of(LINE);
-        let mut next = next.chunks(share);
+        let mut next = shared_out(&next[..next.len().min(panel.len())], tiles);
         let pieces = [(first, count)];
         for (six, out) in out.chunks_mut(TILE * width).enumerate() {
             let begins = std::array::from_fn(|r| (six * TILE + r).min(last) * depth);
