@@ -16,8 +16,8 @@ use crate::simd::{LINE, arch, prefetch, prefetch_behind, prefetch_far};
 
 /// Rows of a register tile.
 pub(crate) const TILE: usize = 6;
-/// Most rows of one packed panel in a block of the inner axis: a longer block adds to the product less often. With 16 registers a
-/// panel stays in the first-level cache; with 32 it comes from the second-level one, and is fetched before it is wanted.
+/// Most rows of one packed panel in a block of the inner axis: a longer block adds to the product less often. With AVX2 a panel
+/// stays in the first-level cache; with AVX-512 it comes from the second-level one, and is fetched before it is wanted.
 pub(crate) const DEEPEST: usize = 384;
 /// Most rows of one task.
 const ROWS: usize = 144;
@@ -597,8 +597,8 @@ pub(crate) fn shared_out(next: &[f32], tiles: usize) -> impl Iterator<Item = &[f
     next.chunks(share.max(1))
 }
 
-/// What a tile has fetched while it is summed, where there are 32 registers: rows of its panel, which comes from the
-/// second-level cache, into the first-level one before they are wanted; what is read soon after the tile into the second-level one.
+/// What a tile has fetched while it is summed, where vectors are wide: rows of its panel, which comes from the second-level
+/// cache, into the first-level one before they are wanted; what is read soon after the tile into the second-level one.
 pub(crate) struct Fetch<'a> {
     next: &'a [f32],
     /// Bytes a row.
@@ -607,11 +607,12 @@ pub(crate) struct Fetch<'a> {
 }
 
 impl<'a> Fetch<'a> {
-    /// During a tile of so many rows.
+    /// During the products of so many rows of a panel.
     #[inline(always)]
-    pub(crate) fn new(next: &'a [f32], rows: usize) -> Self {
+    pub(crate) fn new(next: &'a [f32], panel: &'a [f32], rows: usize) -> Self {
         Self {
-            next,
+            // Where nothing lies, looking for the page would take longer than having it.
+            next: if next.is_empty() { panel } else { next },
             stride: size_of_val(next).div_ceil(rows.max(1)),
             distance: 0,
         }
@@ -622,7 +623,7 @@ impl<'a> Fetch<'a> {
     pub(crate) fn step<S: Simd, const WIDTH: usize>(&mut self, row: &[S::f32s; WIDTH]) {
         /// How far behind a value, in bytes, the one lies that is fetched.
         const AHEAD: usize = 2048;
-        // Narrow panels lie in the first-level cache, and have too few products beside which to fetch.
+        // A row of a narrow panel has too few products beside which to fetch.
         if S::REGISTER_COUNT < 32 || WIDTH < 4 {
             return;
         }
@@ -682,7 +683,7 @@ fn tile<S: Simd, const WIDTH: usize>(
         }
     }
     let rows = vectors.as_chunks::<WIDTH>().0;
-    let mut fetch = Fetch::new(place.next, rows.len());
+    let mut fetch = Fetch::new(place.next, panel, rows.len());
     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
     for (six, b) in left.iter().zip(rows) {
         fetch.step::<S, WIDTH>(b);

@@ -121,7 +121,6 @@ fn tiled_step([inputs, between, outputs]: [usize; 3], stride: usize) -> Vec<Vec<
 
 #[test]
 fn volumes_give_the_same_bits_for_any_number_of_threads() {
-    // The second of these sizes are so few channels that processors with AVX-512 have them by fewer multiplications too.
     let (many, few) = (
         || tiled_step([80, 112, 128], 1),
         || tiled_step([48, 64, 32], 1),

@@ -24,6 +24,7 @@ enum Way {
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
     /// Factors are rounded, and multiplied in `f32`.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     Single,
     Definition,
 }
@@ -89,7 +90,9 @@ impl Bf16 {
 
 #[cfg(target_arch = "x86_64")]
 fn of_intel() -> bool {
-    let name = std::arch::x86_64::__cpuid(0);
+    // Safe from Rust 1.94 on; every processor of this kind has it.
+    #[allow(unsafe_code, unused_unsafe)]
+    let name = unsafe { std::arch::x86_64::__cpuid(0) };
     [name.ebx, name.edx, name.ecx]
         .map(u32::to_le_bytes)
         .as_flattened()

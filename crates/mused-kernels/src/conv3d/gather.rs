@@ -316,7 +316,7 @@ fn tile<S: Simd, const WIDTH: usize>(
     let (vectors, _) = S::as_simd_f32s(panel);
     let mut vectors = vectors.as_chunks::<WIDTH>().0;
     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
-    let mut fetch = Fetch::new(place.next, vectors.len());
+    let mut fetch = Fetch::new(place.next, panel, vectors.len());
     for &(begin, len) in pieces {
         let (now, later) = vectors.split_at(len);
         vectors = later;

@@ -163,7 +163,7 @@ impl WithSimd for Task<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let columns = self.panels.columns;
-        // A panel of gradients at so many positions stays in the first-level cache while the tiles read it.
+        // A panel of gradients at so many positions stays near the first-level cache while the tiles read it.
         let mut storage = memory::take(Scratch::Left);
         let packed = aligned(&mut storage, ROWS * DEEPEST);
         for start in (self.first..self.last).step_by(DEEPEST) {

@@ -218,13 +218,13 @@ fn add_line<S: Simd, F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
     }
 }
 
-/// Rows of `depth` values times the panel that `panels` begins with.
+/// Rows of `depth` values times the panel that `weights` begins with.
 #[inline(always)]
 fn product<S: Simd>(
     simd: S,
     rows: &[f32],
     depth: usize,
-    panels: &[f32],
+    weights: &[f32],
     width: usize,
     out: &mut [f32],
 ) {
@@ -232,7 +232,7 @@ fn product<S: Simd>(
     let tiles = (last + 1).div_ceil(TILE);
     for first in (0..depth).step_by(DEPTH) {
         let count = DEPTH.min(depth - first);
-        let (panel, next) = panels[first * width..].split_at(count * width);
+        let (panel, next) = weights[first * width..].split_at(count * width);
         // As much of what follows as there is in this part: by another of these products.
         let mut next = shared_out(&next[..next.len().min(panel.len())], tiles);
         let pieces = [(first, count)];
