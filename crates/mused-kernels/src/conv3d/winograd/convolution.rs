@@ -233,7 +233,7 @@ fn product<S: Simd>(
     for first in (0..depth).step_by(DEPTH) {
         let count = DEPTH.min(depth - first);
         let (panel, next) = weights[first * width..].split_at(count * width);
-        // As much of what follows as there is in this part: by another of these products.
+        // What lies behind the panel is read next, by another of these products.
         let mut next = shared_out(&next[..next.len().min(panel.len())], tiles);
         let pieces = [(first, count)];
         for (six, out) in out.chunks_mut(TILE * width).enumerate() {
