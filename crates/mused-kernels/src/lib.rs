@@ -33,6 +33,7 @@ mod conv3d;
 mod cpu;
 mod device;
 mod dropout;
+mod fetch;
 mod gelu;
 #[cfg(any(feature = "gpu", feature = "cuda"))]
 mod gpu;

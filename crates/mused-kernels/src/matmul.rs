@@ -11,8 +11,9 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::bf16::round_all;
+use crate::fetch::{Fetch, LINE, prefetch, shared_out};
 use crate::memory::{self, Scratch};
-use crate::simd::{LINE, arch, prefetch, prefetch_behind, prefetch_far};
+use crate::simd::arch;
 
 /// Rows of a register tile.
 pub(crate) const TILE: usize = 6;
@@ -587,51 +588,6 @@ pub(crate) fn pack_rows(
                 });
             }
         }
-    }
-}
-
-/// What is read next, a share of whole cache lines for each of so many tiles.
-#[inline(always)]
-pub(crate) fn shared_out(next: &[f32], tiles: usize) -> impl Iterator<Item = &[f32]> {
-    let share = next.len().div_ceil(tiles.max(1)).next_multiple_of(LINE);
-    next.chunks(share.max(1))
-}
-
-/// What a tile has fetched while it is summed, where vectors are wide: rows of its panel, which comes from the second-level
-/// cache, into the first-level one before they are wanted; what is read soon after the tile into the second-level one.
-pub(crate) struct Fetch<'a> {
-    next: &'a [f32],
-    /// Bytes a row.
-    stride: usize,
-    distance: usize,
-}
-
-impl<'a> Fetch<'a> {
-    /// During the products of so many rows of a panel.
-    #[inline(always)]
-    pub(crate) fn new(next: &'a [f32], panel: &'a [f32], rows: usize) -> Self {
-        Self {
-            // Where nothing lies, looking for the page would take longer than having it.
-            next: if next.is_empty() { panel } else { next },
-            stride: size_of_val(next).div_ceil(rows.max(1)),
-            distance: 0,
-        }
-    }
-
-    /// Beside the products of a row of the panel.
-    #[inline(always)]
-    pub(crate) fn step<S: Simd, const WIDTH: usize>(&mut self, row: &[S::f32s; WIDTH]) {
-        /// How far behind a value, in bytes, the one lies that is fetched.
-        const AHEAD: usize = 2048;
-        // A row of a narrow panel has too few products beside which to fetch.
-        if S::REGISTER_COUNT < 32 || WIDTH < 4 {
-            return;
-        }
-        for vector in row {
-            prefetch_behind(vector, AHEAD);
-        }
-        prefetch_far(self.next, self.distance);
-        self.distance += self.stride;
     }
 }
 

@@ -43,44 +43,6 @@ pub(crate) fn threads(work: usize) -> usize {
     }
 }
 
-/// Values of a cache line.
-pub(crate) const LINE: usize = 16;
-
-/// Has the cache line of a value fetched that will be wanted soon.
-#[inline(always)]
-pub(crate) fn prefetch(value: &f32) {
-    prefetch_behind(value, 0);
-}
-
-/// Has the cache line fetched that lies so many bytes behind a value, if there is one.
-#[inline(always)]
-pub(crate) fn prefetch_behind<T>(value: &T, distance: usize) {
-    // The instruction is a hint about an address and reads nothing.
-    #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code)]
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let value = std::ptr::from_ref(value).cast::<i8>();
-        _mm_prefetch::<_MM_HINT_T0>(value.wrapping_add(distance));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (value, distance);
-}
-
-/// Has the cache line fetched into the second-level cache that lies so many bytes behind the first of these values.
-#[inline(always)]
-pub(crate) fn prefetch_far(values: &[f32], distance: usize) {
-    #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code)]
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        let first = values.as_ptr().cast::<i8>();
-        _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(distance));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (values, distance);
-}
-
 /// An element-wise computation on vectors of lanes.
 pub(crate) trait Lanes<const IN: usize, const OUT: usize>: Sync {
     /// New values of the outputs. `index` is the position of the first lane.

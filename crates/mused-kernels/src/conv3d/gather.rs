@@ -8,7 +8,8 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::matmul::{Fetch, TILE, aligned, widest};
+use crate::fetch::Fetch;
+use crate::matmul::{TILE, aligned, widest};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 

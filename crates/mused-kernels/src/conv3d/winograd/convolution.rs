@@ -11,7 +11,8 @@ use super::transform::{Form, OUTPUTS, line, load, store};
 use super::weights::{point_len, transformed};
 use super::{VECTOR, panel_of, panels};
 use crate::conv3d::gather::{DEPTH, Place, tile_of_width};
-use crate::matmul::{TILE, aligned, shared_out};
+use crate::fetch::shared_out;
+use crate::matmul::{TILE, aligned};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
