@@ -57,7 +57,7 @@ enum What {
 }
 
 fn main() -> anyhow::Result<()> {
-    keep_freed_memory();
+    let _kept = keep_freed_memory();
     let cli = Cli::parse();
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(cli.threads)

@@ -11,7 +11,7 @@ use mused_kernels::{Cpu, keep_freed_memory};
 use safetensors::SafeTensors;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    keep_freed_memory();
+    let _kept = keep_freed_memory();
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("usage: bench FOLDER [RUNS]")?;
     let runs: usize = arguments.next().map_or(Ok(5), |runs| runs.parse())?;

@@ -208,9 +208,7 @@ fn main() {
         .nth(1)
         .and_then(|n| n.parse().ok())
         .unwrap_or(1);
-    if std::env::args().nth(2).is_none() {
-        keep_freed_memory();
-    }
+    let _kept = std::env::args().nth(2).is_none().then(keep_freed_memory);
     println!("threads {threads}");
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -530,7 +530,7 @@ impl WithSimd for Block<'_> {
                         next: next.next().unwrap_or_default(),
                     };
                     let (six, _) = packed_left[row * depth..][..TILE * depth].as_chunks();
-                    dispatch_width(simd, six, panel, width, place);
+                    dispatch_width(simd, six.iter(), panel, width, place);
                 }
             }
         }
@@ -603,10 +603,11 @@ pub(crate) struct Place<'a> {
     pub(crate) next: &'a [f32],
 }
 
+/// Six rows times a panel of this width; `left` has the six values for each row of the panel.
 #[inline(always)]
-pub(crate) fn dispatch_width<S: Simd>(
+pub(crate) fn dispatch_width<'l, S: Simd>(
     simd: S,
-    left: &[[f32; TILE]],
+    left: impl Iterator<Item = &'l [f32; TILE]>,
     panel: &[f32],
     width: usize,
     place: Place<'_>,
@@ -620,9 +621,9 @@ pub(crate) fn dispatch_width<S: Simd>(
 }
 
 #[inline(always)]
-fn tile<S: Simd, const WIDTH: usize>(
+fn tile<'l, S: Simd, const WIDTH: usize>(
     simd: S,
-    left: &[[f32; TILE]],
+    left: impl Iterator<Item = &'l [f32; TILE]>,
     panel: &[f32],
     place: Place<'_>,
 ) {
@@ -641,7 +642,7 @@ fn tile<S: Simd, const WIDTH: usize>(
     let rows = vectors.as_chunks::<WIDTH>().0;
     let mut fetch = Fetch::new(place.next, panel, rows.len());
     let mut sums = [[simd.splat_f32s(0.0); WIDTH]; TILE];
-    for (six, b) in left.iter().zip(rows) {
+    for (six, b) in left.zip(rows) {
         fetch.step::<S, WIDTH>(b);
         for r in 0..TILE {
             let value = simd.splat_f32s(six[r]);

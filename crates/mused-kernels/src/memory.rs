@@ -74,38 +74,48 @@ pub(crate) fn written(
     out
 }
 
-/// Asks the C library to keep freed memory for the next allocation instead of returning it to the system.
+/// Asks the C library to keep what is freed for the next allocation, until the value is dropped, and for one heap for all
+/// threads that are started from now on: for work in steps of the same sizes.
 ///
-/// glibc may unmap a freed buffer, and the page faults of the next one then cost more than a small product: a linear
-/// layer `[1280, 64] → 256` by itself, forward and backward, took 0.65 ms with this and 1.9 ms without (measured;
-/// whole encoder steps showed no clear difference). Call it once, when a program starts. Does
-/// nothing where the C library is not glibc.
-pub fn keep_freed_memory() {
+/// glibc by itself returns every freed buffer of more than 32 MiB to the system, and often smaller ones; the pages of the next
+/// one then come one fault at a time, each set to zero: a twelfth of a training step of the volume model. And it gives threads
+/// heaps of their own, where what one has freed is no other's: a step whose operations run now on this thread and now on that
+/// one came to hold its activations once a thread (1.85 GB instead of 1.11 GB on two). Does nothing where the C library is not
+/// glibc.
+#[must_use = "what is freed is kept until this is dropped"]
+pub fn keep_freed_memory() -> KeptMemory {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        glibc::mallopt(glibc::MMAP_THRESHOLD, glibc::LARGEST_MMAP_THRESHOLD);
+        glibc::mallopt(glibc::ARENA_MAX, 1);
+        glibc::mallopt(glibc::MMAP_MAX, 0);
         glibc::mallopt(glibc::TRIM_THRESHOLD, i32::MAX);
+    }
+    KeptMemory(())
+}
+
+/// While it lives, freed memory is kept: [`keep_freed_memory`]. Dropped, it does as [`return_freed_memory`].
+#[derive(Debug)]
+pub struct KeptMemory(());
+
+impl Drop for KeptMemory {
+    fn drop(&mut self) {
+        return_freed_memory();
     }
 }
 
-/// Asks the C library for one heap for all threads that are started from now on, and not to keep freed buffers of more than
-/// `largest` bytes, 32 MiB at most: the system gets them back at once.
-///
-/// glibc gives threads heaps of their own, and what one of them has freed is no other's: a training step whose operations
-/// run now on this thread and now on that one came to hold its activations once a thread (1.85 GB instead of 1.11 GB on
-/// two, in no less time). By itself it keeps ever larger buffers, up to 32 MiB: matrices of closed forms just below that lay
-/// in the heap with other buffers between them. Does nothing where the C library is not glibc.
-pub fn share_heap(largest: i32) {
+/// Returns to the system what was freed, and has the C library return at once what is freed from now on in pieces of more than
+/// a MiB; with one heap, too. For closed forms, whose large matrices are each of another size: what was kept of them lay between other
+/// buffers.
+pub fn return_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        let largest = largest.min(glibc::LARGEST_MMAP_THRESHOLD);
         glibc::mallopt(glibc::ARENA_MAX, 1);
-        glibc::mallopt(glibc::MMAP_THRESHOLD, largest);
-        // As glibc itself has the two.
-        glibc::mallopt(glibc::TRIM_THRESHOLD, 2 * largest);
+        glibc::mallopt(glibc::MMAP_MAX, glibc::DEFAULT_MMAP_MAX);
+        glibc::mallopt(glibc::MMAP_THRESHOLD, 1 << 20);
+        // Twice the other, as glibc itself has the two.
+        glibc::mallopt(glibc::TRIM_THRESHOLD, 2 << 20);
+        glibc::malloc_trim(0);
     }
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    let _ = largest;
 }
 
 /// The system's allocator, but where there is no memory left the program says so and ends with exit code 1. Rust by itself
@@ -147,17 +157,19 @@ fn had(given: *mut u8, bytes: usize) -> *mut u8 {
     given
 }
 
-// mallopt has no safe wrapper in the standard library, and this is its only use.
+// They have no safe wrapper in the standard library.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code)]
 mod glibc {
     // From glibc's <malloc.h>.
     pub(super) const TRIM_THRESHOLD: i32 = -1;
     pub(super) const MMAP_THRESHOLD: i32 = -3;
+    pub(super) const MMAP_MAX: i32 = -4;
     pub(super) const ARENA_MAX: i32 = -8;
-    /// The largest glibc accepts: half of an arena's heap.
-    pub(super) const LARGEST_MMAP_THRESHOLD: i32 = 32 << 20;
+    /// How many buffers glibc by itself has from the system at once.
+    pub(super) const DEFAULT_MMAP_MAX: i32 = 1 << 16;
     unsafe extern "C" {
         pub(super) safe fn mallopt(parameter: i32, value: i32) -> i32;
+        pub(super) safe fn malloc_trim(kept_at_the_end: usize) -> i32;
     }
 }

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use mused_data::audit::{Finding, Report, audit};
 use mused_data::{Arrangement, Dataset};
-use mused_kernels::{TrainBackend, share_heap};
+use mused_kernels::{KeptMemory, TrainBackend, keep_freed_memory, return_freed_memory};
 use mused_run::{
     Config, DatasetReference, Division, Family, Identity, Layers, Machine, Parts, Run, RunRecord,
     Task,
@@ -89,7 +89,7 @@ pub(crate) fn train_as<B: TrainBackend>(
     } = *request;
     Run::refuse_occupied(run)?;
     let asked = layers.config()?;
-    share_heap(kept_buffer(&asked));
+    let _kept = kept_memory(&asked);
     let watch = &Watch::new(request.dataset, progress)?;
     let dataset = &controlled(request.dataset, &asked);
     let mut config = asked.clone();
@@ -156,7 +156,7 @@ pub fn resume<B: TrainBackend>(
     watch.hold(alone);
     run.check_dataset(dataset)?;
     let mut config = run.resolved_config()?;
-    share_heap(kept_buffer(&config));
+    let _kept = kept_memory(&config);
     refuse_other_recipe(&run, &config, dataset)?;
     let given = dataset;
     let dataset = &controlled(dataset, &config);
@@ -272,13 +272,13 @@ pub(crate) fn searched(dataset: &Dataset, plan: &Plan, config: &Config) -> Resul
     }
 }
 
-/// Bytes of the largest buffer that is worth keeping when it is freed: the next step of a network asks for the same again, a
-/// closed form seldom does.
-fn kept_buffer(config: &Config) -> i32 {
-    match config.model.family.by_steps() {
-        true => 32 << 20,
-        false => 1 << 20,
+/// What is freed is kept for networks: their next step asks for the same again, a closed form seldom does.
+fn kept_memory(config: &Config) -> Option<KeptMemory> {
+    let by_steps = config.model.family.by_steps();
+    if !by_steps {
+        return_freed_memory();
     }
+    by_steps.then(keep_freed_memory)
 }
 
 /// The dataset as a run reads it: under the shuffled control with its responses dealt anew.

@@ -186,7 +186,7 @@ impl WithSimd for Task<'_> {
                             add: true,
                             next: &[],
                         };
-                        dispatch_width(simd, tile.as_chunks().0, panel, width, place);
+                        dispatch_width(simd, tile.as_chunks().0.iter(), panel, width, place);
                     }
                 }
             }

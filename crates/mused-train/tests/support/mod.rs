@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mused_data::{Dataset, Labels, Stimulus, Trial, Voxel};
-use mused_kernels::{CpuTraining, share_heap};
+use mused_kernels::{CpuTraining, return_freed_memory};
 use mused_run::{Config, Layers};
 use mused_train::{Progress, TrainRequest, train};
 use ndarray::Array2;
@@ -54,7 +54,7 @@ pub(crate) fn check(people: People, settings: &[&str]) {
     };
     let shown = (0..stimuli).map(|number| Stimulus::new(format!("picture-{number:03}")));
     // Otherwise what building has freed stays with the process, and training takes that first.
-    share_heap(1 << 20);
+    return_freed_memory();
     let mut builder = Dataset::builder("many people", shown.collect(), labels);
     for subject in 0..subjects {
         // Of as many components as there are stimuli.

@@ -115,7 +115,7 @@ pub fn extract(
     request: &Extraction<'_>,
     progress: impl FnMut(usize, usize) -> bool,
 ) -> Result<Outcome> {
-    keep_freed_memory();
+    let _kept = keep_freed_memory();
     on_device!(chosen(), Engine => extract_on::<Engine>(request, &Default::default(), progress))
 }
 

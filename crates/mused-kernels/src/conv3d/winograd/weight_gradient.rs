@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::rows::{Source, Tiles};
 use super::transform::{Form, OUTPUTS, line, load, store};
 use super::{Plan, VECTOR, panel_of, panels};
-use crate::matmul::{Place, TILE, View, aligned, dispatch_width, pack_rows};
+use crate::matmul::{Place, TILE, aligned, dispatch_width};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
@@ -102,7 +102,8 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
             let tiles = block.len() * self.width;
             let of_x = self.x.rows(block.clone(), self.part..self.part + 1);
             let of_gradient = self.gradient.rows(block, 0..1);
-            // A cache line more: the same channels of all tiles would compete for a few places of the cache.
+            // A cache line more: the same channels of all tiles would compete for a few places of the cache. And the last six
+            // values end in it.
             let stride = inputs + VECTOR;
             let lens = [
                 of_x.plane_len(),
@@ -110,10 +111,9 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                 of_x.line_len().max(of_gradient.line_len()),
                 SIDE * tiles * stride,
                 SIDE * tiles * outputs,
-                inputs.next_multiple_of(TILE) * tiles,
             ];
             let mut rest = aligned(&mut left, lens.iter().sum());
-            let [x_plane, gradient_plane, buffer, xs, gradients, packed] = lens.map(|len| {
+            let [x_plane, gradient_plane, buffer, xs, gradients] = lens.map(|len| {
                 let (now, later) = std::mem::take(&mut rest).split_at_mut(len);
                 rest = later;
                 now
@@ -147,12 +147,12 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                     },
                 );
                 for x in 0..SIDE {
-                    let xs = View::rows(&xs[x * tiles * stride..], stride).transposed();
-                    pack_rows(xs, inputs, 0, tiles, packed);
+                    let xs = &xs[x * tiles * stride..][..tiles * stride];
                     for (column, width) in panels::<S>(outputs) {
                         let panel = &gradients[(x * outputs + column) * tiles..][..tiles * width];
                         let rows = sums[x * size..][..size].chunks_mut(TILE * outputs);
-                        for (six, out) in packed.chunks_exact(TILE * tiles).zip(rows) {
+                        for (six, out) in rows.enumerate() {
+                            let left = xs[six * TILE..].chunks(stride);
                             let place = Place {
                                 rows: out.len() / outputs,
                                 out: &mut out[column..],
@@ -162,7 +162,8 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                                 add: true,
                                 next: &[],
                             };
-                            dispatch_width(simd, six.as_chunks().0, panel, width, place);
+                            let left = left.filter_map(|tile| tile.first_chunk());
+                            dispatch_width(simd, left, panel, width, place);
                         }
                     }
                 }
