@@ -13,7 +13,7 @@ pub(crate) fn prefetch(value: &f32) {
 
 /// Has the cache line fetched that lies so many bytes behind a value, if there is one.
 #[inline(always)]
-fn prefetch_behind<T>(value: &T, distance: usize) {
+pub(crate) fn prefetch_behind<T>(value: &T, distance: usize) {
     // The instruction is a hint about an address and reads nothing.
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]

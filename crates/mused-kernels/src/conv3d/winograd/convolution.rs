@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::rows::{Side, Source, Tiles};
 use super::transform::{Form, OUTPUTS, line, load, store};
-use super::weights::{point_len, transformed};
+use super::weights::{Weights, point_len, transformed};
 use super::{VECTOR, panel_of, panels};
 use crate::conv3d::gather::{DEPTH, Place, tile_of_width};
 use crate::fetch::shared_out;
@@ -21,19 +21,19 @@ const BLOCK: usize = 84;
 /// Tiles of a share of the work where there are shares enough for all threads: so often is each transformed weight used.
 const SHARE: usize = 64;
 
-/// `[batch · positions of to, its channels]`; `weight`: `[taps, values of from, values of to]`.
+/// `[batch · positions of to, its channels]`.
 pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
     batch: usize,
     [from, to]: [Side; 2],
     padding: [usize; 3],
     x: &[f32],
-    weight: &[f32],
+    weights: Weights<'_>,
 ) -> Vec<f32> {
     let tiles = Tiles::of(batch, to);
     let source = Source::new(tiles, from, padding, x);
     let channels = [from.values(), to.values()];
     let mut storage = memory::take_weights();
-    let weights = transformed::<F, SIDE, TAPS>(weight, channels, &mut storage);
+    let weights = transformed::<F, SIDE, TAPS>(&weights.in_order(), channels, &mut storage);
     let line = to.grid[2] * to.channels;
     let mut out = vec![0.0; tiles.lines_before(tiles.layers()) * line];
     let mut rest = &mut out[..];
@@ -56,9 +56,12 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
                 weights,
                 channels,
                 rows: layers.start * tiles.grid[1]..layers.end * tiles.grid[1],
-                to,
-                first_line,
-                out,
+                out: Outputs {
+                    tiles,
+                    to,
+                    first_line,
+                    out,
+                },
             }
         })
         .collect();
@@ -79,10 +82,7 @@ struct Share<'a, F, const SIDE: usize, const TAPS: usize> {
     channels: [usize; 2],
     /// Rows of tiles.
     rows: Range<usize>,
-    to: Side,
-    /// The first line of `out`.
-    first_line: usize,
-    out: &'a mut [f32],
+    out: Outputs<'a>,
 }
 
 impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
@@ -136,12 +136,17 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                             product(simd, rows, inputs, panel, width, out);
                         }
                     }
-                    add_line::<S, F, SIDE, TAPS>(simd, [z, y], out_stride, products, sums);
+                    let len = count * outputs;
+                    add_line::<S, F, SIDE, TAPS>(simd, [z, y], len, out_stride, products, sums);
                 }
             }
             for row in block.clone() {
                 let first = (row - block.start) * width;
-                self.write::<S>(row, first, count, out_stride, sums);
+                self.out.write(row, |output, tile, value| {
+                    let (column, width) = panel_of::<S>(value, outputs);
+                    let at = count * column + (first + tile) * width + value - column;
+                    &sums[output * out_stride + at..]
+                });
             }
         }
         memory::put_back(Scratch::Left, left);
@@ -149,16 +154,23 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
     }
 }
 
-impl<F, const SIDE: usize, const TAPS: usize> Share<'_, F, SIDE, TAPS> {
-    /// The outputs of a row of tiles that are not past the edge: of `count` tiles those from `first` on.
+/// Some layers of outputs.
+pub(super) struct Outputs<'a> {
+    pub(super) tiles: Tiles,
+    pub(super) to: Side,
+    /// The first line of `out`.
+    pub(super) first_line: usize,
+    pub(super) out: &'a mut [f32],
+}
+
+impl Outputs<'_> {
+    /// Those of a row of tiles that are not past the edge. `from`: what begins with a vector, of an output of a tile, a tile of the
+    /// row and the first value.
     #[inline(always)]
-    fn write<S: Simd>(
+    pub(super) fn write<'f>(
         &mut self,
         row: usize,
-        first: usize,
-        count: usize,
-        stride: usize,
-        sums: &[f32],
+        from: impl Fn(usize, usize, usize) -> &'f [f32],
     ) {
         let Side {
             grid: [d, h, w],
@@ -176,29 +188,27 @@ impl<F, const SIDE: usize, const TAPS: usize> Share<'_, F, SIDE, TAPS> {
             let line = ((volume * d + z) * h + y - self.first_line) * w * channels;
             let line = &mut self.out[line..][..w * channels];
             for (at, to) in line.chunks_mut(self.to.part()).enumerate() {
-                let (tile, x) = (first + at / OUTPUTS, at % OUTPUTS);
-                let sums = &sums[(corner * OUTPUTS + x) * stride..];
+                let output = corner * OUTPUTS + at % OUTPUTS;
                 for (vector, to) in to.as_chunks_mut::<VECTOR>().0.iter_mut().enumerate() {
                     let value = part * self.to.part() + vector * VECTOR;
-                    let (column, width) = panel_of::<S>(value, self.channels[1]);
-                    let from = count * column + tile * width + value - column;
-                    to.copy_from_slice(&sums[from..from + VECTOR]);
+                    to.copy_from_slice(&from(output, at / OUTPUTS, value)[..VECTOR]);
                 }
             }
         }
     }
 }
 
-/// Adds `Aᵀ m` of a line of points.
+/// Adds `Aᵀ m` of a line of points: `len` values each, at a stride.
 #[inline(always)]
-fn add_line<S: Simd, F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
+pub(super) fn add_line<S: Simd, F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
     simd: S,
     [z, y]: [usize; 2],
+    len: usize,
     stride: usize,
     products: &[f32],
     sums: &mut [f32],
 ) {
-    for at in (0..stride - VECTOR).step_by(S::F32_LANES) {
+    for at in (0..len).step_by(S::F32_LANES) {
         let mut values = [simd.splat_f32s(0.0); SIDE];
         for (x, value) in values.iter_mut().enumerate() {
             *value = load::<S>(products, x * stride + at);
@@ -221,7 +231,7 @@ fn add_line<S: Simd, F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
 
 /// Rows of `depth` values times the panel that `weights` begins with.
 #[inline(always)]
-fn product<S: Simd>(
+pub(super) fn product<S: Simd>(
     simd: S,
     rows: &[f32],
     depth: usize,

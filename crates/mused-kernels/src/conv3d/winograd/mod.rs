@@ -15,6 +15,7 @@
 //! shapes of 3³ with 32 to 128 channels 6.0e-7, 5.3e-7, 8.4e-7; 256 and 512 channels 7.0e-7, 7.6e-7 and (direct) 6.9e-7;
 //! four of 7³ by phases 2.2e-6, 2.5e-6, 3.4e-6 (the weights of three). The direct form of the last two kinds has 4.4e-7, 4.0e-7, 6.9e-7.
 
+mod by_columns;
 mod convolution;
 mod phases;
 mod rows;
@@ -29,6 +30,7 @@ use super::gather::panel_width;
 use crate::matmul::widest;
 use rows::{Side, Tiles};
 use transform::{OUTPUTS, OfFour, OfThree};
+use weights::Weights;
 
 /// Channels are a multiple of this: whole vectors on every processor. So many values are a cache line.
 const VECTOR: usize = 16;
@@ -39,6 +41,10 @@ const MOST: usize = 512;
 const MOST_SUMS: usize = 1 << 14;
 /// Fewest tiles: 512 channels make up for the transform of their weights with some 50.
 const FEWEST_TILES: usize = 48;
+
+/// From so many weights of a point on, and up to so many tiles, weights are transformed where they are used.
+const MANY_WEIGHTS: usize = 1 << 16;
+const FEW_TILES: usize = 256;
 
 /// A convolution that is made in this way.
 #[derive(Clone, Copy)]
@@ -94,28 +100,45 @@ impl Plan {
     /// `[batch · positions, out]`.
     pub(super) fn forward(&self, x: &[f32], weight: &[f32]) -> Vec<f32> {
         let weight = phases::split(&self.sizes, weight);
-        self.convolution([self.inputs, self.outputs], self.padding, x, &weight)
+        let weights = Weights {
+            data: &weight,
+            rows: self.inputs.values(),
+            columns: self.outputs.values(),
+            turned: false,
+        };
+        self.convolution([self.inputs, self.outputs], self.padding, x, weights)
     }
 
     /// `[batch · input positions, in]`: a convolution of the gradient, from outputs to inputs.
     pub(super) fn input_gradient(&self, gradient: &[f32], weight: &[f32]) -> Vec<f32> {
         let weight = phases::split(&self.sizes, weight);
-        let weight = weights::backward(&weight, self.inputs.values(), self.outputs.values());
+        let weights = Weights {
+            data: &weight,
+            rows: self.outputs.values(),
+            columns: self.inputs.values(),
+            turned: true,
+        };
         let padding = self.padding.map(|n| self.taps - 1 - n);
-        self.convolution([self.outputs, self.inputs], padding, gradient, &weight)
+        self.convolution([self.outputs, self.inputs], padding, gradient, weights)
     }
 
     fn convolution(
         &self,
-        [from, to]: [Side; 2],
+        sides: [Side; 2],
         padding: [usize; 3],
         x: &[f32],
-        weight: &[f32],
+        weights: Weights<'_>,
     ) -> Vec<f32> {
         let batch = self.sizes.batch;
-        match self.taps {
-            3 => convolution::convolution::<OfThree, 4, 3>(batch, [from, to], padding, x, weight),
-            _ => convolution::convolution::<OfFour, 5, 4>(batch, [from, to], padding, x, weight),
+        let by_columns = weights.rows * weights.columns >= MANY_WEIGHTS
+            && Tiles::of(batch, sides[1]).count() <= FEW_TILES;
+        match (self.taps, by_columns) {
+            (3, true) => {
+                by_columns::convolution::<OfThree, 4, 3>(batch, sides, padding, x, weights)
+            }
+            (3, _) => convolution::convolution::<OfThree, 4, 3>(batch, sides, padding, x, weights),
+            (_, true) => by_columns::convolution::<OfFour, 5, 4>(batch, sides, padding, x, weights),
+            _ => convolution::convolution::<OfFour, 5, 4>(batch, sides, padding, x, weights),
         }
     }
 

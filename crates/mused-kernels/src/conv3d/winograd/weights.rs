@@ -1,6 +1,8 @@
 //! Weights and their transform.
 
+use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -8,6 +10,7 @@ use rayon::prelude::*;
 use super::transform::{Form, cube, load, store};
 use super::{VECTOR, panels};
 use crate::conv3d::gather::panel_width;
+use crate::fetch::prefetch_behind;
 use crate::matmul::aligned;
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
@@ -99,21 +102,105 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
     }
 }
 
-/// `[taps, out, in]` of `[taps, in, out]`, taps from last to first: what the gradient meets.
-pub(super) fn backward(weight: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
-    let mut back = vec![0.0; weight.len()];
-    let size = inputs * outputs;
-    let taps = back.par_chunks_mut(size).zip(weight.par_chunks(size).rev());
-    taps.for_each(|(back, tap)| {
-        // A vector of inputs at a time: what is read stays in the first-level cache over the outputs.
-        for (first, rows) in tap.chunks_exact(VECTOR * outputs).enumerate() {
-            for (output, back) in back.chunks_exact_mut(inputs).enumerate() {
-                let back = &mut back[first * VECTOR..][..VECTOR];
-                for (value, row) in back.iter_mut().zip(rows.chunks_exact(outputs)) {
-                    *value = row[output];
+/// Weights of a convolution, `[taps, rows, columns]`, as they lie in memory or turned around.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    /// In memory they are `[taps, columns, rows]`, taps from last to first: what the gradient of a convolution of
+    /// these weights meets.
+    pub(super) turned: bool,
+}
+
+impl<'a> Weights<'a> {
+    /// `[taps, rows, columns]`.
+    pub(super) fn in_order(self) -> Cow<'a, [f32]> {
+        if !self.turned {
+            return self.data.into();
+        }
+        let mut out = vec![0.0; self.data.len()];
+        let size = self.rows * self.columns;
+        let taps = self.data.par_chunks(size).rev();
+        out.par_chunks_mut(size).zip(taps).for_each(|(out, tap)| {
+            // A vector of columns at a time: what is read stays in the first-level cache over the rows.
+            for (first, of_columns) in tap.chunks_exact(VECTOR * self.rows).enumerate() {
+                for (row, out) in out.chunks_exact_mut(self.columns).enumerate() {
+                    let out = &mut out[first * VECTOR..][..VECTOR];
+                    for (value, of_column) in out.iter_mut().zip(of_columns.chunks_exact(self.rows))
+                    {
+                        *value = of_column[row];
+                    }
+                }
+            }
+        });
+        out.into()
+    }
+
+    /// Sums over the taps of the first axis, each times its factor, of a tap of the two others: of some columns, for each panel,
+    /// rows of the panel's width.
+    #[inline(always)]
+    pub(super) fn combined<S: Simd, const TAPS: usize>(
+        &self,
+        simd: S,
+        factors: &[f32; TAPS],
+        tap: usize,
+        columns: Range<usize>,
+        out: &mut [f32],
+    ) {
+        let size = self.rows * self.columns;
+        let of = |z: usize| match self.turned {
+            true => &self.data[(TAPS.pow(3) - 1 - z * TAPS * TAPS - tap) * size..][..size],
+            false => &self.data[(z * TAPS * TAPS + tap) * size..][..size],
+        };
+        let mut terms = [(&[][..], simd.splat_f32s(0.0)); TAPS];
+        let mut count = 0;
+        for (z, &factor) in factors.iter().enumerate() {
+            if factor != 0.0 {
+                terms[count] = (of(z), simd.splat_f32s(factor));
+                count += 1;
+            }
+        }
+        let terms = &terms[..count];
+        // The next rows, or squares, lie too far apart for the processor to guess them.
+        let ahead = match self.turned {
+            true => 2 * VECTOR,
+            false => 8 * self.columns,
+        };
+        let sum = |at: usize| {
+            let mut sum = simd.splat_f32s(0.0);
+            for (values, factor) in terms {
+                prefetch_behind(&values[at], size_of::<f32>() * ahead);
+                sum = simd.mul_add_f32s(*factor, load::<S>(values, at), sum);
+            }
+            sum
+        };
+        for (first, width) in panels::<S>(columns.len()) {
+            let column = columns.start + first;
+            let panel = &mut out[first * self.rows..][..width * self.rows];
+            if !self.turned {
+                for (row, out) in panel.chunks_exact_mut(width).enumerate() {
+                    for lane in (0..width).step_by(S::F32_LANES) {
+                        store::<S>(out, lane, sum(row * self.columns + column + lane));
+                    }
+                }
+                continue;
+            }
+            // A square of values at a time.
+            for (index, out) in panel.chunks_exact_mut(S::F32_LANES * width).enumerate() {
+                for lane in (0..width).step_by(S::F32_LANES) {
+                    let mut square = [[0.0; VECTOR]; VECTOR];
+                    for (c, values) in square.iter_mut().take(S::F32_LANES).enumerate() {
+                        let at = (column + lane + c) * self.rows + index * S::F32_LANES;
+                        store::<S>(values, 0, sum(at));
+                    }
+                    for (r, out) in out.chunks_exact_mut(width).enumerate() {
+                        for (c, value) in out[lane..][..S::F32_LANES].iter_mut().enumerate() {
+                            *value = square[c][r];
+                        }
+                    }
                 }
             }
         }
-    });
-    back
+    }
 }
