@@ -59,8 +59,8 @@ pub(crate) fn forward(
         ..
     } = sizes;
     let dim = sizes.dim();
-    let mut output = vec![0.0; batch * tokens * dim];
-    let mut probabilities = vec![0.0; batch * heads * tokens * tokens];
+    let mut output = memory::zeros(batch * tokens * dim);
+    let mut probabilities = memory::zeros(batch * heads * tokens * tokens);
     if sizes.is_empty() {
         return (output, probabilities);
     }
@@ -237,7 +237,7 @@ pub(crate) fn gradient(
 ) -> Vec<f32> {
     let Sizes { tokens, heads, .. } = sizes;
     let dim = sizes.dim();
-    let mut result = vec![0.0; qkv.len()];
+    let mut result = memory::zeros(qkv.len());
     if sizes.is_empty() {
         return result;
     }

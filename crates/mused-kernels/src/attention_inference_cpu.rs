@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use crate::attention_cpu::{Sizes, softmax};
 use crate::matmul::{self, Target, View};
+use crate::memory;
 use crate::simd::{arch, worth_sharing};
 
 /// Queries handled at a time: their scores against some hundreds of keys stay in the second-level cache.
@@ -25,7 +26,7 @@ pub(crate) enum Attend<'a> {
 pub(crate) fn run(sizes: Sizes, qkv: &[f32], attend: Attend<'_>) -> Vec<f32> {
     let Sizes { batch, tokens, .. } = sizes;
     let dim = sizes.dim();
-    let mut output = vec![0.0; batch * tokens * dim];
+    let mut output = memory::zeros(batch * tokens * dim);
     if sizes.is_empty() {
         return output;
     }

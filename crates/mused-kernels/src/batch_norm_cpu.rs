@@ -3,6 +3,7 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use crate::memory;
 use crate::simd::{arch, worth_sharing};
 
 /// Values of one task: they stay in the second-level cache for a second look. Fixed, so that sums do not depend on the
@@ -148,7 +149,7 @@ pub(crate) fn affine(
     residual: Option<&[f32]>,
     relu: bool,
 ) -> Vec<f32> {
-    let mut y = vec![0.0; x.len()];
+    let mut y = memory::zeros(x.len());
     let channels = scale.len();
     if channels == 0 {
         return y;

@@ -17,7 +17,9 @@ use crate::dropout::{self, Dropout};
 use crate::gelu::{self, Activation};
 use crate::region_tokens::{self, Regions};
 use crate::region_tokens_cpu;
-use crate::{attention, attention_cpu, batch_norm_cpu, layer_norm, layer_norm_cpu, linear, matmul};
+use crate::{
+    attention, attention_cpu, batch_norm_cpu, layer_norm, layer_norm_cpu, linear, matmul, memory,
+};
 
 /// Contiguous tensors of `f32`, or nothing when one holds another type.
 fn floats<const N: usize>(tensors: [&FlexTensor; N]) -> Option<[FlexTensor; N]> {
@@ -449,7 +451,13 @@ impl KernelBackend for Cpu {
         let mut gradient = owned(gradient);
         let [gamma, beta] = batch_norm_cpu::gradient_sums(&forward, gradient.storage_mut());
         let empty = || tensor(vec![], [0, 0]);
-        let passed_on = if residual { gradient.clone() } else { empty() };
+        let passed_on = match residual {
+            true => tensor(
+                memory::copied(gradient.storage()),
+                gradient.layout().shape().clone(),
+            ),
+            false => empty(),
+        };
         batch_norm_cpu::input_gradient(&forward, [&gamma, &beta], gradient.storage_mut());
         let channels = [gamma.len()];
         [

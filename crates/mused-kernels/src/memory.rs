@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use crate::simd::threads;
+
 thread_local! {
     static SCRATCH: [Cell<Vec<f32>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
 }
@@ -73,6 +75,22 @@ pub(crate) fn written(
     unsafe { out.set_len(len) };
     out
 }
+
+/// So many zeros, set by all threads.
+pub(crate) fn zeros(len: usize) -> Vec<f32> {
+    written(len, PIECE, threads(len), |_, _| ())
+}
+
+/// The same values once more, copied by all threads.
+pub(crate) fn copied(values: &[f32]) -> Vec<f32> {
+    let copy = |index: usize, out: &mut [f32]| {
+        out.copy_from_slice(&values[index * PIECE..][..out.len()]);
+    };
+    written(values.len(), PIECE, threads(values.len()), copy)
+}
+
+/// Values that a thread sets at once.
+const PIECE: usize = 1 << 18;
 
 /// Asks the C library to keep what is freed for the next allocation, until the value is dropped, and for one heap for all
 /// threads that are started from now on: for work in steps of the same sizes.

@@ -53,7 +53,7 @@ pub(crate) fn forward(
     let Sizes {
         read, dim, columns, ..
     } = sizes;
-    let mut out = vec![0.0; sizes.batch * sizes.sequence()];
+    let mut out = memory::zeros(sizes.batch * sizes.sequence());
     let samples = out.chunks_exact_mut(sizes.sequence());
     for (sample, leading) in samples.zip(leading.chunks_exact(read * dim)) {
         sample[..read * dim].copy_from_slice(leading);
@@ -142,7 +142,7 @@ pub(crate) fn gradient(sizes: Sizes<'_>, inputs: &[f32], gradient: &[f32]) -> [V
         ..
     } = sizes;
     let sequence = sizes.sequence();
-    let mut weight = vec![0.0; sizes.weights() * dim];
+    let mut weight = memory::zeros(sizes.weights() * dim);
     let mut storage = memory::take(Scratch::Right);
     let (mut token, mut rest) = (read, weight.as_mut_slice());
     for columns in columns.chunks((PACKED / (batch * dim)).max(1)) {

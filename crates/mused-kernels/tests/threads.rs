@@ -101,8 +101,12 @@ fn volume_step() -> Vec<Vec<u32>> {
 }
 
 /// Convolutions by fewer multiplications: tiles that reach past the edges, more of them than a block has.
-fn tiled_step([inputs, between, outputs]: [usize; 3], stride: usize) -> Vec<Vec<u32>> {
-    let (input, taps) = ([6, 13, 15].map(|n| stride * n), 4 * stride - 1);
+fn tiled_step(
+    [inputs, between, outputs]: [usize; 3],
+    grid: [usize; 3],
+    stride: usize,
+) -> Vec<Vec<u32>> {
+    let (input, taps) = (grid.map(|n| stride * n), 4 * stride - 1);
     let x = random::<Train, 5>([2, input[0], input[1], input[2], inputs], 1).require_grad();
     let first = (random::<Train, 5>([taps, taps, taps, inputs, between], 2) * 0.02).detach();
     let second = (random::<Train, 5>([3, 3, 3, between, outputs], 3) * 0.02).detach();
@@ -121,12 +125,16 @@ fn tiled_step([inputs, between, outputs]: [usize; 3], stride: usize) -> Vec<Vec<
 
 #[test]
 fn volumes_give_the_same_bits_for_any_number_of_threads() {
-    let (many, few) = (
-        || tiled_step([80, 112, 128], 1),
-        || tiled_step([48, 64, 32], 1),
-    );
-    let strided = || tiled_step([32, 64, 48], 2);
-    for step in [volume_step as fn() -> Vec<Vec<u32>>, many, few, strided] {
+    let grid = [6, 13, 15];
+    let steps: [&(dyn Fn() -> Vec<Vec<u32>> + Sync); 5] = [
+        &volume_step,
+        &|| tiled_step([80, 112, 128], grid, 1),
+        &|| tiled_step([48, 64, 32], grid, 1),
+        &|| tiled_step([32, 64, 48], grid, 2),
+        // Few tiles of many channels.
+        &|| tiled_step([32, 256, 320], [5, 6, 5], 1),
+    ];
+    for step in steps {
         let expected = in_pool(1, step);
         for threads in [2, 3, 5] {
             assert!(in_pool(threads, step) == expected, "{threads} threads");

@@ -237,6 +237,22 @@ fn large_convolutions_agree() {
     check_convolution([1, 2, 3], [24, 21, 20], [3; 3], same, 5, false);
 }
 
+/// Few tiles of many channels: weights are transformed where they are used.
+#[test]
+fn convolutions_of_many_channels_agree() {
+    let window = Window {
+        stride: [1; 3],
+        padding: [2, 0, 1],
+    };
+    check_convolution([2, 256, 256], [5, 7, 5], [3; 3], window, 1, false);
+    let window = Window::cubic(1, 1);
+    check_convolution([2, 352, 192], [5, 6, 5], [3; 3], window, 2, false);
+    let (channels, input) = ([2, 64, 128], [10, 12, 10]);
+    let window = Window::cubic(2, 3);
+    let tolerances = [tolerance::PHASES; 3];
+    check_convolution_to(tolerances, channels, input, [7; 3], window, 3, false);
+}
+
 #[test]
 fn a_kernel_that_does_not_fit_has_no_output() {
     assert_eq!(

@@ -7,6 +7,8 @@ use rayon::prelude::*;
 use super::Window;
 use super::gather::{Gather, Taps};
 use super::winograd;
+use crate::memory;
+use crate::simd::threads;
 
 /// Everything the loops need to know about one convolution.
 #[derive(Clone, Copy, Debug)]
@@ -61,22 +63,20 @@ impl<'a> Padded<'a> {
             };
         }
         let plane = grid[1] * grid[2] * channels;
-        let mut data = vec![0.0; batch * grid[0] * plane];
         let line = w * channels;
-        let copy = |(index, plane): (usize, &mut [f32])| {
+        let copy = |index: usize, plane: &mut [f32]| {
             let (volume, at) = (index / grid[0], index % grid[0]);
             if at < before[0] || at >= before[0] + d {
                 return;
             }
             let source = &x[(volume * d + at - before[0]) * h * line..][..h * line];
-            for (y, source) in source.chunks_exact(line).enumerate() {
+            for (y, source) in source.chunks_exact(line.max(1)).enumerate() {
                 let start = ((y + before[1]) * grid[2] + before[2]) * channels;
                 plane[start..start + line].copy_from_slice(source);
             }
         };
-        if line > 0 && plane > 0 {
-            data.par_chunks_mut(plane).enumerate().for_each(copy);
-        }
+        let len = batch * grid[0] * plane;
+        let data = memory::written(len, plane.max(1), threads(len), copy);
         Self {
             data: data.into(),
             grid,
@@ -229,7 +229,7 @@ pub(crate) fn input_gradient(sizes: Sizes, gradient: &[f32], weight: &[f32]) -> 
             }
         }
     }
-    let mut out = vec![0.0; batch * input.iter().product::<usize>() * inputs];
+    let mut out = memory::zeros(batch * input.iter().product::<usize>() * inputs);
     let line = input[2] * inputs;
     if line == 0 {
         return out;

@@ -170,7 +170,7 @@ impl Gather<'_> {
         let panels = columns.div_ceil(width).max(1);
         let lanes = lanes();
         let last_width = (columns - (panels - 1) * width).next_multiple_of(lanes);
-        let mut out = vec![0.0; count * ((panels - 1) * width + last_width)];
+        let mut out = memory::zeros(count * ((panels - 1) * width + last_width));
         if count == 0 || columns == 0 || blocks.is_empty() {
             out.truncate(count * columns);
             return out;
@@ -215,7 +215,7 @@ impl Gather<'_> {
 /// Rows of all columns from panels one after another.
 fn interleave(panels: &[f32], rows: usize, columns: usize, width: usize) -> Vec<f32> {
     let lanes = lanes();
-    let mut out = vec![0.0; rows * columns];
+    let mut out = memory::zeros(rows * columns);
     let share = FEWEST_ROWS;
     out.par_chunks_mut(share * columns)
         .enumerate()

@@ -83,7 +83,7 @@ pub(crate) fn weight_gradient(sizes: Sizes, x: &[f32], gradient: &[f32]) -> Vec<
         ..
     } = sizes;
     let weights = sizes.taps() * inputs;
-    let mut out = vec![0.0; weights * outputs];
+    let mut out = memory::zeros(weights * outputs);
     let positions = sizes.positions();
     if out.is_empty() || positions == 0 {
         return out;
@@ -127,7 +127,7 @@ pub(crate) fn weight_gradient(sizes: Sizes, x: &[f32], gradient: &[f32]) -> Vec<
         return out;
     }
     let parts = positions.div_ceil(PART);
-    let mut sums = vec![0.0; parts * out.len()];
+    let mut sums = memory::zeros(parts * out.len());
     sums.par_chunks_mut(out.len())
         .with_max_len(1)
         .enumerate()

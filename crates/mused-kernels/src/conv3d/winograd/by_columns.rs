@@ -9,6 +9,7 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::convolution::{Outputs, add_line, product};
+use super::points::{self, Layout};
 use super::rows::{Side, Source, Tiles};
 use super::transform::{Form, OUTPUTS, line, load, store};
 use super::weights::Weights;
@@ -18,9 +19,7 @@ use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
 /// Most columns of a task.
-const COLUMNS: usize = 64;
-/// Most rows of tiles whose inputs are transformed at once.
-const ROWS: usize = 8;
+pub(super) const COLUMNS: usize = 64;
 
 /// `[batch · positions of to, its channels]`.
 pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
@@ -34,29 +33,14 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
     let source = Source::new(tiles, from, padding, x);
     let (count, inputs, outputs) = (tiles.count(), from.values(), to.values());
     let mut storage = memory::take_weights();
-    // A cache line more: at distances of powers of two they would compete for a few places of the caches.
-    let point_len = count * inputs + VECTOR;
-    let points = aligned(&mut storage, SIDE.pow(3) * point_len);
-    points
-        .par_chunks_mut(SIDE * SIDE * point_len)
-        .with_max_len(1)
-        .enumerate()
-        .for_each(|(z, out)| {
-            arch().dispatch(Inputs::<F, SIDE, TAPS> {
-                form: PhantomData,
-                source: &source,
-                rows: tiles.rows(),
-                width: tiles.grid[2],
-                z,
-                point_len,
-                out,
-            });
-        });
+    let layout = Layout::new(count, inputs, inputs, false);
+    let points = aligned(&mut storage, SIDE.pow(3) * layout.len());
+    points::transform(tiles, &source, &F::OF_INPUT, layout, points);
     let points = &*points;
     let tasks = outputs.div_ceil(COLUMNS);
     let part = count * COLUMNS + VECTOR;
     let task_len = OUTPUTS.pow(3) * part;
-    let mut sums = vec![0.0; tasks * task_len];
+    let mut sums = memory::zeros(tasks * task_len);
     sums.par_chunks_mut(task_len)
         .with_max_len(1)
         .enumerate()
@@ -65,7 +49,7 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
             arch().dispatch(Task::<F, SIDE, TAPS> {
                 form: PhantomData,
                 points,
-                point_len,
+                point_len: layout.len(),
                 count,
                 weights,
                 columns: [first, outputs.min(first + COLUMNS)],
@@ -75,7 +59,7 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
         });
     memory::put_back_weights(storage);
     let line = to.grid[2] * to.channels;
-    let mut out = vec![0.0; tiles.lines_before(tiles.layers()) * line];
+    let mut out = memory::zeros(tiles.lines_before(tiles.layers()) * line);
     let mut rest = &mut out[..];
     let layers: Vec<_> = (0..tiles.layers())
         .map(|layer| {
@@ -100,53 +84,6 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
         });
     });
     out
-}
-
-/// The inputs of all tiles at a point of depth, transformed: for each point, for each tile, its channels.
-struct Inputs<'a, F, const SIDE: usize, const TAPS: usize> {
-    form: PhantomData<F>,
-    source: &'a Source<'a, SIDE>,
-    /// Rows of tiles, and tiles of a row.
-    rows: usize,
-    width: usize,
-    z: usize,
-    point_len: usize,
-    out: &'a mut [f32],
-}
-
-impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
-    for Inputs<'_, F, SIDE, TAPS>
-{
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let inputs = (self.point_len - VECTOR) / (self.rows * self.width);
-        let mut storage = memory::take(Scratch::Left);
-        for first in (0..self.rows).step_by(ROWS) {
-            let block = first..self.rows.min(first + ROWS);
-            let rows = self.source.rows(block, 0..self.source.parts());
-            let (plane, buffer) = aligned(&mut storage, rows.plane_len() + rows.line_len())
-                .split_at_mut(rows.plane_len());
-            rows.depth(simd, &F::OF_INPUT[self.z], plane);
-            for y in 0..SIDE {
-                let out = &mut self.out[y * SIDE * self.point_len..];
-                rows.line(
-                    simd,
-                    &F::OF_INPUT,
-                    y,
-                    plane,
-                    buffer,
-                    #[inline(always)]
-                    |x, tile, channel, value| {
-                        let tile = first * self.width + tile;
-                        store::<S>(out, x * self.point_len + tile * inputs + channel, value);
-                    },
-                );
-            }
-        }
-        memory::put_back(Scratch::Left, storage);
-    }
 }
 
 /// All tiles times some columns, a line of points at a time.

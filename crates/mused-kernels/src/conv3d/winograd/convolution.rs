@@ -35,7 +35,7 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
     let mut storage = memory::take_weights();
     let weights = transformed::<F, SIDE, TAPS>(&weights.in_order(), channels, &mut storage);
     let line = to.grid[2] * to.channels;
-    let mut out = vec![0.0; tiles.lines_before(tiles.layers()) * line];
+    let mut out = memory::zeros(tiles.lines_before(tiles.layers()) * line);
     let mut rest = &mut out[..];
     let layers = tiles.layers();
     let shares = (tiles.count() / SHARE).max(1);

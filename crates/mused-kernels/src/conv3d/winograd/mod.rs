@@ -16,8 +16,10 @@
 //! four of 7³ by phases 2.2e-6, 2.5e-6, 3.4e-6 (the weights of three). The direct form of the last two kinds has 4.4e-7, 4.0e-7, 6.9e-7.
 
 mod by_columns;
+mod by_rows;
 mod convolution;
 mod phases;
+mod points;
 mod rows;
 mod transform;
 mod weight_gradient;
@@ -130,9 +132,7 @@ impl Plan {
         weights: Weights<'_>,
     ) -> Vec<f32> {
         let batch = self.sizes.batch;
-        let by_columns = weights.rows * weights.columns >= MANY_WEIGHTS
-            && Tiles::of(batch, sides[1]).count() <= FEW_TILES;
-        match (self.taps, by_columns) {
+        match (self.taps, self.by_columns(sides[1])) {
             (3, true) => {
                 by_columns::convolution::<OfThree, 4, 3>(batch, sides, padding, x, weights)
             }
@@ -144,13 +144,26 @@ impl Plan {
 
     /// Whether its weight gradient takes less time in this way, too.
     pub(super) fn serves_weights(&self) -> bool {
-        self.inputs.values() * self.outputs.values() <= MOST_SUMS
+        self.inputs.values() * self.outputs.values() <= MOST_SUMS || self.weights_by_rows()
+    }
+
+    /// Whether all tiles are transformed at once, and the weights where they are used.
+    fn by_columns(&self, to: Side) -> bool {
+        self.inputs.values() * self.outputs.values() >= MANY_WEIGHTS
+            && Tiles::of(self.sizes.batch, to).count() <= FEW_TILES
+    }
+
+    fn weights_by_rows(&self) -> bool {
+        let whole = |side: Side| side.values().is_multiple_of(by_rows::ROWS);
+        self.by_columns(self.outputs) && whole(self.inputs) && whole(self.outputs)
     }
 
     /// `[taps · in, out]`.
     pub(super) fn weight_gradient(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
-        let sums = match self.taps {
-            3 => weight_gradient::sums::<OfThree, 4, 3>(self, x, gradient),
+        let sums = match (self.taps, self.weights_by_rows()) {
+            (3, true) => by_rows::sums::<OfThree, 4, 3>(self, x, gradient),
+            (3, _) => weight_gradient::sums::<OfThree, 4, 3>(self, x, gradient),
+            (_, true) => by_rows::sums::<OfFour, 5, 4>(self, x, gradient),
             _ => weight_gradient::sums::<OfFour, 5, 4>(self, x, gradient),
         };
         phases::join(&self.sizes, sums)
@@ -203,7 +216,8 @@ mod tests {
         for (input, channels, taps, stride, weights) in [
             ([56, 64, 56], [32, 64], 7, 2, true),
             ([14, 16, 14], [128, 128], 3, 1, true),
-            ([7, 8, 7], [512, 512], 3, 1, false),
+            ([7, 8, 7], [512, 512], 3, 1, true),
+            ([14, 16, 14], [512, 512], 3, 1, false),
         ] {
             let plan = of(input, channels, taps, stride);
             assert!(

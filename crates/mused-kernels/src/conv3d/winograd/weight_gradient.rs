@@ -29,7 +29,7 @@ pub(super) fn sums<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
     // Lines of points, of which the inputs come from the same lines of a part; where there is one part, tasks enough for many
     // threads are worth more than that.
     let together = if parts == 1 { 1 } else { SIDE };
-    let mut sums = vec![0.0; parts * SIDE * SIDE * TAPS * size];
+    let mut sums = memory::zeros(parts * SIDE * SIDE * TAPS * size);
     sums.par_chunks_mut(together * TAPS * size)
         .with_max_len(1)
         .enumerate()
@@ -48,7 +48,7 @@ pub(super) fn sums<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
                 out,
             });
         });
-    let mut out = vec![0.0; TAPS.pow(3) * parts * size];
+    let mut out = memory::zeros(TAPS.pow(3) * parts * size);
     out.par_chunks_mut(size)
         .enumerate()
         .for_each(|(index, out)| {

@@ -119,7 +119,7 @@ impl<'a> Weights<'a> {
         if !self.turned {
             return self.data.into();
         }
-        let mut out = vec![0.0; self.data.len()];
+        let mut out = memory::zeros(self.data.len());
         let size = self.rows * self.columns;
         let taps = self.data.par_chunks(size).rev();
         out.par_chunks_mut(size).zip(taps).for_each(|(out, tap)| {
