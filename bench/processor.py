@@ -199,8 +199,8 @@ def main():
             print("A bf16 is left out: this processor has no avx512_bf16")
     if "B" in given.only:
         training = dict(model="BrainFormer", shape="2, 1, 112, 128, 112", batch=2, bf16=False)
-        peer = lambda: table.peer(TRAINING.format(**training), 2)
-        table.measure("B", {"mused": lambda: table.ours("volume", batch=2, runs=2), "PyTorch": peer})
+        peer = lambda: table.peer(TRAINING.format(**training), 4)
+        table.measure("B", {"mused": lambda: table.ours("volume", batch=2, runs=4), "PyTorch": peer})
     with tempfile.TemporaryDirectory() as folder:
         if "C" in given.only:
             subprocess.run([sys.executable, HERE / "clip_pytorch.py", folder], check=True)

@@ -26,9 +26,12 @@ pub(super) fn sums<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
     let gradient = Source::<OUTPUTS>::new(tiles, plan.outputs, [0; 3], gradient);
     let (parts, outputs) = (plan.inputs.parts(), plan.outputs.values());
     let size = plan.inputs.part() * outputs;
-    // Lines of points, of which the inputs come from the same lines of a part; where there is one part, tasks enough for many
-    // threads are worth more than that.
-    let together = if parts == 1 { 1 } else { SIDE };
+    // Lines of points of one depth come from the same lines of a part; tasks enough for many threads are worth more than that. A
+    // line's sums are the same either way.
+    let together = match parts * SIDE >= 2 * rayon::current_num_threads() {
+        true => SIDE,
+        false => 1,
+    };
     let mut sums = memory::zeros(parts * SIDE * SIDE * TAPS * size);
     sums.par_chunks_mut(together * TAPS * size)
         .with_max_len(1)
