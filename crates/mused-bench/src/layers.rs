@@ -27,9 +27,6 @@ pub(crate) fn all<B: KernelBackend>(
     print: impl Fn(Value),
 ) -> anyhow::Result<()> {
     for (name, [d, h, w], [inputs, outputs], size, stride, times) in LAYERS {
-        if std::env::var("L").is_ok_and(|l| l != name) {
-            continue;
-        }
         let device = Default::default();
         let window = Window::cubic(stride, size / 2);
         let random = |shape| {

@@ -63,5 +63,5 @@ pub use gpu::{Cuda, keep_compiled_kernels};
 pub use layer_norm::layer_norm;
 pub use linear::{linear, linear_activated};
 pub use matmul::row_products;
-pub use memory::{Heap, KeptMemory, keep_freed_memory, return_freed_memory};
+pub use memory::{Heap, KeptMemory, keep_freed_memory, return_freed_memory, share_heap};
 pub use region_tokens::{Regions, region_tokens};

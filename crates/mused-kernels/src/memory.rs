@@ -76,64 +76,89 @@ pub(crate) fn written(
     out
 }
 
-/// So many zeros, set by all threads.
+/// So many zeros, set by all threads where there are many.
 pub(crate) fn zeros(len: usize) -> Vec<f32> {
     written(len, PIECE, threads(len), |_, _| ())
 }
 
-/// The same values once more, copied by all threads.
+/// The same values once more, copied by all threads where there are many.
 pub(crate) fn copied(values: &[f32]) -> Vec<f32> {
-    let copy = |index: usize, out: &mut [f32]| {
-        out.copy_from_slice(&values[index * PIECE..][..out.len()]);
-    };
-    written(values.len(), PIECE, threads(values.len()), copy)
+    let values = values.par_iter().with_min_len(PIECE);
+    values.copied().collect()
 }
 
 /// Values that a thread sets at once.
 const PIECE: usize = 1 << 18;
 
-/// Asks the C library to keep what is freed for the next allocation, until the value is dropped, and for one heap for all
-/// threads that are started from now on: for work in steps of the same sizes.
+/// How many [`KeptMemory`] there are.
+static KEPT: Mutex<usize> = Mutex::new(0);
+
+/// Asks the C library for one heap for all threads, for good: to be called before there are any.
+///
+/// glibc gives threads heaps of their own, and what one of them has freed is no other's: a training step whose operations
+/// run now on this thread and now on that one came to hold its activations once a thread (1.85 GB instead of 1.11 GB on
+/// two). Threads that have a heap by now keep it. Does nothing where the C library is not glibc.
+pub fn share_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::mallopt(glibc::ARENA_MAX, 1);
+}
+
+/// Asks the C library to keep what is freed for the next allocation, until the value is dropped, and shares the heap
+/// ([`share_heap`]): for work in steps of the same sizes.
 ///
 /// glibc by itself returns every freed buffer of more than 32 MiB to the system, and often smaller ones; the pages of the next
-/// one then come one fault at a time, each set to zero: a twelfth of a training step of the volume model. And it gives threads
-/// heaps of their own, where what one has freed is no other's: a step whose operations run now on this thread and now on that
-/// one came to hold its activations once a thread (1.85 GB instead of 1.11 GB on two). Does nothing where the C library is not
-/// glibc.
+/// one then come one fault at a time, each set to zero: a twelfth of a training step of the volume model.
 #[must_use = "what is freed is kept until this is dropped"]
 pub fn keep_freed_memory() -> KeptMemory {
+    share_heap();
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    *kept += 1;
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        glibc::mallopt(glibc::ARENA_MAX, 1);
         glibc::mallopt(glibc::MMAP_MAX, 0);
-        glibc::mallopt(glibc::TRIM_THRESHOLD, i32::MAX);
+        glibc::mallopt(glibc::TRIM_THRESHOLD, glibc::NEVER);
     }
     KeptMemory(())
 }
 
-/// While it lives, freed memory is kept: [`keep_freed_memory`]. Dropped, it does as [`return_freed_memory`].
+/// While one lives, freed memory is kept: [`keep_freed_memory`]. When the last is dropped, it is returned to the system, and the C
+/// library does about as it does by itself.
 #[derive(Debug)]
 pub struct KeptMemory(());
 
 impl Drop for KeptMemory {
     fn drop(&mut self) {
-        return_freed_memory();
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept -= 1;
+        if *kept == 0 {
+            return_above(32 << 20);
+        }
     }
 }
 
 /// Returns to the system what was freed, and has the C library return at once what is freed from now on in pieces of more than
-/// a MiB; with one heap, too. For closed forms, whose large matrices are each of another size: what was kept of them lay between other
-/// buffers.
+/// a MiB; shares the heap, too. For closed forms, whose large matrices are each of another size: what was kept of them lay
+/// between other buffers. Does nothing while a [`KeptMemory`] lives.
 pub fn return_freed_memory() {
+    share_heap();
+    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if *kept == 0 {
+        return_above(1 << 20);
+    }
+}
+
+/// Of so many bytes on.
+fn return_above(bytes: i32) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        glibc::mallopt(glibc::ARENA_MAX, 1);
         glibc::mallopt(glibc::MMAP_MAX, glibc::DEFAULT_MMAP_MAX);
-        glibc::mallopt(glibc::MMAP_THRESHOLD, 1 << 20);
+        glibc::mallopt(glibc::MMAP_THRESHOLD, bytes);
         // Twice the other, as glibc itself has the two.
-        glibc::mallopt(glibc::TRIM_THRESHOLD, 2 << 20);
+        glibc::mallopt(glibc::TRIM_THRESHOLD, 2 * bytes);
         glibc::malloc_trim(0);
     }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = bytes;
 }
 
 /// The system's allocator, but where there is no memory left the program says so and ends with exit code 1. Rust by itself
@@ -184,6 +209,8 @@ mod glibc {
     pub(super) const MMAP_THRESHOLD: i32 = -3;
     pub(super) const MMAP_MAX: i32 = -4;
     pub(super) const ARENA_MAX: i32 = -8;
+    /// A threshold that is never reached.
+    pub(super) const NEVER: i32 = -1;
     /// How many buffers glibc by itself has from the system at once.
     pub(super) const DEFAULT_MMAP_MAX: i32 = 1 << 16;
     unsafe extern "C" {

@@ -237,20 +237,32 @@ fn large_convolutions_agree() {
     check_convolution([1, 2, 3], [24, 21, 20], [3; 3], same, 5, false);
 }
 
-/// Few tiles of many channels: weights are transformed where they are used.
+/// Few tiles of many channels: weights are transformed where they are used (`winograd::tests` holds that these shapes are).
 #[test]
 fn convolutions_of_many_channels_agree() {
-    let window = Window {
+    let (same, strided) = (Window::cubic(1, 1), Window::cubic(2, 3));
+    let uneven = Window {
         stride: [1; 3],
         padding: [2, 0, 1],
     };
-    check_convolution([2, 256, 256], [5, 7, 5], [3; 3], window, 1, false);
-    let window = Window::cubic(1, 1);
-    check_convolution([2, 352, 192], [5, 6, 5], [3; 3], window, 2, false);
-    let (channels, input) = ([2, 64, 128], [10, 12, 10]);
-    let window = Window::cubic(2, 3);
-    let tolerances = [tolerance::PHASES; 3];
-    check_convolution_to(tolerances, channels, input, [7; 3], window, 3, false);
+    let exact = [tolerance::FORWARD, tolerance::GRADIENT, tolerance::GRADIENT];
+    let by_phases = [tolerance::PHASES; 3];
+    for (seed, (channels, input, taps, window, tolerances)) in (1..).zip([
+        ([2, 256, 256], [5, 7, 5], 3, uneven, exact),
+        ([1, 256, 256], [7, 8, 7], 3, same, exact),
+        // Tasks of other sizes: the last of the input gradient, and of the forward pass.
+        ([2, 352, 192], [5, 6, 5], 3, same, exact),
+        ([2, 192, 368], [5, 6, 5], 3, same, exact),
+        ([2, 64, 128], [9, 11, 9], 7, strided, by_phases),
+    ]) {
+        // What is left in buffers must not be seen.
+        let [batch, inputs, outputs] = channels;
+        let not_a_number = |shape| Tensor::<Train, 5>::full(shape, f32::NAN, &Default::default());
+        let x = not_a_number([batch, input[0], input[1], input[2], inputs]).require_grad();
+        let weight = not_a_number([taps, taps, taps, inputs, outputs]).require_grad();
+        conv3d(x, weight, window).sum().backward();
+        check_convolution_to(tolerances, channels, input, [taps; 3], window, seed, false);
+    }
 }
 
 #[test]

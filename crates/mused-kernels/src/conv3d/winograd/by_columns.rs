@@ -18,8 +18,11 @@ use crate::matmul::aligned;
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
-/// Most columns of a task.
-pub(super) const COLUMNS: usize = 64;
+/// Columns of a task: fewer where there would be threads without one. What is summed is the same.
+fn columns_of_task(outputs: usize, threads: usize) -> usize {
+    let enough = |columns: &usize| outputs.div_ceil(*columns) >= threads;
+    [64, 32].into_iter().find(enough).unwrap_or(VECTOR)
+}
 
 /// `[batch · positions of to, its channels]`.
 pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
@@ -37,22 +40,23 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
     let points = aligned(&mut storage, SIDE.pow(3) * layout.len());
     points::transform(tiles, &source, &F::OF_INPUT, layout, points);
     let points = &*points;
-    let tasks = outputs.div_ceil(COLUMNS);
-    let part = count * COLUMNS + VECTOR;
+    let columns = columns_of_task(outputs, rayon::current_num_threads());
+    let tasks = outputs.div_ceil(columns);
+    let part = count * columns + VECTOR;
     let task_len = OUTPUTS.pow(3) * part;
     let mut sums = memory::zeros(tasks * task_len);
     sums.par_chunks_mut(task_len)
         .with_max_len(1)
         .enumerate()
         .for_each(|(task, sums)| {
-            let first = task * COLUMNS;
+            let first = task * columns;
             arch().dispatch(Task::<F, SIDE, TAPS> {
                 form: PhantomData,
                 points,
                 point_len: layout.len(),
                 count,
                 weights,
-                columns: [first, outputs.min(first + COLUMNS)],
+                columns: [first, outputs.min(first + columns)],
                 part,
                 sums,
             });
@@ -73,6 +77,7 @@ pub(super) fn convolution<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: us
         arch().dispatch(Write {
             layer,
             count,
+            columns,
             part,
             sums: &sums,
             out: Outputs {
@@ -166,7 +171,10 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
 /// The outputs of a layer of tiles.
 struct Write<'a> {
     layer: usize,
+    /// Tiles.
     count: usize,
+    /// Of a task, but for the last.
+    columns: usize,
     part: usize,
     sums: &'a [f32],
     out: Outputs<'a>,
@@ -181,9 +189,10 @@ impl WithSimd for Write<'_> {
         let values = self.out.to.values();
         for row in self.layer * rows..(self.layer + 1) * rows {
             self.out.write(row, |output, tile, value| {
-                let first = value - value % COLUMNS;
-                let (column, panel) = panel_of::<S>(value - first, COLUMNS.min(values - first));
-                let part = first / COLUMNS * OUTPUTS.pow(3) + output;
+                let first = value - value % self.columns;
+                let columns = self.columns.min(values - first);
+                let (column, panel) = panel_of::<S>(value - first, columns);
+                let part = first / self.columns * OUTPUTS.pow(3) + output;
                 let at =
                     self.count * column + (row * width + tile) * panel + value - first - column;
                 &self.sums[part * self.part + at..]

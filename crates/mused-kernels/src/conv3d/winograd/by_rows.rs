@@ -1,25 +1,25 @@
 //! The weight gradient of few tiles and many channels: a task has some rows of the weights and all tiles.
 //!
-//! The sums of all points, of some rows and columns at a time, stay in the second-level cache until they are transformed back.
+//! The sums of all points, of some rows and columns at a time, stay near the second-level cache until they are transformed back.
 
 use std::marker::PhantomData;
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Plan;
-use super::by_columns::COLUMNS;
 use super::points::{self, Layout};
 use super::rows::{Source, Tiles};
 use super::transform::{Form, OUTPUTS, cube, load, store};
+use super::{Plan, VECTOR};
 use crate::conv3d::gather::panel_width;
 use crate::fetch::shared_out;
 use crate::matmul::{Place, TILE, aligned, dispatch_width, widest};
 use crate::memory::{self, Scratch};
 use crate::simd::arch;
 
-/// Rows of a task; channels of both sides are a multiple of it.
-pub(super) const ROWS: usize = COLUMNS;
+/// Rows of a task, and columns at a time; channels of both sides are a multiple of it.
+pub(super) const ROWS: usize = 64;
+const COLUMNS: usize = ROWS;
 
 /// `[taps · values of an input, of an output]`.
 pub(super) fn sums<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize>(
@@ -110,6 +110,8 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                     let mut next = shared_out(next.unwrap_or_default(), ROWS.div_ceil(TILE));
                     for (six, out) in sums.chunks_exact_mut(TILE * COLUMNS).enumerate() {
                         let left = xs[six * TILE..].chunks(stride);
+                        // The last one ends with the values that lie between two tiles.
+                        const { assert!(VECTOR >= TILE) };
                         let left = left.filter_map(|tile| tile.first_chunk());
                         let place = Place {
                             out: &mut out[column..],

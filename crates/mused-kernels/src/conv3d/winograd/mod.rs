@@ -229,6 +229,22 @@ mod tests {
         assert!(of([112, 128, 112], [1, 32], 7, 2).is_none());
     }
 
+    /// Those that tests/volumes.rs compares with the definition.
+    #[test]
+    fn few_tiles_of_many_channels_are_made_by_columns_and_rows() {
+        let same = Window::cubic(1, 1);
+        for (batch, channels, input, taps, window, by_rows) in [
+            (1, [256, 256], [7, 8, 7], 3, same, true),
+            (2, [352, 192], [5, 6, 5], 3, same, false),
+            (2, [192, 368], [5, 6, 5], 3, same, false),
+            (2, [64, 128], [9, 11, 9], 7, Window::cubic(2, 3), true),
+        ] {
+            let plan = plan(&sizes(batch, input, channels, taps, window)).unwrap();
+            assert!(plan.by_columns(plan.inputs) && plan.by_columns(plan.outputs));
+            assert_eq!(plan.weights_by_rows(), by_rows, "{channels:?}");
+        }
+    }
+
     #[test]
     fn what_has_no_inputs_or_is_all_padding_is_not() {
         let window = |padding| Window {

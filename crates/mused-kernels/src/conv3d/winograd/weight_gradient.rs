@@ -165,6 +165,8 @@ impl<F: Form<SIDE, TAPS>, const SIDE: usize, const TAPS: usize> WithSimd
                                 add: true,
                                 next: &[],
                             };
+                            // The last one ends with the values that lie between two tiles.
+                            const { assert!(VECTOR >= TILE) };
                             let left = left.filter_map(|tile| tile.first_chunk());
                             dispatch_width(simd, left, panel, width, place);
                         }
