@@ -149,8 +149,7 @@ impl<'a> Weights<'a> {
         out: &mut [f32],
     ) {
         let size = self.rows * self.columns;
-        let of = #[inline(always)]
-        |z: usize| match self.turned {
+        let of = |z: usize| match self.turned {
             true => &self.data[(TAPS.pow(3) - 1 - z * TAPS * TAPS - tap) * size..][..size],
             false => &self.data[(z * TAPS * TAPS + tap) * size..][..size],
         };
@@ -168,8 +167,7 @@ impl<'a> Weights<'a> {
             true => 2 * VECTOR,
             false => 8 * self.columns,
         };
-        let sum = #[inline(always)]
-        |at: usize| {
+        let sum = |at: usize| {
             let mut sum = simd.splat_f32s(0.0);
             for (values, factor) in terms {
                 prefetch_behind(&values[at], size_of::<f32>() * ahead);
