@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use faer::Mat;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use crate::pca::eigenvectors;
+use crate::left_out::LeftOut;
 use crate::product::product;
 use crate::ridge::{check, relative_penalties};
 use crate::{Error, Result};
@@ -93,38 +92,17 @@ fn error(
     let scale = kernel.diag().sum() / kernel.nrows() as f64;
     let scale = if scale > 0.0 { scale } else { 1.0 };
     let penalties: Vec<f64> = relative_penalties().iter().map(|r| r * scale).collect();
-    let of_part = |part: &usize| -> Result<Vec<f64>> {
-        let (test, train): (Vec<usize>, Vec<usize>) =
-            (0..parts.len()).partition(|row| parts[*row] == *part);
-        let select = |rows: &[usize]| kernel.select(Axis(0), rows).select(Axis(1), &train);
-        let (own, cross) = (select(&train), select(&test));
-        let count = train.len() as f64;
-        let mean = own.sum_axis(Axis(0)) / count;
-        let all = mean.sum() / count;
-        let size = train.len();
-        let centred = Mat::from_fn(size, size, |a, b| own[[a, b]] - mean[a] - mean[b] + all);
-        let (values, vectors) = eigenvectors(centred)?;
-        let vectors = Array2::from_shape_fn((size, size), |(a, b)| vectors[(a, b)]);
-        let rows = cross.sum_axis(Axis(1)) / count;
-        let cross = Array2::from_shape_fn(cross.raw_dim(), |(a, b)| {
-            cross[[a, b]] - rows[a] - mean[b] + all
-        });
-        let truth = targets.select(Axis(0), &train);
-        let centre = truth.sum_axis(Axis(0)) / count;
-        let right = product(vectors.t(), (truth - &centre).view());
-        let left = product(cross.view(), vectors.view());
-        let wrong = targets.select(Axis(0), &test) - &centre;
-        let errors = penalties.iter().map(|penalty| {
-            let mut shrunk = right.clone();
-            for (mut row, value) in shrunk.outer_iter_mut().zip(&values) {
-                row /= value.max(0.0) + penalty;
-            }
-            let rest = &wrong - &product(left.view(), shrunk.view());
-            rest.iter().map(|rest| rest * rest).sum()
-        });
-        Ok(errors.collect())
+    let mean = targets.sum_axis(Axis(0)) / targets.nrows() as f64;
+    let targets = &targets - &mean;
+    let of_part = |part: &usize| -> Result<Array2<f64>> {
+        let rows: Vec<usize> = (0..parts.len())
+            .filter(|&row| parts[row] == *part)
+            .collect();
+        let left_out = LeftOut::of_rows(|a, b| kernel[[a, b]], targets.view(), &rows)?;
+        let truth = targets.select(Axis(0), &rows);
+        Ok(left_out.errors(truth.view(), &penalties, &[targets.ncols()]))
     };
-    let errors: Vec<Vec<f64>> = distinct.par_iter().map(of_part).collect::<Result<_>>()?;
-    let sums = (0..penalties.len()).map(|place| errors.iter().map(|own| own[place]).sum());
+    let errors: Vec<Array2<f64>> = distinct.par_iter().map(of_part).collect::<Result<_>>()?;
+    let sums = (0..penalties.len()).map(|place| errors.iter().map(|own| own[[place, 0]]).sum());
     Ok(sums.fold(f64::INFINITY, f64::min))
 }

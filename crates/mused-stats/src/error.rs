@@ -90,6 +90,16 @@ pub enum Error {
         /// Rows and columns of the matrix.
         size: usize,
     },
+    /// A penalty is too small, or below 0, for the equations to have a solution.
+    #[error(
+        "penalty: expected one large enough for {size} equations to have a solution, found {penalty}"
+    )]
+    NotPositive {
+        /// Number of equations.
+        size: usize,
+        /// The penalty.
+        penalty: f64,
+    },
     /// A subject has two samples of one stimulus.
     #[error(
         "samples: expected one sample of stimulus {stimulus} for subject {subject}, found two; average repeats first"

@@ -15,6 +15,7 @@ pub mod curves;
 pub mod decoding_patterns;
 mod error;
 pub mod interval;
+mod left_out;
 pub mod metrics;
 pub mod moments;
 pub mod multiple;

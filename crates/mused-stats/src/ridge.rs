@@ -1,13 +1,17 @@
-//! Ridge regression of several targets, all penalties for one decomposition.
+//! Ridge regression of several targets, its penalties chosen by cross-validation.
 
 use std::collections::BTreeSet;
 
-use faer::{Mat, MatRef};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::cholesky::llt::solve::{solve_in_place, solve_in_place_scratch};
+use faer::{Mat, Par};
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use crate::pca::{eigenvectors, gram};
-use crate::product::product;
+use crate::left_out::LeftOut;
+use crate::pca::gram;
+use crate::product::{matrix, product};
 use crate::{Error, Result};
 
 /// A linear map with an intercept: rows · weights + intercept.
@@ -26,133 +30,159 @@ impl Ridge {
     }
 }
 
-/// Least squares of centred targets on centred features, ready for any penalty.
+/// Ridge of `targets` \[rows, targets\] with a `penalty` above 0 that is known, on features \[rows, features\] that `read` gives
+/// when they are needed.
 ///
-/// The eigenvectors are those of the smaller one of the two Gram matrices, XᵀX = VDVᵀ or XXᵀ = UDUᵀ, so that
-/// the weights of a penalty λ, (XᵀX + λ)⁻¹Xᵀ Y = Xᵀ(XXᵀ + λ)⁻¹Y (Hoerl & Kennard 1970), cost a division by
-/// D + λ and one product.
-#[derive(Clone, Debug)]
-pub struct Decomposition {
-    mean_features: Array1<f64>,
-    mean_targets: Array1<f64>,
-    /// Eigenvalues D, none below 0.
-    values: Array1<f64>,
-    /// V, or XᵀU: \[features, values\].
-    left: Array2<f64>,
-    /// VᵀXᵀY, or UᵀY: \[values, targets\].
-    right: Array2<f64>,
+/// Time grows with the third power of min(rows, features) on one core. The bits are the same on any number of threads.
+///
+/// # Errors
+/// Rows that differ in number, no value, one that is not finite, a penalty that leaves the equations without a solution; and
+/// those of `read`.
+pub fn fit<E: From<Error>>(
+    read: impl Fn() -> std::result::Result<Array2<f64>, E>,
+    targets: ArrayView2<f64>,
+    penalty: f64,
+) -> std::result::Result<Ridge, E> {
+    let features = read()?;
+    check(features.view(), targets)?;
+    let wide = features.ncols() > features.nrows();
+    Equations::of(features, targets, wide)?.model(read, &[targets.ncols()], &[penalty])
 }
 
-impl Decomposition {
-    /// Decomposes `features` \[rows, features\] for `targets` \[rows, targets\].
-    ///
-    /// Time grows with the third power of min(rows, features) on one core. The bits are the same on any number
-    /// of threads.
+/// The least squares of centred targets on centred features that every model of some rows is made of.
+///
+/// Of the two Gram matrices, XXᵀ of `wide` features and XᵀX of others: the weights of a penalty λ are
+/// (XᵀX + λ)⁻¹XᵀY = Xᵀ(XXᵀ + λ)⁻¹Y (Hoerl & Kennard 1970).
+struct Equations {
+    mean_features: Array1<f64>,
+    mean_targets: Array1<f64>,
+    wide: bool,
+    /// The lower half.
+    gram: Mat<f64>,
+    /// Y of wide features, XᵀY of others.
+    right: Array2<f64>,
+    /// Y.
+    targets: Array2<f64>,
+}
+
+impl Equations {
+    /// Of `x` \[rows, features\] and `targets` \[rows, targets\].
     ///
     /// # Errors
-    /// Rows that differ in number, no value, or one that is not finite.
-    pub fn new(features: ArrayView2<f64>, targets: ArrayView2<f64>) -> Result<Self> {
-        check(features, targets)?;
-        Self::of(|| Ok(features.to_owned()), targets)
-    }
-
-    /// As [`Self::new`], of sound features that `read` gives whenever they are needed: beside eigenvectors they can be most
-    /// of the memory.
-    fn of<E: From<Error>>(
-        read: impl Fn() -> std::result::Result<Array2<f64>, E>,
-        targets: ArrayView2<f64>,
-    ) -> std::result::Result<Self, E> {
-        let mut x = read()?;
-        let empty = |what: &'static str, found: ArrayView2<f64>| Error::Empty {
-            what,
-            found: found.shape().to_vec(),
+    /// No value.
+    fn of(mut x: Array2<f64>, targets: ArrayView2<f64>, wide: bool) -> Result<Self> {
+        let mean = |what, rows: ArrayView2<f64>| {
+            let mean = rows.mean_axis(Axis(0)).filter(|mean| !mean.is_empty());
+            mean.ok_or_else(|| Error::Empty {
+                what,
+                found: rows.shape().to_vec(),
+            })
         };
-        let mean = |rows: ArrayView2<f64>| rows.mean_axis(Axis(0)).filter(|mean| !mean.is_empty());
-        let mean_features = mean(x.view()).ok_or_else(|| empty("features", x.view()))?;
-        let mean_targets = mean(targets).ok_or_else(|| empty("targets", targets))?;
+        let mean_features = mean("features", x.view())?;
+        let mean_targets = mean("targets", targets)?;
         x -= &mean_features;
-        let y = &targets - &mean_targets;
-        let (values, left, right) = if x.ncols() > x.nrows() {
-            let gram = gram_of_rows(&x);
-            drop(x);
-            let (values, vectors) = eigenvectors_of(gram)?;
-            let right = product(vectors.t(), y.view());
-            let x = read()? - &mean_features;
-            (values, product(x.t(), vectors.view()), right)
-        } else {
-            let gram = gram_of_columns(&x);
-            let products = product(x.t(), y.view());
-            drop(x);
-            let (values, vectors) = eigenvectors_of(gram)?;
-            let right = product(vectors.t(), products.view());
-            (values, vectors, right)
+        let targets = &targets - &mean_targets;
+        let columns = if wide { x.t() } else { x.view() };
+        let gram = gram(matrix(columns).as_ref());
+        let right = match wide {
+            true => targets.clone(),
+            false => product(x.t(), targets.view()),
         };
         Ok(Self {
             mean_features,
             mean_targets,
-            values: values.into_iter().map(|value| value.max(0.0)).collect(),
-            left,
+            wide,
+            gram,
             right,
+            targets,
         })
     }
 
-    /// Mean of the eigenvalues of the smaller Gram matrix: a scale for penalties.
-    pub fn mean_eigenvalue(&self) -> f64 {
-        self.values.mean().unwrap_or(0.0)
-    }
-
-    /// The model of penalties above 0, one a target.
-    pub fn model(&self, penalties: ArrayView1<f64>) -> Ridge {
-        let weights = product(self.left.view(), self.shrunk(penalties).view());
-        let intercept = &self.mean_targets - &self.mean_features.dot(&weights);
-        Ridge { weights, intercept }
-    }
-
-    /// What `rows` \[rows, features\] say under each penalty beyond the mean of the targets: \[rows, targets\].
-    fn deviations(&self, rows: ArrayView2<f64>, penalties: &[f64]) -> Vec<Array2<f64>> {
-        let centred = &rows - &self.mean_features;
-        let projected = product(centred.view(), self.left.view());
-        let predict = |penalty: &f64| {
-            let same = Array1::from_elem(self.right.ncols(), *penalty);
-            product(projected.view(), self.shrunk(same.view()).view())
-        };
-        penalties.iter().map(predict).collect()
-    }
-
-    /// The right side divided by eigenvalue + penalty.
-    fn shrunk(&self, penalties: ArrayView1<f64>) -> Array2<f64> {
-        let mut shrunk = self.right.clone();
-        for (mut row, value) in shrunk.outer_iter_mut().zip(&self.values) {
-            row.zip_mut_with(&penalties, |right, penalty| *right /= value + penalty);
+    /// Mean of the eigenvalues of the smaller Gram matrix, a scale for penalties; 1 of features that never vary: any penalty
+    /// gives the mean.
+    fn scale(&self) -> f64 {
+        let smaller = self.targets.nrows().min(self.mean_features.len());
+        let trace: f64 = (0..self.gram.nrows()).map(|i| self.gram[(i, i)]).sum();
+        match trace > 0.0 {
+            true => trace / smaller as f64,
+            false => 1.0,
         }
-        shrunk
+    }
+
+    /// What the rows of one part are predicted from by all others. `read` gives the features of rows.
+    fn left_out<E: From<Error>>(
+        &self,
+        read: impl Fn(&[usize]) -> std::result::Result<Array2<f64>, E>,
+        part: &[usize],
+    ) -> std::result::Result<LeftOut, E> {
+        let size = self.targets.nrows();
+        if self.wide {
+            let gram = |a: usize, b: usize| self.gram[(a.max(b), a.min(b))];
+            return Ok(LeftOut::of_rows(gram, self.targets.view(), part)?);
+        }
+        let own = read(part)? - &self.mean_features;
+        let targets = self.targets.select(Axis(0), part);
+        let right = self.right.view();
+        Ok(LeftOut::of_columns(
+            self.gram.as_ref(),
+            right,
+            own,
+            targets,
+            size,
+        )?)
+    }
+
+    /// The model, each block of targets under its penalty. `read` gives the features again.
+    fn model<E: From<Error>>(
+        self,
+        read: impl FnOnce() -> std::result::Result<Array2<f64>, E>,
+        blocks: &[usize],
+        penalties: &[f64],
+    ) -> std::result::Result<Ridge, E> {
+        let mut solved = self.right;
+        let mut first = 0;
+        for (width, penalty) in blocks.iter().zip(penalties) {
+            let mut block = solved.slice_mut(s![.., first..first + width]);
+            let found = solution(self.gram.clone(), *penalty, block.view())?;
+            block.assign(&found);
+            first += width;
+        }
+        drop(self.gram);
+        let weights = match self.wide {
+            true => product((read()? - &self.mean_features).t(), solved.view()),
+            false => solved,
+        };
+        let intercept = &self.mean_targets - &self.mean_features.dot(&weights);
+        Ok(Ridge { weights, intercept })
     }
 }
 
-/// Products of all pairs of columns.
-fn gram_of_columns(x: &Array2<f64>) -> Mat<f64> {
-    let x = x.as_standard_layout();
-    let values = x.as_slice().unwrap_or_default();
-    gram(MatRef::from_row_major_slice(values, x.nrows(), x.ncols()))
-}
-
-/// Products of all pairs of rows, which are the columns of the transpose.
-fn gram_of_rows(x: &Array2<f64>) -> Mat<f64> {
-    let x = x.as_standard_layout();
-    let values = x.as_slice().unwrap_or_default();
-    gram(MatRef::from_column_major_slice(
-        values,
-        x.ncols(),
-        x.nrows(),
-    ))
-}
-
-/// Eigenvalues and eigenvectors of a Gram matrix, whose memory is given back before the vectors are copied.
-fn eigenvectors_of(gram: Mat<f64>) -> Result<(Vec<f64>, Array2<f64>)> {
-    let (values, vectors) = eigenvectors(gram)?;
-    let size = values.len();
-    let vectors = Array2::from_shape_fn((size, size), |(i, j)| vectors[(i, j)]);
-    Ok((values, vectors))
+/// (gram + penalty)⁻¹ right, of the lower half of a Gram matrix.
+fn solution(mut gram: Mat<f64>, penalty: f64, right: ArrayView2<f64>) -> Result<Array2<f64>> {
+    let size = gram.nrows();
+    for place in 0..size {
+        gram[(place, place)] += penalty;
+    }
+    let mut solved = Mat::from_fn(size, right.ncols(), |i, j| right[[i, j]]);
+    let scratch = cholesky_in_place_scratch::<f64>(size, Par::Seq, Default::default());
+    cholesky_in_place(
+        gram.as_mut(),
+        Default::default(),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        Default::default(),
+    )
+    .map_err(|_| Error::NotPositive { size, penalty })?;
+    let scratch = solve_in_place_scratch::<f64>(size, right.ncols(), Par::Seq);
+    solve_in_place(
+        gram.as_ref(),
+        solved.as_mut(),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+    );
+    Ok(Array2::from_shape_fn(right.raw_dim(), |(i, j)| {
+        solved[(i, j)]
+    }))
 }
 
 /// Penalties that are tried, as multiples of the mean eigenvalue: half powers of ten from 1e-4 to 1e4.
@@ -174,15 +204,6 @@ pub struct CrossFit {
     pub penalties: Vec<f64>,
 }
 
-/// A part that was predicted from the others.
-struct HeldOut {
-    rows: Vec<usize>,
-    /// Of the targets of the others.
-    mean: Array1<f64>,
-    /// Of each penalty: rows × targets.
-    deviations: Vec<Array2<f64>>,
-}
-
 /// Ridge of `targets` \[rows, targets\] on `features` \[rows, features\] with penalties that cross-validation chooses.
 ///
 /// Targets come in blocks of `blocks` columns each, and a block has one penalty: of those that [`relative_penalties`]
@@ -190,8 +211,11 @@ struct HeldOut {
 /// number a row), and of equal ones the largest. By the squared error and not by what decoders are compared by: average
 /// precision over few rows is a matter of single ranks and chose noise.
 ///
+/// Time grows with the third power of min(rows, features), a part a core. The bits are the same on any number of threads.
+///
 /// # Errors
-/// As [`Decomposition::new`]; fewer than two parts, as many as do not fit the rows, or blocks that do not fit the targets.
+/// Rows that differ in number, no value, or one that is not finite; fewer than two parts, as many as do not fit the rows, or
+/// blocks that do not fit the targets.
 pub fn cross_fit(
     features: ArrayView2<f64>,
     targets: ArrayView2<f64>,
@@ -228,71 +252,62 @@ pub fn cross_fit_of<E: From<Error> + Send>(
     if distinct.len() < 2 {
         return Err(Error::OnePart.into());
     }
+    let rows_of = |part: &usize| -> Vec<usize> {
+        let rows = parts.iter().enumerate();
+        rows.filter(|(_, of)| *of == part)
+            .map(|(row, _)| row)
+            .collect()
+    };
+    let of_parts: Vec<Vec<usize>> = distinct.iter().map(rows_of).collect();
     let rows: Vec<usize> = (0..parts.len()).collect();
-    let sound = || {
-        let features = read(&rows)?;
-        check(features.view(), targets)?;
-        Ok::<_, E>(features)
-    };
-    let all = Decomposition::of(sound, targets)?;
-    // Features that never vary leave nothing to penalise: any penalty gives the mean.
-    let scale = Some(all.mean_eigenvalue()).filter(|scale| *scale > 0.0);
-    let scale = scale.unwrap_or(1.0);
+    let features = read(&rows)?;
+    check(features.view(), targets)?;
+    // Eigenvectors are what takes long, with the third power of a Gram matrix' size.
+    let cube = |size: usize| (size as f64).powi(3);
+    let of_rows: f64 = of_parts
+        .iter()
+        .map(|part| cube(parts.len() - part.len()))
+        .sum();
+    let wide = of_parts.len() as f64 * cube(features.ncols()) > of_rows;
+    let all = Equations::of(features, targets, wide)?;
+    let scale = all.scale();
     let tried: Vec<f64> = relative_penalties().iter().map(|r| r * scale).collect();
-    let predict = |part: &usize| {
-        let (test, train): (Vec<usize>, Vec<usize>) =
-            (0..parts.len()).partition(|row| parts[*row] == *part);
-        let y = targets.select(Axis(0), &train);
-        let fitted = Decomposition::of(|| read(&train), y.view())?;
-        let deviations = fitted.deviations(read(&test)?.view(), &tried);
-        Ok(HeldOut {
-            rows: test,
-            mean: fitted.mean_targets,
-            deviations,
-        })
+    let leave_out = |part: &Vec<usize>| {
+        let left_out = all.left_out(&read, part)?;
+        let truth = targets.select(Axis(0), part) - &all.mean_targets;
+        let errors = left_out.errors(truth.view(), &tried, blocks);
+        Ok((left_out, errors))
     };
-    let distinct: Vec<usize> = distinct.into_iter().collect();
-    let predicted = distinct.par_iter().map(predict);
-    let predicted: Vec<HeldOut> = predicted.collect::<std::result::Result<_, E>>()?;
-    let mut held_out = Array2::zeros(targets.raw_dim());
-    let mut chosen = Array1::zeros(targets.ncols());
-    let (mut penalties, mut first) = (Vec::new(), 0);
-    for width in blocks {
-        let columns = s![.., first..first + width];
-        let truth = targets.slice(columns);
-        let error = |place: usize| -> f64 {
-            let own = predicted.iter().map(|part| {
-                let mean = part.mean.slice(s![first..first + width]);
-                let said = part.deviations[place].slice(columns);
-                let rows = part.rows.iter().zip(said.rows()).map(|(row, said)| {
-                    let wrong = said.iter().zip(mean).zip(truth.row(*row));
-                    wrong
-                        .map(|((said, mean), truth)| (said + mean - truth).powi(2))
-                        .sum::<f64>()
-                });
-                rows.sum::<f64>()
-            });
-            own.sum()
+    let left_out = of_parts.par_iter().map(leave_out);
+    let left_out: Vec<_> = left_out.collect::<std::result::Result<_, E>>()?;
+    let mut errors = Array2::zeros((tried.len(), blocks.len()));
+    for (_, own) in &left_out {
+        errors += own;
+    }
+    let best = |errors: ndarray::ArrayView1<f64>| {
+        let better = |best, place| {
+            if errors[place] <= errors[best] {
+                place
+            } else {
+                best
+            }
         };
-        let errors: Vec<f64> = (0..tried.len()).into_par_iter().map(error).collect();
-        let mut best = 0;
-        for (place, error) in errors.iter().enumerate() {
-            if *error <= errors[best] {
-                best = place;
-            }
+        tried[(0..tried.len()).fold(0, better)]
+    };
+    let penalties: Vec<f64> = errors.columns().into_iter().map(best).collect();
+    let each = blocks.iter().zip(&penalties);
+    let each: Vec<f64> = each
+        .flat_map(|(&width, &penalty)| vec![penalty; width])
+        .collect();
+    let mut held_out = Array2::zeros(targets.raw_dim());
+    for (part, (left_out, _)) in of_parts.iter().zip(left_out) {
+        let own = left_out.deviations(&each);
+        for (&row, own) in part.iter().zip(own.rows()) {
+            held_out.row_mut(row).assign(&own);
         }
-        for part in &predicted {
-            let own = part.deviations[best].slice(columns);
-            for (row, own) in part.rows.iter().zip(own.rows()) {
-                held_out.slice_mut(columns).row_mut(*row).assign(&own);
-            }
-        }
-        chosen.slice_mut(s![first..first + width]).fill(tried[best]);
-        penalties.push(tried[best]);
-        first += width;
     }
     Ok(CrossFit {
-        model: all.model(chosen.view()),
+        model: all.model(|| read(&rows), blocks, &penalties)?,
         held_out,
         penalties,
     })

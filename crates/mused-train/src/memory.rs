@@ -293,7 +293,11 @@ mod tests {
 
     #[test]
     fn maps_too_large_are_refused_with_the_threads_that_fit() {
-        let maps = |held, by_thread| FitBytes { held, by_thread };
+        let maps = |held, by_thread| FitBytes {
+            held,
+            rows: 0,
+            by_thread,
+        };
         check_maps(maps(1000, 1000), 8).unwrap();
         if available_memory().is_none() {
             return;

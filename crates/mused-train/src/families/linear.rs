@@ -67,20 +67,18 @@ impl Learner for ClosedForms<'_> {
     ) -> Result<FitBytes> {
         let (slots, width) = (layout.slots().len(), layout.width());
         let together = |width| bytes(Regions::Together, slots, width, samples);
-        let mut bytes = match &self.config.model.family {
+        let bytes = match &self.config.model.family {
             Family::Prevalence(_) => return Ok(FitBytes::default()),
             Family::Ridge(model) if slots > 1 => bytes(model.regions, slots, width, samples),
             Family::AlignedRidge(model) => {
-                let FitBytes { held, by_thread } = together(model.alignment_components);
                 // Everybody's responses in double precision, and their components.
                 let responses = (samples as u64).saturating_mul(16 * width as u64);
-                let held = held.saturating_add(responses);
-                FitBytes { held, by_thread }
+                together(model.alignment_components).and(responses)
             }
             _ => together(width),
         };
         let kept = kept_bytes(samples, width).saturating_add(beside);
-        bytes.held = bytes.held.saturating_add(kept);
+        let bytes = bytes.and(kept);
         memory::check_fit(bytes, samples, width)?;
         Ok(bytes)
     }
@@ -490,32 +488,18 @@ pub(crate) fn parts(dataset: &Dataset, train: &[Sample], seed: u64) -> Result<Ve
     Ok(train.iter().map(part).collect())
 }
 
-/// About the memory of a fit beside the inputs, with decompositions of as many parts as there are threads.
+/// About the memory of a fit beside the inputs.
 fn bytes(regions: Regions, slots: usize, width: usize, samples: usize) -> FitBytes {
-    let [n, width] = [samples, width].map(|size| size as f64);
-    let part = n * (1.0 - 1.0 / PARTS as f64);
-    let smaller = part.min(width);
-    // The Gram matrix, its eigenvectors and two matrices that these take; before that the Gram matrix and the rows; after that,
-    // where there are fewer rows than columns, the rows again and vectors of the columns.
-    let after = match part < width {
-        true => 2.0 * part * width,
-        false => part * width,
-    };
-    let decomposed = (3.5 * smaller.powi(2)).max(smaller.powi(2) + after);
-    let vectors = width * n.min(width);
-    let (held, by_thread) = match regions {
+    let n = samples as u64;
+    let inputs = n.saturating_mul(8 * width as u64);
+    // A kernel a region, their sum, that of the others, and what is tried.
+    let kernels = n.saturating_mul(n).saturating_mul(8 * (slots as u64 + 3));
+    let ridge = FitBytes::ridge(samples, width);
+    match regions {
         // Rows are read when they are needed.
-        Regions::Together => (vectors, decomposed),
-        // A kernel a region, their sum, that of the others, and what is tried.
-        Regions::Banded => {
-            let kernels = (slots + 3) as f64 * n.powi(2);
-            (n * width + kernels, decomposed.max(6.0 * part.powi(2)))
-        }
-        Regions::Averaged | Regions::Stacked => (n * width + vectors, decomposed),
-    };
-    FitBytes {
-        held: (8.0 * held) as u64,
-        by_thread: (8.0 * by_thread) as u64,
+        Regions::Together => ridge,
+        Regions::Banded => ridge.and(inputs).and(kernels),
+        Regions::Averaged | Regions::Stacked => ridge.and(inputs),
     }
 }
 

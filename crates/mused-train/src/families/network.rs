@@ -65,7 +65,7 @@ impl<B: TrainBackend> Learner for Networks<'_, B> {
             // What a GPU has left, it does not say.
             Some(_) => kept,
         };
-        Ok(FitBytes { held, by_thread: 0 })
+        Ok(FitBytes::default().and(held))
     }
 
     fn device(&self) -> Option<String> {

@@ -9,12 +9,14 @@ use crate::{Dataset, Sample};
 /// What the process has beside: its code, its threads, tables of the dataset.
 const PROCESS: f64 = 30e6;
 
-/// About the bytes that it takes to fit the maps of one subject, the largest.
+/// About the bytes of a closed form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FitBytes {
     /// At any time.
     pub held: u64,
-    /// And with each thread: so many parts are decomposed side by side.
+    /// And before anything is decomposed, and after.
+    pub rows: u64,
+    /// Or with each thread: so many parts are decomposed side by side.
     pub by_thread: u64,
 }
 
@@ -22,8 +24,17 @@ impl FitBytes {
     /// With so many threads.
     pub fn with(self, threads: usize) -> u64 {
         let parts = threads.min(PARTS) as u64;
-        self.held
-            .saturating_add(self.by_thread.saturating_mul(parts))
+        let decomposed = self.by_thread.saturating_mul(parts);
+        self.held.saturating_add(self.rows.max(decomposed))
+    }
+
+    /// And so much at any time.
+    #[must_use]
+    pub fn and(self, held: u64) -> Self {
+        Self {
+            held: self.held.saturating_add(held),
+            ..self
+        }
     }
 
     /// What is enough for either.
@@ -31,7 +42,28 @@ impl FitBytes {
     pub fn max(self, other: Self) -> Self {
         Self {
             held: self.held.max(other.held),
+            rows: self.rows.max(other.rows),
             by_thread: self.by_thread.max(other.by_thread),
+        }
+    }
+
+    /// Ridge regression whose penalty is chosen, of so many `samples` of `width` features that are read when they are needed.
+    pub fn ridge(samples: usize, width: usize) -> Self {
+        let [n, width] = [samples, width].map(|size| size as f64);
+        let part = n / PARTS as f64;
+        // What is decomposed, and which Gram matrix of all it is made of.
+        let (smaller, gram) = match width > n - part {
+            true => (n - part, n),
+            false => (width, width),
+        };
+        // What the rows of every part say along eigenvectors.
+        let held = gram.powi(2) + n * smaller;
+        // A Gram matrix, its eigenvectors and two matrices that these take; rows of a part; and these with all penalties.
+        let by_thread = 3.5 * smaller.powi(2) + 2.0 * part * smaller;
+        Self {
+            held: (8.0 * held) as u64,
+            rows: (8.0 * n * (width - smaller)) as u64,
+            by_thread: (8.0 * by_thread) as u64,
         }
     }
 }
@@ -58,23 +90,13 @@ impl Alignment<'_> {
             } else {
                 largest.unwrap_or(0)
             };
+            let ridge = FitBytes::ridge(samples, at_once);
             let [n, voxels, v, targets, regions] =
                 [samples, voxels, at_once, targets, regions.len()].map(|size| size as f64);
-            let smaller = n.min(v);
-            // Responses; those of a region in double precision, and its decomposition; weights and scores of all, read
-            // and to be read; what each part says under each penalty.
-            let held = PROCESS
-                + 4.0 * n * voxels
-                + 16.0 * n * v
-                + 16.0 * targets * (voxels + n * regions)
-                + 8.0 * 17.0 * n * targets;
-            // Rows of the other parts, centred, as columns and times the vectors; the Gram matrix and its vectors.
-            let by_thread =
-                8.0 * (4.0 * n * v * (1.0 - 1.0 / PARTS as f64) + 4.0 * smaller * smaller);
-            FitBytes {
-                held: held as u64,
-                by_thread: by_thread as u64,
-            }
+            // Responses; those of a region in double precision; weights and scores of all, read and to be read.
+            let held =
+                PROCESS + 4.0 * n * voxels + 8.0 * n * v + 16.0 * targets * (voxels + n * regions);
+            ridge.and(held as u64)
         });
         each.fold(FitBytes::default(), FitBytes::max)
     }

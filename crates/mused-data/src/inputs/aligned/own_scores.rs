@@ -113,15 +113,16 @@ fn together(
             held_out: Array2::zeros((x.nrows(), labels)),
         })
         .collect();
-    let penalty = Array1::from_elem(labels, all.penalties.first().copied().unwrap_or(1.0));
+    let penalty = all.penalties.first().copied().unwrap_or(1.0);
+    let sum = x.sum_axis(Axis(0));
     for part in parts.iter().copied().collect::<BTreeSet<usize>>() {
         let (rows, others): (Vec<usize>, Vec<usize>) =
             (0..parts.len()).partition(|&row| parts[row] == part);
-        let others_x = x.select(Axis(0), &others);
         let y = truth.select(Axis(0), &others);
-        let model = ridge::Decomposition::new(others_x.view(), y.view())?.model(penalty.view());
-        let mean = others_x.mean_axis(Axis(0)).unwrap_or_default();
-        let own = x.select(Axis(0), &rows) - &mean;
+        let model = ridge::fit(|| Ok(x.select(Axis(0), &others)), y.view(), penalty)?;
+        let own = x.select(Axis(0), &rows);
+        let mean = (&sum - &own.sum_axis(Axis(0))) / others.len() as f64;
+        let own = own - &mean;
         for (share, map) in shares.iter_mut().zip(fitted) {
             let columns = columns(map);
             let added = own
