@@ -36,6 +36,28 @@ impl fmt::Display for Found {
     }
 }
 
+/// The queue that what a thread asks of a GPU stands in.
+#[derive(Clone, Copy, Debug)]
+pub struct Queue(#[cfg(any(feature = "gpu", feature = "cuda"))] cubecl::stream_id::StreamId);
+
+impl Queue {
+    /// That of this thread.
+    pub fn current() -> Self {
+        Self(
+            #[cfg(any(feature = "gpu", feature = "cuda"))]
+            cubecl::stream_id::StreamId::current(),
+        )
+    }
+
+    /// Has what `ask` asks stand in this queue, on whatever thread: in one of that thread's own it would have memory of its own.
+    pub fn run<T>(self, ask: impl FnOnce() -> T) -> T {
+        #[cfg(any(feature = "gpu", feature = "cuda"))]
+        return self.0.executes(ask);
+        #[cfg(not(any(feature = "gpu", feature = "cuda")))]
+        ask()
+    }
+}
+
 /// The GPUs that this build reaches, the ones to prefer first.
 pub fn gpus() -> Vec<Found> {
     #[allow(unused_mut)]

@@ -53,7 +53,7 @@ pub use backend::{Cpu, CpuTraining, KernelBackend, TrainBackend, Training};
 pub use batch_norm::{BatchNormOutput, BatchNormState, BatchNormTail, batch_norm, batch_norm_with};
 pub use bf16::Bf16;
 pub use conv3d::{Window, conv3d};
-pub use device::{Device, Found, gpus};
+pub use device::{Device, Found, Queue, gpus};
 pub use dropout::{Dropout, dropout, dropout_add};
 pub use gelu::{Activation, gelu, quick_gelu};
 #[cfg(feature = "gpu")]

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor, TensorData};
 use mused_data::{Dataset, Guidance, GuidanceTarget, InputReader, Sample};
 use mused_model::losses::rdm;
 use mused_model::{Batch, Targets};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, Axis};
 
 use crate::Result;
 
@@ -164,12 +164,12 @@ impl<'d> SampleSet<'d> {
     pub(crate) fn batch<B: Backend>(
         &self,
         chosen: &[usize],
-        inputs: ArrayView2<'_, f32>,
+        inputs: Tensor<B, 2>,
         device: &B::Device,
     ) -> Batch<B> {
         let mask = self.mask.as_ref();
         Batch {
-            inputs: tensor(inputs.to_owned(), device),
+            inputs,
             subject_weights: tensor(self.subject_weights(chosen), device),
             mask: mask.map(|mask| tensor(mask.select(Axis(0), chosen), device)),
         }
@@ -208,7 +208,8 @@ impl<'d> SampleSet<'d> {
     }
 }
 
-fn tensor<B: Backend>(array: Array2<f32>, device: &B::Device) -> Tensor<B, 2> {
+/// An array on a device.
+pub(crate) fn tensor<B: Backend>(array: Array2<f32>, device: &B::Device) -> Tensor<B, 2> {
     let shape = [array.nrows(), array.ncols()];
     // `select`, `zeros` and whole rows of an owned array are in standard order from offset 0.
     let values = array.into_raw_vec_and_offset().0;

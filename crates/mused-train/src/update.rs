@@ -4,34 +4,57 @@ use burn::tensor::backend::Backend;
 use mused_kernels::TrainBackend;
 use mused_model::{Decoder, LossConfig, LossTerms, TokenOutput};
 use mused_run::EpochLosses;
-use ndarray::{Array2, Axis, Slice};
 
 use crate::fold_data::Guides;
 use crate::optimizer::{Gradients, add_gradients};
 use crate::sample_set::SampleSet;
 
 /// One batch of training samples with its inputs.
-pub(crate) struct Chosen<'a, 'd> {
+pub(crate) struct Chosen<'a, 'd, B: Backend> {
     pub(crate) set: &'a SampleSet<'d>,
     pub(crate) samples: &'a [usize],
     /// samples × input width
-    pub(crate) inputs: &'a Array2<f32>,
+    pub(crate) inputs: &'a Tensor<B, 2>,
     /// Seed of the step's dropout masks.
     pub(crate) seed: u64,
 }
 
-impl Chosen<'_, '_> {
+impl<B: Backend> Chosen<'_, '_, B> {
     /// Parts of at most `size` samples; 0 = one part. Each has dropout masks of its own.
-    fn parts(&self, size: usize) -> Vec<Self> {
+    fn parts(&self, size: usize) -> Vec<Part<'_, '_, B>> {
         let size = if size == 0 { self.samples.len() } else { size };
-        let parts = self.samples.chunks(size.max(1)).zip(0_u64..);
+        let parts = self.samples.chunks(size.max(1)).enumerate();
         parts
-            .map(|(samples, part)| Self {
+            .map(|(part, samples)| Part {
+                of: self,
                 samples,
-                seed: self.seed.wrapping_add(part << 32),
-                ..*self
+                first: part * size,
+                seed: self.seed.wrapping_add((part as u64) << 32),
             })
             .collect()
+    }
+}
+
+/// Some samples of a batch, those from `first` on.
+struct Part<'a, 'd, B: Backend> {
+    of: &'a Chosen<'a, 'd, B>,
+    samples: &'a [usize],
+    first: usize,
+    /// Of its dropout masks.
+    seed: u64,
+}
+
+impl<B: Backend> Part<'_, '_, B> {
+    /// Its rows of a tensor of the whole batch.
+    fn rows(&self, of_batch: Tensor<B, 2>) -> Tensor<B, 2> {
+        match self.samples.len() == self.of.samples.len() {
+            true => of_batch,
+            false => of_batch.narrow(0, self.first, self.samples.len()),
+        }
+    }
+
+    fn inputs(&self) -> Tensor<B, 2> {
+        self.rows(self.of.inputs.clone())
     }
 }
 
@@ -45,7 +68,7 @@ impl Chosen<'_, '_> {
 /// statistics are of the part.
 pub(crate) fn losses_and_gradients<B: TrainBackend>(
     model: &mut Decoder<B>,
-    chosen: &Chosen<'_, '_>,
+    chosen: &Chosen<'_, '_, B::InnerBackend>,
     guides: &Guides,
     config: &LossConfig,
     micro_batch: usize,
@@ -56,20 +79,19 @@ pub(crate) fn losses_and_gradients<B: TrainBackend>(
     let parts = chosen.parts(micro_batch);
     let mut gradients = Gradients::new();
     if let [whole] = parts.as_slice() {
-        let output = forward(model, whole, 0, device);
+        let output = forward(model, whole, device);
         let terms = config.terms(output, targets);
         let losses = read(&terms);
         add_gradients(&mut gradients, model, terms.total.backward());
         return (losses, gradients);
     }
 
-    let mut offset = 0;
     let mut tokens = Vec::with_capacity(parts.len());
     for part in &parts {
         // Its running statistics are those of the second pass.
         let mut model = model.valid();
-        tokens.push(forward(&mut model, part, offset, device));
-        offset += part.samples.len();
+        let batch = part.of.set.batch(part.samples, part.inputs(), device);
+        tokens.push(model.forward_train(batch, part.seed));
     }
     let leaf = |parts: Vec<Tensor<B::InnerBackend, 2>>| {
         Tensor::<B, 2>::from_inner(Tensor::cat(parts, 0)).require_grad()
@@ -88,21 +110,18 @@ pub(crate) fn losses_and_gradients<B: TrainBackend>(
     let of_tokens = terms.total.backward();
     let seeds = outputs(&output).map(|leaf| leaf?.grad(&of_tokens));
 
-    offset = 0;
     for part in &parts {
-        let count = part.samples.len();
         *model = model.clone().map(&mut Anew);
-        let output = forward(model, part, offset, device);
+        let output = forward(model, part, device);
         let products = outputs(&output).into_iter().zip(&seeds);
         let products = products.filter_map(|(output, seed)| {
             // A token no loss speaks of has no gradient.
-            let seed = seed.clone()?.narrow(0, offset, count);
+            let seed = part.rows(seed.clone()?);
             Some((output? * Tensor::from_inner(seed)).sum())
         });
         if let Some(product) = products.reduce(|sum, product| sum + product) {
             add_gradients(&mut gradients, model, product.backward());
         }
-        offset += count;
     }
     (losses, gradients)
 }
@@ -132,16 +151,14 @@ fn outputs<B: Backend>(output: &TokenOutput<B>) -> [Option<Tensor<B, 2>>; 3] {
     [Some(logits), high_level, low_level]
 }
 
-/// A training pass of a part whose inputs begin at row `offset`.
-fn forward<B: mused_kernels::KernelBackend>(
+/// A training pass of a part.
+fn forward<B: TrainBackend>(
     model: &mut Decoder<B>,
-    part: &Chosen<'_, '_>,
-    offset: usize,
+    part: &Part<'_, '_, B::InnerBackend>,
     device: &B::Device,
 ) -> TokenOutput<B> {
-    let rows = Slice::from(offset..offset + part.samples.len());
-    let inputs = part.inputs.slice_axis(Axis(0), rows);
-    let batch = part.set.batch(part.samples, inputs, device);
+    let inputs = Tensor::from_inner(part.inputs());
+    let batch = part.of.set.batch(part.samples, inputs, device);
     model.forward_train(batch, part.seed)
 }
 
@@ -179,6 +196,7 @@ mod tests {
     use super::*;
     use crate::families::{losses, network_of};
     use crate::parameters::to_host;
+    use crate::sample_set::tensor;
 
     type B = CpuTraining;
 
@@ -231,7 +249,7 @@ mod tests {
         let ids: Vec<String> = dataset.subjects.iter().map(|s| s.id.clone()).collect();
         let set = SampleSet::new(Arc::new(reader), everyone, &ids, 2).unwrap();
         let chosen: Vec<usize> = (0..set.len()).rev().collect();
-        let inputs = set.inputs(&chosen).unwrap();
+        let inputs = tensor(set.inputs(&chosen).unwrap(), &Default::default());
         let guide = |level| Guidance::load(dataset, level, "auto").unwrap();
         let guides = Guides {
             high: guide(Level::High),

@@ -15,7 +15,7 @@ use super::trainer::Trainer;
 use crate::learner::{Fit, Learner, Model, Outputs};
 use crate::model_file::Architecture;
 use crate::parameters::{NamedTensors, below_one_another, collect, restore, to_host};
-use crate::sample_set::{SampleSet, kept_bytes};
+use crate::sample_set::{SampleSet, kept_bytes, tensor};
 use crate::{Error, Result, memory};
 
 /// Most samples, and most values of inputs, of a forward pass without gradients.
@@ -189,8 +189,8 @@ impl<B: KernelBackend> Model for Network<B> {
         let mut values = Vec::new();
         let mut labels = 0;
         for chosen in rows.chunks(evaluation_batch(set.width())) {
-            let inputs = set.inputs(chosen)?;
-            let batch = set.batch::<B>(chosen, inputs.view(), &self.device);
+            let inputs = tensor(set.inputs(chosen)?, &self.device);
+            let batch = set.batch::<B>(chosen, inputs, &self.device);
             let logits = self.forward(&batch).into_iter().map(|output| output.logits);
             let logits = mean(logits)?;
             labels = logits.dims()[1];
@@ -205,6 +205,7 @@ impl<B: KernelBackend> Model for Network<B> {
         chosen: &[usize],
         inputs: ArrayView2<'_, f32>,
     ) -> Result<Outputs> {
+        let inputs = tensor(inputs.to_owned(), &self.device);
         let batch = set.batch::<B>(chosen, inputs, &self.device);
         let outputs = self.forward(&batch);
         let mut tokens = Vec::new();
@@ -230,6 +231,7 @@ impl<B: KernelBackend> Model for Network<B> {
         chosen: &[usize],
         inputs: ArrayView2<'_, f32>,
     ) -> Result<Option<Array3<f32>>> {
+        let inputs = tensor(inputs.to_owned(), &self.device);
         let batch = set.batch::<B>(chosen, inputs, &self.device);
         let members = self.members.iter();
         let found: Option<Vec<_>> = members.map(|one| one.attention(batch.clone())).collect();

@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use burn::module::AutodiffModule;
 use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
 use mused_formats::make_folder;
-use mused_kernels::{Bf16, TrainBackend};
+use mused_kernels::{Bf16, Queue, TrainBackend};
 use mused_model::{Decoder, LossConfig};
 use mused_run::{Config, EpochLosses, Run, Task, ValidationScores};
-use ndarray::{Array2, ArrayView1};
+use ndarray::ArrayView1;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -26,7 +27,7 @@ use crate::optimizer::Optimizer;
 use crate::overflow::{in_use, unreadable};
 use crate::parameters::{NamedTensors, below_one_another, collect, restore};
 use crate::random::{Purpose, stream};
-use crate::sample_set::SampleSet;
+use crate::sample_set::{SampleSet, tensor};
 use crate::schedule::learning_rate;
 use crate::scoring::validation_scores;
 use crate::update::{Chosen, losses_and_gradients};
@@ -97,6 +98,14 @@ struct Member<B: TrainBackend> {
     optimizer: Optimizer<B>,
 }
 
+/// Inputs of a step, read and sent to the device while the step before is computed.
+struct Inputs<B: Backend> {
+    /// samples × input width
+    on_device: Tensor<B, 2>,
+    /// Why no network can read them.
+    unreadable: Option<Cause>,
+}
+
 /// The networks of a model in training: they pass the same batches, each with weights and dropout masks of its own.
 pub(crate) struct Trainer<'f, B: TrainBackend> {
     run: &'f Run,
@@ -120,8 +129,8 @@ pub(crate) struct Trainer<'f, B: TrainBackend> {
     best: Option<Vec<NamedTensors>>,
     /// Order of the training samples in the current epoch.
     order: Vec<usize>,
-    /// Inputs of the step after this one, read while this one was computed.
-    ahead: Option<Array2<f32>>,
+    /// What the step after this one reads.
+    ahead: Option<Inputs<B::InnerBackend>>,
     saved: Instant,
     save_every: Duration,
 }
@@ -208,11 +217,20 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         let next = of_step(&self.order, step + 1);
         let total_steps = self.total;
         let set = &self.data.train;
+        let (guides, device) = (self.guides, &self.device);
+        let queue = Queue::current();
+        let read = |samples: &[usize]| -> Result<Inputs<B::InnerBackend>> {
+            let inputs = set.inputs(samples)?;
+            Ok(Inputs {
+                unreadable: unreadable(set, samples, &inputs),
+                on_device: queue.run(|| tensor(inputs, device)),
+            })
+        };
         let inputs = match self.ahead.take() {
             Some(inputs) => inputs,
-            None => set.inputs(&samples)?,
+            None => read(&samples)?,
         };
-        if let Some(cause) = unreadable(set, &samples, &inputs) {
+        if let Some(cause) = inputs.unreadable {
             return Err(Error::Diverged {
                 model: self.task.name(),
                 step: step + 1,
@@ -222,7 +240,6 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         }
         let dropout = stream(config.train.seed, self.task.index, Purpose::Dropout, step);
         let rate = learning_rate(&config.train, step, total_steps, per_epoch);
-        let (guides, device) = (self.guides, &self.device);
         let (of_batch, micro_batch) = (&self.losses, config.train.micro_batch);
         let products = self.products;
         // A member is handed on: weights that somebody else holds too would be copied where they are updated.
@@ -230,7 +247,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             let chosen = Chosen {
                 set,
                 samples: &samples,
-                inputs: &inputs,
+                inputs: &inputs.on_device,
                 seed: match index {
                     0 => dropout,
                     index => stream(dropout, 0, Purpose::Dropout, index),
@@ -266,11 +283,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
                     .into_iter()
                     .unzip::<_, _, Vec<_>, Vec<_>>()
             },
-            || {
-                (step + 1 < total_steps)
-                    .then(|| set.inputs(&next))
-                    .transpose()
-            },
+            || (step + 1 < total_steps).then(|| read(&next)).transpose(),
         );
         self.members = members;
         self.ahead = ahead?;
