@@ -49,7 +49,7 @@ impl Queue {
         )
     }
 
-    /// Has what `ask` asks stand in this queue, on whatever thread: in one of that thread's own it would have memory of its own.
+    /// Has what `ask` asks stand in this queue, on whatever thread: in one of that thread's own it would keep memory of its own.
     pub fn run<T>(self, ask: impl FnOnce() -> T) -> T {
         #[cfg(any(feature = "gpu", feature = "cuda"))]
         return self.0.executes(ask);

@@ -6,10 +6,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use crate::Result;
 use crate::pca::{eigenvectors, gram};
 use crate::product::{matrix, product, product_of};
-
-/// Columns of a product with several penalties side by side, where there are not as many targets: enough for one to take
-/// long beside bringing its left side into order, few enough to be no matter of memory.
-const AT_ONCE: usize = 2048;
+use crate::ridge::SAID_AT_ONCE;
 
 /// Rows left out, along the eigenvectors of a Gram matrix of the others: under a penalty λ the others predict their targets'
 /// mean + `projected` · `right` / (`values` + λ).
@@ -37,7 +34,7 @@ impl LeftOut {
         all: MatRef<'_, f64>,
         right: ArrayView2<f64>,
         mut own: Array2<f64>,
-        targets: Array2<f64>,
+        targets: ArrayView2<f64>,
         rows: usize,
     ) -> Result<Self> {
         let others = (rows - own.nrows()) as f64;
@@ -57,7 +54,7 @@ impl LeftOut {
             .view()
             .insert_axis(Axis(1))
             .dot(&(&mean_targets * others).insert_axis(Axis(0)));
-        let right = &right - &product(own.t(), targets.view()) - means;
+        let right = &right - &product(own.t(), targets) - means;
         own -= &mean_features;
         Ok(Self {
             mean_targets,
@@ -129,7 +126,7 @@ impl LeftOut {
         let targets = truth.ncols();
         let truth = &truth - &self.mean_targets;
         let mut errors = Array2::zeros((penalties.len(), blocks.len()));
-        let at_once = (AT_ONCE / targets.max(1)).max(1);
+        let at_once = (SAID_AT_ONCE / truth.len().max(1)).max(1);
         let groups = penalties
             .chunks(at_once)
             .zip(errors.axis_chunks_iter_mut(Axis(0), at_once));

@@ -6,13 +6,17 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::cholesky::llt::solve::{solve_in_place, solve_in_place_scratch};
 use faer::{Mat, Par};
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use crate::left_out::LeftOut;
 use crate::pca::gram;
 use crate::product::{matrix, product};
 use crate::{Error, Result};
+
+/// Values that rows left out are said to have, under as many penalties as that makes at once but at least one: enough for one product
+/// to take long beside bringing its left side into order, few enough to take 32 MiB.
+pub const SAID_AT_ONCE: usize = 1 << 22;
 
 /// A linear map with an intercept: rows · weights + intercept.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,13 +60,12 @@ pub fn fit<E: From<Error>>(
 struct Equations {
     mean_features: Array1<f64>,
     mean_targets: Array1<f64>,
+    rows: usize,
     wide: bool,
     /// The lower half.
     gram: Mat<f64>,
     /// Y of wide features, XᵀY of others.
     right: Array2<f64>,
-    /// Y.
-    targets: Array2<f64>,
 }
 
 impl Equations {
@@ -81,27 +84,25 @@ impl Equations {
         let mean_features = mean("features", x.view())?;
         let mean_targets = mean("targets", targets)?;
         x -= &mean_features;
-        let targets = &targets - &mean_targets;
-        let columns = if wide { x.t() } else { x.view() };
-        let gram = gram(matrix(columns).as_ref());
-        let right = match wide {
-            true => targets.clone(),
-            false => product(x.t(), targets.view()),
+        let y = &targets - &mean_targets;
+        let (columns, right) = match wide {
+            true => (x.t(), y),
+            false => (x.view(), product(x.t(), y.view())),
         };
         Ok(Self {
+            gram: gram(matrix(columns).as_ref()),
+            rows: x.nrows(),
             mean_features,
             mean_targets,
             wide,
-            gram,
             right,
-            targets,
         })
     }
 
     /// Mean of the eigenvalues of the smaller Gram matrix, a scale for penalties; 1 of features that never vary: any penalty
     /// gives the mean.
     fn scale(&self) -> f64 {
-        let smaller = self.targets.nrows().min(self.mean_features.len());
+        let smaller = self.rows.min(self.mean_features.len());
         let trace: f64 = (0..self.gram.nrows()).map(|i| self.gram[(i, i)]).sum();
         match trace > 0.0 {
             true => trace / smaller as f64,
@@ -109,61 +110,52 @@ impl Equations {
         }
     }
 
-    /// What the rows of one part are predicted from by all others. `read` gives the features of rows.
+    /// What all others say of the rows `part`, whose targets less the mean over all are `targets`. `read` gives the features of rows.
     fn left_out<E: From<Error>>(
         &self,
         read: impl Fn(&[usize]) -> std::result::Result<Array2<f64>, E>,
         part: &[usize],
+        targets: ArrayView2<f64>,
     ) -> std::result::Result<LeftOut, E> {
-        let size = self.targets.nrows();
+        let right = self.right.view();
         if self.wide {
             let gram = |a: usize, b: usize| self.gram[(a.max(b), a.min(b))];
-            return Ok(LeftOut::of_rows(gram, self.targets.view(), part)?);
+            return Ok(LeftOut::of_rows(gram, right, part)?);
         }
         let own = read(part)? - &self.mean_features;
-        let targets = self.targets.select(Axis(0), part);
-        let right = self.right.view();
-        Ok(LeftOut::of_columns(
-            self.gram.as_ref(),
-            right,
-            own,
-            targets,
-            size,
-        )?)
+        let gram = self.gram.as_ref();
+        Ok(LeftOut::of_columns(gram, right, own, targets, self.rows)?)
     }
 
     /// The model, each block of targets under its penalty. `read` gives the features again.
     fn model<E: From<Error>>(
-        self,
+        mut self,
         read: impl FnOnce() -> std::result::Result<Array2<f64>, E>,
         blocks: &[usize],
         penalties: &[f64],
     ) -> std::result::Result<Ridge, E> {
-        let mut solved = self.right;
         let mut first = 0;
-        for (width, penalty) in blocks.iter().zip(penalties) {
-            let mut block = solved.slice_mut(s![.., first..first + width]);
-            let found = solution(self.gram.clone(), *penalty, block.view())?;
-            block.assign(&found);
+        for (&width, &penalty) in blocks.iter().zip(penalties) {
+            let block = self.right.slice_mut(s![.., first..first + width]);
+            solve(self.gram.clone(), penalty, block)?;
             first += width;
         }
         drop(self.gram);
         let weights = match self.wide {
-            true => product((read()? - &self.mean_features).t(), solved.view()),
-            false => solved,
+            true => product((read()? - &self.mean_features).t(), self.right.view()),
+            false => self.right,
         };
         let intercept = &self.mean_targets - &self.mean_features.dot(&weights);
         Ok(Ridge { weights, intercept })
     }
 }
 
-/// (gram + penalty)⁻¹ right, of the lower half of a Gram matrix.
-fn solution(mut gram: Mat<f64>, penalty: f64, right: ArrayView2<f64>) -> Result<Array2<f64>> {
+/// Puts (gram + penalty)⁻¹ right, of the lower half of a Gram matrix, in the place of the right side.
+fn solve(mut gram: Mat<f64>, penalty: f64, mut right: ArrayViewMut2<f64>) -> Result<()> {
     let size = gram.nrows();
     for place in 0..size {
         gram[(place, place)] += penalty;
     }
-    let mut solved = Mat::from_fn(size, right.ncols(), |i, j| right[[i, j]]);
     let scratch = cholesky_in_place_scratch::<f64>(size, Par::Seq, Default::default());
     cholesky_in_place(
         gram.as_mut(),
@@ -173,6 +165,7 @@ fn solution(mut gram: Mat<f64>, penalty: f64, right: ArrayView2<f64>) -> Result<
         Default::default(),
     )
     .map_err(|_| Error::NotPositive { size, penalty })?;
+    let mut solved = Mat::from_fn(size, right.ncols(), |i, j| right[[i, j]]);
     let scratch = solve_in_place_scratch::<f64>(size, right.ncols(), Par::Seq);
     solve_in_place(
         gram.as_ref(),
@@ -180,9 +173,10 @@ fn solution(mut gram: Mat<f64>, penalty: f64, right: ArrayView2<f64>) -> Result<
         Par::Seq,
         MemStack::new(&mut MemBuffer::new(scratch)),
     );
-    Ok(Array2::from_shape_fn(right.raw_dim(), |(i, j)| {
-        solved[(i, j)]
-    }))
+    for ((i, j), value) in right.indexed_iter_mut() {
+        *value = solved[(i, j)];
+    }
+    Ok(())
 }
 
 /// Penalties that are tried, as multiples of the mean eigenvalue: half powers of ten from 1e-4 to 1e4.
@@ -211,7 +205,7 @@ pub struct CrossFit {
 /// number a row), and of equal ones the largest. By the squared error and not by what decoders are compared by: average
 /// precision over few rows is a matter of single ranks and chose noise.
 ///
-/// Time grows with the third power of min(rows, features), a part a core. The bits are the same on any number of threads.
+/// Time grows with the third power of min(rows, features), a part a core and the model on one. The bits are the same on any number of threads.
 ///
 /// # Errors
 /// Rows that differ in number, no value, or one that is not finite; fewer than two parts, as many as do not fit the rows, or
@@ -273,8 +267,8 @@ pub fn cross_fit_of<E: From<Error> + Send>(
     let scale = all.scale();
     let tried: Vec<f64> = relative_penalties().iter().map(|r| r * scale).collect();
     let leave_out = |part: &Vec<usize>| {
-        let left_out = all.left_out(&read, part)?;
         let truth = targets.select(Axis(0), part) - &all.mean_targets;
+        let left_out = all.left_out(&read, part, truth.view())?;
         let errors = left_out.errors(truth.view(), &tried, blocks);
         Ok((left_out, errors))
     };
@@ -284,7 +278,7 @@ pub fn cross_fit_of<E: From<Error> + Send>(
     for (_, own) in &left_out {
         errors += own;
     }
-    let best = |errors: ndarray::ArrayView1<f64>| {
+    let best = |errors: ArrayView1<f64>| {
         let better = |best, place| {
             if errors[place] <= errors[best] {
                 place

@@ -311,8 +311,9 @@ fn what_ridge_cannot_read_is_refused() {
 fn bits_do_not_depend_on_threads() {
     let rng = &mut ChaCha8Rng::seed_from_u64(7);
     let x = normals(rng, 300, 150);
-    let y = x.slice(ndarray::s![.., ..2]).to_owned();
-    let parts: Vec<usize> = (0..300).map(|row| row % 4).collect();
+    // More rows in a part, and more features or rows in the others, than one task multiplies.
+    let (narrow, wide) = (normals(rng, 580, 270), normals(rng, 580, 600));
+    let parts: Vec<usize> = (0..580).map(|row| row % 2).collect();
     let compute = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -321,7 +322,11 @@ fn bits_do_not_depend_on_threads() {
         pool.install(|| {
             let spaces = METHODS
                 .map(|(_, fit, _)| fit(&[x.view(), x.slice(ndarray::s![.., 20..])], 10).unwrap());
-            (cross_fit(x.view(), y.view(), &[2], &parts).unwrap(), spaces)
+            let ridges = [&narrow, &wide].map(|x| {
+                let y = x.slice(ndarray::s![.., ..2]);
+                cross_fit(x.view(), y, &[2], &parts).unwrap()
+            });
+            (ridges, spaces)
         })
     };
     assert_eq!(compute(1), compute(3));

@@ -295,7 +295,7 @@ mod tests {
     fn maps_too_large_are_refused_with_the_threads_that_fit() {
         let maps = |held, by_thread| FitBytes {
             held,
-            rows: 0,
+            sums: 0,
             by_thread,
         };
         check_maps(maps(1000, 1000), 8).unwrap();

@@ -60,16 +60,22 @@ impl Learner for ClosedForms<'_> {
 
     fn memory(
         &self,
-        _architecture: &Architecture,
+        architecture: &Architecture,
         layout: &Layout,
         samples: usize,
         beside: u64,
     ) -> Result<FitBytes> {
-        let (slots, width) = (layout.slots().len(), layout.width());
-        let together = |width| bytes(Regions::Together, slots, width, samples);
+        let (slots, width) = (layout.slots(), layout.width());
+        let labels = match architecture {
+            Architecture::Linear(model) => model.labels,
+            Architecture::Network(_) => 0,
+        };
+        let together = |width| FitBytes::ridge(samples, width, labels);
         let bytes = match &self.config.model.family {
             Family::Prevalence(_) => return Ok(FitBytes::default()),
-            Family::Ridge(model) if slots > 1 => bytes(model.regions, slots, width, samples),
+            Family::Ridge(model) if slots.len() > 1 => {
+                by_regions_bytes(model.regions, slots, samples, labels)
+            }
             Family::AlignedRidge(model) => {
                 // Everybody's responses in double precision, and their components.
                 let responses = (samples as u64).saturating_mul(16 * width as u64);
@@ -488,18 +494,26 @@ pub(crate) fn parts(dataset: &Dataset, train: &[Sample], seed: u64) -> Result<Ve
     Ok(train.iter().map(part).collect())
 }
 
-/// About the memory of a fit beside the inputs.
-fn bytes(regions: Regions, slots: usize, width: usize, samples: usize) -> FitBytes {
-    let n = samples as u64;
-    let inputs = n.saturating_mul(8 * width as u64);
-    // A kernel a region, their sum, that of the others, and what is tried.
-    let kernels = n.saturating_mul(n).saturating_mul(8 * (slots as u64 + 3));
-    let ridge = FitBytes::ridge(samples, width);
+/// About the memory of [`by_regions`].
+fn by_regions_bytes(regions: Regions, slots: &[Slot], samples: usize, labels: usize) -> FitBytes {
+    let bytes = |rows: usize, columns: usize| 8 * rows.saturating_mul(columns) as u64;
+    let width = slots.iter().map(|slot| slot.length).sum();
+    let largest = slots.iter().map(|slot| slot.length).max().unwrap_or(0);
+    let all = FitBytes::ridge(samples, width, labels);
+    let inputs = bytes(samples, width);
+    // Weights of every regression, and what it says of each sample.
+    let fitted = bytes(slots.len() * samples + width, labels);
     match regions {
         // Rows are read when they are needed.
-        Regions::Together => ridge,
-        Regions::Banded => ridge.and(inputs).and(kernels),
-        Regions::Averaged | Regions::Stacked => ridge.and(inputs),
+        Regions::Together => all,
+        Regions::Banded => all.max(FitBytes::banded(samples, slots.len())).and(inputs),
+        Regions::Averaged => FitBytes::ridge(samples, largest, labels)
+            .and(inputs)
+            .and(fitted),
+        Regions::Stacked => all
+            .and(inputs)
+            .and(fitted)
+            .and(bytes(samples + width, labels)),
     }
 }
 

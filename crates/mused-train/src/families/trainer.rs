@@ -98,7 +98,7 @@ struct Member<B: TrainBackend> {
     optimizer: Optimizer<B>,
 }
 
-/// Inputs of a step, read and sent to the device while the step before is computed.
+/// Inputs of a step, read and handed to the device while the step before is computed.
 struct Inputs<B: Backend> {
     /// samples × input width
     on_device: Tensor<B, 2>,
@@ -121,6 +121,8 @@ pub(crate) struct Trainer<'f, B: TrainBackend> {
     /// Steps in all.
     total: usize,
     device: B::Device,
+    /// Where all steps stand, whatever threads take them.
+    queue: Queue,
     members: Vec<Member<B>>,
     /// One for each of the members that take their steps at a time; none for one alone.
     pools: Vec<ThreadPool>,
@@ -165,6 +167,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
             members: members.collect::<Result<_>>()?,
             pools: Vec::new(),
             device,
+            queue: Queue::current(),
             standing: Standing::default(),
             best: None,
             order: Vec::new(),
@@ -217,8 +220,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         let next = of_step(&self.order, step + 1);
         let total_steps = self.total;
         let set = &self.data.train;
-        let (guides, device) = (self.guides, &self.device);
-        let queue = Queue::current();
+        let (guides, device, queue) = (self.guides, &self.device, self.queue);
         let read = |samples: &[usize]| -> Result<Inputs<B::InnerBackend>> {
             let inputs = set.inputs(samples)?;
             Ok(Inputs {
@@ -279,7 +281,7 @@ impl<'f, B: TrainBackend> Trainer<'f, B> {
         let ((members, losses), ahead) = rayon::join(
             || {
                 let members = members.into_iter().enumerate().collect();
-                side_by_side(&self.pools, members, one)
+                side_by_side(&self.pools, members, |member| queue.run(|| one(member)))
                     .into_iter()
                     .unzip::<_, _, Vec<_>, Vec<_>>()
             },

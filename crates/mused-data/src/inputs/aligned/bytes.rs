@@ -14,9 +14,9 @@ const PROCESS: f64 = 30e6;
 pub struct FitBytes {
     /// At any time.
     pub held: u64,
-    /// And before anything is decomposed, and after.
-    pub rows: u64,
-    /// Or with each thread: so many parts are decomposed side by side.
+    /// Beside it while sums over all rows are made, which is while no part is decomposed.
+    pub sums: u64,
+    /// Beside it on each thread while parts are decomposed side by side.
     pub by_thread: u64,
 }
 
@@ -25,7 +25,7 @@ impl FitBytes {
     pub fn with(self, threads: usize) -> u64 {
         let parts = threads.min(PARTS) as u64;
         let decomposed = self.by_thread.saturating_mul(parts);
-        self.held.saturating_add(self.rows.max(decomposed))
+        self.held.saturating_add(self.sums.max(decomposed))
     }
 
     /// And so much at any time.
@@ -42,30 +42,51 @@ impl FitBytes {
     pub fn max(self, other: Self) -> Self {
         Self {
             held: self.held.max(other.held),
-            rows: self.rows.max(other.rows),
+            sums: self.sums.max(other.sums),
             by_thread: self.by_thread.max(other.by_thread),
         }
     }
 
-    /// Ridge regression whose penalty is chosen, of so many `samples` of `width` features that are read when they are needed.
-    pub fn ridge(samples: usize, width: usize) -> Self {
-        let [n, width] = [samples, width].map(|size| size as f64);
+    /// Of [`mused_stats::ridge::cross_fit_of`]: ridge regression whose penalty is chosen, of so many `samples` of `width` features,
+    /// which are read when they are needed, onto so many `targets`.
+    pub fn ridge(samples: usize, width: usize, targets: usize) -> Self {
+        let [n, width, targets] = [samples, width, targets].map(|size| size as f64);
         let part = n / PARTS as f64;
         // What is decomposed, and which Gram matrix of all it is made of.
         let (smaller, gram) = match width > n - part {
             true => (n - part, n),
             false => (width, width),
         };
-        // What the rows of every part say along eigenvectors.
-        let held = gram.powi(2) + n * smaller;
-        // A Gram matrix, its eigenvectors and two matrices that these take; rows of a part; and these with all penalties.
-        let by_thread = 3.5 * smaller.powi(2) + 2.0 * part * smaller;
+        // What the rows of every part say along eigenvectors, and what targets are along these; targets, less their mean too.
+        let said = n * smaller + PARTS as f64 * smaller * targets;
+        let held = gram.powi(2) + said + 3.0 * n * targets;
+        // What the rows of a part say under several penalties.
+        let columns =
+            (mused_stats::ridge::SAID_AT_ONCE as f64 / part).clamp(targets, 17.0 * targets);
+        let errors = (smaller + part) * columns + 3.0 * part * targets;
         Self {
             held: (8.0 * held) as u64,
-            rows: (8.0 * n * (width - smaller)) as u64,
-            by_thread: (8.0 * by_thread) as u64,
+            sums: (8.0 * n * (width - smaller)) as u64,
+            by_thread: decomposed(smaller, part).max((8.0 * errors) as u64),
         }
     }
+
+    /// Of [`mused_stats::banded::weights`], of so many groups of features that are in memory.
+    pub fn banded(samples: usize, groups: usize) -> Self {
+        let n = samples as f64;
+        let part = n / PARTS as f64;
+        Self {
+            // A kernel a group, their sum, that of the others, and what is tried.
+            held: (8.0 * (groups + 3) as f64 * n.powi(2)) as u64,
+            sums: 0,
+            by_thread: decomposed(n - part, part),
+        }
+    }
+}
+
+/// Bytes of a Gram matrix of this size, its eigenvectors and two matrices that these take, and of the rows of a part.
+fn decomposed(size: f64, part: f64) -> u64 {
+    (8.0 * (3.5 * size.powi(2) + part * size)) as u64
 }
 
 impl Alignment<'_> {
@@ -90,7 +111,7 @@ impl Alignment<'_> {
             } else {
                 largest.unwrap_or(0)
             };
-            let ridge = FitBytes::ridge(samples, at_once);
+            let ridge = FitBytes::ridge(samples, at_once, targets);
             let [n, voxels, v, targets, regions] =
                 [samples, voxels, at_once, targets, regions.len()].map(|size| size as f64);
             // Responses; those of a region in double precision; weights and scores of all, read and to be read.
@@ -99,5 +120,23 @@ impl Alignment<'_> {
             ridge.and(held as u64)
         });
         each.fold(FitBytes::default(), FitBytes::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_are_made_while_nothing_is_decomposed() {
+        let bytes = FitBytes {
+            held: 1,
+            sums: 10,
+            by_thread: 3,
+        };
+        let with = [1, 3, 4, 100].map(|threads| bytes.with(threads));
+        // A part a thread at most.
+        assert_eq!(with, [11, 11, 13, 19]);
+        assert_eq!(bytes.and(5).with(4), 18);
     }
 }
