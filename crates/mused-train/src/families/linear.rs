@@ -496,7 +496,7 @@ pub(crate) fn parts(dataset: &Dataset, train: &[Sample], seed: u64) -> Result<Ve
 
 /// About the memory of [`by_regions`].
 fn by_regions_bytes(regions: Regions, slots: &[Slot], samples: usize, labels: usize) -> FitBytes {
-    let bytes = |rows: usize, columns: usize| 8 * rows.saturating_mul(columns) as u64;
+    let bytes = |rows: usize, columns: usize| (8 * rows as u64).saturating_mul(columns as u64);
     let width = slots.iter().map(|slot| slot.length).sum();
     let largest = slots.iter().map(|slot| slot.length).max().unwrap_or(0);
     let all = FitBytes::ridge(samples, width, labels);

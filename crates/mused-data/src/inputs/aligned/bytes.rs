@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use mused_stats::ridge::SAID_AT_ONCE;
+
 use super::own_scores::MOST_TOGETHER;
 use super::{Alignment, PARTS, regions_of};
 use crate::{Dataset, Sample};
@@ -61,8 +63,7 @@ impl FitBytes {
         let said = n * smaller + PARTS as f64 * smaller * targets;
         let held = gram.powi(2) + said + 3.0 * n * targets;
         // What the rows of a part say under several penalties.
-        let columns =
-            (mused_stats::ridge::SAID_AT_ONCE as f64 / part).clamp(targets, 17.0 * targets);
+        let columns = (SAID_AT_ONCE as f64 / part).clamp(targets, 17.0 * targets);
         let errors = (smaller + part) * columns + 3.0 * part * targets;
         Self {
             held: (8.0 * held) as u64,
