@@ -90,9 +90,9 @@ pub enum Error {
         /// Rows and columns of the matrix.
         size: usize,
     },
-    /// A penalty is too small, or below 0, for the equations to have a solution.
+    /// A penalty is too small, or features are too large, for the equations to have a solution.
     #[error(
-        "penalty: expected one large enough for {size} equations to have a solution, found {penalty}"
+        "penalty: expected one large enough, and features small enough, for {size} equations to have a solution, found {penalty}"
     )]
     NotPositive {
         /// Number of equations.

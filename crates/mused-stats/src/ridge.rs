@@ -205,7 +205,8 @@ pub struct CrossFit {
 /// number a row), and of equal ones the largest. By the squared error and not by what decoders are compared by: average
 /// precision over few rows is a matter of single ranks and chose noise.
 ///
-/// Time grows with the third power of min(rows, features), a part a core and the model on one. The bits are the same on any number of threads.
+/// Time grows with the third power of min(rows, features), a part a core and the model on one. The bits are the same on any
+/// number of threads.
 ///
 /// # Errors
 /// Rows that differ in number, no value, or one that is not finite; fewer than two parts, as many as do not fit the rows, or

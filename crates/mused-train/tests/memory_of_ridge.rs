@@ -44,7 +44,7 @@ fn ridge_regressions_take_the_memory_that_they_say() {
     for (number, case) in CASES.iter().enumerate() {
         let mut alone = Command::new(env::current_exe().unwrap());
         let ended = alone.env(CASE, number.to_string()).output().unwrap();
-        let said = String::from_utf8_lossy(&ended.stderr);
+        let said = String::from_utf8_lossy(&ended.stdout);
         assert!(ended.status.success(), "{case:?}: {said}");
     }
 }

@@ -1,8 +1,8 @@
-//! What fitting the maps takes of memory.
+//! What ridge regressions, and with them fitting the maps, take of memory.
 
 use std::collections::BTreeMap;
 
-use mused_stats::ridge::SAID_AT_ONCE;
+use mused_stats::ridge::{SAID_AT_ONCE, relative_penalties};
 
 use super::own_scores::MOST_TOGETHER;
 use super::{Alignment, PARTS, regions_of};
@@ -63,7 +63,8 @@ impl FitBytes {
         let said = n * smaller + PARTS as f64 * smaller * targets;
         let held = gram.powi(2) + said + 3.0 * n * targets;
         // What the rows of a part say under several penalties.
-        let columns = (SAID_AT_ONCE as f64 / part).clamp(targets, 17.0 * targets);
+        let most = targets * relative_penalties().len() as f64;
+        let columns = (SAID_AT_ONCE as f64 / part).clamp(targets, most);
         let errors = (smaller + part) * columns + 3.0 * part * targets;
         Self {
             held: (8.0 * held) as u64,
